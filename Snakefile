@@ -1,0 +1,39 @@
+# The whole benchmark as a graph of jobs. Which ones there are, the config decides:
+#   snakemake -c2 all --configfile configs/demo.yaml
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+# A config given on the command line replaces config.yaml; Snakemake would merge the two.
+if not workflow.configfiles:
+
+    configfile: "config.yaml"
+
+
+report: "rules/report/workflow.rst"
+
+
+include: "rules/common.smk"
+include: "rules/data.smk"
+include: "rules/train.smk"
+include: "rules/embed.smk"
+include: "rules/evaluate.smk"
+include: "rules/visualize.smk"
+include: "rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.results.input,
+        REPORT,
+    message:
+        "done"
+
+
+onstart:
+    write_text(Path(CONFIG), PLAN.as_json())
+
+
+onsuccess:
+    print_results()

@@ -1,0 +1,46 @@
+"""What all scripts share: a log, and one line instead of a traceback for a user's mistake."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from dmlbench.errors import UserError
+
+EXIT_USER_ERROR = 2
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """A parser with what every script takes."""
+    made = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    made.add_argument("--log", type=Path, help="write the log here instead of to the terminal")
+    return made
+
+
+def run(main: Callable[[argparse.Namespace], None], arguments: argparse.ArgumentParser) -> None:
+    """Parse the command line and call ``main``; leave with 2 and one line on a user's mistake."""
+    options = arguments.parse_args()
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    if options.log:
+        options.log.parent.mkdir(parents=True, exist_ok=True)
+        handlers[0].setLevel(logging.ERROR)
+        handlers.append(logging.FileHandler(options.log, mode="w", encoding="utf-8"))
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=handlers
+    )
+    try:
+        main(options)
+    except UserError as error:
+        for line in str(error).splitlines():
+            logging.getLogger("dmlbench").error("error: %s", line)
+        sys.exit(EXIT_USER_ERROR)
+    except KeyboardInterrupt:
+        logging.getLogger("dmlbench").error("interrupted; nothing half-written is left")
+        sys.exit(130)
+    except Exception:
+        # A bug: the traceback belongs into the log that the user will send.
+        logging.getLogger("dmlbench").exception("this is a bug in dmlbench, please report it")
+        sys.exit(1)

@@ -1,0 +1,53 @@
+"""Config mistakes in words."""
+
+import difflib
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+
+def describe(error: dict, model: type[BaseModel]) -> str:
+    """One pydantic ``error`` as 'section.key: what is wrong (got value); hint'.
+
+    ``model`` is what was validated: its fields give the keys that would have been valid.
+    """
+    where = ".".join(str(part) for part in error["loc"]) or "top level"
+    kind = error["type"]
+    if kind == "extra_forbidden":
+        keys = _keys_at(model, error["loc"][:-1])
+        return f"{where}: unknown key {_got(error)}{nearest(str(error['loc'][-1]), keys)}"
+    if kind == "missing":
+        return f"{where}: this key is missing"
+    message = error["msg"].removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
+    choices = error.get("ctx", {}).get("expected", "")
+    hint = ""
+    if kind == "literal_error":
+        valid = [c.strip(" '") for c in choices.replace(" or ", ",").split(",")]
+        hint = nearest(str(error["input"]), valid)
+    return f"{where}: {message} {_got(error)}{hint}"
+
+
+def _got(error: dict) -> str:
+    value = error["input"]
+    return "" if isinstance(value, BaseModel) else f"(got {value!r})"
+
+
+def nearest(key: str, valid: list[str]) -> str:
+    """'; did you mean 'x'?' or, where nothing is near, the list of what is valid."""
+    close = difflib.get_close_matches(key, valid, n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean '{close[0]}'?"
+    return f"; valid here: {', '.join(sorted(valid))}" if valid else ""
+
+
+def _keys_at(model: type[BaseModel], path: tuple) -> list[str]:
+    """The keys that are valid in the section that ``path`` leads to."""
+    annotation: Any = model
+    for part in path:
+        fields = getattr(annotation, "model_fields", None)
+        if fields and part in fields:
+            annotation = fields[part].annotation
+        else:  # an item of a list or a dict: go to the type of its values
+            annotation = get_args(annotation)[-1]
+    return list(getattr(annotation, "model_fields", {}))

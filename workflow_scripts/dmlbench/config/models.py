@@ -1,0 +1,203 @@
+"""The shape of a config file, section by section.
+
+Only what can be checked inside one section is checked here; what needs two sections is in
+``resolve``. Every field has a description: the JSON schema for editors is made from them.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from dmlbench.config.catalogue import entries
+from dmlbench.config.types import (
+    Name,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    Selection,
+    Split,
+)
+
+
+class Section(BaseModel):
+    """A part of the config: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Optimizer(Section):
+    name: Literal["adam", "adamw", "sgd"] = Field("adam", description="The optimiser.")
+    lr: PositiveFloat = Field(1e-3, description="Learning rate of the network.")
+    weight_decay: NonNegativeFloat = Field(0.0, description="Weight decay of the network.")
+    momentum: NonNegativeFloat = Field(0.0, description="Momentum; only sgd uses it.")
+
+
+class Recipe(Section):
+    backbone: str = Field(description="small_cnn, or the name of any timm model.")
+    weights: str = Field(
+        "none",
+        description="none (from scratch), a timm tag such as tv_in1k, or a .safetensors path.",
+    )
+    widths: list[PositiveInt] = Field(
+        [32, 64], description="Channels of each block of small_cnn.", min_length=1
+    )
+    hidden: int = Field(0, ge=0, description="Units of small_cnn's hidden layer; 0 for none.")
+    embedding_dim: PositiveInt = Field(description="Dimension of the embedding.")
+    normalize: bool = Field(True, description="L2-normalise the embedding.")
+    freeze_bn: bool = Field(False, description="Keep batch norm in evaluation mode.")
+    store: Literal["original"] = Field(
+        "original", description="Which prepared pixels to read: original keeps full images."
+    )
+    image_size: PositiveInt | None = Field(
+        None, description="Side of the square input in pixels; empty keeps the stored size."
+    )
+    invert: bool = Field(False, description="Swap dark and light (ink polarity).")
+    batch_size: PositiveInt = Field(description="Images per batch.")
+    epochs: PositiveInt = Field(description="Passes over as many images as the training set has.")
+    optimizer: Optimizer = Field(default_factory=Optimizer, description="How to step.")
+    validation: float = Field(
+        0.1,
+        ge=0,
+        le=0.5,
+        description="Share of the training classes held out (of the images, where the training "
+        "labels are too few to hold classes out).",
+    )
+    monitor_every: PositiveInt = Field(1, description="Epochs between two measurements.")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where to train.")
+
+    @model_validator(mode="after")
+    def _no_decay_by_accident(self) -> "Recipe":
+        if self.optimizer.momentum and self.optimizer.name != "sgd":
+            raise ValueError(f"optimizer.momentum has no effect with {self.optimizer.name}")
+        return self
+
+
+def _choice(value: Any) -> Any:
+    return {"type": value} if isinstance(value, str) else value
+
+
+class Choice(BaseModel):
+    """A registered class and its options: ``easy`` or ``{type: semihard, margin: 0.1}``."""
+
+    model_config = ConfigDict(extra="allow")
+    type: str = Field(description="The registered name.")
+
+    @property
+    def options(self) -> dict:
+        return dict(self.model_extra or {})
+
+    def flat(self) -> dict:
+        return {"type": self.type, **self.options}
+
+
+ChoiceField = Annotated[Choice, BeforeValidator(_choice)]
+
+
+class Sampler(Section):
+    per_class: int = Field(ge=2, description="Images of each class in a batch.")
+    positive: ChoiceField = Field(description="How an anchor's positive is chosen.")
+    negative: ChoiceField = Field(description="How an anchor's negative is chosen.")
+
+
+class Method(Section):
+    loss: Name | list[Name] = Field(description="A loss, or several.")
+    sampler: Name | list[Name] = Field(description="A sampler, or several.")
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """Every loss of the method with every sampler of it."""
+        losses = [self.loss] if isinstance(self.loss, str) else self.loss
+        samplers = [self.sampler] if isinstance(self.sampler, str) else self.sampler
+        return [(loss, sampler) for loss in losses for sampler in samplers]
+
+
+class Experiment(Section):
+    title: str = Field("", description="Caption of its tables and figures.")
+    dataset: Name = Field(description="A registered dataset.")
+    recipe: Name = Field(description="A recipe of this file.")
+    methods: list[Method] = Field(description="What is compared.", min_length=1)
+    sweep: dict[str, list[Any]] = Field(
+        default_factory=dict,
+        description="Keys such as recipe.batch_size or sampler.per_class with a list of values; "
+        "each value becomes an entry of its own.",
+    )
+    published: str | None = Field(
+        None, description="Published table to print beside ours, such as eps_table1."
+    )
+
+
+class Evaluation(Section):
+    splits: list[Split] = Field(["test"], description="Splits to embed and measure.", min_length=1)
+    recall_at: list[PositiveInt] = Field([1, 2, 4, 8], description="K of Recall@K.", min_length=1)
+    nmi_plus: int = Field(10, ge=2, description="NMI+ uses this many clusters per class.")
+    kmeans_seeds: list[int] = Field([0, 1, 2], description="Seeds of k-means.", min_length=1)
+
+
+class Projection(Section):
+    seeds: list[int] = Field([0], description="Training seeds whose embeddings are projected.")
+    selection: Selection = Field("last", description="Which weights.")
+    split: Split = Field("test", description="Which images.")
+    max_images: PositiveInt = Field(2000, description="At most this many images, evenly spaced.")
+    perplexity: PositiveFloat = Field(30.0, description="Perplexity of t-SNE.")
+
+
+class Data(Section):
+    mirror: str | None = Field(
+        None,
+        description="Folder or URL (file:// too) with <source>/<archive>, tried before upstream.",
+    )
+
+
+class RuleResources(Section):
+    threads: PositiveInt = Field(1, description="CPU threads.")
+    mem_mb: PositiveInt = Field(4000, description="Memory in MB.")
+    runtime: PositiveInt = Field(60, description="Time limit in minutes.")
+    gpu: int = Field(0, ge=0, description="GPUs.")
+
+
+class Resources(Section):
+    """What each rule asks of a scheduler; training threads also decide its rounding."""
+
+    download: RuleResources = RuleResources(mem_mb=1000, runtime=240)
+    prepare: RuleResources = RuleResources(threads=2)
+    train: RuleResources = RuleResources(mem_mb=8000, runtime=720, gpu=1)
+    embed: RuleResources = RuleResources(mem_mb=8000, gpu=1)
+    evaluate: RuleResources = RuleResources()
+    project: RuleResources = RuleResources()
+    collect: RuleResources = RuleResources()
+    tables: RuleResources = RuleResources()
+    figures: RuleResources = RuleResources()
+    report: RuleResources = RuleResources()
+
+
+class Benchmark(Section):
+    """One config file."""
+
+    name: Name = Field(description="Everything this config makes lies under results/<name>/.")
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(description="Training seeds.", min_length=1)
+    selections: list[Selection] = Field(
+        ["last", "val", "test_max"],
+        description="Which epochs' weights are kept: the last, the best on validation, the best "
+        "on test (the papers' protocol, always labelled).",
+        min_length=1,
+    )
+    data: Data = Field(default_factory=Data, description="Where archives come from.")
+    recipes: dict[Name, Recipe] = Field(description="How to train.")
+    losses: dict[Name, ChoiceField] = Field(description="Losses by name.")
+    samplers: dict[Name, Sampler] = Field(description="Samplers by name.")
+    experiments: dict[Name, Experiment] = Field(description="What is compared.", min_length=1)
+    evaluation: Evaluation = Field(default_factory=Evaluation, description="What is measured.")
+    projection: Projection = Field(default_factory=Projection, description="t-SNE.")
+    resources: Resources = Field(default_factory=Resources, description="What rules ask for.")
+
+    @model_validator(mode="after")
+    def _no_repeats(self) -> "Benchmark":
+        for key in ("seeds", "selections"):
+            values = getattr(self, key)
+            if len(set(values)) != len(values):
+                raise ValueError(f"{key} {values} names a value twice")
+        return self
+
+
+def options_model(kind: str, name: str) -> type[BaseModel]:
+    """The options that the registered class ``name`` of ``kind`` takes."""
+    return entries(kind)[name].options

@@ -1,0 +1,296 @@
+"""From a valid config to the list of runs: names looked up, sweeps spread, combinations checked."""
+
+import itertools
+import json
+from dataclasses import dataclass, field
+
+from pydantic import ValidationError
+
+from dmlbench import paths
+from dmlbench.config import catalogue
+from dmlbench.config.messages import describe, nearest
+from dmlbench.config.models import Benchmark, Choice, Experiment, Recipe, Sampler, Section
+from dmlbench.config.splits import validation_classes
+from dmlbench.errors import ConfigError
+from dmlbench.seeding import derive_seed
+
+
+@dataclass(frozen=True, order=True)
+class Run:
+    """One training: the names of its config entries and its seed."""
+
+    dataset: str
+    recipe: str
+    loss: str
+    sampler: str
+    seed: int
+
+    @property
+    def id(self) -> str:
+        """The run's path below ``runs/``, which is also how scripts name it."""
+        return paths.RUN_ID.format(**self.__dict__)
+
+
+@dataclass
+class Plan:
+    """A config with everything looked up: what the Snakefile and the scripts work from.
+
+    Attributes:
+        benchmark: The validated config.
+        recipes, losses, samplers: All entries that runs use, swept ones included, as plain dicts
+            with every default filled in.
+        methods: For each experiment its (recipe, loss, sampler) names, in the config's order.
+        runs: Every planned run once.
+    """
+
+    benchmark: Benchmark
+    recipes: dict[str, dict] = field(default_factory=dict)
+    losses: dict[str, dict] = field(default_factory=dict)
+    samplers: dict[str, dict] = field(default_factory=dict)
+    methods: dict[str, list[tuple[str, str, str]]] = field(default_factory=dict)
+    runs: dict[str, Run] = field(default_factory=dict)
+
+    @classmethod
+    def build(cls, benchmark: Benchmark, source: str) -> "Plan":
+        """Look everything up.
+
+        Raises:
+            ConfigError: One line for each name that does not exist or combination that cannot be.
+        """
+        return _Builder(benchmark, source).build()
+
+    @property
+    def datasets(self) -> list[str]:
+        """The datasets that runs use."""
+        return sorted({run.dataset for run in self.runs.values()})
+
+    def spec(self, run: Run) -> dict:
+        """Everything that decides the run's result, names included."""
+        return {
+            "dataset": run.dataset,
+            "recipe": {"name": run.recipe, **self.recipes[run.recipe]},
+            "loss": {"name": run.loss, **self.losses[run.loss]},
+            "sampler": {"name": run.sampler, **self.samplers[run.sampler]},
+            "seed": run.seed,
+            "selections": self.benchmark.selections,
+            "threads": self.benchmark.resources.train.threads,
+        }
+
+    def fingerprint(self, run: Run) -> str:
+        """A short hash of :meth:`spec`."""
+        return f"{derive_seed(self.spec(run)):016x}"
+
+    def experiment_runs(self, experiment: str) -> list[Run]:
+        """The runs of one experiment, methods outermost."""
+        dataset = self.benchmark.experiments[experiment].dataset
+        return [
+            Run(dataset, *method, seed)
+            for method in self.methods[experiment]
+            for seed in self.benchmark.seeds
+        ]
+
+    def run_by_id(self, run_id: str) -> Run:
+        """The run that ``run_id`` names.
+
+        Raises:
+            ConfigError: The config plans no such run.
+        """
+        if run_id not in self.runs:
+            hint = nearest(run_id, list(self.runs))
+            raise ConfigError(
+                f"run '{run_id}' is not planned by config '{self.benchmark.name}'{hint}"
+            )
+        return self.runs[run_id]
+
+    def as_json(self) -> str:
+        """The config with defaults filled in, itself a config."""
+        return json.dumps(self.benchmark.model_dump(mode="json", exclude_unset=False), indent=1)
+
+
+class _Builder:
+    """Builds a plan and collects the mistakes on the way, so that all are told at once."""
+
+    def __init__(self, benchmark: Benchmark, source: str) -> None:
+        self.source = source
+        self.problems: list[str] = []
+        self.plan = Plan(benchmark)
+
+    def build(self) -> Plan:
+        benchmark = self.plan.benchmark
+        for name, loss in benchmark.losses.items():
+            self._choice("loss", loss, f"losses.{name}")
+        for name, sampler in benchmark.samplers.items():
+            self._choice("positive", sampler.positive, f"samplers.{name}.positive")
+            self._choice("negative", sampler.negative, f"samplers.{name}.negative")
+        for name, recipe in benchmark.recipes.items():
+            self._recipe(recipe, f"recipes.{name}")
+        self._raise()
+        for name, experiment in benchmark.experiments.items():
+            self._experiment(name, experiment)
+        if missing := sorted(set(benchmark.projection.seeds) - set(benchmark.seeds)):
+            self.problems.append(f"projection.seeds: {missing} are not among seeds")
+        self._raise()
+        for name in benchmark.experiments:
+            self.plan.runs.update({run.id: run for run in self.plan.experiment_runs(name)})
+        return self.plan
+
+    def _raise(self) -> None:
+        if self.problems:
+            lines = list(dict.fromkeys(f"{self.source}: {p}" for p in self.problems))
+            raise ConfigError("\n".join(lines))
+
+    def _choice(self, kind: str, choice: Choice, where: str) -> dict:
+        """The choice as a dict with its options' defaults filled in."""
+        known = catalogue.entries(kind)
+        if choice.type not in known:
+            hint = nearest(choice.type, list(known))
+            self.problems.append(f"{where}: unknown {kind} type (got '{choice.type}'){hint}")
+            return {}
+        options = known[choice.type].options
+        try:
+            return {"type": choice.type, **options.model_validate(choice.options).model_dump()}
+        except ValidationError as error:
+            self.problems += [f"{where}.{describe(e, options)}" for e in error.errors()]
+            return {}
+
+    def _recipe(self, recipe: Recipe, where: str) -> None:
+        if recipe.backbone != "small_cnn":
+            for key in sorted({"widths", "hidden"} & recipe.model_fields_set):
+                if getattr(recipe, key) != Recipe.model_fields[key].default:
+                    self.problems.append(
+                        f"{where}.{key}: only small_cnn has it, the backbone is '{recipe.backbone}'"
+                    )
+        elif recipe.weights != "none":
+            self.problems.append(
+                f"{where}.weights: small_cnn has no pretrained weights (got '{recipe.weights}'); "
+                "use none"
+            )
+        if "val" in self.plan.benchmark.selections and recipe.validation == 0:
+            self.problems.append(
+                f"{where}.validation: is 0, but selections has val; hold a share out or drop val"
+            )
+
+    def _experiment(self, name: str, experiment: Experiment) -> None:
+        where = f"experiments.{name}"
+        before = len(self.problems)
+        benchmark = self.plan.benchmark
+        used = [m for method in experiment.methods for m in method.pairs()]
+        lookups = [("dataset", experiment.dataset, list(catalogue.entries("dataset")))]
+        lookups += [("recipe", experiment.recipe, list(benchmark.recipes))]
+        lookups += [("methods.loss", loss, list(benchmark.losses)) for loss, _ in used]
+        lookups += [("methods.sampler", sampler, list(benchmark.samplers)) for _, sampler in used]
+        published = [p.stem for p in (catalogue.PACKAGE / "reporting/published").glob("*.yaml")]
+        if experiment.published is not None:
+            lookups.append(("published", experiment.published, published))
+        for key, value, valid in lookups:
+            if value not in valid:
+                hint = nearest(value, valid)
+                self.problems.append(f"{where}.{key}: no such entry (got '{value}'){hint}")
+        if len(self.problems) > before:
+            return
+        methods = [m for pair in used for m in self._spread(experiment, pair, where)]
+        if len(set(methods)) < len(methods):
+            self.problems.append(f"{where}.methods: the same loss and sampler are listed twice")
+        for method in methods:
+            self._combination(experiment.dataset, method, where)
+        self.plan.methods[name] = methods
+
+    def _spread(
+        self, experiment: Experiment, pair: tuple[str, str], where: str
+    ) -> list[tuple[str, str, str]]:
+        """The methods that one (loss, sampler) pair becomes under the experiment's sweep."""
+        sections = ("recipe", "loss", "sampler")
+        base = dict(zip(sections, (experiment.recipe, *pair), strict=True))
+        keys = [k for k in experiment.sweep if k.partition(".")[0] in sections and "." in k]
+        for key in sorted(set(experiment.sweep) - set(keys)):
+            self.problems.append(
+                f"{where}.sweep: key '{key}' must start with recipe., loss. or sampler."
+            )
+        methods = []
+        for values in itertools.product(*(experiment.sweep[k] for k in keys)):
+            names, changes = dict(base), {section: {} for section in sections}
+            for key, value in zip(keys, values, strict=True):
+                section, _, path = key.partition(".")
+                changes[section][path] = value
+                names[section] += f"_{path.split('.')[-1]}_{_slug(value)}"
+            for section in sections:
+                self._entry(section, base[section], names[section], changes[section], where)
+            methods.append(tuple(names[section] for section in sections))
+        return methods
+
+    def _entry(self, section: str, base: str, name: str, changes: dict, where: str) -> None:
+        """Add the entry ``base`` with ``changes`` as ``name`` to the plan."""
+        benchmark, plan = self.plan.benchmark, self.plan
+        models: dict[str, tuple[Section | Choice, dict]] = {
+            "recipe": (benchmark.recipes.get(base), plan.recipes),
+            "loss": (benchmark.losses.get(base), plan.losses),
+            "sampler": (benchmark.samplers.get(base), plan.samplers),
+        }
+        original, target = models[section]
+        data = original.model_dump()
+        for path, value in changes.items():
+            _set(data, path.split("."), value)
+        try:
+            entry = type(original).model_validate(data)
+        except ValidationError as error:
+            lines = [describe(e, type(original)) for e in error.errors()]
+            self.problems += [f"{where}.sweep: {section}.{line}" for line in lines]
+            return
+        if isinstance(entry, Sampler):
+            target[name] = {
+                "per_class": entry.per_class,
+                "positive": self._choice("positive", entry.positive, f"{where}.positive"),
+                "negative": self._choice("negative", entry.negative, f"{where}.negative"),
+            }
+        elif isinstance(entry, Choice):
+            target[name] = self._choice("loss", entry, f"{where}.sweep: loss")
+        else:
+            target[name] = entry.model_dump(mode="json")
+
+    def _combination(self, dataset: str, method: tuple[str, str, str], where: str) -> None:
+        """Refuse what cannot be trained, with the reason."""
+        if not all(
+            name in entries
+            for name, entries in zip(
+                method, (self.plan.recipes, self.plan.losses, self.plan.samplers), strict=True
+            )
+        ):
+            return  # a sweep value that is already reported
+        recipe, sampler = self.plan.recipes[method[0]], self.plan.samplers[method[2]]
+        facts = catalogue.entries("dataset")[dataset].facts
+        classes = facts["train_classes"]
+        classes -= validation_classes(classes, recipe["validation"])
+        batch, per_class = recipe["batch_size"], sampler["per_class"]
+        names = f"{where}: recipe '{method[0]}' with sampler '{method[2]}'"
+        if batch % per_class:
+            self.problems.append(
+                f"{names}: batch_size {batch} is no multiple of per_class {per_class}"
+            )
+        elif batch // per_class > classes:
+            self.problems.append(
+                f"{names}: batch_size {batch} with per_class {per_class} needs "
+                f"{batch // per_class} classes, but {dataset} has {classes} to train on; "
+                f"raise per_class to {-(-batch // classes)} or more"
+            )
+        elif batch // per_class < 2:
+            self.problems.append(
+                f"{names}: a batch of one class has no negatives; lower per_class below {batch}"
+            )
+        negative = catalogue.entries("negative")[sampler["negative"]["type"]]
+        if negative.facts.get("needs_normalized") and not recipe["normalize"]:
+            self.problems.append(
+                f"{names}: '{negative.name}' negatives are defined on the unit sphere, but the "
+                "recipe has normalize: false"
+            )
+
+
+def _slug(value: object) -> str:
+    """A value as part of a name: 0.5 -> 0p5, -1 -> m1."""
+    text = str(value).lower().replace("-", "m").replace(".", "p").replace("+", "")
+    return "".join(c if c.isalnum() else "_" for c in text)
+
+
+def _set(data: dict, path: list[str], value: object) -> None:
+    for part in path[:-1]:
+        data = data[part]
+    data[path[-1]] = value

@@ -1,0 +1,1 @@
+"""Datasets: download, verify, unpack, split, store."""

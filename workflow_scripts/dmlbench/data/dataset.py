@@ -1,0 +1,98 @@
+"""What a dataset is: facts in its decorator, records from its archives."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from dmlbench.data.archives import Archive, archives
+from dmlbench.registry import Registry
+
+
+@dataclass(frozen=True)
+class Record:
+    """One image.
+
+    Attributes:
+        path: Its name inside its source, which is its identity.
+        split: ``train`` or ``test``.
+        subset: A named part of the split that is evaluated by itself; empty where there is none.
+        labels: One value for each label column.
+        image: uint8 pixels, height x width x channels.
+    """
+
+    path: str
+    split: str
+    subset: str
+    labels: dict[str, int | str]
+    image: np.ndarray
+
+
+class Dataset(ABC):
+    """Base of the registered datasets."""
+
+    #: Set by the decorator; see :func:`register_dataset`.
+    name: str
+    source: str
+    train_label: str
+    train_classes: int
+    evaluations: list[tuple[str, str, str]]
+    counts: dict[str, int]
+
+    @abstractmethod
+    def records(self, raw: dict[str, str]) -> Iterator[Record]:
+        """Every image, one at a time.
+
+        Args:
+            raw: The verified archives' paths by file name.
+        """
+
+    @classmethod
+    def archives(cls) -> dict[str, Archive]:
+        """The archives it needs, by file name."""
+        return archives(cls.source)
+
+
+_DATASETS = Registry("dataset", "dmlbench.data.datasets")
+
+
+def register_dataset(
+    name: str,
+    *,
+    source: str,
+    train_label: str,
+    train_classes: int,
+    evaluations: list[tuple[str, str, str]],
+    counts: dict[str, int],
+) -> Callable[[type], type]:
+    """Register a dataset. The config reads these arguments from the source: literals only.
+
+    Args:
+        name: What configs call it.
+        source: Whose archives it needs.
+        train_label: The label column that training sees.
+        train_classes: Classes of that column in the training split.
+        evaluations: What is measured: (split, subset, label column). An empty subset means the
+            whole split. The first one of the test split selects ``test_max``.
+        counts: Images in each split or ``split/subset``, and classes as ``split:column``; all
+            asserted when the dataset is prepared.
+    """
+    return _DATASETS.register(
+        name,
+        name=name,
+        source=source,
+        train_label=train_label,
+        train_classes=train_classes,
+        evaluations=evaluations,
+        counts=counts,
+    )
+
+
+def get_dataset(name: str) -> type[Dataset]:
+    """The registered dataset ``name``.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    return _DATASETS.get(name)

@@ -1,0 +1,36 @@
+"""The validation split, carved from the training images."""
+
+import numpy as np
+import pandas as pd
+
+from dmlbench.config.splits import validation_classes
+from dmlbench.seeding import derive_seed
+
+
+def validation_mask(index: pd.DataFrame, label: str, share: float, *axes: object) -> np.ndarray:
+    """Which rows of ``index`` are held out for validation: a boolean mask, True only in train.
+
+    Whole classes where there are enough of them, so that validation measures what the test
+    measures: unseen classes. Else the same share of each class's images, copies of an image
+    (equal ``content``) staying on one side.
+
+    Args:
+        index: The prepared index.
+        label: The label column that training sees.
+        share: The share of classes, or of images, to hold out.
+        axes: What the draw depends on besides the share (the dataset's name).
+    """
+    train = (index["split"] == "train").to_numpy()
+    classes = np.sort(index.loc[train, label].unique())
+    rng = np.random.default_rng(derive_seed("validation", share, *axes))
+    count = validation_classes(len(classes), share)
+    if share == 0:
+        return np.zeros(len(index), dtype=bool)
+    if count:
+        held_out = rng.choice(classes, size=count, replace=False)
+        return train & index[label].isin(held_out).to_numpy()
+    chosen = []
+    for value in classes:
+        contents = index.loc[train & (index[label] == value).to_numpy(), "content"].unique()
+        chosen.append(rng.choice(contents, size=round(len(contents) * share), replace=False))
+    return train & index["content"].isin(np.concatenate(chosen)).to_numpy()

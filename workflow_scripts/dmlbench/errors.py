@@ -1,0 +1,17 @@
+"""The errors a user can cause. Scripts print them as one line; everything else is a bug."""
+
+
+class UserError(Exception):
+    """Something the user can put right: the message says what is wrong, where, and what to do."""
+
+
+class ConfigError(UserError):
+    """A config that cannot be run."""
+
+
+class DataError(UserError):
+    """An archive, index or image that is not what it should be."""
+
+
+class TrainingError(UserError):
+    """A training run that cannot go on, such as a loss that is no longer finite."""

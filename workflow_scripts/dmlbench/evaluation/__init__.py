@@ -1,0 +1,1 @@
+"""Metrics of stored embeddings; imports no torch."""

@@ -1,0 +1,1 @@
+"""One file per loss; a loss registers itself by name."""

@@ -1,0 +1,73 @@
+"""Where every artefact lies: the one place that spells a path.
+
+Patterns in braces are Snakemake wildcards; the functions fill them in for scripts and tests.
+"""
+
+from pathlib import Path
+
+RAW = "data/raw/{source}/{archive}"
+PREPARED = "data/prepared/{dataset}/{store}"
+INDEX = PREPARED + "/index.parquet"
+PIXELS = PREPARED + "/pixels.bin"
+
+RUN_ID = "{dataset}/{recipe}/{loss}/{sampler}/seed{seed}"
+
+
+def results(name: str) -> str:
+    """The folder of everything a config makes."""
+    return f"results/{name}"
+
+
+def resolved_config(name: str) -> str:
+    """The config as it was read, defaults filled in: what the scripts of a run are given."""
+    return f"{results(name)}/config.json"
+
+
+def run(name: str) -> str:
+    """The pattern of one run's folder."""
+    return f"{results(name)}/runs/{RUN_ID}"
+
+
+def model(selection: str) -> str:
+    """The weights of one selection, inside a run's folder."""
+    return f"model_{selection}.safetensors"
+
+
+def embeddings(split: str, selection: str) -> str:
+    """The embeddings of one split and selection, inside a run's folder."""
+    return f"embeddings_{split}_{selection}.npz"
+
+
+def projection(split: str) -> str:
+    """The t-SNE coordinates of one split, inside a run's folder."""
+    return f"projection_{split}.parquet"
+
+
+def summary(name: str, table: str) -> str:
+    """A collected long-form table: ``metrics`` or ``history``."""
+    return f"{results(name)}/summary/{table}.parquet"
+
+
+def table(name: str, experiment: str, suffix: str) -> str:
+    """A table of results."""
+    return f"{results(name)}/tables/{experiment}.{suffix}"
+
+
+def figure(name: str, experiment: str, kind: str, suffix: str) -> str:
+    """A figure of results."""
+    return f"{results(name)}/figures/{kind}_{experiment}.{suffix}"
+
+
+def report(name: str) -> str:
+    """The one HTML file to open at the end."""
+    return f"{results(name)}/report/report.html"
+
+
+def summary_page(name: str) -> str:
+    """The first page of the report: what ran where, and how it came out."""
+    return f"{results(name)}/report/summary.html"
+
+
+def local(pattern: str, **wildcards: object) -> Path:
+    """``pattern`` with its wildcards filled in."""
+    return Path(pattern.format(**wildcards))

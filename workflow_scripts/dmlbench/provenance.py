@@ -1,0 +1,84 @@
+"""What ran, where, on which code."""
+
+import hashlib
+import os
+import platform
+import subprocess
+from collections.abc import Iterable
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+from dmlbench.config.catalogue import PACKAGE, entries
+
+PACKAGES = ("torch", "timm", "numpy", "faiss-gpu", "faiss-cpu", "scikit-learn", "dmlbench")
+
+
+@cache
+def _digest(files: tuple[Path, ...]) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(str(file.relative_to(PACKAGE)).encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _hash(*parts: Iterable[Path]) -> str:
+    return _digest(tuple(sorted({file for part in parts for file in part})))
+
+
+def _shared() -> list[Path]:
+    return [PACKAGE / f"{name}.py" for name in ("distances", "neighbours", "registry", "seeding")]
+
+
+def data_code(dataset: str) -> str:
+    """The hash of the sources that a prepared dataset depends on."""
+    names = ("dataset", "prepare", "verify")
+    own = [entries("dataset")[dataset].file]
+    return _hash(own, [PACKAGE / "data" / f"{name}.py" for name in names])
+
+
+def training_code(dataset: str, loss_type: str) -> str:
+    """The hash of the sources that a trained model depends on: of the losses only its own."""
+    loss = entries("loss")[loss_type].file
+    rooms = [(PACKAGE / room).glob("*.py") for room in ("training", "models", "samplers", "data")]
+    own = [entries("dataset")[dataset].file, loss, loss.with_name("base.py")]
+    return _hash(_shared(), own, *rooms)
+
+
+def evaluation_code() -> str:
+    """The hash of the sources that metrics depend on."""
+    return _hash(_shared(), (PACKAGE / "evaluation").glob("*.py"))
+
+
+def reporting_code() -> str:
+    """The hash of the sources that tables, figures and report depend on."""
+    return _hash((PACKAGE / "reporting").glob("**/*.py"), (PACKAGE / "reporting").glob("**/*.yaml"))
+
+
+def git_state() -> dict:
+    """Commit and whether the work tree differs from it; says so where there is no git."""
+    try:
+        commit = _git("rev-parse", "HEAD")
+        return {"commit": commit, "dirty": bool(_git("status", "--porcelain", "-uno"))}
+    except (OSError, subprocess.CalledProcessError) as error:
+        return {"commit": None, "dirty": None, "reason": type(error).__name__}
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(PACKAGE), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def environment() -> dict:
+    """Host, processor, package versions, git state and scheduler job of this process."""
+    import importlib.metadata
+
+    installed = {d.metadata["Name"].lower() for d in importlib.metadata.distributions()}
+    return {
+        "host": platform.node(),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in PACKAGES if name in installed},
+        "git": git_state(),
+        "slurm_job_id": os.environ.get("SLURM_JOB_ID"),
+    }

@@ -1,0 +1,48 @@
+"""Registering classes by name: one file of a room, nothing else to edit."""
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+
+from dmlbench.errors import ConfigError
+
+
+class Registry:
+    """The registered classes of one kind, found in the modules of one package."""
+
+    def __init__(self, kind: str, package: str) -> None:
+        """``kind`` is for messages; the modules of ``package`` hold the classes."""
+        self.kind = kind
+        self.package = package
+        self._classes: dict[str, type] = {}
+
+    def register(self, name: str, /, **facts: object) -> Callable[[type], type]:
+        """A class decorator: register it as ``name`` and set ``facts`` as class attributes.
+
+        The config reads name and facts from the source, so both must be literals.
+        """
+
+        def decorate(cls: type) -> type:
+            for key, value in facts.items():
+                setattr(cls, key, value)
+            self._classes[name] = cls
+            return cls
+
+        return decorate
+
+    def get(self, name: str) -> type:
+        """The class registered as ``name``.
+
+        Raises:
+            ConfigError: There is none.
+        """
+        if name not in self.names():
+            raise ConfigError(f"no {self.kind} '{name}'; there are {self.names()}")
+        return self._classes[name]
+
+    def names(self) -> list[str]:
+        """All registered names."""
+        package = importlib.import_module(self.package)
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{self.package}.{module.name}")
+        return sorted(self._classes)

@@ -1,0 +1,1 @@
+"""From collected metrics to tables, figures and report; imports no torch."""

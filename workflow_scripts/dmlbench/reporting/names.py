@@ -1,0 +1,56 @@
+"""Names of things as tables and figures print them."""
+
+from dmlbench.config import Plan
+
+_LOSSES = {"contrastive": "Contrastive", "triplet": "Triplet", "margin": "Margin"}
+_NEGATIVES = {
+    "random": "random neg.",
+    "semihard": "semi-hard neg.",
+    "distance": "distance-weighted neg.",
+}
+_SELECTIONS = {
+    "last": "last epoch",
+    "val": "best on validation",
+    "test_max": "best on test (papers' protocol)",
+}
+_SUBSETS = {"": "", "seen": "seen digits", "unseen": "unseen digits"}
+
+
+def method(plan: Plan, recipe: str, loss: str, sampler: str, experiment: str) -> str:
+    """A method in words: loss, EPS or not, negatives; swept or unusual entries by their own name.
+
+    Two methods of one experiment never get the same words: where they would, config names follow.
+    """
+    words = {m: _words(plan, *m) for m in plan.methods[experiment]}
+    mine = words[(recipe, loss, sampler)]
+    if list(words.values()).count(mine) > 1:
+        return f"{mine} ({recipe}, {loss}, {sampler})"
+    return mine
+
+
+def _words(plan: Plan, recipe: str, loss: str, sampler: str) -> str:
+    spec = plan.samplers[sampler]
+    positive, negative = spec["positive"]["type"], spec["negative"]["type"]
+    kind = plan.losses[loss]["type"]
+    name = _LOSSES.get(kind, loss)
+    if positive == "easy":
+        name += " + EPS"
+    elif positive != "random":
+        name += f" + {positive} pos."
+    return f"{name}, {_NEGATIVES.get(negative, negative)}"
+
+
+def selection(name: str) -> str:
+    """A selection in words."""
+    return _SELECTIONS[name]
+
+
+def part(split: str, subset: str, label: str) -> str:
+    """A part of a dataset in words."""
+    where = _SUBSETS.get(subset, subset) or ("training classes" if split == "train" else "test")
+    return f"{where}, {label}" if not subset else where
+
+
+def metric(name: str, k: int) -> str:
+    """A metric in words: R@1, NMI, NMI+."""
+    return {"recall": f"R@{k}", "nmi": "NMI", "nmi_plus": "NMI+"}[name]

@@ -1,0 +1,1 @@
+"""Batch composition, positive choice and negative choice."""

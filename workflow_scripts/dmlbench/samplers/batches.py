@@ -1,0 +1,47 @@
+"""Batch composition."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+
+def class_batches(
+    labels: np.ndarray, batch_size: int, per_class: int, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """The batches of one epoch: classes x images per class, drawn without replacement.
+
+    Each batch draws ``batch_size // per_class`` distinct classes. Each class deals its images from
+    a shuffled pack and shuffles anew only when fewer than ``per_class`` are left, so no image
+    comes twice in a batch, nor a second time before (nearly) all others of its class came. A class
+    with fewer images than ``per_class`` gives all it has, which makes the batch smaller. An epoch
+    has as many whole batches as fit into the training set; what is left over is not made up.
+
+    Args:
+        labels: N training labels; positions in this array are what batches hold.
+        batch_size: Images per batch.
+        per_class: Images per class and batch.
+        rng: The random stream of this epoch.
+
+    Yields:
+        Positions in ``labels``, in random order.
+    """
+    packs = {value: _Pack(np.flatnonzero(labels == value), rng) for value in np.unique(labels)}
+    classes = np.array(sorted(packs))
+    for _ in range(max(1, len(labels) // batch_size)):
+        drawn = rng.choice(classes, size=batch_size // per_class, replace=False)
+        yield rng.permutation(np.concatenate([packs[c].deal(per_class) for c in drawn]))
+
+
+class _Pack:
+    """The images of one class, dealt like cards."""
+
+    def __init__(self, images: np.ndarray, rng: np.random.Generator) -> None:
+        self.images = images
+        self.rng = rng
+        self.left = images[:0]
+
+    def deal(self, count: int) -> np.ndarray:
+        if len(self.left) < count:
+            self.left = self.rng.permutation(self.images)
+        dealt, self.left = self.left[:count], self.left[count:]
+        return dealt

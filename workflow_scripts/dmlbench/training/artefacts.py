@@ -1,0 +1,63 @@
+"""Writing and reading what a run leaves."""
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from dmlbench import paths
+from dmlbench.errors import DataError
+from dmlbench.files import replacing, write_json
+from dmlbench.models.embedder import Embedder
+from dmlbench.provenance import environment, training_code
+from dmlbench.training.loop import Trained
+
+
+def save_run(out: Path, spec: dict, fingerprint: str, trained: Trained) -> None:
+    """Write weights, history and, last, ``run.json``: a folder without it is not finished."""
+    for name, weights in trained.selections.weights.items():
+        with replacing(out / paths.model(name)) as temporary:
+            save_file(weights, temporary)
+    with replacing(out / "history.csv") as temporary:
+        trained.history.to_csv(temporary, index=False)
+    record = {
+        "run": spec,
+        "fingerprint": fingerprint,
+        "code": training_code(spec["dataset"], spec["loss"]["type"]),
+        "selected_epochs": trained.selections.epochs,
+        "input": trained.input,
+        "device": trained.device,
+        "gpu": torch.cuda.get_device_name() if trained.device.startswith("cuda") else None,
+        "seconds": trained.history["seconds"].sum(),
+        **environment(),
+    }
+    write_json(out / "run.json", record)
+
+
+def read_run(folder: Path) -> dict:
+    """The ``run.json`` of a finished run.
+
+    Raises:
+        DataError: There is none.
+    """
+    try:
+        return json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    except OSError:
+        raise DataError(f"{folder}: no run.json; this run has not finished training") from None
+
+
+def load_model(folder: Path, record: dict, selection: str, device: torch.device) -> Embedder:
+    """The model of one selection, ready to embed.
+
+    Raises:
+        DataError: Its weights are missing.
+    """
+    file = folder / paths.model(selection)
+    if not file.is_file():
+        raise DataError(f"{file} is missing; train the run again")
+    # The backbone's own weights are about to be replaced: no need to fetch pretrained ones.
+    recipe = {**record["run"]["recipe"], "weights": "none"}
+    model = Embedder(recipe, **record["input"]).to(device)
+    model.load_state_dict(load_file(file, device=str(device)))
+    return model.eval()

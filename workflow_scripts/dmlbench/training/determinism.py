@@ -1,0 +1,27 @@
+"""Making a run repeat to the bit on the same machine."""
+
+import os
+
+import torch
+
+
+def make_deterministic(threads: int) -> None:
+    """Use deterministic kernels only, and a fixed number of threads.
+
+    Sums split over another number of threads round differently, so the number comes from the
+    config and not from what the machine has free.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
+    torch.set_num_threads(threads)
+    # The same as use_deterministic_algorithms(True), which also imports the compiler: 4 s a job.
+    torch.set_deterministic_debug_mode("error")
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+
+
+def pick_device(name: str) -> torch.device:
+    """``auto`` is the GPU where there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)

@@ -1,0 +1,22 @@
+#!/usr/bin/env python
+"""Fetch one archive and verify it."""
+
+from pathlib import Path
+
+from dmlbench import cli
+from dmlbench.data.archives import archive
+from dmlbench.data.download import download
+
+
+def main(args) -> None:
+    """Fetch ``args.archive`` of ``args.source`` to ``args.out``."""
+    download(archive(args.source, args.archive), args.out, args.mirror or None)
+
+
+if __name__ == "__main__":
+    parser = cli.parser(__doc__)
+    parser.add_argument("--source", required=True, help="such as mnist")
+    parser.add_argument("--archive", required=True, help="file name of the archive")
+    parser.add_argument("--mirror", default="", help="folder or URL tried before upstream")
+    parser.add_argument("--out", type=Path, required=True, help="where to put it")
+    cli.run(main, parser)

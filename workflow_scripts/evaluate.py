@@ -1,0 +1,58 @@
+#!/usr/bin/env python
+"""Measure the stored embeddings of one run: metrics.json."""
+
+import json
+import logging
+from pathlib import Path
+
+import pandas as pd
+
+from dmlbench import cli, paths
+from dmlbench.config import load_config
+from dmlbench.data.dataset import get_dataset
+from dmlbench.errors import DataError
+from dmlbench.evaluation.embeddings import load_embeddings
+from dmlbench.evaluation.measure import Part, measure
+from dmlbench.files import write_json
+from dmlbench.provenance import evaluation_code
+
+
+def main(args) -> None:
+    """Measure every part of the dataset that the config's splits cover."""
+    plan = load_config(args.config)
+    run = plan.run_by_id(args.run)
+    settings = plan.benchmark.evaluation.model_dump()
+    index = pd.read_parquet(args.index)
+    folder = args.out.parent
+    parts = [Part(*e) for e in get_dataset(run.dataset).evaluations if e[0] in settings["splits"]]
+    rows = []
+    for selection in plan.benchmark.selections:
+        for part in parts:
+            vectors, ids = load_embeddings(folder / paths.embeddings(part.split, selection))
+            wanted = part.rows(index)
+            place = pd.Series(range(len(ids)), index=ids)
+            part_ids = index["id"].to_numpy()[wanted]
+            if not set(part_ids) <= set(ids):
+                raise DataError(f"{folder}: embeddings of {part.split} lack images; embed again")
+            labels = index[part.label].astype("category").cat.codes.to_numpy()[wanted]
+            measured = measure(vectors[place[part_ids]], labels, part_ids, settings)
+            logging.info("%s %s: recall@1 %.4f", selection, part, measured[0]["value"])
+            rows += [{"selection": selection, **part.__dict__, **row} for row in measured]
+    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    result = {
+        "run": run.__dict__,
+        "selected_epochs": record["selected_epochs"],
+        "evaluation": settings,
+        "code": evaluation_code(),
+        "metrics": rows,
+    }
+    write_json(args.out, result)
+
+
+if __name__ == "__main__":
+    parser = cli.parser(__doc__)
+    parser.add_argument("--config", type=Path, required=True, help="config file")
+    parser.add_argument("--run", required=True, help="dataset/recipe/loss/sampler/seedN")
+    parser.add_argument("--index", type=Path, required=True, help="prepared index")
+    parser.add_argument("--out", type=Path, required=True, help="the run's metrics.json")
+    cli.run(main, parser)

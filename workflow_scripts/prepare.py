@@ -1,0 +1,33 @@
+#!/usr/bin/env python
+"""Turn a dataset's archives into an index and a pixel store."""
+
+from pathlib import Path
+
+from dmlbench import cli
+from dmlbench.data.archives import archive
+from dmlbench.data.dataset import get_dataset
+from dmlbench.data.prepare import prepare
+from dmlbench.data.verify import verify
+from dmlbench.errors import DataError
+
+
+def main(args) -> None:
+    """Verify the archives once more, then write index and pixels."""
+    dataset = get_dataset(args.dataset)
+    raw = {path.name: str(path) for path in args.raw}
+    if missing := sorted(set(dataset.archives()) - set(raw)):
+        raise DataError(f"{args.dataset} needs {', '.join(missing)}; give them with --raw")
+    for path in args.raw:
+        if not path.is_file():
+            raise DataError(f"{path} is missing; run the download step first")
+        verify(path, archive(dataset.source, path.name))
+    prepare(dataset, raw, args.index, args.pixels)
+
+
+if __name__ == "__main__":
+    parser = cli.parser(__doc__)
+    parser.add_argument("--dataset", required=True, help="such as mnist_even_odd")
+    parser.add_argument("--raw", type=Path, nargs="*", default=[], help="its archives")
+    parser.add_argument("--index", type=Path, required=True, help="Parquet file to write")
+    parser.add_argument("--pixels", type=Path, required=True, help="pixel store to write")
+    cli.run(main, parser)
