@@ -1,9 +1,11 @@
 """What rules share: the plan made from the config, and where things are."""
 
+import gc
 import os
 import re
 import sys
 from pathlib import Path
+from shlex import quote
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
@@ -12,13 +14,16 @@ from dmlbench.config import resolve_config
 from dmlbench.data.dataset import get_dataset
 from dmlbench.errors import UserError
 from dmlbench.files import write_text
-from dmlbench.interpreter import use_own_interpreter
+from dmlbench.job_environment import set_job_environment
+
+# A graph of thousands of jobs is millions of objects that live to the end; looking through them for
+# garbage over and over takes a good part of the time.
+gc.set_threshold(100_000, 50, 100)
 
 # Relative, so that the commands Snakemake prints can be typed again, and moving the repository
 # changes no parameter.
 SCRIPTS = os.path.relpath(Path(workflow.basedir) / "workflow_scripts")
 ENVIRONMENT = Path(workflow.basedir) / "workflow_scripts" / "envs" / "dmlbench.yaml"
-use_own_interpreter()
 
 
 def read_plan():
@@ -34,8 +39,10 @@ def read_plan():
 PLAN = read_plan()
 BENCHMARK = PLAN.benchmark
 NAME = BENCHMARK.name
+set_job_environment(BENCHMARK.data.mirror)
 RESOURCES = BENCHMARK.resources
 CONFIG = paths.resolved_config(NAME)
+PROJECTION = BENCHMARK.projection
 RUN = paths.run(NAME)
 REPORT = paths.report(NAME)
 SUMMARY = paths.summary_page(NAME)
@@ -51,8 +58,13 @@ def one_of(values):
     return "|".join(sorted(re.escape(str(value)) for value in values)) or "(?!x)x"
 
 
+def command(script):
+    """How a job calls a script of this config."""
+    return f"python {quote(f'{SCRIPTS}/{script}.py')} --config {quote(CONFIG)}"
+
+
 def run_of(wildcards):
-    return PLAN.runs[paths.RUN_ID.format(**wildcards)]
+    return PLAN.run_by_id(paths.RUN_ID.format(**wildcards))
 
 
 def fingerprint(wildcards):
@@ -73,14 +85,10 @@ def raw_archives(wildcards):
     ]
 
 
-def prepared(pattern):
-    """The prepared file of a run's dataset."""
-
-    def path(wildcards):
-        store = PLAN.recipes[wildcards.recipe]["store"]
-        return pattern.format(dataset=wildcards.dataset, store=store)
-
-    return path
+def prepared_index(wildcards):
+    """The index of a run's dataset; the pixels beside it come from the same job."""
+    store = PLAN.recipes[wildcards.recipe]["store"]
+    return paths.INDEX.format(dataset=wildcards.dataset, store=store)
 
 
 def run_files(file, runs=None):
@@ -93,14 +101,14 @@ def projected_runs(experiment):
     return [
         run
         for run in PLAN.experiment_runs(experiment)
-        if run.seed in BENCHMARK.projection.seeds
+        if run.seed in PLAN.projected_seeds
     ]
 
 
 def figure_input(wildcards):
     if wildcards.kind != "embedding":
         return []
-    file = paths.projection(BENCHMARK.projection.split)
+    file = paths.projection(PROJECTION.split)
     return run_files(file, projected_runs(wildcards.experiment))
 
 
@@ -121,7 +129,8 @@ wildcard_constraints:
     recipe=one_of(PLAN.recipes),
     loss=one_of(PLAN.losses),
     sampler=one_of(PLAN.samplers),
-    seed=one_of(BENCHMARK.seeds),
+    # Thousands of seeds spelled out would stand in every pattern; run_by_id refuses the others.
+    seed=r"\d+",
     split=one_of(BENCHMARK.evaluation.splits),
     experiment=one_of(BENCHMARK.experiments),
     kind=one_of(FIGURES),

@@ -17,18 +17,16 @@ rule download:
         gpu=RESOURCES.download.gpu,
     params:
         script=f"{SCRIPTS}/download.py",
-        mirror=BENCHMARK.data.mirror or "",
     message:
         "fetch {wildcards.archive} of {wildcards.source}"
     shell:
         "python {params.script:q} --source {wildcards.source} --archive {wildcards.archive}"
-        " --mirror {params.mirror:q} --out {output:q} --log {log:q}"
+        ' --mirror "$DMLBENCH_MIRROR" --out {output:q} --log {log:q}'
 
 
 rule prepare:
     input:
-        # An archive is what its checksum says; its age means nothing.
-        ancient(raw_archives),
+        raw_archives,
     output:
         index=paths.INDEX,
         pixels=paths.PIXELS,
@@ -46,8 +44,9 @@ rule prepare:
     params:
         script=f"{SCRIPTS}/prepare.py",
         code=lambda wildcards: provenance.data_code(wildcards.dataset),
+        out=paths.PREPARED,
     message:
         "prepare {wildcards.dataset}"
     shell:
         "python {params.script:q} --dataset {wildcards.dataset} --raw {input:q}"
-        " --index {output.index:q} --pixels {output.pixels:q} --log {log:q}"
+        " --out {params.out:q} --log {log:q}"

@@ -3,10 +3,8 @@
 
 rule embed:
     input:
-        record=rules.train.output.record,
-        weights=rules.train.output.weights,
-        index=ancient(prepared(paths.INDEX)),
-        pixels=ancient(prepared(paths.PIXELS)),
+        rules.train.output.weights,
+        prepared_index,
     output:
         [
             f"{RUN}/{paths.embeddings(split, selection)}"
@@ -25,13 +23,9 @@ rule embed:
         runtime=RESOURCES.embed.runtime,
         gpu=RESOURCES.embed.gpu,
     params:
-        script=f"{SCRIPTS}/embed.py",
-        run=lambda wildcards, input: str(Path(input.record).parent),
-        splits=BENCHMARK.evaluation.splits,
-        selections=BENCHMARK.selections,
+        command=command("embed"),
     message:
-        "embed {wildcards.dataset}/{wildcards.recipe}/{wildcards.loss}/{wildcards.sampler}/seed{wildcards.seed}"
+        "embed {wildcards}"
     shell:
-        "python {params.script:q} --run {params.run:q} --splits {params.splits}"
-        " --selections {params.selections} --index {input.index:q} --pixels {input.pixels:q}"
+        "{params.command} --run {wildcards.dataset}/{wildcards.recipe}/{wildcards.loss}/{wildcards.sampler}/seed{wildcards.seed}"
         " --log {log:q}"

@@ -3,9 +3,8 @@
 
 rule evaluate:
     input:
-        embeddings=rules.embed.output,
-        record=rules.train.output.record,
-        index=ancient(prepared(paths.INDEX)),
+        rules.embed.output,
+        prepared_index,
     output:
         f"{RUN}/metrics.json",
     log:
@@ -20,13 +19,11 @@ rule evaluate:
         runtime=RESOURCES.evaluate.runtime,
         gpu=RESOURCES.evaluate.gpu,
     params:
-        script=f"{SCRIPTS}/evaluate.py",
-        config=CONFIG,
-        settings=BENCHMARK.evaluation.model_dump(),
+        command=command("evaluate"),
+        settings=BENCHMARK.evaluation.model_dump_json(),
         code=provenance.evaluation_code(),
-        id=lambda wildcards: run_of(wildcards).id,
     message:
-        "evaluate {wildcards.dataset}/{wildcards.recipe}/{wildcards.loss}/{wildcards.sampler}/seed{wildcards.seed}"
+        "evaluate {wildcards}"
     shell:
-        "python {params.script:q} --config {params.config:q} --run {params.id}"
-        " --index {input.index:q} --out {output:q} --log {log:q}"
+        "{params.command} --run {wildcards.dataset}/{wildcards.recipe}/{wildcards.loss}/{wildcards.sampler}/seed{wildcards.seed}"
+        " --log {log:q}"

@@ -3,11 +3,12 @@
 
 rule collect:
     input:
+        # The last file of each run; its history and record are older.
         run_files("metrics.json"),
-        run_files("history.csv"),
     output:
         metrics=paths.summary(NAME, "metrics"),
         history=paths.summary(NAME, "history"),
+        runs=paths.summary(NAME, "runs"),
     log:
         f"{LOGS}/collect.log",
     benchmark:
@@ -20,15 +21,13 @@ rule collect:
         runtime=RESOURCES.collect.runtime,
         gpu=RESOURCES.collect.gpu,
     params:
-        script=f"{SCRIPTS}/collect.py",
-        config=CONFIG,
+        command=command("collect"),
         code=provenance.reporting_code(),
         runs=sorted(PLAN.runs),
     message:
         "collect the metrics of {NAME}"
     shell:
-        "python {params.script:q} --config {params.config:q} --metrics {output.metrics:q}"
-        " --history {output.history:q} --log {log:q}"
+        "{params.command} --log {log:q}"
 
 
 rule tables:
@@ -62,24 +61,21 @@ rule tables:
         runtime=RESOURCES.tables.runtime,
         gpu=RESOURCES.tables.gpu,
     params:
-        script=f"{SCRIPTS}/tables.py",
-        config=CONFIG,
+        command=command("tables"),
         code=provenance.reporting_code(),
         experiment=lambda wildcards: BENCHMARK.experiments[
             wildcards.experiment
         ].model_dump(),
-        out=lambda wildcards, output: str(Path(output.tex).parent),
     message:
         "make the table of {wildcards.experiment}"
     shell:
-        "python {params.script:q} --config {params.config:q} --experiment {wildcards.experiment}"
-        " --metrics {input:q} --out {params.out:q} --log {log:q}"
+        "{params.command} --experiment {wildcards.experiment} --log {log:q}"
 
 
 rule figures:
     input:
         figure_input,
-        history=rules.collect.output.history,
+        rules.collect.output.history,
     output:
         pdf=paths.figure(NAME, "{experiment}", "{kind}", "pdf"),
         png=report(
@@ -101,8 +97,7 @@ rule figures:
         runtime=RESOURCES.figures.runtime,
         gpu=RESOURCES.figures.gpu,
     params:
-        script=f"{SCRIPTS}/figures.py",
-        config=CONFIG,
+        command=command("figures"),
         code=provenance.reporting_code(),
         experiment=lambda wildcards: BENCHMARK.experiments[
             wildcards.experiment
@@ -110,14 +105,14 @@ rule figures:
     message:
         "draw {wildcards.kind} of {wildcards.experiment}"
     shell:
-        "python {params.script:q} --config {params.config:q} --experiment {wildcards.experiment}"
-        " --kind {wildcards.kind} --history {input.history:q} --out {output:q} --log {log:q}"
+        "{params.command} --experiment {wildcards.experiment}"
+        " --kind {wildcards.kind} --log {log:q}"
 
 
 rule summary:
     input:
         expand(rules.tables.output.csv, experiment=BENCHMARK.experiments),
-        run_files("run.json"),
+        rules.collect.output.runs,
     output:
         report(
             SUMMARY,
@@ -137,13 +132,12 @@ rule summary:
         runtime=RESOURCES.report.runtime,
         gpu=RESOURCES.report.gpu,
     params:
-        script=f"{SCRIPTS}/report.py",
-        config=CONFIG,
+        command=command("report"),
         code=provenance.reporting_code(),
     message:
         "write the summary page of {NAME}"
     shell:
-        "python {params.script:q} --config {params.config:q} --summary {output:q} --log {log:q}"
+        "{params.command} --page summary --log {log:q}"
 
 
 rule results:
@@ -172,11 +166,10 @@ rule report:
         runtime=RESOURCES.report.runtime,
         gpu=RESOURCES.report.gpu,
     params:
-        script=f"{SCRIPTS}/report.py",
-        config=CONFIG,
+        command=command("report"),
         snakefile=os.path.relpath(Path(workflow.basedir) / "Snakefile"),
     message:
         "write the HTML report of {NAME}"
     shell:
-        "python {params.script:q} --config {params.config:q} --report {output:q}"
-        " --snakefile {params.snakefile} --log {log:q}"
+        "{params.command} --page report"
+        " --snakefile {params.snakefile:q} --log {log:q}"

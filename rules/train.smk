@@ -3,9 +3,7 @@
 
 rule train:
     input:
-        # Its content is in the params below; a store made again with the same content is the same.
-        index=ancient(prepared(paths.INDEX)),
-        pixels=ancient(prepared(paths.PIXELS)),
+        prepared_index,
     output:
         record=f"{RUN}/run.json",
         history=f"{RUN}/history.csv",
@@ -22,14 +20,11 @@ rule train:
         runtime=RESOURCES.train.runtime,
         gpu=RESOURCES.train.gpu,
     params:
-        script=f"{SCRIPTS}/train.py",
-        config=CONFIG,
+        command=command("train"),
         run=fingerprint,
         code=training_code,
-        out=lambda wildcards, output: str(Path(output.record).parent),
-        id=lambda wildcards: run_of(wildcards).id,
     message:
-        "train {wildcards.dataset}/{wildcards.recipe}/{wildcards.loss}/{wildcards.sampler}/seed{wildcards.seed}"
+        "train {wildcards}"
     shell:
-        "python {params.script:q} --config {params.config:q} --run {params.id}"
-        " --index {input.index:q} --pixels {input.pixels:q} --out {params.out:q} --log {log:q}"
+        "{params.command} --run {wildcards.dataset}/{wildcards.recipe}/{wildcards.loss}/{wildcards.sampler}/seed{wildcards.seed}"
+        " --log {log:q}"

@@ -3,14 +3,14 @@
 
 rule project:
     input:
-        embeddings=f"{RUN}/{paths.embeddings('{split}', BENCHMARK.projection.selection)}",
-        index=ancient(prepared(paths.INDEX)),
+        f"{RUN}/{paths.embeddings(PROJECTION.split, PROJECTION.selection)}",
+        prepared_index,
     output:
-        f"{RUN}/{paths.projection('{split}')}",
+        f"{RUN}/{paths.projection(PROJECTION.split)}",
     log:
-        f"{LOGS}/project/{paths.RUN_ID}/{{split}}.log",
+        f"{LOGS}/project/{paths.RUN_ID}.log",
     benchmark:
-        f"{BENCHMARKS}/project/{paths.RUN_ID}/{{split}}.tsv"
+        f"{BENCHMARKS}/project/{paths.RUN_ID}.tsv"
     conda:
         ENVIRONMENT
     threads: RESOURCES.project.threads
@@ -19,12 +19,11 @@ rule project:
         runtime=RESOURCES.project.runtime,
         gpu=RESOURCES.project.gpu,
     params:
-        script=f"{SCRIPTS}/project.py",
-        settings=BENCHMARK.projection.model_dump(),
+        command=command("project"),
+        settings=PROJECTION.model_dump_json(),
         code=provenance.evaluation_code(),
     message:
-        "project {wildcards.dataset}/{wildcards.recipe}/{wildcards.loss}/{wildcards.sampler}/seed{wildcards.seed}"
+        "project {wildcards}"
     shell:
-        "python {params.script:q} --embeddings {input.embeddings:q} --index {input.index:q}"
-        " --max-images {params.settings[max_images]} --perplexity {params.settings[perplexity]}"
-        " --seed {wildcards.seed} --out {output:q} --log {log:q}"
+        "{params.command} --run {wildcards.dataset}/{wildcards.recipe}/{wildcards.loss}/{wildcards.sampler}/seed{wildcards.seed}"
+        " --log {log:q}"

@@ -17,6 +17,6 @@ if __name__ == "__main__":
     parser = cli.parser(__doc__)
     parser.add_argument("--source", required=True, help="such as mnist")
     parser.add_argument("--archive", required=True, help="file name of the archive")
-    parser.add_argument("--mirror", default="", help="folder or URL tried before upstream")
+    parser.add_argument("--mirror", help="folder or URL tried before upstream")
     parser.add_argument("--out", type=Path, required=True, help="where to put it")
     cli.run(main, parser)

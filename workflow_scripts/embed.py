@@ -1,13 +1,14 @@
 #!/usr/bin/env python
 """Embed the images of one run's dataset with each of its kept weights."""
 
-from pathlib import Path
-
 from dmlbench import cli, paths
+from dmlbench.config import load_config
 
 
 def main(args) -> None:
-    """Write one file of embeddings for every split and selection asked for."""
+    """Write one file of embeddings for every split and selection of the config."""
+    plan = load_config(args.config)
+    run = plan.run_by_id(args.run)
     import numpy as np
 
     from dmlbench.data.reader import ImageReader
@@ -17,26 +18,21 @@ def main(args) -> None:
     from dmlbench.training.artefacts import load_model, read_run
     from dmlbench.training.determinism import make_deterministic, pick_device
 
-    record = read_run(args.run)
+    folder = plan.run_folder(run)
+    record = read_run(folder)
     make_deterministic(record["run"]["threads"])
     recipe = record["run"]["recipe"]
     device = pick_device(recipe["device"])
-    store = ImageStore(args.index, args.pixels)
+    store = ImageStore(plan.data_folder(run))
     reader = ImageReader(store, recipe["image_size"], recipe["invert"])
-    for selection in args.selections:
-        model = load_model(args.run, record, selection, device)
-        for split in args.splits:
+    for selection in plan.benchmark.selections:
+        model = load_model(folder, record, selection, device)
+        for split in plan.benchmark.evaluation.splits:
             rows = np.flatnonzero((store.index["split"] == split).to_numpy())
             ids = store.index["id"].to_numpy()[rows]
             vectors = embed(model, reader, rows, device)
-            save_embeddings(args.run / paths.embeddings(split, selection), vectors, ids)
+            save_embeddings(folder / paths.embeddings(split, selection), vectors, ids)
 
 
 if __name__ == "__main__":
-    parser = cli.parser(__doc__)
-    parser.add_argument("--run", type=Path, required=True, help="folder of a trained run")
-    parser.add_argument("--index", type=Path, required=True, help="prepared index")
-    parser.add_argument("--pixels", type=Path, required=True, help="prepared pixel store")
-    parser.add_argument("--splits", nargs="+", default=["test"], help="splits to embed")
-    parser.add_argument("--selections", nargs="+", default=["last"], help="weights to use")
-    cli.run(main, parser)
+    cli.run(main, cli.run_parser(__doc__))

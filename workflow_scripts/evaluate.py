@@ -3,7 +3,6 @@
 
 import json
 import logging
-from pathlib import Path
 
 import pandas as pd
 
@@ -16,14 +15,16 @@ from dmlbench.evaluation.measure import Part, measure
 from dmlbench.files import write_json
 from dmlbench.provenance import evaluation_code
 
+log = logging.getLogger("dmlbench.evaluate")
+
 
 def main(args) -> None:
     """Measure every part of the dataset that the config's splits cover."""
     plan = load_config(args.config)
     run = plan.run_by_id(args.run)
     settings = plan.benchmark.evaluation.model_dump()
-    index = pd.read_parquet(args.index)
-    folder = args.out.parent
+    index = pd.read_parquet(plan.data_folder(run) / paths.INDEX_FILE)
+    folder = plan.run_folder(run)
     parts = [Part(*e) for e in get_dataset(run.dataset).evaluations if e[0] in settings["splits"]]
     rows = []
     for selection in plan.benchmark.selections:
@@ -36,7 +37,7 @@ def main(args) -> None:
                 raise DataError(f"{folder}: embeddings of {part.split} lack images; embed again")
             labels = index[part.label].astype("category").cat.codes.to_numpy()[wanted]
             measured = measure(vectors[place[part_ids]], labels, part_ids, settings)
-            logging.info("%s %s: recall@1 %.4f", selection, part, measured[0]["value"])
+            log.info("%s %s: recall@1 %.4f", selection, part, measured[0]["value"])
             rows += [{"selection": selection, **part.__dict__, **row} for row in measured]
     record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     result = {
@@ -46,13 +47,8 @@ def main(args) -> None:
         "code": evaluation_code(),
         "metrics": rows,
     }
-    write_json(args.out, result)
+    write_json(folder / "metrics.json", result)
 
 
 if __name__ == "__main__":
-    parser = cli.parser(__doc__)
-    parser.add_argument("--config", type=Path, required=True, help="config file")
-    parser.add_argument("--run", required=True, help="dataset/recipe/loss/sampler/seedN")
-    parser.add_argument("--index", type=Path, required=True, help="prepared index")
-    parser.add_argument("--out", type=Path, required=True, help="the run's metrics.json")
-    cli.run(main, parser)
+    cli.run(main, cli.run_parser(__doc__))

@@ -21,13 +21,12 @@ def main(args) -> None:
         if not path.is_file():
             raise DataError(f"{path} is missing; run the download step first")
         verify(path, archive(dataset.source, path.name))
-    prepare(dataset, raw, args.index, args.pixels)
+    prepare(dataset, raw, args.out)
 
 
 if __name__ == "__main__":
     parser = cli.parser(__doc__)
     parser.add_argument("--dataset", required=True, help="such as mnist_even_odd")
     parser.add_argument("--raw", type=Path, nargs="*", default=[], help="its archives")
-    parser.add_argument("--index", type=Path, required=True, help="Parquet file to write")
-    parser.add_argument("--pixels", type=Path, required=True, help="pixel store to write")
+    parser.add_argument("--out", type=Path, required=True, help="folder for index and store")
     cli.run(main, parser)

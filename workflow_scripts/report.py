@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Write the summary page, then Snakemake's own HTML report around it."""
+"""Write the summary page, or Snakemake's own HTML report around all results."""
 
 from pathlib import Path
 
@@ -9,18 +9,18 @@ from dmlbench.reporting.report import snakemake_report, write_summary
 
 
 def main(args) -> None:
-    """Write ``--summary``; with ``--report`` also the report."""
+    """Write one of the two pages in ``results/<name>/report/``."""
     plan = load_config(args.config)
-    if args.report:
-        snakemake_report(args.snakefile, args.config, args.report)
+    if args.page == "summary":
+        write_summary(plan)
     else:
-        write_summary(plan, args.summary)
+        snakemake_report(plan, args.config, args.snakefile)
 
 
 if __name__ == "__main__":
-    parser = cli.parser(__doc__)
-    parser.add_argument("--config", type=Path, required=True, help="config file")
-    parser.add_argument("--summary", type=Path, help="summary page to write")
-    parser.add_argument("--report", type=Path, help="HTML report to write, after all else")
+    parser = cli.config_parser(__doc__)
+    parser.add_argument(
+        "--page", choices=["summary", "report"], default="report", help="report: after all else"
+    )
     parser.add_argument("--snakefile", type=Path, default=Path("Snakefile"), help="the workflow")
     cli.run(main, parser)

@@ -1,7 +1,6 @@
 #!/usr/bin/env python
 """Train one run of a config: weights, history.csv and run.json."""
 
-from pathlib import Path
 
 from dmlbench import cli
 from dmlbench.config import load_config
@@ -18,16 +17,10 @@ def main(args) -> None:
     from dmlbench.training.loop import Trainer
 
     spec = plan.spec(run)
-    store = ImageStore(args.index, args.pixels)
+    store = ImageStore(plan.data_folder(run))
     trained = Trainer(spec, get_dataset(run.dataset), store).train()
-    save_run(args.out, spec, plan.fingerprint(run), trained)
+    save_run(plan.run_folder(run), spec, plan.fingerprint(run), trained)
 
 
 if __name__ == "__main__":
-    parser = cli.parser(__doc__)
-    parser.add_argument("--config", type=Path, required=True, help="config file")
-    parser.add_argument("--run", required=True, help="dataset/recipe/loss/sampler/seedN")
-    parser.add_argument("--index", type=Path, required=True, help="prepared index")
-    parser.add_argument("--pixels", type=Path, required=True, help="prepared pixel store")
-    parser.add_argument("--out", type=Path, required=True, help="the run's folder")
-    cli.run(main, parser)
+    cli.run(main, cli.run_parser(__doc__))

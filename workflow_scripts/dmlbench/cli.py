@@ -20,6 +20,20 @@ def parser(description: str) -> argparse.ArgumentParser:
     return made
 
 
+def config_parser(description: str) -> argparse.ArgumentParser:
+    """A parser for scripts that work on a whole config."""
+    made = parser(description)
+    made.add_argument("--config", type=Path, required=True, help="config file")
+    return made
+
+
+def run_parser(description: str) -> argparse.ArgumentParser:
+    """A parser for scripts that work on one run of a config."""
+    made = config_parser(description)
+    made.add_argument("--run", required=True, help="dataset/recipe/loss/sampler/seedN")
+    return made
+
+
 def run(main: Callable[[argparse.Namespace], None], arguments: argparse.ArgumentParser) -> None:
     """Parse the command line and call ``main``; leave with 2 and one line on a user's mistake."""
     options = arguments.parse_args()
@@ -28,8 +42,13 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Argument
         options.log.parent.mkdir(parents=True, exist_ok=True)
         handlers[0].setLevel(logging.ERROR)
         handlers.append(logging.FileHandler(options.log, mode="w", encoding="utf-8"))
+    # Libraries only warn: fontTools alone would fill the log.
+    logging.getLogger("dmlbench").setLevel(logging.INFO)
     logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=handlers
+        level=logging.WARNING,
+        format="%(asctime)s %(message)s",
+        datefmt="%H:%M:%S",
+        handlers=handlers,
     )
     try:
         main(options)

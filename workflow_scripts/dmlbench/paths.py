@@ -7,8 +7,10 @@ from pathlib import Path
 
 RAW = "data/raw/{source}/{archive}"
 PREPARED = "data/prepared/{dataset}/{store}"
-INDEX = PREPARED + "/index.parquet"
-PIXELS = PREPARED + "/pixels.bin"
+INDEX_FILE = "index.parquet"
+PIXELS_FILE = "pixels.bin"
+INDEX = f"{PREPARED}/{INDEX_FILE}"
+PIXELS = f"{PREPARED}/{PIXELS_FILE}"
 
 RUN_ID = "{dataset}/{recipe}/{loss}/{sampler}/seed{seed}"
 

@@ -14,22 +14,18 @@ from dmlbench.config.catalogue import PACKAGE, entries
 PACKAGES = ("torch", "timm", "numpy", "faiss-gpu", "faiss-cpu", "scikit-learn", "dmlbench")
 
 
-@cache
-def _digest(files: tuple[Path, ...]) -> str:
+def _hash(*parts: Iterable[Path]) -> str:
     digest = hashlib.sha256()
-    for file in files:
+    for file in sorted({file for part in parts for file in part}):
         digest.update(str(file.relative_to(PACKAGE)).encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()[:16]
-
-
-def _hash(*parts: Iterable[Path]) -> str:
-    return _digest(tuple(sorted({file for part in parts for file in part})))
 
 
 def _shared() -> list[Path]:
     return [PACKAGE / f"{name}.py" for name in ("distances", "neighbours", "registry", "seeding")]
 
 
+@cache
 def data_code(dataset: str) -> str:
     """The hash of the sources that a prepared dataset depends on."""
     names = ("dataset", "prepare", "verify")
@@ -37,6 +33,7 @@ def data_code(dataset: str) -> str:
     return _hash(own, [PACKAGE / "data" / f"{name}.py" for name in names])
 
 
+@cache
 def training_code(dataset: str, loss_type: str) -> str:
     """The hash of the sources that a trained model depends on: of the losses only its own."""
     loss = entries("loss")[loss_type].file
@@ -45,11 +42,13 @@ def training_code(dataset: str, loss_type: str) -> str:
     return _hash(_shared(), own, *rooms)
 
 
+@cache
 def evaluation_code() -> str:
     """The hash of the sources that metrics depend on."""
     return _hash(_shared(), (PACKAGE / "evaluation").glob("*.py"))
 
 
+@cache
 def reporting_code() -> str:
     """The hash of the sources that tables, figures and report depend on."""
     return _hash((PACKAGE / "reporting").glob("**/*.py"), (PACKAGE / "reporting").glob("**/*.yaml"))

@@ -90,7 +90,7 @@ class Choice(BaseModel):
         return {"type": self.type, **self.options}
 
 
-ChoiceField = Annotated[Choice, BeforeValidator(_choice)]
+ChoiceField = Annotated[Choice, BeforeValidator(_choice, json_schema_input_type=str | Choice)]
 
 
 class Sampler(Section):
@@ -133,7 +133,9 @@ class Evaluation(Section):
 
 
 class Projection(Section):
-    seeds: list[int] = Field([0], description="Training seeds whose embeddings are projected.")
+    seeds: list[int] = Field(
+        [], description="Training seeds whose embeddings are projected; none: the first seed."
+    )
     selection: Selection = Field("last", description="Which weights.")
     split: Split = Field("test", description="Which images.")
     max_images: PositiveInt = Field(2000, description="At most this many images, evenly spaced.")

@@ -3,6 +3,7 @@
 import itertools
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -64,6 +65,11 @@ class Plan:
         """The datasets that runs use."""
         return sorted({run.dataset for run in self.runs.values()})
 
+    @property
+    def projected_seeds(self) -> list[int]:
+        """The training seeds whose embeddings are projected and drawn."""
+        return self.benchmark.projection.seeds or self.benchmark.seeds[:1]
+
     def spec(self, run: Run) -> dict:
         """Everything that decides the run's result, names included."""
         return {
@@ -79,6 +85,15 @@ class Plan:
     def fingerprint(self, run: Run) -> str:
         """A short hash of :meth:`spec`."""
         return f"{derive_seed(self.spec(run)):016x}"
+
+    def run_folder(self, run: Run) -> Path:
+        """Where a run's files lie."""
+        return paths.local(paths.run(self.benchmark.name), **run.__dict__)
+
+    def data_folder(self, run: Run) -> Path:
+        """Where the prepared dataset of a run lies."""
+        store = self.recipes[run.recipe]["store"]
+        return paths.local(paths.PREPARED, dataset=run.dataset, store=store)
 
     def experiment_runs(self, experiment: str) -> list[Run]:
         """The runs of one experiment, methods outermost."""

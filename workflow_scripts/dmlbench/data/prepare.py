@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from dmlbench import paths
 from dmlbench.data.dataset import Dataset
 from dmlbench.errors import DataError
 from dmlbench.files import replacing
@@ -14,8 +15,8 @@ from dmlbench.files import replacing
 log = logging.getLogger(__name__)
 
 
-def prepare(dataset: type[Dataset], raw: dict[str, str], index: Path, pixels: Path) -> pd.DataFrame:
-    """Write the pixel store and the index of ``dataset``; return the index.
+def prepare(dataset: type[Dataset], raw: dict[str, str], folder: Path) -> pd.DataFrame:
+    """Write the pixel store and the index of ``dataset`` into ``folder``; return the index.
 
     The store is every image's bytes, one after another. The index has one row per image: id,
     path, split, subset, label columns, height, width, channels, offset (of its first byte in the
@@ -28,7 +29,7 @@ def prepare(dataset: type[Dataset], raw: dict[str, str], index: Path, pixels: Pa
     rows: list[dict] = []
     first_with: dict[bytes, int] = {}
     offset = 0
-    with replacing(pixels) as temporary:
+    with replacing(folder / paths.PIXELS_FILE) as temporary:
         with temporary.open("wb") as store:
             for number, record in enumerate(dataset().records(raw)):
                 image = np.ascontiguousarray(record.image, dtype=np.uint8)
@@ -54,7 +55,7 @@ def prepare(dataset: type[Dataset], raw: dict[str, str], index: Path, pixels: Pa
                     log.info("%d images", number + 1)
         table = pd.DataFrame(rows)
         check_counts(dataset, table)
-        with replacing(index) as temporary_index:
+        with replacing(folder / paths.INDEX_FILE) as temporary_index:
             table.to_parquet(temporary_index, index=False)
     log.info("%d images, %.1f MB of pixels", len(table), offset / 1e6)
     return table

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from dmlbench import paths
 from dmlbench.errors import DataError
 
 
@@ -15,12 +16,13 @@ class ImageStore:
         index: One row per image; see :func:`dmlbench.data.prepare.prepare`.
     """
 
-    def __init__(self, index: Path, pixels: Path) -> None:
-        """Open both files.
+    def __init__(self, folder: Path) -> None:
+        """Open the dataset that was prepared in ``folder``.
 
         Raises:
-            DataError: One is missing, or the store is shorter or longer than the index says.
+            DataError: A file is missing, or the store is shorter or longer than the index says.
         """
+        index, pixels = folder / paths.INDEX_FILE, folder / paths.PIXELS_FILE
         for path in (index, pixels):
             if not path.is_file():
                 raise DataError(f"{path} is missing; run the prepare step first")

@@ -1,6 +1,6 @@
 """Figures of an experiment."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +10,19 @@ from dmlbench import paths
 from dmlbench.config import Plan, Run
 from dmlbench.errors import DataError
 from dmlbench.reporting import names
-from dmlbench.reporting.collect import run_folder
 from dmlbench.reporting.statistics import summarize
 from dmlbench.reporting.style import PALETTE, method_styles, paper_style, plt, save
 
 MARKERS = "osv^D<>pP*"
 
 
-def draw(plan: Plan, kind: str, experiment: str, history: Path, out: Sequence[Path]) -> None:
-    """Draw the figure ``kind`` of ``experiment`` and save it under every name of ``out``."""
+def draw(plan: Plan, kind: str, experiment: str) -> None:
+    """Draw the figure ``kind`` of ``experiment`` and save it as PDF and PNG."""
+    name = plan.benchmark.name
+    history = pd.read_parquet(paths.summary(name, "history"))
     with paper_style():
-        save(FIGURES[kind](plan, experiment, pd.read_parquet(history)), out)
+        figure = FIGURES[kind](plan, experiment, history)
+        save(figure, [Path(paths.figure(name, experiment, kind, s)) for s in ("pdf", "png")])
 
 
 def recall_per_epoch(plan: Plan, experiment: str, history: pd.DataFrame) -> plt.Figure:
@@ -44,8 +46,8 @@ def recall_per_epoch(plan: Plan, experiment: str, history: pd.DataFrame) -> plt.
             axis.plot(curve.index, mean, label=words, linewidth=1.2, **styles[words])
             axis.fill_between(
                 curve.index,
-                mean - half,
-                mean + half,
+                np.maximum(mean - half, 0),
+                np.minimum(mean + half, 100),  # an interval may leave what a share can be
                 color=styles[words]["color"],
                 alpha=0.15,
                 lw=0,
@@ -69,36 +71,42 @@ def embedding(plan: Plan, experiment: str, history: pd.DataFrame) -> plt.Figure:
     dataset = plan.benchmark.experiments[experiment].dataset
     points = {}
     for method, words in methods.items():
-        run = Run(dataset, *method, settings.seeds[0])
-        file = run_folder(plan, run) / paths.projection(settings.split)
+        run = Run(dataset, *method, plan.projected_seeds[0])
+        file = plan.run_folder(run) / paths.projection(settings.split)
         if not file.is_file():
             raise DataError(f"{file} is missing; run the project step first")
         points[words] = pd.read_parquet(file)
-    first = next(iter(points.values()))
-    subsets = sorted(first["subset"].unique())
-    columns = min(len(methods), 3)
-    rows = -(-len(methods) // columns)
+    subsets = sorted(next(iter(points.values()))["subset"].unique())
     figure, axes = plt.subplots(
-        rows * len(subsets),
-        columns,
-        figsize=(2.3 * columns, 2.2 * rows * len(subsets)),
+        len(subsets),
+        len(methods),
+        figsize=(1.6 * len(methods) + 0.8, 1.75 * len(subsets)),
         squeeze=False,
         layout="constrained",
     )
-    for axis in axes.flat:
-        axis.axis("off")
-    for s, subset in enumerate(subsets):
-        for m, (words, table) in enumerate(points.items()):
-            axis = axes[(m // columns) * len(subsets) + s][m % columns]
+    for row, subset in zip(axes, subsets, strict=True):
+        for axis, (words, table) in zip(row, points.items(), strict=True):
             part = table[table["subset"] == subset]
             _scatter(axis, part, _finest_label(part))
-            where = names.part(settings.split, subset, "") if subset else ""
-            axis.set_title("\n".join(t for t in (words, where) if t))
+            if subset == subsets[0]:
+                axis.set_title(words)
+        row[0].set_ylabel(names.part(settings.split, subset, ""))
+        handles, labels = row[-1].get_legend_handles_labels()
+        if len(labels) <= len(PALETTE):
+            row[-1].legend(
+                handles,
+                labels,
+                loc="center left",
+                bbox_to_anchor=(1.0, 0.5),
+                frameon=False,
+                markerscale=2,
+                handletextpad=0.1,
+            )
     return figure
 
 
 def _scatter(axis: plt.Axes, table: pd.DataFrame, label: str) -> None:
-    """Points by class; a legend where there are few enough classes to read one."""
+    """Points by class, in colours and markers that can be told apart where classes are few."""
     values = sorted(table[label].unique())
     legible = len(values) <= len(PALETTE)
     for number, value in enumerate(values):
@@ -115,13 +123,7 @@ def _scatter(axis: plt.Axes, table: pd.DataFrame, label: str) -> None:
             label=str(value),
             rasterized=len(table) > 3000,
         )
-    axis.axis("on")
     axis.set(xticks=[], yticks=[])
-    if legible:
-        axis.legend(
-            title=label, markerscale=2, handletextpad=0, borderpad=0.2, loc="best", fontsize=6,
-            title_fontsize=6,
-        )  # fmt: skip
 
 
 def _finest_label(table: pd.DataFrame) -> str:

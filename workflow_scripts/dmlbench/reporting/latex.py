@@ -83,16 +83,21 @@ def _part(plan: Plan, experiment: str, key: tuple[str, str, str], block: pd.Data
         blocks.append({"name": escape(names.selection(selection)), "rows": lines})
     if published := _published(plan, experiment, block, columns):
         blocks.append(published)
-    half = block["half_width"].max()
-    digits = 0 if pd.isna(half) else len(str(round(half * 10)))
-    integer = len(str(int(block["mean"].max())))
     return {
         "name": escape(names.part(*key)),
         "label": "-".join(p for p in key if p),
         "head": [names.metric(*column) for column in columns],
-        "format": f"{integer}.1" + (f"({digits})" if digits else ""),
+        "formats": [_format(block, *column) for column in columns],
         "blocks": blocks,
     }
+
+
+def _format(block: pd.DataFrame, metric: str, k: int) -> str:
+    """siunitx's table-format of one column: digits before the point, after it, of the interval."""
+    column = block[(block["metric"] == metric) & (block["k"] == k)]
+    half = column["half_width"].max()
+    digits = "" if pd.isna(half) else f"({len(str(round(half * 10)))})"
+    return f"{len(str(int(column['mean'].max())))}.1{digits}"
 
 
 def _published(

@@ -3,11 +3,9 @@
 from dmlbench.config import Plan
 
 _LOSSES = {"contrastive": "Contrastive", "triplet": "Triplet", "margin": "Margin"}
-_NEGATIVES = {
-    "random": "random neg.",
-    "semihard": "semi-hard neg.",
-    "distance": "distance-weighted neg.",
-}
+_NEGATIVES = {"semihard": "SH", "distance": "DW"}
+#: What the abbreviations mean, for captions.
+LEGEND = "SH: semi-hard, DW: distance-weighted, else random negatives; EPS: easy positives."
 _SELECTIONS = {
     "last": "last epoch",
     "val": "best on validation",
@@ -17,7 +15,7 @@ _SUBSETS = {"": "", "seen": "seen digits", "unseen": "unseen digits"}
 
 
 def method(plan: Plan, recipe: str, loss: str, sampler: str, experiment: str) -> str:
-    """A method in words: loss, EPS or not, negatives; swept or unusual entries by their own name.
+    """A method in short: loss + negatives + EPS, parts that are random left out.
 
     Two methods of one experiment never get the same words: where they would, config names follow.
     """
@@ -32,12 +30,12 @@ def _words(plan: Plan, recipe: str, loss: str, sampler: str) -> str:
     spec = plan.samplers[sampler]
     positive, negative = spec["positive"]["type"], spec["negative"]["type"]
     kind = plan.losses[loss]["type"]
-    name = _LOSSES.get(kind, loss)
-    if positive == "easy":
-        name += " + EPS"
-    elif positive != "random":
-        name += f" + {positive} pos."
-    return f"{name}, {_NEGATIVES.get(negative, negative)}"
+    parts = [_LOSSES.get(kind, loss)]
+    if negative != "random":
+        parts.append(_NEGATIVES.get(negative, negative))
+    if positive != "random":
+        parts.append("EPS" if positive == "easy" else f"{positive} pos.")
+    return " + ".join(parts)
 
 
 def selection(name: str) -> str:
@@ -48,7 +46,7 @@ def selection(name: str) -> str:
 def part(split: str, subset: str, label: str) -> str:
     """A part of a dataset in words."""
     where = _SUBSETS.get(subset, subset) or ("training classes" if split == "train" else "test")
-    return f"{where}, {label}" if not subset else where
+    return f"{where}, {label}" if label and not subset else where
 
 
 def metric(name: str, k: int) -> str:

@@ -1,6 +1,5 @@
 """The report: a summary page, and Snakemake's HTML around tables and figures."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -13,11 +12,11 @@ from dmlbench.config import Plan
 from dmlbench.errors import UserError
 from dmlbench.files import replacing, write_text
 from dmlbench.reporting import names
-from dmlbench.reporting.collect import run_folder
+from dmlbench.reporting.collect import RUN_COLUMNS
 from dmlbench.reporting.tables import wide
 
 
-def write_summary(plan: Plan, out: Path) -> None:
+def write_summary(plan: Plan) -> None:
     """Write the summary page: every table, what was compared, and where it ran."""
     benchmark = plan.benchmark
     experiments = []
@@ -37,42 +36,28 @@ def write_summary(plan: Plan, out: Path) -> None:
         name=benchmark.name,
         version=__version__,
         experiments=experiments,
-        machines=_machines(plan),
+        machines=_machines(pd.read_parquet(paths.summary(benchmark.name, "runs"))),
         runs=len(plan.runs),
         seeds=benchmark.seeds,
     )
-    write_text(out, page)
+    write_text(Path(paths.summary_page(benchmark.name)), page)
 
 
-def _machines(plan: Plan) -> list[dict]:
+def _machines(runs: pd.DataFrame) -> list[dict]:
     """Where the runs were trained: one row for each distinct host, device and software."""
-    rows = []
-    for run in plan.runs.values():
-        record = json.loads((run_folder(plan, run) / "run.json").read_text(encoding="utf-8"))
-        rows.append(
-            {
-                "host": record["host"],
-                "device": record["gpu"] or record["device"],
-                "python": record["python"],
-                **record["packages"],
-                "commit": (record["git"]["commit"] or "unknown")[:12]
-                + (" + changes" if record["git"]["dirty"] else ""),
-                "seconds": record["seconds"],
-            }
-        )
-    table = pd.DataFrame(rows)
-    keys = [c for c in table.columns if c != "seconds"]
-    grouped = table.groupby(keys, dropna=False)["seconds"].agg(["size", "sum"]).reset_index()
+    keys = [c for c in runs.columns if c not in {*RUN_COLUMNS, "seconds", "code"}]
+    grouped = runs.groupby(keys, dropna=False)["seconds"].agg(["size", "sum"]).reset_index()
+    grouped["sum"] = grouped["sum"].round().astype(int)
     return grouped.rename(columns={"size": "runs", "sum": "training seconds"}).to_dict("records")
 
 
-def snakemake_report(snakefile: Path, config: Path, out: Path) -> None:
+def snakemake_report(plan: Plan, config: Path, snakefile: Path) -> None:
     """Have Snakemake write its report over everything but the report itself.
 
     Raises:
         UserError: Snakemake could not; names its last line.
     """
-    with replacing(out) as temporary:
+    with replacing(Path(paths.report(plan.benchmark.name))) as temporary:
         command = [
             *(sys.executable, "-m", "snakemake", "results", "--snakefile", str(snakefile)),
             *("--configfile", str(config), "--report", str(temporary), "--nolock"),

@@ -68,17 +68,14 @@ def cells(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def write_tables(plan: Plan, experiment: str, metrics: Path, out: Path) -> None:
+def write_tables(plan: Plan, experiment: str) -> None:
     """Write the experiment's table as .tex, .csv (the long form) and .md."""
-    long = cells(plan, experiment, pd.read_parquet(metrics))
-    files = {
-        suffix: out / Path(paths.table(plan.benchmark.name, experiment, suffix)).name
-        for suffix in ("tex", "csv", "md")
-    }
-    with replacing(files["csv"]) as temporary:
+    name = plan.benchmark.name
+    long = cells(plan, experiment, pd.read_parquet(paths.summary(name, "metrics")))
+    with replacing(Path(paths.table(name, experiment, "csv"))) as temporary:
         long.to_csv(temporary, index=False, float_format="%.6f")
-    write_text(files["md"], markdown(plan, experiment, long))
-    write_text(files["tex"], latex_table(plan, experiment, long))
+    write_text(Path(paths.table(name, experiment, "md")), markdown(plan, experiment, long))
+    write_text(Path(paths.table(name, experiment, "tex")), latex_table(plan, experiment, long))
 
 
 def markdown(plan: Plan, experiment: str, long: pd.DataFrame) -> str:
@@ -124,6 +121,7 @@ def caption(plan: Plan, experiment: str, long: pd.DataFrame) -> str:
         text = "Percent; one seed, so no interval."
     else:
         text = f"Percent; mean over {count} seeds ± half of the 95% t-interval."
+    text += f" {names.LEGEND}"
     published = plan.benchmark.experiments[experiment].published
     if published:
         source = read_published(published)

@@ -1,0 +1,69 @@
+"""Fixtures that all tests share."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+SCRIPTS = ROOT / "workflow_scripts"
+SHARED = ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture
+def smoke_config() -> dict:
+    """The smallest valid config, as a dict to spoil."""
+    return yaml.safe_load((ROOT / "configs" / "smoke.yaml").read_text())
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real archives laid out as a mirror."""
+    if not SHARED.is_dir():
+        pytest.skip(f"no real archives: {SHARED} is absent")
+    return SHARED
+
+
+def run_script(name: str, *arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess:
+    """Run one of the workflow's scripts as a user would."""
+    command = [sys.executable, SCRIPTS / f"{name}.py", *arguments]
+    return subprocess.run([str(c) for c in command], capture_output=True, text=True, cwd=cwd)
+
+
+def run_snakemake(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess:
+    """Run Snakemake on the repository's Snakefile, by default as if from its root."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", *arguments]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("SNAKEMAKE")}
+    return subprocess.run(
+        [str(c) for c in command], capture_output=True, text=True, cwd=cwd, env=environment
+    )
+
+
+def job_counts(output: str) -> dict[str, int]:
+    """The job table of a dry run."""
+    lines = output[output.index("Job stats:") :].splitlines()[3:]
+    counts = {}
+    for line in lines:
+        parts = line.split()
+        if len(parts) != 2 or not parts[1].isdigit():
+            break
+        counts[parts[0]] = int(parts[1])
+    return counts
+
+
+@pytest.fixture(scope="session")
+def smoke_file() -> Path:
+    """The smoke config."""
+    return ROOT / "configs" / "smoke.yaml"
+
+
+@pytest.fixture(scope="session")
+def smoke_run(smoke_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One real run of the smoke config, in a folder of its own; not to be changed."""
+    folder = tmp_path_factory.mktemp("smoke")
+    done = run_snakemake("-c2", "all", "--configfile", smoke_file, "--directory", folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder

@@ -1,0 +1,248 @@
+"""The whole workflow: dry runs of every config, one real run, and what goes wrong in one line."""
+
+import json
+import re
+import shutil
+
+import pandas as pd
+import pytest
+import yaml
+from conftest import ROOT, job_counts, run_script, run_snakemake
+
+from dmlbench.config import load_config, resolve_config
+
+CONFIGS = sorted([ROOT / "config.yaml", *(ROOT / "configs").glob("*.yaml")])
+
+
+def test_the_smoke_run_makes_everything(smoke_run):
+    folder = smoke_run / "results" / "smoke"
+    metrics = pd.read_parquet(folder / "summary" / "metrics.parquet")
+    assert metrics[["loss", "sampler", "seed"]].drop_duplicates().shape[0] == 4
+    assert (metrics.loc[metrics["metric"] == "recall", "value"] > 0.5).all()
+    for suffix in ("tex", "csv", "md"):
+        assert (folder / "tables" / f"even_odd.{suffix}").stat().st_size > 500
+    for kind in ("recall_per_epoch", "embedding"):
+        assert (folder / "figures" / f"{kind}_even_odd.pdf").read_bytes()[:5] == b"%PDF-"
+        assert (folder / "figures" / f"{kind}_even_odd.png").stat().st_size > 10_000
+    report = (folder / "report" / "report.html").read_text()
+    for part in ("Summary", "Tables", "Figures", "embedding_even_odd.png"):
+        assert part in report
+
+
+def test_every_table_cell_comes_from_the_runs(smoke_run):
+    folder = smoke_run / "results" / "smoke"
+    table = pd.read_csv(folder / "tables" / "even_odd.csv")
+    for cell in table[table["metric"] == "recall"].itertuples():
+        values = []
+        for seed in (0, 1):
+            run = f"digits_even_odd/{cell.recipe}/{cell.loss}/{cell.sampler}/seed{seed}"
+            result = json.loads((folder / "runs" / run / "metrics.json").read_text())
+            values += [
+                row["value"]
+                for row in result["metrics"]
+                if (row["metric"], row["k"], row["selection"], row["subset"])
+                == (cell.metric, cell.k, cell.selection, cell.subset)
+            ]
+        assert len(values) == 2
+        assert cell.mean == pytest.approx(100 * sum(values) / 2, abs=1e-5)
+
+
+def test_nothing_is_left_to_do_after_a_run(smoke_run, smoke_file):
+    done = run_snakemake("-n", "--configfile", smoke_file, "--directory", smoke_run)
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_a_changed_margin_trains_only_its_runs(smoke_run, smoke_config, tmp_path):
+    smoke_config["losses"]["wide"] = {"type": "triplet", "margin": 0.5}
+    smoke_config["experiments"]["even_odd"]["methods"].append({"loss": "wide", "sampler": "eps"})
+    file = tmp_path / "smoke.yaml"
+    file.write_text(yaml.safe_dump(smoke_config))
+    counts = job_counts(run_snakemake("-n", "--configfile", file, "--directory", smoke_run).stdout)
+    assert counts["train"] == counts["embed"] == counts["evaluate"] == 2
+    assert "prepare" not in counts
+
+
+def test_preparing_anew_leaves_no_missing_job_out(smoke_file, tmp_path):
+    # With ancient() inputs Snakemake 9.27 ran only the forced job and called it a success.
+    made = tmp_path / "data/prepared/digits_even_odd/original"
+    made.mkdir(parents=True)
+    for name in ("index.parquet", "pixels.bin"):
+        (made / name).touch()
+    done = run_snakemake(
+        *("-n", "--configfile", smoke_file, "--directory", tmp_path, "--forcerun", "prepare")
+    )
+    assert job_counts(done.stdout)["train"] == 4
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+def test_dry_run_has_the_jobs_that_the_config_plans(path, tmp_path):
+    plan = load_config(path)
+    benchmark = plan.benchmark
+    done = run_snakemake("-n", "--configfile", path, "--directory", tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    counts = job_counts(done.stdout)
+    runs, experiments = len(plan.runs), len(benchmark.experiments)
+    assert counts["train"] == counts["embed"] == counts["evaluate"] == runs
+    assert counts["prepare"] == len(plan.datasets)
+    assert counts["tables"] == experiments
+    assert counts["figures"] == 2 * experiments
+    assert counts["project"] == runs // len(benchmark.seeds) * len(plan.projected_seeds)
+    assert counts["collect"] == counts["summary"] == counts["report"] == counts["all"] == 1
+
+
+def test_a_given_config_replaces_the_default_one(tmp_path):
+    """Snakemake would merge demo.yaml into config.yaml, key by key."""
+    shutil.copy(ROOT / "config.yaml", tmp_path)
+    demo = ROOT / "configs" / "demo.yaml"
+    done = run_snakemake("-n", "--configfile", demo, "--directory", tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert job_counts(done.stdout)["train"] == len(load_config(ROOT / "configs/demo.yaml").runs)
+    assert "mnist" not in done.stdout
+
+
+def test_without_a_given_config_the_default_is_used(tmp_path):
+    shutil.copy(ROOT / "config.yaml", tmp_path)
+    done = run_snakemake("-n", "--directory", tmp_path)
+    assert job_counts(done.stdout)["train"] == len(load_config(ROOT / "config.yaml").runs)
+
+
+def test_keys_can_be_set_on_the_command_line(smoke_file, tmp_path):
+    done = run_snakemake(
+        *("-n", "--configfile", smoke_file, "--directory", tmp_path, "--config", "seeds=[5]")
+    )
+    assert job_counts(done.stdout)["train"] == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (("recipes", "digits_8d", "epocs", 3), "unknown key (got 3); did you mean 'epochs'?"),
+        (("losses", "triplet", "type", "tripplet"), "'tripplet'); did you mean 'triplet'?"),
+    ],
+)
+def test_a_mistake_in_the_config_is_one_line(smoke_config, tmp_path, change, told):
+    section, entry, key, value = change
+    smoke_config[section][entry][key] = value
+    file = tmp_path / "spoilt.yaml"
+    file.write_text(yaml.safe_dump(smoke_config))
+    done = run_snakemake("-n", "--configfile", file, "--directory", tmp_path)
+    assert done.returncode != 0
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("error: spoilt.yaml: ")
+    assert told in lines[0]
+
+
+def mnist_run(tmp_path, mirror):
+    config = {"mirror": str(mirror)}
+    return run_snakemake(
+        *("-c1", "data/raw/mnist/t10k-labels-idx1-ubyte.gz", "--directory", tmp_path),
+        *("--configfile", ROOT / "configs" / "mnist.yaml"),
+        *("--config", f"data={json.dumps(config)}"),
+    )
+
+
+def error_lines(done):
+    return [line for line in done.stderr.splitlines() if re.match(r"[\d:]+ error: ", line)]
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    """No upstream: every address is refused at once."""
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+
+
+def test_a_missing_archive_is_one_line(tmp_path, offline):
+    done = mnist_run(tmp_path, tmp_path / "nowhere")
+    assert done.returncode != 0
+    (line,) = error_lines(done)
+    assert "mnist/t10k-labels-idx1-ubyte.gz could not be had" in line
+    assert "no such file" in line
+    assert "sha256 f7ae60f9" in line
+    assert "Traceback" not in done.stderr
+    assert not list((tmp_path / "data").rglob("*.gz"))
+
+
+def test_a_corrupted_archive_is_one_line(tmp_path, offline):
+    spoilt = tmp_path / "mirror" / "mnist" / "t10k-labels-idx1-ubyte.gz"
+    spoilt.parent.mkdir(parents=True)
+    spoilt.write_bytes(b"not what it should be")
+    done = mnist_run(tmp_path, tmp_path / "mirror")
+    assert done.returncode != 0
+    (line,) = error_lines(done)
+    assert "wrong checksum" in line
+    assert "21 bytes, should be f7ae60f9" in line
+    assert not list((tmp_path / "data").rglob("*.gz"))
+
+
+def test_prepare_refuses_an_archive_that_changed(tmp_path):
+    spoilt = []
+    for prefix, kind, dims in [
+        ("train", "images", 3), ("train", "labels", 1), ("t10k", "images", 3), ("t10k", "labels", 1)
+    ]:  # fmt: skip
+        spoilt.append(tmp_path / f"{prefix}-{kind}-idx{dims}-ubyte.gz")
+        spoilt[-1].write_bytes(b"x")
+    done = run_script(
+        *("prepare", "--dataset", "mnist_even_odd", "--raw", *spoilt),
+        *("--out", tmp_path / "out"),
+    )
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert "train-images-idx3-ubyte.gz: wrong checksum" in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_that_is_not_planned_is_one_line():
+    done = run_script(
+        *("train", "--config", ROOT / "configs/smoke.yaml"),
+        *("--run", "digits_even_odd/digits_8d/triplet/epss/seed0"),
+    )
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert "did you mean 'digits_even_odd/digits_8d/triplet/eps/seed0'?" in line
+
+
+@pytest.mark.slow
+def test_two_runs_give_the_same_bytes(smoke_run, smoke_file, tmp_path):
+    """The second run starts from nothing; only times and hosts may differ."""
+    target = "results/smoke/runs/digits_even_odd/digits_8d/triplet/eps/seed1/metrics.json"
+    done = run_snakemake("-c2", target, "--configfile", smoke_file, "--directory", tmp_path)
+    assert done.returncode == 0, done.stderr
+    folder = (tmp_path / target).parent
+    assert (tmp_path / target).read_bytes() == (smoke_run / target).read_bytes()
+    for weights in folder.glob("*.safetensors"):
+        assert (
+            weights.read_bytes()
+            == (smoke_run / folder.relative_to(tmp_path) / weights.name).read_bytes()
+        )
+
+
+@pytest.mark.slow
+def test_a_dry_run_of_5000_runs(smoke_config, tmp_path):
+    smoke_config["seeds"] = list(range(2500))
+    file = tmp_path / "many.yaml"
+    file.write_text(yaml.safe_dump(smoke_config))
+    assert len(resolve_config(smoke_config, "many").runs) == 5000
+    done = run_snakemake("-n", "-q", "rules", "--configfile", file, "--directory", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert job_counts(done.stdout)["train"] == 5000
+
+
+def test_every_script_has_help():
+    for script in sorted((ROOT / "workflow_scripts").glob("*.py")):
+        done = run_script(script.stem, "--help")
+        assert done.returncode == 0, done.stderr
+        assert "--log" in done.stdout
+
+
+def test_outputs_lie_below_the_configs_name(smoke_run):
+    assert [p.name for p in (smoke_run / "results").iterdir()] == ["smoke"]
+    assert sorted(p.name for p in smoke_run.iterdir()) == [".snakemake", "data", "results"]
+
+
+def test_snakemake_lint_is_clean():
+    if shutil.which("snakefmt") is None:
+        pytest.skip("snakefmt is not installed")
+    done = run_snakemake("--lint", "--configfile", ROOT / "configs" / "smoke.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,155 @@
+"""The config says what is wrong, where, and what to do."""
+
+import copy
+import json
+
+import pytest
+import yaml
+from conftest import ROOT
+
+from dmlbench.config import load_config, resolve_config
+from dmlbench.config.load import json_schema
+from dmlbench.errors import ConfigError
+
+CONFIGS = sorted([ROOT / "config.yaml", *(ROOT / "configs").glob("*.yaml")])
+
+
+def refused(config: dict) -> str:
+    with pytest.raises(ConfigError) as caught:
+        resolve_config(config, "my.yaml")
+    return str(caught.value)
+
+
+def changed(config: dict, path: str, value: object) -> dict:
+    config = copy.deepcopy(config)
+    *parents, last = path.split("/")
+    section = config
+    for key in parents:
+        section = section[key]
+    section[last] = value
+    return config
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+def test_every_config_of_the_repository_is_valid(path):
+    assert load_config(path).runs
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "told"),
+    [
+        ("recipes/digits_8d/epocs", 20, ["recipes.digits_8d.epocs", "20", "'epochs'"]),
+        ("recipes/digits_8d/optimizer/lrr", 0.1, ["optimizer.lrr", "0.1", "'lr'"]),
+        ("experimnts", {}, ["experimnts", "'experiments'"]),
+        ("experiments/even_odd/dataset", "mnist_evn_odd", ["dataset", "'mnist_even_odd'"]),
+        ("experiments/even_odd/recipe", "digits", ["recipe", "'digits'", "'digits_8d'"]),
+        ("losses/triplet/type", "tripplet", ["losses.triplet", "'tripplet'", "'triplet'"]),
+        ("losses/triplet/margn", 0.1, ["losses.triplet.margn", "0.1", "'margin'"]),
+        ("losses/triplet/margin", -1, ["losses.triplet.margin", "-1", "greater than 0"]),
+        ("samplers/eps/positive", "esay", ["samplers.eps.positive", "'esay'", "'easy'"]),
+        ("samplers/eps/per_class", 1, ["samplers.eps.per_class", "1"]),
+        ("selections", ["lst"], ["selections", "'lst'", "'last'"]),
+        ("seeds", [1, 1], ["seeds"]),
+        ("name", "Has Spaces", ["name", "Has Spaces"]),
+        ("recipes/digits_8d/validation", 0, ["validation", "val"]),
+        ("recipes/digits_8d/batch_size", 33, ["batch_size 33", "per_class 16"]),
+        ("recipes/digits_8d/batch_size", 64, ["64", "4 classes", "has 2", "per_class to 32"]),
+        ("recipes/digits_8d/batch_size", 16, ["one class", "no negatives"]),
+        ("recipes/digits_8d/weights", "tv_in1k", ["small_cnn has no pretrained weights"]),
+        ("projection", {"seeds": [7]}, ["projection.seeds", "[7]"]),
+        ("experiments/even_odd/published", "eps_table9", ["published", "'eps_table1'"]),
+        ("experiments/even_odd/sweep", {"batch_size": [1]}, ["sweep", "batch_size", "recipe."]),
+    ],
+)
+def test_a_mistake_is_named_with_file_key_value_and_remedy(smoke_config, path, value, told):
+    message = refused(changed(smoke_config, path, value))
+    # A recipe that fits none of the samplers is told once for each.
+    lines = message.splitlines()
+    assert all(line.startswith("my.yaml: ") for line in lines)
+    assert len(lines) == (2 if path.endswith("batch_size") else 1)
+    for part in told:
+        assert part in message
+
+
+def test_several_mistakes_are_told_at_once(smoke_config):
+    config = changed(smoke_config, "losses/triplet/margn", 0.1)
+    config = changed(config, "samplers/eps/positive", "esay")
+    assert len(refused(config).splitlines()) == 2
+
+
+def test_sphere_only_negatives_are_refused_without_normalisation(smoke_config):
+    config = changed(smoke_config, "recipes/digits_8d/normalize", False)
+    config = changed(config, "samplers/eps/negative", "distance")
+    assert "unit sphere" in refused(config)
+
+
+def test_a_key_written_twice_is_refused(tmp_path):
+    file = tmp_path / "twice.yaml"
+    file.write_text("name: a\nname: b\n")
+    with pytest.raises(ConfigError, match="line 2: key 'name' is written twice"):
+        load_config(file)
+
+
+@pytest.mark.parametrize("text", ["{", "", "just words"])
+def test_what_is_no_config_is_one_line(tmp_path, text):
+    file = tmp_path / "bad.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(file)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_sweep_makes_named_entries(smoke_config):
+    sweep = {"sampler.per_class": [8, 16], "recipe.batch_size": [16, 32], "loss.margin": [0.5]}
+    config = changed(smoke_config, "experiments/even_odd/sweep", sweep)
+    refusal = refused(config)  # 16 with 16 per class is a batch of one class
+    assert "digits_8d_batch_size_16" in refusal
+    sweep["sampler.per_class"] = [8]
+    config["recipes"]["digits_8d"]["batch_size"] = 16
+    sweep["recipe.batch_size"] = [16]
+    plan = resolve_config(config, "my.yaml")
+    method = ("digits_8d_batch_size_16", "triplet_margin_0p5", "eps_per_class_8")
+    assert method in plan.methods["even_odd"]
+    assert plan.losses["triplet_margin_0p5"]["margin"] == 0.5
+    assert plan.samplers["eps_per_class_8"]["per_class"] == 8
+
+
+def test_a_method_is_the_product_of_its_lists(smoke_config):
+    plan = resolve_config(smoke_config, "my.yaml")
+    assert [m[1:] for m in plan.methods["even_odd"]] == [("triplet", "random"), ("triplet", "eps")]
+    assert len(plan.runs) == 2 * len(smoke_config["seeds"])
+
+
+def test_defaults_are_filled_in_and_the_result_is_a_config_again(smoke_config):
+    plan = resolve_config(smoke_config, "my.yaml")
+    assert plan.losses["triplet"]["squared"] is True
+    again = resolve_config(json.loads(plan.as_json()), "again")
+    assert {r: plan.fingerprint(run) for r, run in plan.runs.items()} == {
+        r: again.fingerprint(run) for r, run in again.runs.items()
+    }
+
+
+def test_fingerprint_follows_what_decides_the_result(smoke_config):
+    plan = resolve_config(smoke_config, "my.yaml")
+    other = resolve_config(changed(smoke_config, "losses/triplet/margin", 0.3), "my.yaml")
+    titled = resolve_config(changed(smoke_config, "experiments/even_odd/title", "x"), "my.yaml")
+    run = next(iter(plan.runs.values()))
+    assert plan.fingerprint(run) != other.fingerprint(run)
+    assert plan.fingerprint(run) == titled.fingerprint(run)
+
+
+def test_schema_file_is_in_step():
+    stored = (ROOT / "config.schema.json").read_text()
+    assert stored == json_schema(), "run: make schema"
+
+
+def test_schema_describes_every_key_and_accepts_the_configs():
+    import jsonschema
+
+    schema = json.loads(json_schema())
+    for path in CONFIGS:
+        jsonschema.validate(yaml.safe_load(path.read_text()), schema)
+    for name, section in schema["$defs"].items():
+        for key, value in section.get("properties", {}).items():
+            described = "description" in value or "$ref" in value
+            assert described or name == "Resources", f"{name}.{key} has no description"

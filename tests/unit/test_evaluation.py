@@ -1,0 +1,108 @@
+"""Clustering, stored embeddings and the parts that are measured."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dmlbench.errors import DataError
+from dmlbench.evaluation.clustering import kmeans, nmi
+from dmlbench.evaluation.embeddings import load_embeddings, save_embeddings
+from dmlbench.evaluation.measure import Part, measure
+from dmlbench.evaluation.projection import evenly, tsne
+
+SETTINGS = {"recall_at": [1, 5], "nmi_plus": 3, "kmeans_seeds": [0, 1]}
+
+
+def clusters(count=4, each=25, spread=0.05, seed=0):
+    rng = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(count), each)
+    points = 10 * np.eye(count)[labels] + rng.normal(scale=spread, size=(len(labels), count))
+    return points.astype(np.float32), labels
+
+
+def test_nmi_is_one_for_separated_classes_and_below_with_more_clusters():
+    points, labels = clusters()
+    assert nmi(points, labels, 4, [0, 1])["arithmetic"] == pytest.approx(1.0)
+    plus = nmi(points, labels, 12, [0, 1])
+    assert 0.5 < plus["arithmetic"] < plus["geometric"] < 1.0
+
+
+def test_nmi_of_noise_is_near_zero():
+    rng = np.random.default_rng(0)
+    points, labels = rng.normal(size=(2000, 8)).astype(np.float32), rng.integers(0, 4, 2000)
+    assert nmi(points, labels, 4, [0])["arithmetic"] < 0.02
+
+
+def test_kmeans_repeats_and_is_as_good_as_scikit_learns():
+    from sklearn.cluster import KMeans
+
+    points = np.random.default_rng(1).normal(size=(500, 5)).astype(np.float32)
+    first = kmeans(points, 10, seed=3)
+    assert (first == kmeans(points, 10, seed=3)).all()
+
+    def inertia(assigned):
+        return sum(
+            np.square(points[assigned == c] - points[assigned == c].mean(axis=0)).sum()
+            for c in np.unique(assigned)
+        )
+
+    theirs = KMeans(10, n_init=10, random_state=0).fit(points).inertia_
+    assert inertia(first) < 1.1 * theirs
+
+
+def test_more_clusters_than_images_is_one_line():
+    points, labels = clusters(each=2)
+    with pytest.raises(DataError, match=r"lower evaluation\.nmi_plus"):
+        nmi(points, labels, 9, [0])
+
+
+def test_measure_gives_every_metric_once():
+    points, labels = clusters()
+    rows = pd.DataFrame(measure(points, labels, np.arange(100), SETTINGS))
+    assert rows[["metric", "k"]].apply(tuple, axis=1).is_unique
+    assert rows["value"].between(0, 1).all()
+    assert rows.set_index(["metric", "k"])["value"][("recall", 1)] == 1.0
+    assert set(rows.loc[rows["metric"].str.startswith("nmi_plus"), "k"]) == {12}
+
+
+def test_diverged_embeddings_and_too_large_k_are_refused():
+    points, labels = clusters()
+    with pytest.raises(DataError, match="diverged"):
+        measure(np.full_like(points, np.nan), labels, np.arange(100), SETTINGS)
+    with pytest.raises(DataError, match="not below the number of images"):
+        measure(points, labels, np.arange(100), SETTINGS | {"recall_at": [100]})
+
+
+def test_embeddings_survive_storing(tmp_path):
+    points, _ = clusters()
+    save_embeddings(tmp_path / "e.npz", points, np.arange(100))
+    first = (tmp_path / "e.npz").read_bytes()
+    save_embeddings(tmp_path / "e.npz", points, np.arange(100))
+    assert (tmp_path / "e.npz").read_bytes() == first
+    vectors, ids = load_embeddings(tmp_path / "e.npz")
+    assert (vectors == points).all()
+    assert (ids == np.arange(100)).all()
+    (tmp_path / "e.npz").write_bytes(first[:100])
+    with pytest.raises(DataError, match="no readable embeddings"):
+        load_embeddings(tmp_path / "e.npz")
+
+
+def test_a_part_is_its_split_and_subset():
+    index = pd.DataFrame({"split": ["train", "test", "test"], "subset": ["", "seen", "unseen"]})
+    assert Part("test", "", "digit").rows(index).tolist() == [1, 2]
+    assert Part("test", "unseen", "digit").rows(index).tolist() == [2]
+
+
+def test_tsne_keeps_clusters_apart_and_repeats():
+    points, labels = clusters(count=3, each=30)
+    plane = tsne(points, 10, seed=0)
+    assert (plane == tsne(points, 10, seed=0)).all()
+    centres = np.array([plane[labels == c].mean(axis=0) for c in range(3)])
+    own = np.linalg.norm(plane - centres[labels], axis=1).max()
+    apart = min(np.linalg.norm(centres[a] - centres[b]) for a, b in [(0, 1), (0, 2), (1, 2)])
+    assert apart > 2 * own
+
+
+def test_evenly_spaced_positions():
+    assert evenly(10, 100).tolist() == list(range(10))
+    assert evenly(101, 3).tolist() == [0, 50, 100]

@@ -1,0 +1,99 @@
+"""The architecture holds: imports point one way, light rooms stay light."""
+
+import ast
+import re
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT, SCRIPTS
+
+from dmlbench.config.catalogue import ROOMS, entries
+from dmlbench.losses.base import loss_names
+
+PACKAGE = SCRIPTS / "dmlbench"
+BASE = {"errors", "seeding", "files", "paths", "registry", "distances", "neighbours"}
+MAY_IMPORT = {
+    "config": set(),
+    "provenance": {"config"},
+    "data": {"config"},
+    "losses": {"config", "samplers"},
+    "samplers": {"config"},
+    "models": {"config", "data"},
+    "training": {"config", "provenance", "data", "losses", "samplers", "models"},
+    "evaluation": {"config", "provenance", "data"},
+    "reporting": {"config", "provenance"},
+}
+
+
+def imports_of(file):
+    for node in ast.walk(ast.parse(file.read_text())):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        yield from names
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_imports_point_one_way(room):
+    place = PACKAGE / room
+    files = place.rglob("*.py") if place.is_dir() else [place.with_suffix(".py")]
+    for file in files:
+        rooms = {n.split(".")[1] for n in imports_of(file) if n.startswith("dmlbench.")}
+        wrong = rooms - BASE - MAY_IMPORT[room] - {room, "__version__"}
+        assert not wrong, f"{file.relative_to(ROOT)} imports {wrong}"
+
+
+@pytest.mark.parametrize("room", ["evaluation", "reporting"])
+def test_rooms_without_torch(room):
+    for file in (PACKAGE / room).rglob("*.py"):
+        assert not {n for n in imports_of(file) if n.split(".")[0] == "torch"}, file
+
+
+def test_parsing_the_config_imports_nothing_heavy():
+    code = (
+        "import sys; from dmlbench.config import load_config; from dmlbench import provenance;"
+        "from dmlbench.data.dataset import get_dataset; get_dataset('omniglot');"
+        "load_config('configs/demo.yaml');"
+        "print({'torch', 'faiss', 'sklearn', 'scipy', 'pandas', 'timm'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert done.stdout.strip() == "set()"
+
+
+def test_what_the_config_reads_from_sources_is_what_is_registered():
+    assert set(entries("loss")) == set(loss_names())
+    for kind in ROOMS:
+        for entry in entries(kind).values():
+            assert entry.summary, f"{entry.name} in {entry.file} has no docstring"
+
+
+def test_every_rule_has_what_a_scheduler_and_a_reader_need():
+    for file in (ROOT / "rules").glob("*.smk"):
+        for rule in re.split(r"(?=^rule )", file.read_text(), flags=re.M)[1:]:
+            name = rule.split(":")[0]
+            assert "message:" in rule, name
+            if "shell:" in rule:
+                for directive in ("log:", "benchmark:", "threads:", "mem_mb=", "runtime=", "gpu="):
+                    assert directive in rule, f"{name} lacks {directive}"
+
+
+def test_lock_pins_with_hashes_and_names_no_address():
+    text = (ROOT / "requirements.lock").read_text()
+    assert "://" not in text
+    blocks = re.split(r"\n(?=[a-z0-9])", text)
+    assert len(blocks) > 100
+    assert all("==" in b and "--hash=sha256:" in b for b in blocks)
+
+
+def test_conda_environment_pins_what_the_lock_pins():
+    text = (ROOT / "requirements.lock").read_text()
+    environment = (SCRIPTS / "envs" / "dmlbench.yaml").read_text()
+    pins = re.findall(r"- ([a-z0-9-]+)==([\d.]+)", environment)
+    assert len(pins) >= 10
+    for name, version in pins:
+        assert f"\n{name}=={version} " in f"\n{text}", f"{name}=={version} is not in the lock"
