@@ -1,7 +1,6 @@
 #!/usr/bin/env python
 """Train one run of a config: weights, history.csv and run.json."""
 
-
 from dmlbench import cli
 from dmlbench.config import load_config
 
