@@ -74,6 +74,20 @@ def test_preparing_anew_leaves_no_missing_job_out(smoke_file, tmp_path):
     assert job_counts(done.stdout)["train"] == 4
 
 
+def test_tables_kept_in_git_do_not_pass_for_a_finished_run(tmp_path):
+    shutil.copytree(ROOT / "results/mnist/tables", tmp_path / "results/mnist/tables")
+    for kept in (ROOT / "results/mnist/runs").rglob("*.*"):
+        if kept.name in ("run.json", "metrics.json", "history.csv"):
+            copy = tmp_path / kept.relative_to(ROOT)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(kept, copy)
+    config = ROOT / "configs" / "mnist.yaml"
+    done = run_snakemake("-n", "--configfile", config, "--directory", tmp_path)
+    counts = job_counts(done.stdout)
+    assert counts["train"] == counts["evaluate"] == len(load_config(config).runs)
+    assert counts["tables"] == 1
+
+
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
 def test_dry_run_has_the_jobs_that_the_config_plans(path, tmp_path):
     plan = load_config(path)

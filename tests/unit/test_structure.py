@@ -97,3 +97,11 @@ def test_conda_environment_pins_what_the_lock_pins():
     assert len(pins) >= 10
     for name, version in pins:
         assert f"\n{name}=={version} " in f"\n{text}", f"{name}=={version} is not in the lock"
+
+
+def test_readme_shows_the_table_as_it_came_out():
+    readme = (ROOT / "README.md").read_text()
+    table = (ROOT / "results/mnist/tables/mnist_even_odd.md").read_text()
+    shown = [line for line in readme.splitlines() if line.startswith("| Triplet")]
+    assert len(shown) == 4
+    assert all(f"\n{line}\n" in table for line in shown)
