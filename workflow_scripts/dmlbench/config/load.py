@@ -7,9 +7,10 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from dmlbench.config.build import build_plan
 from dmlbench.config.messages import describe
 from dmlbench.config.models import Benchmark
-from dmlbench.config.resolve import Plan
+from dmlbench.config.plan import Plan
 from dmlbench.errors import ConfigError
 
 
@@ -63,7 +64,7 @@ def resolve_config(data: Any, source: str) -> Plan:
     except ValidationError as error:
         lines = [f"{source}: {describe(e, Benchmark)}" for e in error.errors()]
         raise ConfigError("\n".join(lines)) from None
-    return Plan.build(benchmark, source)
+    return build_plan(benchmark, source)
 
 
 def json_schema() -> str:

@@ -1,14 +1,13 @@
 """The shape of a config file, section by section.
 
 Only what can be checked inside one section is checked here; what needs two sections is in
-``resolve``. Every field has a description: the JSON schema for editors is made from them.
+``build``. Every field has a description: the JSON schema for editors is made from them.
 """
 
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from dmlbench.config.catalogue import entries
 from dmlbench.config.types import (
     Name,
     NonNegativeFloat,
@@ -198,8 +197,3 @@ class Benchmark(Section):
             if len(set(values)) != len(values):
                 raise ValueError(f"{key} {values} names a value twice")
         return self
-
-
-def options_model(kind: str, name: str) -> type[BaseModel]:
-    """The options that the registered class ``name`` of ``kind`` takes."""
-    return entries(kind)[name].options

@@ -8,6 +8,7 @@ import pandas as pd
 
 from dmlbench import paths
 from dmlbench.config import Plan, Run
+from dmlbench.config.catalogue import entries
 from dmlbench.errors import DataError
 from dmlbench.reporting import names
 from dmlbench.reporting.statistics import summarize
@@ -27,8 +28,14 @@ def draw(plan: Plan, kind: str, experiment: str) -> None:
 
 def recall_per_epoch(plan: Plan, experiment: str, history: pd.DataFrame) -> plt.Figure:
     """Recall@1 against epochs, mean and 95% interval over seeds (EPS figure 5a)."""
-    columns = [c for c in ("recall_at_1_test_max", "recall_at_1_val") if c in history]
-    titles = {"recall_at_1_test_max": "test", "recall_at_1_val": "validation"}
+    dataset = plan.benchmark.experiments[experiment].dataset
+    facts = entries("dataset")[dataset].facts
+    test = next(e for e in facts["evaluations"] if e[0] == "test")
+    titles = {
+        "recall_at_1_test_max": f"test: {names.part(*test)}",
+        "recall_at_1_val": f"validation: {facts['train_label']}",
+    }
+    columns = [c for c in titles if c in history]
     figure, axes = plt.subplots(
         1, len(columns), figsize=(3.4 * len(columns), 2.6), squeeze=False, layout="constrained"
     )
@@ -36,7 +43,7 @@ def recall_per_epoch(plan: Plan, experiment: str, history: pd.DataFrame) -> plt.
     styles = method_styles(list(methods.values()))
     for axis, column in zip(axes[0], columns, strict=True):
         for method, words in methods.items():
-            runs = _of_method(history, plan.benchmark.experiments[experiment].dataset, method)
+            runs = _of_method(history, dataset, method)
             measured = runs.dropna(subset=[column])
             curve = measured.groupby("epoch")[column].apply(
                 lambda values: summarize(100 * values.to_numpy())

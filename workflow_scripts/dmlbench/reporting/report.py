@@ -26,7 +26,7 @@ def write_summary(plan: Plan) -> None:
         blocks = [
             {
                 "title": f"{names.part(*key[1:])}: {names.selection(key[0])}",
-                "html": wide(block).to_html(border=0),
+                "html": wide(block).rename_axis(index=None).to_html(border=0),
             }
             for key, block in long.groupby(["selection", "split", "subset", "label"], sort=False)
         ]

@@ -1,0 +1,108 @@
+"""What a config plans: its runs and everything looked up for them."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dmlbench import paths
+from dmlbench.config.messages import nearest
+from dmlbench.config.models import Benchmark
+from dmlbench.errors import ConfigError
+from dmlbench.seeding import derive_seed
+
+
+@dataclass(frozen=True, order=True)
+class Run:
+    """One training: the names of its config entries and its seed."""
+
+    dataset: str
+    recipe: str
+    loss: str
+    sampler: str
+    seed: int
+
+    @property
+    def id(self) -> str:
+        """The run's path below ``runs/``, which is also how scripts name it."""
+        return paths.RUN_ID.format(**self.__dict__)
+
+
+@dataclass
+class Plan:
+    """A config with everything looked up: what the Snakefile and the scripts work from.
+
+    Attributes:
+        benchmark: The validated config.
+        recipes, losses, samplers: All entries that runs use, swept ones included, as plain dicts
+            with every default filled in.
+        methods: For each experiment its (recipe, loss, sampler) names, in the config's order.
+        runs: Every planned run once.
+    """
+
+    benchmark: Benchmark
+    recipes: dict[str, dict] = field(default_factory=dict)
+    losses: dict[str, dict] = field(default_factory=dict)
+    samplers: dict[str, dict] = field(default_factory=dict)
+    methods: dict[str, list[tuple[str, str, str]]] = field(default_factory=dict)
+    runs: dict[str, Run] = field(default_factory=dict)
+
+    @property
+    def datasets(self) -> list[str]:
+        """The datasets that runs use."""
+        return sorted({run.dataset for run in self.runs.values()})
+
+    @property
+    def projected_seeds(self) -> list[int]:
+        """The training seeds whose embeddings are projected and drawn."""
+        return self.benchmark.projection.seeds or self.benchmark.seeds[:1]
+
+    def spec(self, run: Run) -> dict:
+        """Everything that decides the run's result, names included."""
+        return {
+            "dataset": run.dataset,
+            "recipe": {"name": run.recipe, **self.recipes[run.recipe]},
+            "loss": {"name": run.loss, **self.losses[run.loss]},
+            "sampler": {"name": run.sampler, **self.samplers[run.sampler]},
+            "seed": run.seed,
+            "selections": self.benchmark.selections,
+            "threads": self.benchmark.resources.train.threads,
+        }
+
+    def fingerprint(self, run: Run) -> str:
+        """A short hash of :meth:`spec`."""
+        return f"{derive_seed(self.spec(run)):016x}"
+
+    def run_folder(self, run: Run) -> Path:
+        """Where a run's files lie."""
+        return paths.local(paths.run(self.benchmark.name), **run.__dict__)
+
+    def data_folder(self, run: Run) -> Path:
+        """Where the prepared dataset of a run lies."""
+        store = self.recipes[run.recipe]["store"]
+        return paths.local(paths.PREPARED, dataset=run.dataset, store=store)
+
+    def experiment_runs(self, experiment: str) -> list[Run]:
+        """The runs of one experiment, methods outermost."""
+        dataset = self.benchmark.experiments[experiment].dataset
+        return [
+            Run(dataset, *method, seed)
+            for method in self.methods[experiment]
+            for seed in self.benchmark.seeds
+        ]
+
+    def run_by_id(self, run_id: str) -> Run:
+        """The run that ``run_id`` names.
+
+        Raises:
+            ConfigError: The config plans no such run.
+        """
+        if run_id not in self.runs:
+            hint = nearest(run_id, list(self.runs))
+            raise ConfigError(
+                f"run '{run_id}' is not planned by config '{self.benchmark.name}'{hint}"
+            )
+        return self.runs[run_id]
+
+    def as_json(self) -> str:
+        """The config with defaults filled in, itself a config."""
+        return json.dumps(self.benchmark.model_dump(mode="json", exclude_unset=False), indent=1)
