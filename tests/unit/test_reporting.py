@@ -123,7 +123,7 @@ def test_markdown_and_csv_say_the_same(plan, metrics, tmp_path, monkeypatch):
 def test_latex_compiles_without_overfull_boxes(plan, metrics, tmp_path):
     if shutil.which("pdflatex") is None:
         pytest.skip("pdflatex is not installed")
-    table = latex_table(plan, "even_odd", cells(plan, "even_odd", metrics))
+    table = latex_table(plan, "even_odd", cells(plan, "even_odd", metrics), "50% & more")
     assert r"50\% of a\_b \& \#1" in table
     (tmp_path / "t.tex").write_text(
         r"\documentclass[10pt]{article}\usepackage{booktabs,siunitx}\begin{document}"

@@ -36,16 +36,15 @@ def number(mean: float, half_width: float | None) -> str:
     return f"{mean:.1f}({round(half_width * 10)})"
 
 
-def latex_table(plan: Plan, experiment: str, long: pd.DataFrame) -> str:
+def latex_table(plan: Plan, experiment: str, long: pd.DataFrame, foot: str) -> str:
     """One table for each part of the dataset; selections are labelled blocks of rows.
 
     Args:
         plan: The config.
         experiment: The experiment's name, for caption and label.
         long: What :func:`dmlbench.reporting.tables.cells` gave.
+        foot: What the numbers are, for the captions.
     """
-    from dmlbench.reporting.tables import caption
-
     folder = Path(__file__).parent / "templates"
     environment = Environment(
         loader=FileSystemLoader(folder),
@@ -64,7 +63,7 @@ def latex_table(plan: Plan, experiment: str, long: pd.DataFrame) -> str:
     ]
     return environment.get_template("table.tex.j2").render(
         title=escape(title.rstrip(".")),
-        foot=escape(caption(plan, experiment, long)),
+        foot=escape(foot),
         label=experiment,
         parts=parts,
     )

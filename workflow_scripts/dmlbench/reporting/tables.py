@@ -75,7 +75,8 @@ def write_tables(plan: Plan, experiment: str) -> None:
     with replacing(Path(paths.table(name, experiment, "csv"))) as temporary:
         long.to_csv(temporary, index=False, float_format="%.6f")
     write_text(Path(paths.table(name, experiment, "md")), markdown(plan, experiment, long))
-    write_text(Path(paths.table(name, experiment, "tex")), latex_table(plan, experiment, long))
+    latex = latex_table(plan, experiment, long, caption(plan, experiment, long))
+    write_text(Path(paths.table(name, experiment, "tex")), latex)
 
 
 def markdown(plan: Plan, experiment: str, long: pd.DataFrame) -> str:
