@@ -10,7 +10,7 @@ from shlex import quote
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
 from dmlbench import paths, provenance
-from dmlbench.config import resolve_config
+from dmlbench.config import read_config, resolve_config
 from dmlbench.data.dataset import get_dataset
 from dmlbench.errors import UserError
 from dmlbench.files import write_text
@@ -29,6 +29,9 @@ ENVIRONMENT = Path(workflow.basedir) / "workflow_scripts" / "envs" / "dmlbench.y
 def read_plan():
     source = ", ".join(os.path.relpath(file) for file in workflow.configfiles)
     try:
+        # Snakemake keeps the last of two equal keys without a word.
+        for file in workflow.configfiles:
+            read_config(os.path.relpath(file))
         return resolve_config(dict(config), source)
     except UserError as error:
         for line in str(error).splitlines():

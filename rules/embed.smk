@@ -24,6 +24,7 @@ rule embed:
         gpu=RESOURCES.embed.gpu,
     params:
         command=command("embed"),
+        code=provenance.embedding_code(),
     message:
         "embed {wildcards}"
     shell:

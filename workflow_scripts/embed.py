@@ -15,11 +15,12 @@ def main(args) -> None:
     from dmlbench.data.store import ImageStore
     from dmlbench.evaluation.embeddings import save_embeddings
     from dmlbench.models.embed import embed
-    from dmlbench.training.artefacts import load_model, read_run
+    from dmlbench.records import read_record
+    from dmlbench.training.artefacts import load_model
     from dmlbench.training.determinism import make_deterministic, pick_device
 
     folder = plan.run_folder(run)
-    record = read_run(folder)
+    record = read_record(folder, plan.fingerprint(run))
     make_deterministic(record["run"]["threads"])
     recipe = record["run"]["recipe"]
     device = pick_device(recipe["device"])

@@ -1,7 +1,6 @@
 #!/usr/bin/env python
 """Measure the stored embeddings of one run: metrics.json."""
 
-import json
 import logging
 
 import pandas as pd
@@ -14,6 +13,7 @@ from dmlbench.evaluation.embeddings import load_embeddings
 from dmlbench.evaluation.measure import Part, measure
 from dmlbench.files import write_json
 from dmlbench.provenance import evaluation_code
+from dmlbench.records import read_record
 
 log = logging.getLogger("dmlbench.evaluate")
 
@@ -22,7 +22,8 @@ def main(args) -> None:
     """Measure every part of the dataset that the config's splits cover."""
     plan = load_config(args.config)
     run = plan.run_by_id(args.run)
-    settings = plan.benchmark.evaluation.model_dump()
+    evaluation = plan.benchmark.evaluation
+    settings = evaluation.model_dump()
     index = pd.read_parquet(plan.data_folder(run) / paths.INDEX_FILE)
     folder = plan.run_folder(run)
     parts = [Part(*e) for e in get_dataset(run.dataset).evaluations if e[0] in settings["splits"]]
@@ -36,10 +37,13 @@ def main(args) -> None:
             if not set(part_ids) <= set(ids):
                 raise DataError(f"{folder}: embeddings of {part.split} lack images; embed again")
             labels = index[part.label].astype("category").cat.codes.to_numpy()[wanted]
-            measured = measure(vectors[place[part_ids]], labels, part_ids, settings)
-            log.info("%s %s: recall@1 %.4f", selection, part, measured[0]["value"])
+            chosen = vectors[place[part_ids]]
+            per_class = evaluation.nmi_plus_of(part.label)
+            measured = measure(chosen, labels, part_ids, settings, per_class)
+            where = " ".join(filter(None, (part.split, part.subset, part.label)))
+            log.info("%s, %s: recall %.4f", selection, where, measured[0]["value"])
             rows += [{"selection": selection, **part.__dict__, **row} for row in measured]
-    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    record = read_record(folder, plan.fingerprint(run))
     result = {
         "run": run.__dict__,
         "selected_epochs": record["selected_epochs"],

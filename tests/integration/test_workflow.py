@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -52,14 +54,29 @@ def test_nothing_is_left_to_do_after_a_run(smoke_run, smoke_file):
     assert "Nothing to be done" in done.stdout + done.stderr
 
 
-def test_a_changed_margin_trains_only_its_runs(smoke_run, smoke_config, tmp_path):
+def planned(smoke_run, config, tmp_path):
+    file = tmp_path / "smoke.yaml"
+    file.write_text(yaml.safe_dump(config))
+    done = run_snakemake("-n", "--configfile", file, "--directory", smoke_run)
+    return job_counts(done.stdout) if "Job stats:" in done.stdout else {}
+
+
+def test_an_added_loss_trains_only_its_runs(smoke_run, smoke_config, tmp_path):
     smoke_config["losses"]["wide"] = {"type": "triplet", "margin": 0.5}
     smoke_config["experiments"]["even_odd"]["methods"].append({"loss": "wide", "sampler": "eps"})
-    file = tmp_path / "smoke.yaml"
-    file.write_text(yaml.safe_dump(smoke_config))
-    counts = job_counts(run_snakemake("-n", "--configfile", file, "--directory", smoke_run).stdout)
+    counts = planned(smoke_run, smoke_config, tmp_path)
     assert counts["train"] == counts["embed"] == counts["evaluate"] == 2
     assert "prepare" not in counts
+
+
+def test_a_changed_sampler_trains_its_runs_and_a_title_none(smoke_run, smoke_config, tmp_path):
+    smoke_config["experiments"]["even_odd"]["title"] = "Another title"
+    counts = planned(smoke_run, smoke_config, tmp_path)
+    assert "train" not in counts
+    assert counts["tables"] == 1
+    smoke_config["samplers"]["eps"]["negative"] = "semihard"
+    counts = planned(smoke_run, smoke_config, tmp_path)
+    assert counts["train"] == counts["embed"] == counts["evaluate"] == 2
 
 
 def test_preparing_anew_leaves_no_missing_job_out(smoke_file, tmp_path):
@@ -202,9 +219,36 @@ def test_prepare_refuses_an_archive_that_changed(tmp_path):
         *("--out", tmp_path / "out"),
     )
     assert done.returncode == 2
-    (line,) = done.stderr.splitlines()
+    line = done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
     assert "train-images-idx3-ubyte.gz: wrong checksum" in line
     assert not (tmp_path / "out").exists()
+
+
+def test_wrong_counts_are_one_line_and_leave_nothing(tmp_path):
+    code = (
+        "import runpy, sys; from dmlbench.data.dataset import get_dataset;"
+        "get_dataset('digits_even_odd').counts['train'] = 1;"
+        "sys.argv[0] = 'prepare.py'; runpy.run_path(sys.argv.pop(1), run_name='__main__')"
+    )
+    command = [sys.executable, "-c", code, str(ROOT / "workflow_scripts/prepare.py")]
+    command += ["--dataset", "digits_even_odd", "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    line = done.stderr.splitlines()[-1]
+    assert "digits_even_odd: train has 720 images, published are 1" in line
+    assert "Traceback" not in done.stderr
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_step_by_hand_before_its_time_is_one_line(tmp_path):
+    config = ROOT / "configs/smoke.yaml"
+    for arguments in (["--experiment", "even_odd"], ["--experiment", "even_od"]):
+        done = run_script("tables", "--config", config, *arguments, cwd=tmp_path)
+        assert done.returncode == 2
+        assert "Traceback" not in done.stderr
+        assert "error: " in done.stderr.splitlines()[-1]
+    assert "did you mean 'even_odd'?" in done.stderr
 
 
 def test_a_run_that_is_not_planned_is_one_line():
@@ -213,7 +257,8 @@ def test_a_run_that_is_not_planned_is_one_line():
         *("--run", "digits_even_odd/digits_8d/triplet/epss/seed0"),
     )
     assert done.returncode == 2
-    (line,) = done.stderr.splitlines()
+    line = done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
     assert "did you mean 'digits_even_odd/digits_8d/triplet/eps/seed0'?" in line
 
 
@@ -256,7 +301,5 @@ def test_outputs_lie_below_the_configs_name(smoke_run):
 
 
 def test_snakemake_lint_is_clean():
-    if shutil.which("snakefmt") is None:
-        pytest.skip("snakefmt is not installed")
     done = run_snakemake("--lint", "--configfile", ROOT / "configs" / "smoke.yaml")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -52,7 +52,10 @@ def test_a_cell_can_be_read_back(mean, half, published):
 
 @pytest.fixture
 def plan(smoke_config):
-    smoke_config["experiments"]["even_odd"]["published"] = "eps_table1"
+    smoke_config["experiments"]["even_odd"] |= {
+        "published": "eps_table1",
+        "dataset": "mnist_even_odd",
+    }
     smoke_config["experiments"]["even_odd"]["title"] = "50% of a_b & #1"
     return resolve_config(smoke_config, "test")
 

@@ -12,7 +12,7 @@ from dmlbench.config.catalogue import ROOMS, entries
 from dmlbench.losses.base import loss_names
 
 PACKAGE = SCRIPTS / "dmlbench"
-BASE = {"errors", "seeding", "files", "paths", "registry", "distances", "neighbours"}
+BASE = {"errors", "seeding", "files", "paths", "registry", "distances", "neighbours", "records"}
 MAY_IMPORT = {
     "config": set(),
     "provenance": {"config"},

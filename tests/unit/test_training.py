@@ -15,7 +15,8 @@ from dmlbench.data.store import ImageStore
 from dmlbench.errors import DataError, TrainingError
 from dmlbench.models.embedder import Embedder
 from dmlbench.neighbours import recall_at
-from dmlbench.training.artefacts import load_model, read_run, save_run
+from dmlbench.records import read_record
+from dmlbench.training.artefacts import load_model, save_run
 from dmlbench.training.loop import Trainer
 from dmlbench.training.monitors import Selections
 
@@ -104,7 +105,9 @@ def test_a_saved_model_gives_the_recall_that_was_measured(spec, store, tmp_path)
     trainer = Trainer(spec, DATASET, store)
     trained = trainer.train()
     save_run(tmp_path, spec, "print", trained)
-    record = read_run(tmp_path)
+    record = read_record(tmp_path, "print")
+    with pytest.raises(DataError, match="other settings"):
+        read_record(tmp_path, "another")
     for name in ("val", "test_max"):
         model = load_model(tmp_path, record, name, torch.device("cpu"))
         measured = trainer.monitors[name].measure(model, trainer.reader, torch.device("cpu"))
@@ -127,7 +130,7 @@ def test_an_interrupt_leaves_no_file_that_looks_finished(spec, store, tmp_path, 
         "model_val.safetensors",
     ]
     with pytest.raises(DataError, match="has not finished"):
-        read_run(tmp_path)
+        read_record(tmp_path, "print")
 
 
 def test_any_timm_backbone_trains(spec, store):

@@ -2,7 +2,9 @@
 
 import argparse
 import logging
+import shlex
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,16 +52,25 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Argument
         datefmt="%H:%M:%S",
         handlers=handlers,
     )
+    log = logging.getLogger("dmlbench")
+    log.info("%s", shlex.join(sys.argv))
+    started = time.monotonic()
     try:
         main(options)
+        log.info("done in %.1f s", time.monotonic() - started)
     except UserError as error:
         for line in str(error).splitlines():
-            logging.getLogger("dmlbench").error("error: %s", line)
+            log.error("error: %s", line)
+        sys.exit(EXIT_USER_ERROR)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        log.error("error: %s: %s; has the step before it run?", error.filename, error.strerror)
         sys.exit(EXIT_USER_ERROR)
     except KeyboardInterrupt:
-        logging.getLogger("dmlbench").error("interrupted; nothing half-written is left")
+        log.error("interrupted; nothing half-written is left")
         sys.exit(130)
     except Exception:
         # A bug: the traceback belongs into the log that the user will send.
-        logging.getLogger("dmlbench").exception("this is a bug in dmlbench, please report it")
+        log.exception("this is a bug in dmlbench, please report it")
         sys.exit(1)

@@ -11,14 +11,19 @@ from pathlib import Path
 
 from dmlbench.config.catalogue import PACKAGE, entries
 
+SCRIPTS = PACKAGE.parent
 PACKAGES = ("torch", "timm", "numpy", "faiss-gpu", "faiss-cpu", "scikit-learn", "dmlbench")
 
 
 def _hash(*parts: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for file in sorted({file for part in parts for file in part}):
-        digest.update(str(file.relative_to(PACKAGE)).encode() + b"\0" + file.read_bytes())
+        digest.update(str(file.relative_to(SCRIPTS)).encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def _scripts(*names: str) -> list[Path]:
+    return [SCRIPTS / f"{name}.py" for name in names]
 
 
 def _shared() -> list[Path]:
@@ -30,7 +35,7 @@ def data_code(dataset: str) -> str:
     """The hash of the sources that a prepared dataset depends on."""
     names = ("dataset", "prepare", "verify")
     own = [entries("dataset")[dataset].file]
-    return _hash(own, [PACKAGE / "data" / f"{name}.py" for name in names])
+    return _hash(own, _scripts("prepare"), [PACKAGE / "data" / f"{name}.py" for name in names])
 
 
 @cache
@@ -39,19 +44,27 @@ def training_code(dataset: str, loss_type: str) -> str:
     loss = entries("loss")[loss_type].file
     rooms = [(PACKAGE / room).glob("*.py") for room in ("training", "models", "samplers", "data")]
     own = [entries("dataset")[dataset].file, loss, loss.with_name("base.py")]
+    own += [PACKAGE / "config" / "splits.py", *_scripts("train")]
     return _hash(_shared(), own, *rooms)
+
+
+@cache
+def embedding_code() -> str:
+    """The hash of the sources that embeddings depend on besides those of the training."""
+    return _hash(_scripts("embed"), [PACKAGE / "evaluation" / "embeddings.py"])
 
 
 @cache
 def evaluation_code() -> str:
     """The hash of the sources that metrics depend on."""
-    return _hash(_shared(), (PACKAGE / "evaluation").glob("*.py"))
+    return _hash(_shared(), _scripts("evaluate", "project"), (PACKAGE / "evaluation").glob("*.py"))
 
 
 @cache
 def reporting_code() -> str:
     """The hash of the sources that tables, figures and report depend on."""
-    return _hash((PACKAGE / "reporting").glob("**/*.py"), (PACKAGE / "reporting").glob("**/*.yaml"))
+    files = [f for f in (PACKAGE / "reporting").rglob("*") if f.suffix in (".py", ".yaml", ".j2")]
+    return _hash(files, _scripts("collect", "tables", "figures", "report"))
 
 
 def git_state() -> dict:

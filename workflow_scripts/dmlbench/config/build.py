@@ -2,6 +2,7 @@
 
 import itertools
 
+import yaml
 from pydantic import ValidationError
 
 from dmlbench.config import catalogue
@@ -25,6 +26,9 @@ def build_plan(benchmark: Benchmark, source: str) -> Plan:
     return _Builder(benchmark, source).build()
 
 
+_PLURAL = {"recipe": "recipes", "loss": "losses", "sampler": "samplers"}
+
+
 class _Builder:
     """Builds a plan and collects the mistakes on the way, so that all are told at once."""
 
@@ -45,7 +49,12 @@ class _Builder:
         self._raise()
         for name, experiment in benchmark.experiments.items():
             self._experiment(name, experiment)
-        if missing := sorted(set(benchmark.projection.seeds) - set(benchmark.seeds)):
+        projection = benchmark.projection
+        choices = {"selection": benchmark.selections, "split": benchmark.evaluation.splits}
+        for key, valid in choices.items():
+            if (value := getattr(projection, key)) not in valid:
+                self.problems.append(f"projection.{key}: '{value}' is not among {valid}")
+        if missing := sorted(set(projection.seeds) - set(benchmark.seeds)):
             self.problems.append(f"projection.seeds: {missing} are not among seeds")
         self._raise()
         for name in benchmark.experiments:
@@ -100,6 +109,7 @@ class _Builder:
         published = [p.stem for p in (catalogue.PACKAGE / "reporting/published").glob("*.yaml")]
         if experiment.published is not None:
             lookups.append(("published", experiment.published, published))
+            self._published(experiment, where)
         for key, value, valid in lookups:
             if value not in valid:
                 hint = nearest(value, valid)
@@ -107,11 +117,47 @@ class _Builder:
         if len(self.problems) > before:
             return
         methods = [m for pair in used for m in self._spread(experiment, pair, where)]
+        if len(self.problems) > before:
+            return
         if len(set(methods)) < len(methods):
             self.problems.append(f"{where}.methods: the same loss and sampler are listed twice")
+        self._measurable(experiment.dataset)
         for method in methods:
             self._combination(experiment.dataset, method, where)
         self.plan.methods[name] = methods
+
+    def _measurable(self, dataset: str) -> None:
+        """Refuse a K or a number of clusters that a part of the dataset is too small for."""
+        settings = self.plan.benchmark.evaluation
+        facts = catalogue.entries("dataset")[dataset].facts
+        for split, subset, label in facts["evaluations"]:
+            part = f"{split}/{subset}" if subset else split
+            images = facts["counts"].get(part)
+            if split not in settings.splits or images is None:
+                continue
+            if max(settings.recall_at) >= images:
+                self.problems.append(
+                    f"evaluation.recall_at: {max(settings.recall_at)} is not below the {images:,} "
+                    f"images of {dataset} {part}"
+                )
+            per_class = settings.nmi_plus_of(label) or 1
+            if per_class * facts["counts"].get(f"{part}:{label}", 2) > images:
+                self.problems.append(
+                    f"evaluation.nmi_plus: {per_class} clusters for each class of {label} are more "
+                    f"than the {images:,} images of {dataset} {part}; name only the labels to "
+                    "measure it for, as {alphabet: 30}"
+                )
+
+    def _published(self, experiment: Experiment, where: str) -> None:
+        """Refuse published numbers of another dataset."""
+        file = catalogue.PACKAGE / f"reporting/published/{experiment.published}.yaml"
+        if file.is_file():
+            dataset = yaml.safe_load(file.read_text(encoding="utf-8"))["dataset"]
+            if dataset != experiment.dataset:
+                self.problems.append(
+                    f"{where}.published: {experiment.published} is about {dataset}, "
+                    f"not about {experiment.dataset}"
+                )
 
     def _spread(
         self, experiment: Experiment, pair: tuple[str, str], where: str
@@ -147,7 +193,9 @@ class _Builder:
         original, target = models[section]
         data = original.model_dump()
         for path, value in changes.items():
-            _set(data, path.split("."), value)
+            if not _set(data, path.split("."), value):
+                self.problems.append(f"{where}.sweep: {section} '{base}' has no key '{path}'")
+                return
         try:
             entry = type(original).model_validate(data)
         except ValidationError as error:
@@ -155,25 +203,24 @@ class _Builder:
             self.problems += [f"{where}.sweep: {section}.{line}" for line in lines]
             return
         if isinstance(entry, Sampler):
-            target[name] = {
+            resolved = {
                 "per_class": entry.per_class,
                 "positive": self._choice("positive", entry.positive, f"{where}.positive"),
                 "negative": self._choice("negative", entry.negative, f"{where}.negative"),
             }
         elif isinstance(entry, Choice):
-            target[name] = self._choice("loss", entry, f"{where}.sweep: loss")
+            resolved = self._choice("loss", entry, f"{where}.sweep: loss")
         else:
-            target[name] = entry.model_dump(mode="json")
+            resolved = entry.model_dump(mode="json")
+        taken = changes and name in getattr(benchmark, _PLURAL[section])
+        if taken or target.setdefault(name, resolved) != resolved:
+            self.problems.append(
+                f"{where}.sweep: would make the {section} '{name}', a name that another entry has; "
+                "rename that one"
+            )
 
     def _combination(self, dataset: str, method: tuple[str, str, str], where: str) -> None:
         """Refuse what cannot be trained, with the reason."""
-        if not all(
-            name in entries
-            for name, entries in zip(
-                method, (self.plan.recipes, self.plan.losses, self.plan.samplers), strict=True
-            )
-        ):
-            return  # a sweep value that is already reported
         recipe, sampler = self.plan.recipes[method[0]], self.plan.samplers[method[2]]
         facts = catalogue.entries("dataset")[dataset].facts
         classes = facts["train_classes"]
@@ -208,7 +255,11 @@ def _slug(value: object) -> str:
     return "".join(c if c.isalnum() else "_" for c in text)
 
 
-def _set(data: dict, path: list[str], value: object) -> None:
+def _set(data: dict, path: list[str], value: object) -> bool:
+    """Set a nested key; False where the way to it does not exist."""
     for part in path[:-1]:
-        data = data[part]
+        data = data.get(part)
+        if not isinstance(data, dict):
+            return False
     data[path[-1]] = value
+    return True

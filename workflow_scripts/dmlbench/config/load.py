@@ -21,34 +21,44 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 def _unique_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict:
     seen: set = set()
     for key_node, _ in node.value:
-        key = loader.construct_object(key_node)
+        key, line = key_node.value, key_node.start_mark.line + 1
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise ConfigError(f"{loader.name}: line {line}: a key must be a word")
         if key in seen:
-            line = key_node.start_mark.line + 1
             raise ConfigError(f"{loader.name}: line {line}: key '{key}' is written twice")
         seen.add(key)
+    loader.flatten_mapping(node)  # merge keys: <<: *anchor
     return loader.construct_mapping(node, deep=True)
 
 
 _UniqueKeyLoader.add_constructor("tag:yaml.org,2002:map", _unique_mapping)
 
 
-def load_config(path: str | Path) -> Plan:
-    """Read a YAML or JSON config file.
+def read_config(path: str | Path) -> Any:
+    """What a YAML or JSON file holds, not yet validated.
 
     Raises:
-        ConfigError: The file is missing, is not YAML, or holds mistakes; one line for each.
+        ConfigError: The file is missing, is not YAML, or has a key twice.
     """
     path = Path(path)
     try:
         with path.open(encoding="utf-8") as stream:
-            data = yaml.load(stream, _UniqueKeyLoader)
+            return yaml.load(stream, _UniqueKeyLoader)
     except OSError as error:
         raise ConfigError(
             f"{path}: cannot be read ({error.strerror}); is the path right?"
         ) from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from None
-    return resolve_config(data, str(path))
+
+
+def load_config(path: str | Path) -> Plan:
+    """Read and validate a config file.
+
+    Raises:
+        ConfigError: The file cannot be read or holds mistakes; one line for each.
+    """
+    return resolve_config(read_config(path), str(path))
 
 
 def resolve_config(data: Any, source: str) -> Plan:

@@ -30,7 +30,8 @@ def describe(error: dict, model: type[BaseModel]) -> str:
 
 def _got(error: dict) -> str:
     value = error["input"]
-    return "" if isinstance(value, BaseModel) else f"(got {value!r})"
+    text = repr(value)
+    return "" if isinstance(value, BaseModel) or len(text) > 80 else f"(got {text})"
 
 
 def nearest(key: str, valid: list[str]) -> str:

@@ -6,13 +6,14 @@ Only what can be checked inside one section is checked here; what needs two sect
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from dmlbench.config.types import (
     Name,
     NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
+    Seed,
     Selection,
     Split,
 )
@@ -41,7 +42,7 @@ class Recipe(Section):
         [32, 64], description="Channels of each block of small_cnn.", min_length=1
     )
     hidden: int = Field(0, ge=0, description="Units of small_cnn's hidden layer; 0 for none.")
-    embedding_dim: PositiveInt = Field(description="Dimension of the embedding.")
+    embedding_dim: int = Field(ge=2, description="Dimension of the embedding.")
     normalize: bool = Field(True, description="L2-normalise the embedding.")
     freeze_bn: bool = Field(False, description="Keep batch norm in evaluation mode.")
     store: Literal["original"] = Field(
@@ -98,9 +99,12 @@ class Sampler(Section):
     negative: ChoiceField = Field(description="How an anchor's negative is chosen.")
 
 
+Names = Annotated[list[Name], Field(min_length=1)]
+
+
 class Method(Section):
-    loss: Name | list[Name] = Field(description="A loss, or several.")
-    sampler: Name | list[Name] = Field(description="A sampler, or several.")
+    loss: Name | Names = Field(description="A loss, or several.")
+    sampler: Name | Names = Field(description="A sampler, or several.")
 
     def pairs(self) -> list[tuple[str, str]]:
         """Every loss of the method with every sampler of it."""
@@ -114,7 +118,7 @@ class Experiment(Section):
     dataset: Name = Field(description="A registered dataset.")
     recipe: Name = Field(description="A recipe of this file.")
     methods: list[Method] = Field(description="What is compared.", min_length=1)
-    sweep: dict[str, list[Any]] = Field(
+    sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(
         default_factory=dict,
         description="Keys such as recipe.batch_size or sampler.per_class with a list of values; "
         "each value becomes an entry of its own.",
@@ -124,11 +128,22 @@ class Experiment(Section):
     )
 
 
+ClustersPerClass = Annotated[int, Field(ge=2)]
+
+
 class Evaluation(Section):
     splits: list[Split] = Field(["test"], description="Splits to embed and measure.", min_length=1)
     recall_at: list[PositiveInt] = Field([1, 2, 4, 8], description="K of Recall@K.", min_length=1)
-    nmi_plus: int = Field(10, ge=2, description="NMI+ uses this many clusters per class.")
-    kmeans_seeds: list[int] = Field([0, 1, 2], description="Seeds of k-means.", min_length=1)
+    nmi_plus: ClustersPerClass | dict[str, ClustersPerClass] = Field(
+        10,
+        description="NMI+ uses this many clusters per class; by label column, it is measured for "
+        "those labels only.",
+    )
+    kmeans_seeds: list[Seed] = Field([0, 1, 2], description="Seeds of k-means.", min_length=1)
+
+    def nmi_plus_of(self, label: str) -> int | None:
+        """Clusters per class for NMI+ of a label column; None where it is not measured."""
+        return self.nmi_plus.get(label) if isinstance(self.nmi_plus, dict) else self.nmi_plus
 
 
 class Projection(Section):
@@ -174,7 +189,7 @@ class Benchmark(Section):
     """One config file."""
 
     name: Name = Field(description="Everything this config makes lies under results/<name>/.")
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(description="Training seeds.", min_length=1)
+    seeds: list[Seed] = Field(description="Training seeds.", min_length=1)
     selections: list[Selection] = Field(
         ["last", "val", "test_max"],
         description="Which epochs' weights are kept: the last, the best on validation, the best "
@@ -190,10 +205,9 @@ class Benchmark(Section):
     projection: Projection = Field(default_factory=Projection, description="t-SNE.")
     resources: Resources = Field(default_factory=Resources, description="What rules ask for.")
 
-    @model_validator(mode="after")
-    def _no_repeats(self) -> "Benchmark":
-        for key in ("seeds", "selections"):
-            values = getattr(self, key)
-            if len(set(values)) != len(values):
-                raise ValueError(f"{key} {values} names a value twice")
-        return self
+    @field_validator("seeds", "selections")
+    @classmethod
+    def _no_repeats(cls, values: list) -> list:
+        if len(set(values)) != len(values):
+            raise ValueError("a value is named twice")
+        return values

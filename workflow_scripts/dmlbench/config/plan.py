@@ -90,6 +90,12 @@ class Plan:
             for seed in self.benchmark.seeds
         ]
 
+    def check_experiment(self, name: str) -> None:
+        """Raise a ConfigError where the config has no experiment ``name``."""
+        known = list(self.benchmark.experiments)
+        if name not in known:
+            raise ConfigError(f"no experiment '{name}' in the config{nearest(name, known)}")
+
     def run_by_id(self, run_id: str) -> Run:
         """The run that ``run_id`` names.
 

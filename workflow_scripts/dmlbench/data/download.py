@@ -28,7 +28,10 @@ def download(archive: Archive, target: Path, mirror: str | None = None) -> None:
         DataError: No place has it intact; names each place and what was wrong there.
     """
     if target.exists():
-        verify(target, archive)
+        try:
+            verify(target, archive)
+        except DataError as error:
+            raise DataError(f"{target.parent}/{error}; delete it and run again") from None
         log.info("%s is there already and intact", target)
         return
     failures = []

@@ -32,5 +32,6 @@ def validation_mask(index: pd.DataFrame, label: str, share: float, *axes: object
     chosen = []
     for value in classes:
         contents = index.loc[train & (index[label] == value).to_numpy(), "content"].unique()
-        chosen.append(rng.choice(contents, size=round(len(contents) * share), replace=False))
+        size = max(1, round(len(contents) * share))
+        chosen.append(rng.choice(contents, size=size, replace=False))
     return train & index["content"].isin(np.concatenate(chosen)).to_numpy()

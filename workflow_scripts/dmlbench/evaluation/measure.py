@@ -27,7 +27,11 @@ class Part:
 
 
 def measure(
-    embeddings: np.ndarray, labels: np.ndarray, ids: np.ndarray, settings: dict
+    embeddings: np.ndarray,
+    labels: np.ndarray,
+    ids: np.ndarray,
+    settings: dict,
+    clusters_per_class: int | None,
 ) -> list[dict]:
     """Recall@K, NMI and NMI+ of one set of embeddings.
 
@@ -36,6 +40,7 @@ def measure(
         labels: N class labels.
         ids: N image ids.
         settings: The config's ``evaluation`` section.
+        clusters_per_class: Of NMI+; None leaves it out.
 
     Returns:
         Rows with metric, k (of Recall@K, or the number of clusters), value and note. Values are
@@ -52,7 +57,10 @@ def measure(
     recalls = recall_at(embeddings, labels, ids, ks)
     rows = [_row("recall", k, value, "self left out by index") for k, value in recalls.items()]
     classes = len(np.unique(labels))
-    for metric, clusters in (("nmi", classes), ("nmi_plus", classes * settings["nmi_plus"])):
+    clusterings = {"nmi": classes}
+    if clusters_per_class is not None:
+        clusterings["nmi_plus"] = classes * clusters_per_class
+    for metric, clusters in clusterings.items():
         scores = nmi(embeddings, labels, clusters, settings["kmeans_seeds"])
         rows.append(_row(metric, clusters, scores["arithmetic"], "arithmetic, mean over k-means"))
         rows.append(_row(f"{metric}_geometric", clusters, scores["geometric"], "geometric"))

@@ -9,6 +9,7 @@ from dmlbench import paths
 from dmlbench.config import Plan
 from dmlbench.errors import DataError
 from dmlbench.files import replacing
+from dmlbench.records import read_record
 
 RUN_COLUMNS = ["dataset", "recipe", "loss", "sampler", "seed"]
 
@@ -25,7 +26,7 @@ def collect(plan: Plan) -> None:
         try:
             result = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
             epochs = pd.read_csv(folder / "history.csv")
-            record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+            record = read_record(folder, plan.fingerprint(run))
         except OSError as error:
             raise DataError(f"{error.filename}: missing; the run has not finished") from None
         rows = pd.DataFrame(result["metrics"])

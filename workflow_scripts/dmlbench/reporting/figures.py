@@ -20,6 +20,7 @@ MARKERS = "osv^D<>pP*"
 def draw(plan: Plan, kind: str, experiment: str) -> None:
     """Draw the figure ``kind`` of ``experiment`` and save it as PDF and PNG."""
     name = plan.benchmark.name
+    plan.check_experiment(experiment)
     history = pd.read_parquet(paths.summary(name, "history"))
     with paper_style():
         figure = FIGURES[kind](plan, experiment, history)
@@ -90,6 +91,8 @@ def embedding(plan: Plan, experiment: str, history: pd.DataFrame) -> plt.Figure:
         figsize=(1.6 * len(methods) + 0.8, 1.75 * len(subsets)),
         squeeze=False,
         layout="constrained",
+        sharex="col",
+        sharey="col",
     )
     for row, subset in zip(axes, subsets, strict=True):
         for axis, (words, table) in zip(row, points.items(), strict=True):

@@ -4,8 +4,11 @@ from dmlbench.config import Plan
 
 _LOSSES = {"contrastive": "Contrastive", "triplet": "Triplet", "margin": "Margin"}
 _NEGATIVES = {"semihard": "SH", "distance": "DW"}
-#: What the abbreviations mean, for captions.
-LEGEND = "SH: semi-hard, DW: distance-weighted, else random negatives; EPS: easy positives."
+_ABBREVIATIONS = {
+    "SH": "semi-hard negatives",
+    "DW": "distance-weighted negatives",
+    "EPS": "easy positives",
+}
 _SELECTIONS = {
     "last": "last epoch",
     "val": "best on validation",
@@ -36,6 +39,13 @@ def _words(plan: Plan, recipe: str, loss: str, sampler: str) -> str:
     if positive != "random":
         parts.append("EPS" if positive == "easy" else f"{positive} pos.")
     return " + ".join(parts)
+
+
+def legend(methods: list[str]) -> str:
+    """What the abbreviations in ``methods`` mean; without one, choices are random."""
+    used = {part for method in methods for part in method.split(" + ")}
+    known = [f"{short}: {words}" for short, words in _ABBREVIATIONS.items() if short in used]
+    return f"{'; '.join(known)}; choices are random otherwise." if known else ""
 
 
 def selection(name: str) -> str:

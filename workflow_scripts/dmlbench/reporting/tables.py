@@ -71,11 +71,13 @@ def cells(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataFrame:
 def write_tables(plan: Plan, experiment: str) -> None:
     """Write the experiment's table as .tex, .csv (the long form) and .md."""
     name = plan.benchmark.name
+    plan.check_experiment(experiment)
     long = cells(plan, experiment, pd.read_parquet(paths.summary(name, "metrics")))
     with replacing(Path(paths.table(name, experiment, "csv"))) as temporary:
         long.to_csv(temporary, index=False, float_format="%.6f")
     write_text(Path(paths.table(name, experiment, "md")), markdown(plan, experiment, long))
-    latex = latex_table(plan, experiment, long, caption(plan, experiment, long))
+    foot = caption(plan, experiment, long, "Last block")
+    latex = latex_table(plan, experiment, long, foot)
     write_text(Path(paths.table(name, experiment, "tex")), latex)
 
 
@@ -87,7 +89,7 @@ def markdown(plan: Plan, experiment: str, long: pd.DataFrame) -> str:
     ):
         lines += [f"**{names.part(split, subset, label)}**, {names.selection(selection)}", ""]
         lines += [wide(block).to_markdown(disable_numparse=True), ""]
-    lines.append(caption(plan, experiment, long))
+    lines.append(caption(plan, experiment, long, "In brackets"))
     return "\n".join(lines) + "\n"
 
 
@@ -115,20 +117,25 @@ def cell_text(summary: Summary, published: float | None) -> str:
     return text
 
 
-def caption(plan: Plan, experiment: str, long: pd.DataFrame) -> str:
-    """What the numbers are, for the foot of a table."""
+def caption(plan: Plan, experiment: str, long: pd.DataFrame, where_published: str) -> str:
+    """What the numbers are, for the foot of a table.
+
+    ``where_published`` says where the table shows published numbers.
+    """
     count = int(long["n"].iloc[0])
     if count == 1:
         text = "Percent; one seed, so no interval."
     else:
         text = f"Percent; mean over {count} seeds ± half of the 95% t-interval."
-    text += f" {names.LEGEND}"
+    if legend := names.legend(list(long["method"])):
+        text += f" {legend}"
     published = plan.benchmark.experiments[experiment].published
     if published:
         source = read_published(published)
-        text += f" In brackets: {source['paper']}, {source['table']}."
+        text += f" {where_published}: {source['paper']}, {source['table']}."
     if (long["metric"] == "nmi_plus").any():
-        factor = plan.benchmark.evaluation.nmi_plus
+        label = long.loc[long["metric"] == "nmi_plus", "label"].iloc[0]
+        factor = plan.benchmark.evaluation.nmi_plus_of(label)
         text += f" NMI+ uses {factor} clusters per class."
     return text
 

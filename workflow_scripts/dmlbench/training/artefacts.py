@@ -1,6 +1,5 @@
-"""Writing and reading what a run leaves."""
+"""Writing what a run leaves, and its models back."""
 
-import json
 from pathlib import Path
 
 import torch
@@ -16,6 +15,8 @@ from dmlbench.training.loop import Trained
 
 def save_run(out: Path, spec: dict, fingerprint: str, trained: Trained) -> None:
     """Write weights, history and, last, ``run.json``: a folder without it is not finished."""
+    # First: weights of two trainings never lie beside a record that counts them as one.
+    (out / "run.json").unlink(missing_ok=True)
     for name, weights in trained.selections.weights.items():
         with replacing(out / paths.model(name)) as temporary:
             save_file(weights, temporary)
@@ -33,18 +34,6 @@ def save_run(out: Path, spec: dict, fingerprint: str, trained: Trained) -> None:
         **environment(),
     }
     write_json(out / "run.json", record)
-
-
-def read_run(folder: Path) -> dict:
-    """The ``run.json`` of a finished run.
-
-    Raises:
-        DataError: There is none.
-    """
-    try:
-        return json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    except OSError:
-        raise DataError(f"{folder}: no run.json; this run has not finished training") from None
 
 
 def load_model(folder: Path, record: dict, selection: str, device: torch.device) -> Embedder:
