@@ -62,10 +62,10 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Argument
         for line in str(error).splitlines():
             log.error("error: %s", line)
         sys.exit(EXIT_USER_ERROR)
-    except OSError as error:
-        if error.filename is None:
-            raise
-        log.error("error: %s: %s; has the step before it run?", error.filename, error.strerror)
+    except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
+        # pyarrow names the file only in the text.
+        what = f"{error.filename}: {error.strerror}" if error.filename else f"{error}: no such file"
+        log.error("error: %s; has the step before it run?", what)
         sys.exit(EXIT_USER_ERROR)
     except KeyboardInterrupt:
         log.error("interrupted; nothing half-written is left")

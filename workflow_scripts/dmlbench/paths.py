@@ -46,7 +46,7 @@ def projection(split: str) -> str:
 
 
 def summary(name: str, table: str) -> str:
-    """A collected long-form table: ``metrics`` or ``history``."""
+    """A collected long-form table: ``metrics``, ``history`` or ``runs``."""
     return f"{results(name)}/summary/{table}.parquet"
 
 

@@ -53,7 +53,7 @@ class Plan:
 
     @property
     def projected_seeds(self) -> list[int]:
-        """The training seeds whose embeddings are projected and drawn."""
+        """The training seeds whose embeddings are projected; the first one is drawn."""
         return self.benchmark.projection.seeds or self.benchmark.seeds[:1]
 
     def spec(self, run: Run) -> dict:

@@ -51,7 +51,7 @@ class NegativeChoice(ABC):
 
 
 def draw(weights: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """One column per row, drawn in proportion to ``weights``; 0 where a row has no weight.
+    """One column per row, drawn in proportion to ``weights``; any where a row has no weight.
 
     Args:
         weights: B x B, not negative.
