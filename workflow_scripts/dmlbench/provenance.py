@@ -68,10 +68,14 @@ def reporting_code() -> str:
 
 
 def git_state() -> dict:
-    """Commit and whether the work tree differs from it; says so where there is no git."""
+    """Commit and whether code or config differs from it; says so where there is no git.
+
+    Results do not count: a run replaces those kept in git.
+    """
     try:
         commit = _git("rev-parse", "HEAD")
-        return {"commit": commit, "dirty": bool(_git("status", "--porcelain", "-uno"))}
+        changed = _git("status", "--porcelain", "-uno", "--", ":(top)", ":(top,exclude)results")
+        return {"commit": commit, "dirty": bool(changed)}
     except (OSError, subprocess.CalledProcessError) as error:
         return {"commit": None, "dirty": None, "reason": type(error).__name__}
 
