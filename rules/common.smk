@@ -75,9 +75,8 @@ def fingerprint(wildcards):
 
 
 def training_code(wildcards):
-    return provenance.training_code(
-        wildcards.dataset, PLAN.losses[wildcards.loss]["type"]
-    )
+    run = run_of(wildcards)
+    return provenance.training_code(run.dataset, PLAN.classes(run))
 
 
 def raw_archives(wildcards):

@@ -15,10 +15,9 @@ def main(args) -> None:
     from dmlbench.training.artefacts import save_run
     from dmlbench.training.loop import Trainer
 
-    spec = plan.spec(run)
     store = ImageStore(plan.data_folder(run))
-    trained = Trainer(spec, get_dataset(run.dataset), store).train()
-    save_run(plan.run_folder(run), spec, plan.fingerprint(run), trained)
+    trained = Trainer(plan.spec(run), get_dataset(run.dataset), store).train()
+    save_run(plan.run_folder(run), plan, run, trained)
 
 
 if __name__ == "__main__":

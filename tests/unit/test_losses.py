@@ -1,132 +1,176 @@
-"""Losses against plain float64 loops written from the formulas."""
+"""Losses against plain float64 loops written from the formulas, and what every loss must do."""
 
+import copy
 import math
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loss_loops import LOOPS
 
+from dmlbench.errors import ConfigError
 from dmlbench.losses.base import get_loss, loss_names
-from dmlbench.samplers.triplets import Triplets
+from dmlbench.losses.build import build_loss
+from dmlbench.samplers.batch import Batch
+from dmlbench.samplers.sampler import build_sampler
 from dmlbench.training.optimizer import build_optimizer
 
-
-def distance(a, b, squared):
-    total = sum((x - y) ** 2 for x, y in zip(a, b, strict=True))
-    return total if squared else math.sqrt(total)
-
-
-def contrastive_loop(points, labels, triplets, loss):
-    terms = []
-    for a, p, n in triplets:
-        terms.append(distance(points[a], points[p], loss.squared))
-        terms.append(max(0.0, loss.margin - distance(points[a], points[n], loss.squared)))
-    return sum(terms) / len(terms)
-
-
-def triplet_loop(points, labels, triplets, loss):
-    terms = [
-        max(
-            0.0,
-            distance(points[a], points[p], loss.squared)
-            - distance(points[a], points[n], loss.squared)
-            + loss.margin,
-        )
-        for a, p, n in triplets
-    ]
-    return sum(terms) / len(terms)
-
-
-def margin_loop(points, labels, triplets, loss):
-    terms = []
-    for a, p, n in triplets:
-        beta = loss.beta[labels[a]].item()
-        terms.append(max(0.0, distance(points[a], points[p], False) - beta + loss.margin))
-        terms.append(max(0.0, beta - distance(points[a], points[n], False) + loss.margin))
-    return sum(terms) / max(1, sum(t > 0 for t in terms))
-
-
-LOOPS = {"contrastive": contrastive_loop, "triplet": triplet_loop, "margin": margin_loop}
 CASES = [
-    ("contrastive", {}),
-    ("contrastive", {"squared": False, "margin": 0.5}),
-    ("triplet", {}),
-    ("triplet", {"squared": False, "margin": 1.0}),
-    ("margin", {}),
-    ("margin", {"beta": 0.7, "margin": 0.1}),
+    {"type": "contrastive"},
+    {"type": "contrastive", "squared": False, "margin": 0.5},
+    {"type": "triplet"},
+    {"type": "triplet", "squared": False, "margin": 1.0},
+    {"type": "margin"},
+    {"type": "margin", "beta": 0.7, "margin": 0.1},
+    {"type": "multi_similarity"},
+    {"type": "multi_similarity", "threshold": 0.5, "beta": 40.0, "normalizer": "mined"},
+    {"type": "proxy_nca"},
+    {"type": "proxy_nca", "positive_in_denominator": True, "scale": 1.0},
+    {"type": "d_loss"},
+    {"type": "d_loss", "form": "negative"},
+    {"type": "d_loss", "form": "inverse"},
+    {"type": "pd_loss"},
+    {"type": "pd_loss", "log": False, "temperature": 0.5, "epsilon": 1e-3},
+    {"type": "trimmed", "trim": 0.1, "loss": {"type": "triplet"}},
+    {"type": "trimmed", "trim": 0.5, "loss": {"type": "margin"}},
+    {"type": "trimmed", "trim": 0.3, "loss": {"type": "contrastive"}},
 ]
+#: Positive and negative choice: single triplets, one for each pair, sets, mined sets.
+TUPLES = [("random", "random"), ("all", "random"), ("all", "all"), ("easy", "multi_similarity")]
 
 
-def batch(seed, size, dim):
+def words(part):
+    if isinstance(part, dict):
+        return "-".join(words(value) for value in part.values())
+    return "-".join(part) if isinstance(part, tuple) else str(part or "batch")
+
+
+def draw_batch(seed, size, dim, classes, dtype=torch.float64):
     generator = torch.Generator().manual_seed(seed)
-    points = torch.randn(size, dim, generator=generator)
-    labels = torch.arange(size) % 2
-    anchor = torch.randint(size, (3 * size,), generator=generator)
-    step = 2 * torch.randint(1, size // 2, (3 * size,), generator=generator)
-    positive = (anchor + step) % size
-    negative = (anchor + step + 1) % size
-    return points, labels, Triplets(anchor, positive, negative)
+    points = torch.randn(size, dim, generator=generator, dtype=dtype)
+    labels = torch.randint(classes, (size,), generator=generator)
+    return Batch.of(points, labels, torch.arange(size), generator)
 
 
-@pytest.mark.parametrize(("name", "options"), CASES)
-@given(seed=st.integers(0, 10**6), half=st.integers(2, 12), dim=st.integers(1, 9))
-@settings(max_examples=25, deadline=None)
-def test_value_equals_the_loop(name, options, seed, half, dim):
-    points, labels, triplets = batch(seed, 2 * half, dim)
-    loss = get_loss(name)(num_classes=2, embedding_dim=dim, **options)
-    value, active = loss(points, labels, triplets)
-    rows = list(zip(*(t.tolist() for t in vars(triplets).values()), strict=True))
-    expected = LOOPS[name](points.double().tolist(), labels.tolist(), rows, loss)
-    assert value.item() == pytest.approx(expected, rel=1e-5, abs=1e-6)
-    assert 0 <= active <= 2 * len(rows)
+def tuples_of(batch, positive, negative):
+    spec = {"positive": {"type": positive}, "negative": {"type": negative}, "miner": None}
+    return build_sampler(spec)(batch)
 
 
-@pytest.mark.parametrize(("name", "options"), CASES)
-def test_gradient_equals_finite_differences(name, options):
-    points, labels, triplets = batch(3, 12, 4)
-    loss = get_loss(name)(num_classes=2, embedding_dim=4, **options).double()
-    # forward() computes in float32; terms() follows its input, which is what gradcheck needs.
-    points = points.double().requires_grad_()
-    assert torch.autograd.gradcheck(lambda x: loss.terms(x, labels, triplets), points)
+def inputs(loss, seed, size=12, dim=4, choices=TUPLES[0]):
+    batch = draw_batch(seed, size, dim, loss.num_classes, torch.float32)
+    tuples = tuples_of(batch, *choices) if loss.takes == "tuples" else None
+    return batch.embeddings, batch.labels, tuples
+
+
+def combinations():
+    """Every loss with every form of tuples that it takes."""
+    for spec in CASES:
+        name = spec["type"]
+        forms = TUPLES if get_loss(name).takes == "tuples" else [None]
+        if spec.get("loss") == {"type": "triplet"}:
+            forms = [f for f in TUPLES if f[1] == "random"]  # the others are refused
+        yield from ((spec, form) for form in forms)
+
+
+@pytest.mark.parametrize(("spec", "choices"), list(combinations()), ids=words)
+@given(
+    seed=st.integers(0, 10**6),
+    size=st.integers(2, 11),
+    dim=st.integers(1, 6),
+    classes=st.integers(2, 4),
+)
+@settings(max_examples=12, deadline=None)
+def test_value_and_gradient_equal_the_loop(spec, choices, seed, size, dim, classes):
+    torch.manual_seed(seed)
+    loss = build_loss(spec, classes, dim).double()
+    batch = draw_batch(seed, size, dim, classes)
+    tuples = tuples_of(batch, *choices) if choices else None
+    ours, theirs = (batch.embeddings.clone().requires_grad_() for _ in range(2))
+    copied = copy.deepcopy(loss)
+
+    value = loss(ours, batch.labels, tuples).value
+    expected = LOOPS[spec["type"]](copied, theirs, batch.labels, tuples)
+    value.backward()
+    (expected + 0 * theirs.sum()).backward()
+
+    close = {"rtol": 1e-6, "atol": 1e-9}
+    torch.testing.assert_close(value, expected, **close)
+    torch.testing.assert_close(ours.grad, theirs.grad, **close)
+    for mine, other in zip(loss.parameters(), copied.parameters(), strict=True):
+        grad = torch.zeros_like(other) if other.grad is None else other.grad
+        torch.testing.assert_close(mine.grad, grad, **close)
+
+
+def test_active_counts_the_terms_that_are_not_zero():
+    points = torch.tensor([[0.0, 0], [0.1, 0], [0.2, 0], [5.0, 0]])
+    batch = Batch.of(points, torch.tensor([0, 0, 1, 1]), torch.arange(4), torch.Generator())
+    for choices in (("all", "all"), ("all", "hard")):
+        result = build_loss({"type": "triplet"}, 2, 2)(
+            points, batch.labels, tuples_of(batch, *choices)
+        )
+        # Anchors 0 and 1 see the nearest negative within the margin; anchor 2's positive is far.
+        assert result.active == (4 if choices[1] == "all" else 3)
+
+
+SMALLEST = {"trimmed": {"loss": {"type": "margin"}}}
 
 
 @pytest.mark.parametrize("name", loss_names())
 class TestEveryRegisteredLoss:
-    def make(self, name):
+    def make(self, name, classes=2):
         torch.manual_seed(0)
-        return get_loss(name)(num_classes=2, embedding_dim=4)
+        return build_loss({"type": name, **SMALLEST.get(name, {})}, classes, 4)
 
-    def test_no_triplets_give_exactly_zero_and_a_gradient(self, name):
+    @pytest.mark.parametrize("choices", TUPLES, ids="-".join)
+    def test_a_batch_without_pairs_gives_exactly_zero_and_a_gradient(self, name, choices):
+        loss = self.make(name)
+        if hasattr(loss, "proxies"):
+            return  # it compares images with proxies, of which there are always two
         points = torch.randn(4, 4, requires_grad=True)
-        empty = torch.empty(0, dtype=torch.long)
-        value, active = self.make(name)(points, torch.tensor([0, 0, 1, 1]), Triplets(*[empty] * 3))
-        value.backward()
-        assert value.item() == 0
-        assert active == 0
+        batch = Batch.of(points, torch.zeros(4).long(), torch.arange(4), torch.Generator())
+        result = loss(points, batch.labels, tuples_of(batch, *choices))
+        result.value.backward()
+        assert result.value.item() == 0
+        assert not result.active
         assert (points.grad == 0).all()
 
-    def test_collapsed_embeddings_have_a_finite_gradient(self, name):
+    @pytest.mark.parametrize("choices", TUPLES, ids="-".join)
+    def test_collapsed_embeddings_have_a_finite_gradient(self, name, choices):
+        loss = self.make(name)
         points = torch.ones(12, 4, requires_grad=True)
-        _, labels, triplets = batch(0, 12, 4)
-        value, _ = self.make(name)(points, labels, triplets)
+        batch = Batch.of(points, torch.arange(12) % 2, torch.arange(12), torch.Generator())
+        value = loss(points, batch.labels, tuples_of(batch, *choices)).value
         value.backward()
         assert value.isfinite()
         assert points.grad.isfinite().all()
 
-    def test_half_precision_input_is_computed_in_float32(self, name):
-        points, labels, triplets = batch(1, 12, 4)
-        value, _ = self.make(name)(points.half(), labels, triplets)
+    @pytest.mark.parametrize("choices", TUPLES, ids="-".join)
+    @pytest.mark.parametrize("wrong", [torch.nan, torch.inf])
+    def test_one_embedding_that_is_not_finite_makes_the_loss_nan(self, name, choices, wrong):
+        points = torch.randn(12, 4)
+        points[3] = wrong
+        batch = Batch.of(points, torch.arange(12) % 2, torch.arange(12), torch.Generator())
+        assert self.make(name)(points, batch.labels, tuples_of(batch, *choices)).value.isnan()
+
+    @pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
+    def test_autocast_changes_nothing(self, name, half):
+        loss = self.make(name)
+        points, labels, tuples = inputs(loss, 1)
+        points = points.to(half)
+        with torch.autocast("cpu", torch.bfloat16):
+            value = loss(points, labels, tuples).value
         assert value.dtype == torch.float32
-        assert value.isfinite()
+        assert value == loss(points.float(), labels, tuples).value
 
     def test_state_survives_a_round_trip(self, name):
         loss, other = self.make(name), self.make(name)
         for parameter in loss.parameters():
             parameter.data.add_(0.25)
         other.load_state_dict(loss.state_dict())
-        points, labels, triplets = batch(2, 12, 4)
-        assert loss(points, labels, triplets)[0] == other(points, labels, triplets)[0]
+        arguments = inputs(loss, 2)
+        assert loss(*arguments).value == other(*arguments).value
 
     def test_one_step_moves_every_parameter(self, name):
         loss = self.make(name)
@@ -134,30 +178,96 @@ class TestEveryRegisteredLoss:
         before = [p.detach().clone() for p in (*loss.parameters(), *network.parameters())]
         spec = {"name": "adam", "lr": 0.1, "weight_decay": 0.0}
         optimizer = build_optimizer(spec, network, loss)
-        points, labels, triplets = batch(4, 12, 4)
-        loss(network(points), labels, triplets)[0].backward()
+        points, labels, tuples = inputs(loss, 4)
+        loss(network(points), labels, tuples).value.backward()
         optimizer.step()
         after = [*loss.parameters(), *network.parameters()]
         assert all((a != b).any() for a, b in zip(after, before, strict=True))
 
 
-def test_margin_beta_has_its_own_rate_and_no_decay():
-    loss = get_loss("margin")(num_classes=3, embedding_dim=2, beta_lr=0.5)
-    spec = {"name": "adam", "lr": 0.1, "weight_decay": 0.2}
-    groups = build_optimizer(spec, torch.nn.Linear(2, 2), loss).param_groups
-    assert [(g["lr"], g["weight_decay"]) for g in groups] == [(0.1, 0.2), (0.5, 0.0)]
+@pytest.mark.parametrize(
+    ("spec", "key"),
+    [
+        ({"type": "margin", "beta_lr": 0.5}, 0.5),
+        ({"type": "trimmed", "loss": {"type": "margin", "beta_lr": 0.5}}, 0.5),
+        ({"type": "proxy_nca", "proxy_lr": 0.5}, 0.5),
+        ({"type": "pd_loss", "proxy_lr": 0.5}, 0.5),
+        ({"type": "pd_loss", "proxy_lr": None}, 0.1),
+    ],
+    ids=str,
+)
+def test_parameters_of_a_loss_have_their_own_rate_and_no_decay(spec, key):
+    loss = build_loss(spec, 3, 2)
+    optimizer = {"name": "adam", "lr": 0.1, "weight_decay": 0.2}
+    groups = build_optimizer(optimizer, torch.nn.Linear(2, 2), loss).param_groups
+    assert [(g["lr"], g["weight_decay"]) for g in groups] == [(0.1, 0.2), (key, 0.0)]
 
 
-def test_equals_pytorch_metric_learning_where_the_definitions_coincide():
-    from pytorch_metric_learning import distances, losses, reducers
+def test_all_triplets_of_many_images_sum_up_exactly():
+    generator = torch.Generator().manual_seed(0)
+    points = torch.randn(160, 8, generator=generator)
+    batch = Batch.of(points, torch.arange(160) % 2, torch.arange(160), generator)
+    sets = tuples_of(batch, "all", "all")
+    result = build_loss({"type": "triplet"}, 2, 8)(points, batch.labels, sets)
+    d = torch.cdist(points.double(), points.double()).square()
+    kept = batch.positives[:, :, None] & batch.negatives[:, None, :]
+    terms = (d[:, :, None] - d[:, None, :] + 0.2).relu()[kept]
+    assert result.value.item() == pytest.approx(terms.mean().item(), rel=1e-6)
+    assert result.active == (terms > 0).sum()
 
-    points, labels, triplets = batch(5, 16, 6)
-    theirs = losses.TripletMarginLoss(
-        margin=0.3,
-        distance=distances.LpDistance(normalize_embeddings=False),
-        reducer=reducers.MeanReducer(),
-    )
-    tuples = (triplets.anchor, triplets.positive, triplets.negative)
-    ours = get_loss("triplet")(num_classes=2, embedding_dim=6, margin=0.3, squared=False)
-    expected = theirs(points, labels, tuples).item()
-    assert ours(points, labels, triplets)[0].item() == pytest.approx(expected, rel=1e-5)
+
+def test_trimming_keeps_the_lowest_terms():
+    loss = build_loss({"type": "trimmed", "trim": 0.1, "loss": {"type": "triplet"}}, 2, 3)
+    points, labels, tuples = inputs(loss, 5, size=10, dim=3)
+    values, counted = loss.inner.terms(points, labels, tuples)
+    kept, mask = loss.terms(points, labels, tuples)
+    expected = values[counted].sort().values[: math.ceil(0.9 * int(counted.sum()) - 1e-9)]
+    assert torch.equal(kept[mask], expected)
+
+
+def test_trimming_a_triplet_loss_needs_listed_triplets():
+    loss = build_loss({"type": "trimmed", "loss": {"type": "triplet"}}, 2, 4)
+    with pytest.raises(ConfigError, match="one negative per positive"):
+        loss(*inputs(loss, 0, choices=("all", "all")))
+    with pytest.raises(ConfigError, match="it has no terms to trim"):
+        build_loss({"type": "trimmed", "loss": {"type": "proxy_nca"}}, 2, 4)
+
+
+def test_the_temperature_of_pd_loss_cancels():
+    values = []
+    for temperature in (0.1, 0.5, 1.0, 2.0):
+        torch.manual_seed(0)
+        spec = {"type": "pd_loss", "temperature": temperature, "epsilon": 1e-30}
+        loss = build_loss(spec, 5, 8).double()
+        points, labels, _ = inputs(loss, 1, size=20, dim=8)
+        loss.start(torch.randn(5, 8, generator=torch.Generator().manual_seed(0)))
+        points = points + 2 * loss.proxies.detach()[labels]  # so that nothing is clamped
+        values.append(loss(points.double(), labels).value.item())
+    assert values == pytest.approx([values[0]] * 4, rel=1e-12)
+
+
+def test_pd_loss_counts_the_steps_in_which_it_had_to_clamp():
+    loss = build_loss({"type": "pd_loss"}, 2, 2)
+    loss.start(torch.tensor([[1.0, 0], [-1.0, 0]]))
+    points, right = torch.tensor([[1.0, 0.1], [-1.0, 0.1]]), torch.tensor([0, 1])
+    assert loss(points, right).counts["clamped_steps"] == 0
+    assert loss(points, 1 - right).counts["clamped_steps"] == 1
+
+
+def test_pd_loss_is_minus_log_d_prime_up_to_a_constant():
+    loss = build_loss({"type": "pd_loss", "epsilon": 1e-30}, 3, 6).double()
+    points, labels, _ = inputs(loss, 3, size=20, dim=6)
+    points = points.double() + 2 * loss.proxies.detach()[labels]
+    log = loss(points, labels).value
+    loss.log = False
+    d_prime = -loss(points, labels).value.item()
+    assert log.item() == pytest.approx(-math.log(d_prime) + 0.5 * math.log(2), rel=1e-12)
+
+
+def test_proxies_start_where_the_class_means_lie():
+    loss = build_loss({"type": "pd_loss", "proxies": "class_means"}, 3, 4)
+    assert loss.wants_class_means
+    means = torch.randn(3, 4)
+    loss.start(means)
+    torch.testing.assert_close(loss.proxies.data, torch.nn.functional.normalize(means, dim=1))
+    assert not get_loss("pd_loss")(num_classes=3, embedding_dim=4).wants_class_means

@@ -1,165 +1,213 @@
-"""Sampling rules against plain loops."""
+"""Selection rules against plain loops, and what they do where there is nothing to choose."""
 
 import math
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from selection_loops import (
+    NEGATIVE_SETS,
+    NEGATIVES,
+    POSITIVE_SETS,
+    POSITIVES,
+    Anchor,
+    distance_weights,
+)
 
-from dmlbench.samplers.batches import class_batches
-from dmlbench.samplers.choice import Batch, get_negative
-from dmlbench.samplers.sampler import TripletSampler
+from dmlbench.samplers.batch import Batch
+from dmlbench.samplers.choice import get_negative, negative_names, positive_names
+from dmlbench.samplers.draw import draw
+from dmlbench.samplers.sampler import build_sampler
+from dmlbench.samplers.tuples import PairSets, Triplets
 
-SPECS = [
-    {"positive": {"type": p}, "negative": {"type": n}}
-    for p in ("random", "easy")
-    for n in ("random", "semihard", "distance")
-]
+ANY = given(
+    seed=st.integers(0, 10**6),
+    size=st.integers(2, 24),
+    classes=st.integers(1, 5),
+    dim=st.integers(2, 12),
+)
+SHAPES = settings(max_examples=25, deadline=None)
 
 
-def points_of(seed, size, dim=6):
-    points = torch.randn(size, dim, generator=torch.Generator().manual_seed(seed))
-    return torch.nn.functional.normalize(points, dim=1)
-
-
-def choose(spec, points, labels, content=None, seed=0):
-    content = torch.arange(len(points)) if content is None else content
+def batch_of(points, labels, content=None, seed=0):
+    points = torch.as_tensor(points)
+    content = torch.arange(len(points)) if content is None else torch.as_tensor(content)
     generator = torch.Generator().manual_seed(seed)
-    return TripletSampler.from_spec(spec)(points, labels, content, generator)
+    return Batch.of(points, torch.as_tensor(labels), content, generator)
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=lambda s: "-".join(v["type"] for v in s.values()))
-@given(seed=st.integers(0, 10**6), size=st.integers(2, 30), classes=st.integers(1, 5))
-@settings(max_examples=25, deadline=None)
-def test_roles_are_right_in_any_batch(spec, seed, size, classes):
-    rng = np.random.default_rng(seed)
-    labels = torch.from_numpy(rng.integers(0, classes, size))
-    content = torch.from_numpy(rng.integers(0, size, size))  # copies of images are common
-    triplets, candidates = choose(spec, points_of(seed, size), labels, content, seed)
-    a, p, n = triplets.anchor, triplets.positive, triplets.negative
-    assert (labels[a] == labels[p]).all()
-    assert (labels[a] != labels[n]).all()
-    assert (content[a] != content[p]).all()
-    expected = []
+def random_batch(seed, size, classes, dim=6, copies=True):
+    generator = torch.Generator().manual_seed(seed)
+    points = torch.randn(size, dim, generator=generator, dtype=torch.float64)
+    points = torch.nn.functional.normalize(points, dim=1)
+    labels = torch.randint(classes, (size,), generator=generator)
+    content = torch.randint(size, (size,), generator=generator) if copies else torch.arange(size)
+    return batch_of(points, labels, content, seed)
+
+
+def choose(batch, positive, negative):
+    parts = {"positive": positive, "negative": negative}
+    parts = {k: v if isinstance(v, dict) else {"type": v} for k, v in parts.items()}
+    return build_sampler({**parts, "miner": None})(batch)
+
+
+def chosen_pairs(triplets):
+    return list(zip(*(rows.tolist() for rows in triplets.indices()), strict=True))
+
+
+@pytest.mark.parametrize("negative", NEGATIVES)
+@pytest.mark.parametrize("positive", [*POSITIVES, "all"])
+@ANY
+@SHAPES
+def test_single_choices_are_what_the_loop_allows(positive, negative, seed, size, classes, dim):
+    batch = random_batch(seed, size, classes, dim)
+    triplets = choose(batch, positive, negative)
+    assert isinstance(triplets, Triplets)
+    rows, expected = chosen_pairs(triplets), []
     for i in range(size):
-        others = [j for j in range(size) if labels[j] == labels[i] and content[j] != content[i]]
-        assert candidates[i] == len(others)
-        if others and (labels != labels[i]).any():
-            expected.append(i)
-    assert a.tolist() == expected
+        anchor = Anchor(batch, i)
+        if not anchor.positives or not anchor.negatives:
+            continue
+        mine = [(p, n) for a, p, n in rows if a == i]
+        if positive == "all":
+            assert [p for p, _ in mine] == anchor.positives
+        else:
+            assert len(mine) == 1
+            assert mine[0][0] in POSITIVES[positive](anchor)
+        assert all(n in NEGATIVES[negative](anchor, p) for p, n in mine)
+        expected += [i] * len(mine)
+    assert [a for a, _, _ in rows] == expected
 
 
-@given(seed=st.integers(0, 10**6), size=st.integers(4, 30))
-@settings(max_examples=50, deadline=None)
-def test_easy_positive_is_the_nearest_other_image_of_the_class(seed, size):
-    points, labels = points_of(seed, size), torch.arange(size) % 2
-    triplets, _ = choose(SPECS[3], points, labels)
-    rows = points.double().tolist()
-    for a, p in zip(triplets.anchor.tolist(), triplets.positive.tolist(), strict=True):
-        others = [j for j in range(size) if j != a and labels[j] == labels[a]]
-        nearest = min(math.dist(rows[a], rows[j]) for j in others)
-        assert math.dist(rows[a], rows[p]) == pytest.approx(nearest, rel=1e-6)
+@pytest.mark.parametrize("negative", NEGATIVE_SETS)
+@pytest.mark.parametrize("positive", [*POSITIVE_SETS, "easy"])
+@ANY
+@SHAPES
+def test_sets_are_those_of_the_loop(positive, negative, seed, size, classes, dim):
+    batch = random_batch(seed, size, classes, dim)
+    name, _, to = negative.partition(" to ")
+    sets = choose(batch, positive, {"type": name, **({"relative_to": to} if to else {})})
+    assert isinstance(sets, PairSets)
+    for i in range(size):
+        anchor = Anchor(batch, i)
+        rule = POSITIVE_SETS.get(positive) or (lambda a: set(POSITIVES["easy"](a)))
+        positives = rule(anchor) if anchor.positives else set()
+        negatives = NEGATIVE_SETS[negative](anchor, positives)
+        if not positives or not negatives:
+            positives = negatives = set()
+        assert set(sets.positives[i].nonzero().flatten().tolist()) == positives
+        assert set(sets.negatives[i].nonzero().flatten().tolist()) == negatives
 
 
-def test_easy_positive_skips_a_second_copy_of_the_image():
-    points = torch.tensor([[0.0, 0], [0.0, 0], [1.0, 0], [5.0, 0]])
-    labels, content = torch.tensor([0, 0, 0, 1]), torch.tensor([7, 7, 8, 9])
-    triplets, _ = choose(SPECS[3], points, labels, content)
-    chosen = dict(zip(triplets.anchor.tolist(), triplets.positive.tolist(), strict=True))
-    assert chosen == {0: 2, 1: 2, 2: 0}
+@pytest.mark.parametrize(
+    ("positive", "negative"),
+    [("random", "hard"), ("softhard", "hard")] + [("easy", n) for n in NEGATIVES],
+)
+def test_draws_have_the_probabilities_of_the_loop(positive, negative):
+    batch = random_batch(3, 14, 2, copies=False)
+    anchor = Anchor(batch, 0)
+    counts = {}
+    for _ in range(4000):
+        triplets = choose(batch, positive, negative)
+        pair = (triplets.positive[0].item(), triplets.negative[0].item())
+        counts[pair] = counts.get(pair, 0) + 1
+    expected = {
+        (p, n): chance * share
+        for p, chance in POSITIVES[positive](anchor).items()
+        for n, share in NEGATIVES[negative](anchor, p).items()
+    }
+    assert set(counts) <= set(expected)
+    for pair, share in expected.items():
+        spread = math.sqrt(share * (1 - share) / 4000)
+        assert counts.get(pair, 0) / 4000 == pytest.approx(share, abs=5 * spread + 1e-9)
 
 
-def test_easy_positive_tells_apart_what_lies_within_the_distance_cutoff():
-    # Clamping distances at 0.5 before the argmin, as some code does, would take the first.
-    points = torch.tensor([[0.0, 0], [0.4, 0], [0.1, 0], [3.0, 0]])
-    triplets, _ = choose(SPECS[3], points, torch.tensor([0, 0, 0, 1]))
-    assert triplets.positive[0] == 2
-
-
-def test_random_choices_are_uniform():
-    labels = torch.tensor([0] * 5 + [1] * 5)
-    counts = torch.zeros(10)
-    for seed in range(2000):
-        triplets, _ = choose(SPECS[0], points_of(0, 10), labels, seed=seed)
-        counts[triplets.positive[0]] += 1
-    assert counts[0] == 0
-    assert (counts[1:5] - 500).abs().max() < 100
-
-
-def test_semihard_stays_in_its_band_and_falls_back_to_any_negative():
-    points = torch.tensor([[0.0, 0], [1.0, 0], [1.1, 0], [0.5, 0], [9.0, 0]])
-    labels = torch.tensor([0, 0, 1, 1, 1])
-    for seed in range(20):
-        triplets, _ = choose(SPECS[1], points, labels, seed=seed)
-        assert triplets.negative[0] == 2  # 1.0 < 1.1 < 1.2; not the nearer 0.5, not 9
-    far = torch.tensor([[0.0, 0], [1.0, 0], [9.0, 0], [8.0, 0], [0.5, 0]])
-    drawn = {choose(SPECS[1], far, labels, seed=s)[0].negative[0].item() for s in range(60)}
-    assert drawn == {2, 3, 4}
-
-
-def batch_of(points, labels):
-    same = labels[:, None] == labels[None, :]
-    distances = torch.cdist(points, points)
-    return Batch(distances, same, ~same, points.shape[1], torch.Generator().manual_seed(0))
-
-
-@given(seed=st.integers(0, 10**6), dim=st.integers(3, 40))
-@settings(max_examples=25, deadline=None)
-def test_distance_weights_follow_the_density(seed, dim):
-    points, labels = points_of(seed, 16, dim), torch.arange(16) % 4
-    batch = batch_of(points, labels)
+@ANY
+@SHAPES
+def test_distance_weights_follow_the_density(seed, size, classes, dim):
+    batch = random_batch(seed, size, classes, max(dim, 3))
     weights = get_negative("distance")().weights(batch)
-    for i in range(16):
-        logs = {}
-        for j in range(16):
-            d = batch.distances[i, j].double().item()
-            if labels[i] != labels[j] and d < 1.4:
-                d = max(d, 0.5)
-                logs[j] = (2 - dim) * math.log(d) - (dim - 3) / 2 * math.log(1 - d * d / 4)
-        for j in range(16):
-            expected = math.exp(logs[j] - max(logs.values())) if j in logs else 0.0
-            assert weights[i, j].item() == pytest.approx(expected, rel=1e-3, abs=1e-7)
+    for i in range(size):
+        anchor = Anchor(batch, i)
+        total = weights[i].sum().item()
+        if total == 0:
+            assert all(anchor.d[j] >= 1.4 for j in anchor.negatives)
+            continue
+        for j, share in distance_weights(anchor).items():
+            assert weights[i, j].item() / total == pytest.approx(share, rel=1e-6, abs=1e-12)
 
 
 def test_one_near_pair_does_not_silence_the_other_anchors():
     # With the batch's largest weight subtracted instead of the row's, all other rows underflow.
-    points = points_of(1, 112, 512)
-    labels = torch.arange(112) % 56
+    batch = random_batch(1, 112, 1, dim=512)
+    points = batch.embeddings.float()
     points[1] = points[0] + 1e-3
-    weights = get_negative("distance")(upper_cutoff=2.0).weights(batch_of(points, labels))
+    weights = get_negative("distance")(upper_cutoff=2.0).weights(
+        batch_of(points, torch.arange(112) % 56)
+    )
     assert (weights.sum(dim=1) > 0).all()
 
 
-def test_distance_falls_back_to_any_negative_beyond_the_cutoff():
-    points = torch.tensor([[1.0, 0, 0], [1.0, 0, 0], [-1.0, 0, 0], [-1.0, 0, 0]])
-    labels = torch.tensor([0, 0, 1, 1])
-    drawn = {choose(SPECS[2], points, labels, seed=s)[0].negative[0].item() for s in range(40)}
-    assert drawn == {2, 3}
+def test_easy_positive_tells_apart_what_lies_within_the_distance_cutoff():
+    # Clamping distances at 0.5 before the argmin, as some code does, would take the first.
+    batch = batch_of([[0.0, 0], [0.4, 0], [0.1, 0], [3.0, 0]], [0, 0, 0, 1])
+    assert choose(batch, "easy", "random").positive[0] == 2
 
 
-@given(
-    seed=st.integers(0, 10**6),
-    sizes=st.lists(st.integers(1, 40), min_size=2, max_size=8),
-    per_class=st.integers(2, 8),
-    data=st.data(),
-)
-@settings(max_examples=40, deadline=None)
-def test_batches_draw_classes_and_images_without_replacement(seed, sizes, per_class, data):
-    labels = np.repeat(np.arange(len(sizes)), sizes)
-    classes = data.draw(st.integers(1, len(sizes)))
-    rng = np.random.default_rng(seed)
-    batches = list(class_batches(labels, classes * per_class, per_class, rng))
-    assert len(batches) == max(1, len(labels) // (classes * per_class))
-    for batch in batches:
-        assert len(set(batch)) == len(batch)
-        values, counts = np.unique(labels[batch], return_counts=True)
-        assert len(values) == classes
-        assert (counts == np.minimum(per_class, np.array(sizes)[values])).all()
+def test_a_second_copy_of_an_image_is_no_positive():
+    batch = batch_of([[0.0, 0], [0.0, 0], [1.0, 0], [5.0, 0]], [0, 0, 0, 1], [7, 7, 8, 9])
+    assert {a: p for a, p, _ in chosen_pairs(choose(batch, "easy", "random"))} == {0: 2, 1: 2, 2: 0}
+    sets = choose(batch, "all", "all")
+    assert sets.positives.nonzero().tolist() == [[0, 2], [1, 2], [2, 0], [2, 1]]
 
 
-def test_no_image_comes_again_before_its_class_is_used_up():
-    labels = np.repeat([0, 1], 64)
-    batches = class_batches(labels, 32, 16, np.random.default_rng(0))
-    assert sorted(np.concatenate(list(batches))) == list(range(128))
+POSITIVE_NAMES, NEGATIVE_NAMES = positive_names(), negative_names()
+
+
+@pytest.mark.parametrize("negative", NEGATIVE_NAMES)
+@pytest.mark.parametrize("positive", POSITIVE_NAMES)
+class TestEveryCombination:
+    def test_one_class_or_one_image_per_class_gives_no_tuple(self, positive, negative):
+        points = torch.randn(4, 3)
+        for labels in ([0, 0, 0, 0], [0, 1, 2, 3]):
+            assert len(choose(batch_of(points, labels), positive, negative).indices()[0]) == 0
+
+    def test_an_image_alone_in_its_class_is_never_an_anchor(self, positive, negative):
+        batch = batch_of(torch.randn(5, 3), [0, 0, 1, 1, 2])
+        anchors = choose(batch, positive, negative).indices()[0]
+        assert 4 not in anchors
+
+    def test_collapsed_embeddings_give_every_anchor_its_tuple(self, positive, negative):
+        batch = batch_of(torch.full((6, 3), 0.3), [0, 0, 0, 1, 1, 1])
+        tuples = choose(batch, positive, negative)
+        assert set(tuples.indices()[0].tolist()) == set(range(6))
+        labels = batch.labels
+        indices = tuples.indices()
+        assert (labels[indices[0]] == labels[indices[1]]).all()
+        a, n = (indices[0], indices[2]) if len(indices) == 3 else indices[2:]
+        assert (labels[a] != labels[n]).all()
+
+    @pytest.mark.parametrize("wrong", [torch.nan, torch.inf])
+    def test_an_embedding_that_is_not_finite_raises_nothing(self, positive, negative, wrong):
+        points = torch.randn(8, 3)
+        points[2] = wrong
+        indices = choose(batch_of(points, [0, 0, 1, 1] * 2), positive, negative).indices()
+        assert all(((rows >= 0) & (rows < 8)).all() for rows in indices)
+
+    def test_autocast_changes_nothing(self, positive, negative):
+        points, labels = torch.randn(24, 16).bfloat16(), torch.arange(24) % 3
+        plain = choose(batch_of(points.float(), labels), positive, negative)
+        with torch.autocast("cpu", torch.bfloat16):
+            half = choose(batch_of(points, labels), positive, negative)
+        assert all(torch.equal(a, b) for a, b in zip(plain.indices(), half.indices(), strict=True))
+
+
+def test_draws_follow_weights_and_never_take_a_zero():
+    weights = torch.tensor([[0.0, 1, 3, 0], [0, 0, 0, 0], [5, 0, 0, 0]])
+    rows = torch.tensor([0] * 8000 + [2] * 50 + [1] * 50)
+    drawn = draw(weights, rows, torch.Generator().manual_seed(0))
+    shares = drawn[:8000].bincount(minlength=4) / 8000
+    assert shares.tolist() == pytest.approx([0, 0.25, 0.75, 0], abs=0.03)
+    assert (drawn[8000:8050] == 0).all()
+    assert ((drawn >= 0) & (drawn < 4)).all()

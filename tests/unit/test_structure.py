@@ -12,7 +12,10 @@ from dmlbench.config.catalogue import ROOMS, entries
 from dmlbench.losses.base import loss_names
 
 PACKAGE = SCRIPTS / "dmlbench"
-BASE = {"errors", "seeding", "files", "paths", "registry", "distances", "neighbours", "records"}
+BASE = {
+    "errors", "seeding", "files", "paths", "registry", "objects", "distances", "decidability",
+    "neighbours", "records",
+}  # fmt: skip
 MAY_IMPORT = {
     "config": set(),
     "provenance": {"config"},

@@ -13,14 +13,18 @@ from dmlbench.data.dataset import get_dataset
 from dmlbench.data.prepare import prepare
 from dmlbench.data.store import ImageStore
 from dmlbench.errors import DataError, TrainingError
+from dmlbench.losses.base import LossResult
 from dmlbench.models.embedder import Embedder
 from dmlbench.neighbours import recall_at
 from dmlbench.records import read_record
+from dmlbench.samplers.batch import Batch
 from dmlbench.training.artefacts import load_model, save_run
+from dmlbench.training.epoch import EpochRecord
 from dmlbench.training.loop import Trainer
 from dmlbench.training.monitors import Selections
 
 DATASET = get_dataset("digits_even_odd")
+RUN = "digits_even_odd/digits_8d/triplet/eps/seed0"
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +37,7 @@ def store(tmp_path_factory):
 @pytest.fixture
 def spec(smoke_config):
     plan = resolve_config(smoke_config, "test")
-    return copy.deepcopy(plan.spec(plan.run_by_id("digits_even_odd/digits_8d/triplet/eps/seed0")))
+    return copy.deepcopy(plan.spec(plan.run_by_id(RUN)))
 
 
 def same(a, b):
@@ -63,14 +67,12 @@ def test_training_learns_parity_and_records_it(spec, store):
 
 def test_methods_see_the_same_batches(spec, store):
     seen = []
-    for positive in ("easy", "random"):
+    for positive, loss in (("easy", "triplet"), ("random", "contrastive")):
         spec["sampler"]["positive"] = {"type": positive}
+        spec["loss"] = {"name": loss, "type": loss}
         trainer = Trainer(spec, DATASET, store)
-        rows = []
-        step = trainer._step
-        trainer._step = lambda batch, g, rows=rows, step=step: rows.append(batch) or step(batch, g)
         trainer.train()
-        seen.append(np.concatenate(rows))
+        seen.append(np.stack(list(trainer._batches(2))))
     assert (seen[0] == seen[1]).all()
 
 
@@ -84,11 +86,75 @@ def test_validation_images_are_never_trained_on(spec, store):
     assert (splits[trainer.monitors["test_max"].rows] == "test").all()
 
 
-def test_a_diverged_loss_ends_the_run_with_one_line(spec, store):
+def test_a_diverged_loss_ends_the_run_with_its_name_step_and_last_values(spec, store):
     spec["recipe"]["optimizer"] |= {"name": "sgd", "lr": 1e30}
     spec["recipe"]["normalize"] = False
-    with pytest.raises(TrainingError, match="no longer finite in epoch 1"):
+    told = r"loss 'triplet' is (nan|inf) in epoch 1, step 2; the last finite values were 0\.\d+;"
+    with pytest.raises(TrainingError, match=told):
         Trainer(spec, DATASET, store).train()
+
+
+def batch_of(points, labels, content):
+    points, labels, content = (torch.tensor(values) for values in (points, labels, content))
+    return Batch.of(points, labels, content, torch.Generator())
+
+
+def test_the_last_finite_values_reach_back_into_the_epoch_before():
+    batch = batch_of([[1.0, 0.0]] * 2, [0, 1], [0, 1])
+    record = EpochRecord("mine", 7, [3.0, 2.0, 1.0])
+    record.add(batch, LossResult(torch.tensor(0.5)))
+    with pytest.raises(TrainingError, match=r"'mine' is nan in epoch 7, step 2.*2, 1, 0\.5;"):
+        record.add(batch, LossResult(torch.tensor(torch.nan)))
+
+
+def test_diagnostics_are_those_of_the_pairs():
+    batches = [
+        batch_of([[1.0, 0], [0, 1.0], [1.0, 1.0], [-1.0, 0]], [0, 0, 0, 1], [0, 1, 2, 3]),
+        batch_of([[1.0, 0], [0, 2.0], [1.0, 0.0], [0, -1.0]], [0, 0, 1, 1], [5, 6, 7, 8]),
+    ]
+    record = EpochRecord("mine", 1, [])
+    for active, batch in zip((4, 2), batches, strict=True):
+        counts = {"clamped_steps": torch.tensor(1.0)}
+        record.add(batch, LossResult(torch.tensor(float(active)), torch.tensor(active), counts))
+    row = record.row()
+    assert row["loss"] == 3
+    assert row["active_tuples"] == 3
+    assert row["clamped_steps"] == 2
+    assert row["positives_per_anchor"] == (2 + 2 + 2 + 0 + 1 + 1 + 1 + 1) / 8
+    # Of the 7 anchors with positives, 3 have two to draw from and 4 have one.
+    assert row["easy_equals_random"] == pytest.approx((3 * 0.5 + 4 * 1) / 7)
+    genuine = [0, 0.5**0.5, 0.5**0.5, 0, 0]
+    impostor = [-1, 0, -(0.5**0.5), 1, 0, 0, -1]
+    assert row["genuine_similarity"] == pytest.approx(np.mean(genuine))
+    assert row["impostor_similarity"] == pytest.approx(np.mean(impostor))
+    spread = ((np.var(genuine) + np.var(impostor)) / 2) ** 0.5
+    assert row["decidability"] == pytest.approx((np.mean(genuine) - np.mean(impostor)) / spread)
+
+
+def test_proxies_train_on_shuffled_images(spec, store):
+    spec["loss"] = {"name": "pd", "type": "pd_loss", "proxies": "class_means"}
+    spec["sampler"] = {"per_class": None, "positive": None, "negative": None, "miner": None}
+    trainer = Trainer(spec, DATASET, store)
+    before = trainer.loss.proxies.detach().clone()
+    torch.testing.assert_close(before.norm(dim=1), torch.ones(2))
+    history = trainer.train().history
+    assert (trainer.loss.proxies != before).all()
+    assert history["clamped_steps"].iloc[-1] == 0
+    assert history["decidability"].iloc[-1] > history["decidability"].iloc[0]
+    assert history["active_tuples"].isna().all()
+
+
+@pytest.mark.parametrize("loss", ["triplet", "multi_similarity", "margin"])
+def test_half_precision_trains_the_network_only(spec, store, loss):
+    spec["recipe"]["precision"] = "bfloat16"
+    spec["loss"] = {"name": loss, "type": loss}
+    trainer = Trainer(spec, DATASET, store)
+    seen = []
+    trainer.model.head.register_forward_hook(lambda *a: seen.append(a[2].dtype))
+    trainer.loss.register_forward_hook(lambda *a: seen.append(a[2].value.dtype))
+    trainer._step(next(iter(trainer._batches(1))), torch.Generator(), EpochRecord(loss, 1, []))
+    assert seen == [torch.bfloat16, torch.float32]
+    assert trainer.train().history["loss"].notna().all()
 
 
 def test_selections_keep_the_first_best_and_the_last():
@@ -101,11 +167,13 @@ def test_selections_keep_the_first_best_and_the_last():
     assert {k: int(w["weight"]) for k, w in kept.weights.items()} == kept.epochs
 
 
-def test_a_saved_model_gives_the_recall_that_was_measured(spec, store, tmp_path):
+def test_a_saved_model_gives_the_recall_that_was_measured(smoke_config, spec, store, tmp_path):
     trainer = Trainer(spec, DATASET, store)
     trained = trainer.train()
-    save_run(tmp_path, spec, "print", trained)
-    record = read_record(tmp_path, "print")
+    plan = resolve_config(smoke_config, "test")
+    run = plan.run_by_id(RUN)
+    save_run(tmp_path, plan, run, trained)
+    record = read_record(tmp_path, plan.fingerprint(run))
     with pytest.raises(DataError, match="other settings"):
         read_record(tmp_path, "another")
     for name in ("val", "test_max"):
@@ -115,15 +183,18 @@ def test_a_saved_model_gives_the_recall_that_was_measured(spec, store, tmp_path)
     assert json.loads((tmp_path / "run.json").read_text())["run"] == spec
 
 
-def test_an_interrupt_leaves_no_file_that_looks_finished(spec, store, tmp_path, monkeypatch):
+def test_an_interrupt_leaves_no_file_that_looks_finished(
+    smoke_config, spec, store, tmp_path, monkeypatch
+):
     trained = Trainer(spec, DATASET, store).train()
+    plan = resolve_config(smoke_config, "test")
 
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(pd.DataFrame, "to_csv", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        save_run(tmp_path, spec, "print", trained)
+        save_run(tmp_path, plan, plan.run_by_id(RUN), trained)
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "model_last.safetensors",
         "model_test_max.safetensors",

@@ -6,19 +6,24 @@ import platform
 import subprocess
 from collections.abc import Iterable
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import distributions, version
 from pathlib import Path
 
-from dmlbench.config.catalogue import PACKAGE, entries
+from dmlbench.config.catalogue import PACKAGE, entry, shared_files
 
 SCRIPTS = PACKAGE.parent
-PACKAGES = ("torch", "timm", "numpy", "faiss-gpu", "faiss-cpu", "scikit-learn", "dmlbench")
+PACKAGES = (
+    "torch", "timm", "numpy", "faiss-gpu", "faiss-cpu", "scikit-learn", "pytorch-metric-learning",
+    "dmlbench",
+)  # fmt: skip
 
 
 def _hash(*parts: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for file in sorted({file for part in parts for file in part}):
-        digest.update(str(file.relative_to(SCRIPTS)).encode() + b"\0" + file.read_bytes())
+        # A user's own module lies elsewhere; where does not matter.
+        name = file.relative_to(SCRIPTS) if file.is_relative_to(SCRIPTS) else file.name
+        digest.update(str(name).encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()[:16]
 
 
@@ -27,25 +32,31 @@ def _scripts(*names: str) -> list[Path]:
 
 
 def _shared() -> list[Path]:
-    return [PACKAGE / f"{name}.py" for name in ("distances", "neighbours", "registry", "seeding")]
+    names = ("decidability", "distances", "neighbours", "objects", "registry", "seeding")
+    return [PACKAGE / f"{name}.py" for name in names]
 
 
 @cache
 def data_code(dataset: str) -> str:
     """The hash of the sources that a prepared dataset depends on."""
     names = ("dataset", "prepare", "verify")
-    own = [entries("dataset")[dataset].file]
+    own = [entry("dataset", dataset).file]
     return _hash(own, _scripts("prepare"), [PACKAGE / "data" / f"{name}.py" for name in names])
 
 
 @cache
-def training_code(dataset: str, loss_type: str) -> str:
-    """The hash of the sources that a trained model depends on: of the losses only its own."""
-    loss = entries("loss")[loss_type].file
+def training_code(dataset: str, classes: tuple[tuple[str, str], ...]) -> str:
+    """The hash of the sources that a trained model depends on: of the losses only its own.
+
+    Args:
+        dataset: The dataset's name.
+        classes: Kind and name of every class that the run's config names
+            (:meth:`dmlbench.config.Plan.classes`).
+    """
     rooms = [(PACKAGE / room).glob("*.py") for room in ("training", "models", "samplers", "data")]
-    own = [entries("dataset")[dataset].file, loss, loss.with_name("base.py")]
-    own += [PACKAGE / "config" / "splits.py", *_scripts("train")]
-    return _hash(_shared(), own, *rooms)
+    own = [entry(kind, name).file for kind, name in classes]
+    own += [entry("dataset", dataset).file, PACKAGE / "config" / "splits.py", *_scripts("train")]
+    return _hash(_shared(), shared_files("loss"), own, *rooms)
 
 
 @cache
@@ -87,9 +98,7 @@ def _git(*arguments: str) -> str:
 
 def environment() -> dict:
     """Host, processor, package versions, git state and scheduler job of this process."""
-    import importlib.metadata
-
-    installed = {d.metadata["Name"].lower() for d in importlib.metadata.distributions()}
+    installed = {d.metadata["Name"].lower() for d in distributions()}
     return {
         "host": platform.node(),
         "machine": platform.machine(),

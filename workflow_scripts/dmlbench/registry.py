@@ -4,7 +4,9 @@ import importlib
 import pkgutil
 from collections.abc import Callable
 
+from dmlbench.config.class_path import is_class_path
 from dmlbench.errors import ConfigError
+from dmlbench.objects import import_class
 
 
 class Registry:
@@ -25,17 +27,24 @@ class Registry:
         def decorate(cls: type) -> type:
             for key, value in facts.items():
                 setattr(cls, key, value)
-            self._classes[name] = cls
+            known = self._classes.setdefault(name, cls)
+            if known.__qualname__ != cls.__qualname__ or known.__module__ != cls.__module__:
+                raise ConfigError(
+                    f"{self.kind} '{name}' is registered twice: in {known.__module__} and in "
+                    f"{cls.__module__}; rename one"
+                )
             return cls
 
         return decorate
 
     def get(self, name: str) -> type:
-        """The class registered as ``name``.
+        """The class registered as ``name``, or the class at that path.
 
         Raises:
             ConfigError: There is none.
         """
+        if is_class_path(name):
+            return import_class(name)
         if name not in self.names():
             raise ConfigError(f"no {self.kind} '{name}'; there are {self.names()}")
         return self._classes[name]

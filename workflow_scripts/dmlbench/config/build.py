@@ -2,14 +2,20 @@
 
 import itertools
 
-import yaml
 from pydantic import ValidationError
 
 from dmlbench.config import catalogue
+from dmlbench.config.checks import (
+    batch_problems,
+    measure_problems,
+    method_problems,
+    published_problems,
+    recipe_problems,
+)
+from dmlbench.config.choices import NO_SAMPLER, Choices
 from dmlbench.config.messages import describe, nearest
-from dmlbench.config.models import Benchmark, Choice, Experiment, Recipe, Sampler, Section
+from dmlbench.config.models import Benchmark, Choice, Experiment, Sampler, Section
 from dmlbench.config.plan import Plan
-from dmlbench.config.splits import validation_classes
 from dmlbench.errors import ConfigError
 
 
@@ -36,16 +42,22 @@ class _Builder:
         self.source = source
         self.problems: list[str] = []
         self.plan = Plan(benchmark)
+        self.choices = Choices(self.problems)
+        self.samplers = {NO_SAMPLER: Sampler(), **benchmark.samplers}
 
     def build(self) -> Plan:
         benchmark = self.plan.benchmark
         for name, loss in benchmark.losses.items():
-            self._choice("loss", loss, f"losses.{name}")
+            self.choices.resolve("loss", loss, f"losses.{name}")
         for name, sampler in benchmark.samplers.items():
-            self._choice("positive", sampler.positive, f"samplers.{name}.positive")
-            self._choice("negative", sampler.negative, f"samplers.{name}.negative")
+            self.choices.sampler(sampler, f"samplers.{name}")
+        if NO_SAMPLER in benchmark.samplers:
+            self.problems.append(
+                f"samplers.{NO_SAMPLER}: every config has this one (images shuffled, no tuples); "
+                "take another name"
+            )
         for name, recipe in benchmark.recipes.items():
-            self._recipe(recipe, f"recipes.{name}")
+            self.problems += recipe_problems(recipe, benchmark.selections, f"recipes.{name}")
         self._raise()
         for name, experiment in benchmark.experiments.items():
             self._experiment(name, experiment)
@@ -66,37 +78,6 @@ class _Builder:
             lines = list(dict.fromkeys(f"{self.source}: {p}" for p in self.problems))
             raise ConfigError("\n".join(lines))
 
-    def _choice(self, kind: str, choice: Choice, where: str) -> dict:
-        """The choice as a dict with its options' defaults filled in."""
-        known = catalogue.entries(kind)
-        if choice.type not in known:
-            hint = nearest(choice.type, list(known))
-            self.problems.append(f"{where}: unknown {kind} type (got '{choice.type}'){hint}")
-            return {}
-        options = known[choice.type].options
-        try:
-            return {"type": choice.type, **options.model_validate(choice.options).model_dump()}
-        except ValidationError as error:
-            self.problems += [f"{where}.{describe(e, options)}" for e in error.errors()]
-            return {}
-
-    def _recipe(self, recipe: Recipe, where: str) -> None:
-        if recipe.backbone != "small_cnn":
-            for key in sorted({"widths", "hidden"} & recipe.model_fields_set):
-                if getattr(recipe, key) != Recipe.model_fields[key].default:
-                    self.problems.append(
-                        f"{where}.{key}: only small_cnn has it, the backbone is '{recipe.backbone}'"
-                    )
-        elif recipe.weights != "none":
-            self.problems.append(
-                f"{where}.weights: small_cnn has no pretrained weights (got '{recipe.weights}'); "
-                "use none"
-            )
-        if "val" in self.plan.benchmark.selections and recipe.validation == 0:
-            self.problems.append(
-                f"{where}.validation: is 0, but selections has val; hold a share out or drop val"
-            )
-
     def _experiment(self, name: str, experiment: Experiment) -> None:
         where = f"experiments.{name}"
         before = len(self.problems)
@@ -105,11 +86,11 @@ class _Builder:
         lookups = [("dataset", experiment.dataset, list(catalogue.entries("dataset")))]
         lookups += [("recipe", experiment.recipe, list(benchmark.recipes))]
         lookups += [("methods.loss", loss, list(benchmark.losses)) for loss, _ in used]
-        lookups += [("methods.sampler", sampler, list(benchmark.samplers)) for _, sampler in used]
+        lookups += [("methods.sampler", sampler, list(self.samplers)) for _, sampler in used]
         published = [p.stem for p in (catalogue.PACKAGE / "reporting/published").glob("*.yaml")]
         if experiment.published is not None:
             lookups.append(("published", experiment.published, published))
-            self._published(experiment, where)
+            self.problems += published_problems(experiment, where)
         for key, value, valid in lookups:
             if value not in valid:
                 hint = nearest(value, valid)
@@ -121,43 +102,10 @@ class _Builder:
             return
         if len(set(methods)) < len(methods):
             self.problems.append(f"{where}.methods: the same loss and sampler are listed twice")
-        self._measurable(experiment.dataset)
+        self.problems += measure_problems(benchmark.evaluation, experiment.dataset)
         for method in methods:
             self._combination(experiment.dataset, method, where)
         self.plan.methods[name] = methods
-
-    def _measurable(self, dataset: str) -> None:
-        """Refuse a K or a number of clusters that a part of the dataset is too small for."""
-        settings = self.plan.benchmark.evaluation
-        facts = catalogue.entries("dataset")[dataset].facts
-        for split, subset, label in facts["evaluations"]:
-            part = f"{split}/{subset}" if subset else split
-            images = facts["counts"].get(part)
-            if split not in settings.splits or images is None:
-                continue
-            if max(settings.recall_at) >= images:
-                self.problems.append(
-                    f"evaluation.recall_at: {max(settings.recall_at)} is not below the {images:,} "
-                    f"images of {dataset} {part}"
-                )
-            per_class = settings.nmi_plus_of(label) or 1
-            if per_class * facts["counts"].get(f"{part}:{label}", 2) > images:
-                self.problems.append(
-                    f"evaluation.nmi_plus: {per_class} clusters for each class of {label} are more "
-                    f"than the {images:,} images of {dataset} {part}; name only the labels to "
-                    "measure it for, as {alphabet: 30}"
-                )
-
-    def _published(self, experiment: Experiment, where: str) -> None:
-        """Refuse published numbers of another dataset."""
-        file = catalogue.PACKAGE / f"reporting/published/{experiment.published}.yaml"
-        if file.is_file():
-            dataset = yaml.safe_load(file.read_text(encoding="utf-8"))["dataset"]
-            if dataset != experiment.dataset:
-                self.problems.append(
-                    f"{where}.published: {experiment.published} is about {dataset}, "
-                    f"not about {experiment.dataset}"
-                )
 
     def _spread(
         self, experiment: Experiment, pair: tuple[str, str], where: str
@@ -188,7 +136,7 @@ class _Builder:
         models: dict[str, tuple[Section | Choice, dict]] = {
             "recipe": (benchmark.recipes.get(base), plan.recipes),
             "loss": (benchmark.losses.get(base), plan.losses),
-            "sampler": (benchmark.samplers.get(base), plan.samplers),
+            "sampler": (self.samplers.get(base), plan.samplers),
         }
         original, target = models[section]
         data = original.model_dump()
@@ -203,13 +151,9 @@ class _Builder:
             self.problems += [f"{where}.sweep: {section}.{line}" for line in lines]
             return
         if isinstance(entry, Sampler):
-            resolved = {
-                "per_class": entry.per_class,
-                "positive": self._choice("positive", entry.positive, f"{where}.positive"),
-                "negative": self._choice("negative", entry.negative, f"{where}.negative"),
-            }
+            resolved = self.choices.sampler(entry, f"{where}.sweep: sampler")
         elif isinstance(entry, Choice):
-            resolved = self._choice("loss", entry, f"{where}.sweep: loss")
+            resolved = self.choices.resolve("loss", entry, f"{where}.sweep: loss")
         else:
             resolved = entry.model_dump(mode="json")
         taken = changes and name in getattr(benchmark, _PLURAL[section])
@@ -221,32 +165,13 @@ class _Builder:
 
     def _combination(self, dataset: str, method: tuple[str, str, str], where: str) -> None:
         """Refuse what cannot be trained, with the reason."""
-        recipe, sampler = self.plan.recipes[method[0]], self.plan.samplers[method[2]]
-        facts = catalogue.entries("dataset")[dataset].facts
-        classes = facts["train_classes"]
-        classes -= validation_classes(classes, recipe["validation"])
-        batch, per_class = recipe["batch_size"], sampler["per_class"]
+        plan = self.plan
+        recipe, loss = plan.recipes[method[0]], plan.losses[method[1]]
+        sampler = plan.samplers[method[2]]
         names = f"{where}: recipe '{method[0]}' with sampler '{method[2]}'"
-        if batch % per_class:
-            self.problems.append(
-                f"{names}: batch_size {batch} is no multiple of per_class {per_class}"
-            )
-        elif batch // per_class > classes:
-            self.problems.append(
-                f"{names}: batch_size {batch} with per_class {per_class} needs "
-                f"{batch // per_class} classes, but {dataset} has {classes} to train on; "
-                f"raise per_class to {-(-batch // classes)} or more"
-            )
-        elif batch // per_class < 2:
-            self.problems.append(
-                f"{names}: a batch of one class has no negatives; lower per_class below {batch}"
-            )
-        negative = catalogue.entries("negative")[sampler["negative"]["type"]]
-        if negative.facts.get("needs_normalized") and not recipe["normalize"]:
-            self.problems.append(
-                f"{names}: '{negative.name}' negatives are defined on the unit sphere, but the "
-                "recipe has normalize: false"
-            )
+        self.problems += batch_problems(dataset, recipe, sampler, names)
+        names = f"{where}: loss '{method[1]}' with sampler '{method[2]}'"
+        self.problems += method_problems(recipe, loss, sampler, names)
 
 
 def _slug(value: object) -> str:

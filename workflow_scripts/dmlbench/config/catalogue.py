@@ -1,18 +1,23 @@
 """What can be named in a config, read from the sources without importing them.
 
-Losses, sampling rules and datasets register themselves with a decorator in their own file.
-Snakemake parses the config in every cluster job, so importing torch here would cost seconds a
-job; the decorator's literal arguments and the constructor's signature say all that is needed.
+Losses, sampling rules and datasets register themselves with a decorator in their own file; a class
+of a library, or of the user's own module, is named by its path. Snakemake parses the config in
+every cluster job, so importing torch here would cost seconds a job; the decorator's literal
+arguments and the constructor's signature say all that is needed.
 """
 
 import ast
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, create_model
 
-from dmlbench.config.types import ANNOTATIONS
+from dmlbench.config.class_path import Constructor, constructor, find_class, is_class_path
+from dmlbench.config.messages import nearest
+from dmlbench.config.refused import REFUSED
+from dmlbench.config.types import ANNOTATIONS, LossRate
 from dmlbench.errors import ConfigError
 
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -23,12 +28,12 @@ ROOMS = {
     "dataset": ("data/datasets", "register_dataset"),
 }
 #: Constructor arguments that the program supplies, not the user.
-SUPPLIED = {"self", "num_classes", "embedding_dim"}
+SUPPLIED = {"num_classes", "embedding_dim", "embedding_size"}
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One registered class.
+    """One class that a config can name.
 
     Attributes:
         name: What the config calls it.
@@ -36,6 +41,8 @@ class Entry:
         facts: The decorator's keyword arguments.
         options: A model of the constructor's keyword arguments.
         summary: The first line of the class docstring.
+        foreign: It does not register itself, so only the arguments that the user gives are
+            passed to it.
     """
 
     name: str
@@ -43,6 +50,26 @@ class Entry:
     facts: dict
     options: type[BaseModel]
     summary: str
+    foreign: bool = False
+
+
+@cache
+def entry(kind: str, name: str) -> Entry:
+    """The class that a config calls ``name``: a registered name or a class path.
+
+    Args:
+        kind: loss, positive, negative, dataset, or ``object`` for a class without a registry.
+        name: The name or path.
+
+    Raises:
+        ConfigError: There is none, or it is known to be wrong.
+    """
+    if is_class_path(name):
+        return _by_path(kind, name)
+    known = entries(kind) if kind in ROOMS else {}
+    if name not in known:
+        raise ConfigError(f"unknown {kind} type (got '{name}'){nearest(name, list(known))}")
+    return known[name]
 
 
 @cache
@@ -55,42 +82,69 @@ def entries(kind: str) -> dict[str, Entry]:
     folder, decorator = ROOMS[kind]
     found: dict[str, Entry] = {}
     for file in sorted((PACKAGE / folder).glob("*.py")):
-        for entry in _entries_of(file, decorator):
-            if entry.name in found:
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            if not isinstance(node, ast.ClassDef) or not (call := _call(node, decorator)):
+                continue
+            new = _registered(ast.literal_eval(call.args[0]), file, node, call)
+            if new.name in found:
                 raise ConfigError(
-                    f"{kind} '{entry.name}' is registered twice: in {found[entry.name].file.name} "
+                    f"{kind} '{new.name}' is registered twice: in {found[new.name].file.name} "
                     f"and in {file.name}; rename one"
                 )
-            found[entry.name] = entry
+            found[new.name] = new
     return found
 
 
-def _entries_of(file: Path, decorator: str) -> list[Entry]:
-    found = []
-    for node in ast.parse(file.read_text(encoding="utf-8")).body:
-        if not isinstance(node, ast.ClassDef):
-            continue
-        for call in node.decorator_list:
-            if isinstance(call, ast.Call) and getattr(call.func, "id", None) == decorator:
-                facts = {k.arg: ast.literal_eval(k.value) for k in call.keywords}
-                name = ast.literal_eval(call.args[0])
-                summary = (ast.get_docstring(node) or "").partition("\n")[0]
-                found.append(Entry(name, file, facts, _options(node), summary))
-    return found
+def shared_files(kind: str) -> list[Path]:
+    """The files of a kind's room that register nothing: what its classes have in common."""
+    own = {e.file for e in entries(kind).values()}
+    return [file for file in (PACKAGE / ROOMS[kind][0]).glob("*.py") if file not in own]
+
+
+def _by_path(kind: str, path: str) -> Entry:
+    source = find_class(path)
+    if reason := REFUSED.get(f"{source.module}.{source.node.name}"):
+        raise ConfigError(f"{path} is refused: {reason}")
+    call = _call(source.node, ROOMS[kind][1]) if kind in ROOMS else None
+    if call:
+        return _registered(path, source.file, source.node, call)
+    options = _foreign_options(constructor(source), source.node.name, kind)
+    return Entry(path, source.file, {"takes": "any"}, options, "", foreign=True)
+
+
+def _call(node: ast.ClassDef, decorator: str) -> ast.Call | None:
+    """The call of ``decorator`` above a class."""
+    for call in node.decorator_list:
+        if isinstance(call, ast.Call) and getattr(call.func, "id", None) == decorator:
+            return call
+    return None
+
+
+def _registered(name: str, file: Path, node: ast.ClassDef, call: ast.Call) -> Entry:
+    try:
+        facts = {k.arg: ast.literal_eval(k.value) for k in call.keywords}
+        options = _options(node)
+    except (ValueError, NameError, TypeError) as error:
+        raise ConfigError(
+            f"{file}: class {node.name}: the decorator's arguments and the defaults must be "
+            f"literals, the annotations among {sorted(ANNOTATIONS)} ({error})"
+        ) from None
+    summary = (ast.get_docstring(node) or "").partition("\n")[0]
+    return Entry(name, file, facts, options, summary)
 
 
 def _options(node: ast.ClassDef) -> type[BaseModel]:
-    """The model of a class's constructor arguments, from its source."""
-    init = next(
-        (n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"), None
-    )
+    """The model of a registered class's keyword-only constructor arguments."""
+    init = next((n for n in node.body if getattr(n, "name", "") == "__init__"), None)
     fields: dict = {}
-    if init is not None:
+    if isinstance(init, ast.FunctionDef):
         keywords = zip(init.args.kwonlyargs, init.args.kw_defaults, strict=True)
         for argument, default in keywords:
             if argument.arg in SUPPLIED:
                 continue
-            annotation = eval(  # the package's own source, in a namespace of types only
+            if argument.annotation is None:
+                raise TypeError(f"argument '{argument.arg}' has no annotation")
+            annotation = eval(  # an annotation, in a namespace of types only
                 compile(ast.Expression(argument.annotation), node.name, "eval"),
                 {"__builtins__": {}},
                 ANNOTATIONS,
@@ -98,3 +152,24 @@ def _options(node: ast.ClassDef) -> type[BaseModel]:
             value = ... if default is None else ast.literal_eval(default)
             fields[argument.arg] = (annotation, value)
     return create_model(f"{node.name}Options", __config__=ConfigDict(extra="forbid"), **fields)
+
+
+def _foreign_options(known: Constructor, name: str, kind: str) -> type[BaseModel]:
+    """The model of any class's constructor arguments; types follow from literal defaults."""
+    fields: dict = {}
+    for argument, default in known.defaults.items():
+        if argument in SUPPLIED:
+            continue
+        value: Any = None
+        if isinstance(default, ast.expr):
+            try:
+                value = ast.literal_eval(default)
+            except ValueError:
+                value = None
+        numeric = isinstance(value, int | float) and not isinstance(value, bool)
+        annotation = float | int if numeric else bool if isinstance(value, bool) else Any
+        fields[argument] = (annotation, ... if default is None else value)
+    if kind == "loss":
+        fields["loss_lr"] = (LossRate, None)
+    extra = "allow" if known.open else "forbid"
+    return create_model(f"{name}Options", __config__=ConfigDict(extra=extra), **fields)

@@ -63,6 +63,10 @@ class Recipe(Section):
         "labels are too few to hold classes out).",
     )
     monitor_every: PositiveInt = Field(1, description="Epochs between two measurements.")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description="bfloat16 runs the network under autocast; selection and loss stay float32.",
+    )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where to train.")
 
     @model_validator(mode="after")
@@ -77,10 +81,12 @@ def _choice(value: Any) -> Any:
 
 
 class Choice(BaseModel):
-    """A registered class and its options: ``easy`` or ``{type: semihard, margin: 0.1}``."""
+    """A class and its options: ``easy`` or ``{type: semihard, margin: 0.1}``."""
 
     model_config = ConfigDict(extra="allow")
-    type: str = Field(description="The registered name.")
+    type: str = Field(
+        description="The registered name, or the path of a class: package.module.Class."
+    )
 
     @property
     def options(self) -> dict:
@@ -94,9 +100,30 @@ ChoiceField = Annotated[Choice, BeforeValidator(_choice, json_schema_input_type=
 
 
 class Sampler(Section):
-    per_class: int = Field(ge=2, description="Images of each class in a batch.")
-    positive: ChoiceField = Field(description="How an anchor's positive is chosen.")
-    negative: ChoiceField = Field(description="How an anchor's negative is chosen.")
+    per_class: Annotated[int, Field(ge=2)] | None = Field(
+        None,
+        description="Images of each class in a batch; empty shuffles all images, which is what "
+        "proxy losses take.",
+    )
+    positive: ChoiceField | None = Field(
+        None, description="How an anchor's positives are chosen; empty where the loss needs none."
+    )
+    negative: ChoiceField | None = Field(
+        None, description="How an anchor's negatives are chosen; goes with positive."
+    )
+    miner: ChoiceField | None = Field(
+        None,
+        description="The class path of a miner of pytorch-metric-learning, with its arguments, in "
+        "the place of positive and negative.",
+    )
+
+    @model_validator(mode="after")
+    def _choices_go_together(self) -> "Sampler":
+        if (self.positive is None) != (self.negative is None):
+            raise ValueError("positive and negative go together: give both or neither")
+        if self.miner and self.positive:
+            raise ValueError("a miner takes the place of positive and negative: give one of them")
+        return self
 
 
 Names = Annotated[list[Name], Field(min_length=1)]
@@ -104,7 +131,9 @@ Names = Annotated[list[Name], Field(min_length=1)]
 
 class Method(Section):
     loss: Name | Names = Field(description="A loss, or several.")
-    sampler: Name | Names = Field(description="A sampler, or several.")
+    sampler: Name | Names = Field(
+        "none", description="A sampler, or several; none shuffles images and chooses no tuples."
+    )
 
     def pairs(self) -> list[tuple[str, str]]:
         """Every loss of the method with every sampler of it."""

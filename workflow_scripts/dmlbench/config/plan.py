@@ -1,10 +1,12 @@
 """What a config plans: its runs and everything looked up for them."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from dmlbench import paths
+from dmlbench.config.class_path import is_class_path
 from dmlbench.config.messages import nearest
 from dmlbench.config.models import Benchmark
 from dmlbench.errors import ConfigError
@@ -68,6 +70,15 @@ class Plan:
             "threads": self.benchmark.resources.train.threads,
         }
 
+    def classes(self, run: Run) -> tuple[tuple[str, str], ...]:
+        """Kind and name of every class that the run's loss and sampler name, nested ones too."""
+        sampler = self.samplers[run.sampler]
+        found = list(_classes("loss", self.losses[run.loss]))
+        for kind in ("positive", "negative"):
+            found += _classes(kind, sampler[kind] or {})
+        found += _classes("object", sampler["miner"] or {})
+        return tuple(found)
+
     def fingerprint(self, run: Run) -> str:
         """A short hash of :meth:`spec`."""
         return f"{derive_seed(self.spec(run)):016x}"
@@ -112,3 +123,14 @@ class Plan:
     def as_json(self) -> str:
         """The config with defaults filled in, itself a config."""
         return json.dumps(self.benchmark.model_dump(mode="json", exclude_unset=False), indent=1)
+
+
+def _classes(kind: str, spec: dict) -> Iterator[tuple[str, str]]:
+    """The class of a description, and those of the descriptions inside it."""
+    if "type" in spec:
+        yield kind, spec["type"]
+    # Inside a loss of ours is a loss; inside a library's class, any class of it.
+    inner = "object" if is_class_path(spec.get("type", "")) else kind
+    for value in spec.values():
+        if isinstance(value, dict):
+            yield from _classes(inner, value)

@@ -4,22 +4,30 @@ They are what an annotation of a registered class may name: the config reads the
 from the source, so that a wrong value is refused without importing torch.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, lt=1)]
 PositiveInt = Annotated[int, Field(gt=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=48)]
 Selection = Literal["last", "val", "test_max"]
 Split = Literal["train", "test"]
+#: Learning rate of a loss's own parameters; None takes the recipe's.
+LossRate = PositiveFloat | None
+#: A loss inside a loss, described like any entry of ``losses``.
+LossSpec = dict[str, Any]
 
 ANNOTATIONS: dict[str, object] = {
     "PositiveFloat": PositiveFloat,
     "NonNegativeFloat": NonNegativeFloat,
     "PositiveInt": PositiveInt,
+    "Share": Share,
+    "LossRate": LossRate,
+    "LossSpec": LossSpec,
     "Literal": Literal,
     "float": float,
     "int": int,

@@ -1,12 +1,15 @@
 """What a loss is."""
 
 from abc import abstractmethod
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import nn
 
+from dmlbench.distances import at_least_float32
 from dmlbench.registry import Registry
-from dmlbench.samplers.triplets import Triplets
+from dmlbench.samplers.tuples import Tuples
 
 _LOSSES = Registry("loss", "dmlbench.losses")
 register_loss = _LOSSES.register
@@ -14,15 +17,31 @@ get_loss = _LOSSES.get
 loss_names = _LOSSES.names
 
 
-class TripletLoss(nn.Module):
-    """Base of the losses on triplets: terms first, then one number.
+@dataclass(frozen=True)
+class LossResult:
+    """What a loss says of one batch.
 
     Attributes:
-        reduction: ``mean`` over all terms, or ``active``: the sum over the number of terms that
-            are not zero.
+        value: The number to minimise, a scalar.
+        active: How many of its terms are not zero; None where a loss has no terms to count.
+        counts: Further scalars, summed over an epoch into history.csv.
     """
 
-    reduction = "mean"
+    value: torch.Tensor
+    active: torch.Tensor | None = None
+    counts: dict[str, torch.Tensor] = field(default_factory=dict)
+
+
+class Loss(nn.Module):
+    """Base of all losses.
+
+    Attributes:
+        takes: ``tuples`` of a sampler, the whole ``batch``, or ``any`` of the two.
+        wants_class_means: It calls for :meth:`start` before the first step.
+    """
+
+    takes = "batch"
+    wants_class_means = False
 
     def __init__(self, *, num_classes: int, embedding_dim: int) -> None:
         """Every loss is told what it may need to size its parameters."""
@@ -31,40 +50,71 @@ class TripletLoss(nn.Module):
         self.embedding_dim = embedding_dim
 
     @abstractmethod
-    def terms(
-        self, embeddings: torch.Tensor, labels: torch.Tensor, triplets: Triplets
-    ) -> torch.Tensor:
-        """The loss terms, before reduction: one vector, float32.
-
-        Args:
-            embeddings: B x D, float32.
-            labels: B class numbers in 0 .. num_classes - 1.
-            triplets: Positions in the batch.
-        """
+    def result(
+        self, embeddings: torch.Tensor, labels: torch.Tensor, tuples: Tuples | None
+    ) -> LossResult:
+        """The loss of a batch; see :meth:`forward`. Embeddings are float32 or float64."""
 
     def forward(
-        self, embeddings: torch.Tensor, labels: torch.Tensor, triplets: Triplets
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The loss, and how many of its terms are active (not zero).
+        self, embeddings: torch.Tensor, labels: torch.Tensor, tuples: Tuples | None = None
+    ) -> LossResult:
+        """The loss of a batch, computed in float32 whatever autocast says.
 
-        Without triplets the loss is exactly zero and can still be differentiated.
+        Without any pair to learn from it is exactly zero and can still be differentiated. NaN
+        embeddings give NaN, also where no chosen tuple holds them.
+
+        Args:
+            embeddings: B x D, any float type (float64 is computed in float64).
+            labels: B class numbers in 0 .. num_classes - 1.
+            tuples: What the sampler chose; None for a loss that takes the whole batch.
         """
-        embeddings = embeddings.float()
-        terms = self.terms(embeddings, labels, triplets)
-        active = (terms > 0).sum()
-        if len(terms) == 0:
-            zero = embeddings.sum() * 0 + sum(p.sum() * 0 for p in self.parameters())
-            return zero, active
-        if self.reduction == "active":
-            return terms.sum() / active.clamp(min=1), active
-        return terms.mean(), active
+        with torch.autocast(embeddings.device.type, enabled=False):
+            embeddings = at_least_float32(embeddings)
+            result = self.result(embeddings, labels, tuples)
+            connected = result.value + 0 * embeddings.sum()
+        return LossResult(connected, result.active, result.counts)
 
-    def parameter_groups(self) -> list[dict]:
+    def start(self, class_means: torch.Tensor) -> None:
+        """Initialise from the means of the training classes' embeddings before training.
+
+        Args:
+            class_means: num_classes x D means of L2-normalised embeddings of the initial network.
+        """
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
         """Optimiser groups of the loss's own parameters; none may be left out."""
         return [{"params": list(self.parameters())}] if list(self.parameters()) else []
 
 
-def build_loss(spec: dict, num_classes: int, embedding_dim: int) -> TripletLoss:
-    """The loss of a resolved config entry."""
-    options = {k: v for k, v in spec.items() if k not in ("name", "type")}
-    return get_loss(spec["type"])(num_classes=num_classes, embedding_dim=embedding_dim, **options)
+class TupleLoss(Loss):
+    """Base of the losses on tuples: terms first, then one number.
+
+    Attributes:
+        reduction: ``mean`` over all terms, or ``active``: the sum over the number of terms that
+            are not zero.
+    """
+
+    takes = "tuples"
+    reduction = "mean"
+
+    @abstractmethod
+    def terms(
+        self, embeddings: torch.Tensor, labels: torch.Tensor, tuples: Tuples
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The loss terms before reduction, and a mask of the same shape: which of them count."""
+
+    def sums(
+        self, embeddings: torch.Tensor, labels: torch.Tensor, tuples: Tuples
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The sum of the terms, how many there are, and how many are active (not zero)."""
+        values, counted = self.terms(embeddings, labels, tuples)
+        values = torch.where(counted, values, 0.0)
+        return values.sum(), counted.sum(), (values > 0).sum()
+
+    def result(
+        self, embeddings: torch.Tensor, labels: torch.Tensor, tuples: Tuples | None
+    ) -> LossResult:
+        assert tuples is not None, f"{type(self).__name__} needs tuples"
+        total, count, active = self.sums(embeddings, labels, tuples)
+        divisor = active if self.reduction == "active" else count
+        return LossResult(total / divisor.clamp(min=1), active)

@@ -3,17 +3,18 @@
 import torch
 
 from dmlbench.config.types import PositiveFloat
-from dmlbench.distances import paired_distances
-from dmlbench.losses.base import TripletLoss, register_loss
-from dmlbench.samplers.triplets import Triplets
+from dmlbench.losses.base import TupleLoss, register_loss
+from dmlbench.losses.pairs import Pairs
+from dmlbench.samplers.tuples import Tuples
 
 
-@register_loss("contrastive")
-class Contrastive(TripletLoss):
+@register_loss("contrastive", takes="tuples", label="Contrastive")
+class Contrastive(TupleLoss):
     """Contrastive loss: D_ap for a positive pair, (margin - D_an)_+ for a negative pair.
 
-    Hadsell et al. 2006 in the form of EPS, section 3; D is the squared distance there. A triplet
-    gives one positive and one negative pair, and the mean is over all pairs.
+    Hadsell et al. 2006 in the form of EPS, section 3; D is the squared distance there. The mean is
+    over all pairs, as in EPS, section 4.1; pytorch-metric-learning averages the active positive and
+    the active negative pairs apart and adds the two.
     """
 
     def __init__(
@@ -30,10 +31,9 @@ class Contrastive(TripletLoss):
         self.squared = squared
 
     def terms(
-        self, embeddings: torch.Tensor, labels: torch.Tensor, triplets: Triplets
-    ) -> torch.Tensor:
-        """2T terms: the positive pairs, then the negative ones."""
-        anchor = embeddings[triplets.anchor]  # T x D
-        near = paired_distances(anchor, embeddings[triplets.positive], self.squared)
-        far = paired_distances(anchor, embeddings[triplets.negative], self.squared)
-        return torch.cat([near, (self.margin - far).relu()])
+        self, embeddings: torch.Tensor, labels: torch.Tensor, tuples: Tuples
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """One term for each pair."""
+        pairs = Pairs.of(embeddings, tuples, self.squared)
+        far = (self.margin - pairs.distance).relu()
+        return torch.where(pairs.positive, pairs.distance, far), pairs.counted

@@ -4,17 +4,18 @@ import torch
 from torch import nn
 
 from dmlbench.config.types import PositiveFloat
-from dmlbench.distances import paired_distances
-from dmlbench.losses.base import TripletLoss, register_loss
-from dmlbench.samplers.triplets import Triplets
+from dmlbench.losses.base import TupleLoss, register_loss
+from dmlbench.losses.pairs import Pairs
+from dmlbench.samplers.tuples import Tuples
 
 
-@register_loss("margin")
-class Margin(TripletLoss):
+@register_loss("margin", takes="tuples", label="Margin")
+class Margin(TupleLoss):
     """Margin loss: (D_ap - beta_a + margin)_+ and (beta_a - D_an + margin)_+.
 
     Wu et al. 2017, equations 4 and 5, with one learned beta for the anchor's class; D is the
-    plain distance, as in their code. The sum is divided by the number of active terms.
+    plain distance, as in their code (EPS, section 3, writes the square). The sum is divided by the
+    number of active terms, positive and negative together.
     """
 
     reduction = "active"
@@ -35,14 +36,12 @@ class Margin(TripletLoss):
         self.beta = nn.Parameter(torch.full((num_classes,), float(beta)))
 
     def terms(
-        self, embeddings: torch.Tensor, labels: torch.Tensor, triplets: Triplets
-    ) -> torch.Tensor:
-        """2T terms: the positive pairs, then the negative ones."""
-        anchor = embeddings[triplets.anchor]  # T x D
-        near = paired_distances(anchor, embeddings[triplets.positive], squared=False)
-        far = paired_distances(anchor, embeddings[triplets.negative], squared=False)
-        beta = self.beta[labels[triplets.anchor]]  # T
-        return torch.cat([(near - beta + self.margin).relu(), (beta - far + self.margin).relu()])
+        self, embeddings: torch.Tensor, labels: torch.Tensor, tuples: Tuples
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """One term for each pair."""
+        pairs = Pairs.of(embeddings, tuples, squared=False)
+        excess = pairs.distance - self.beta[labels][pairs.anchor]
+        return (torch.where(pairs.positive, excess, -excess) + self.margin).relu(), pairs.counted
 
     def parameter_groups(self) -> list[dict]:
         """Beta moves at its own rate and is not decayed towards zero."""

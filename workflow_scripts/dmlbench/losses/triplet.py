@@ -3,17 +3,19 @@
 import torch
 
 from dmlbench.config.types import PositiveFloat
-from dmlbench.distances import paired_distances
-from dmlbench.losses.base import TripletLoss, register_loss
-from dmlbench.samplers.triplets import Triplets
+from dmlbench.distances import paired_distances, pairwise_distances
+from dmlbench.errors import ConfigError
+from dmlbench.losses.base import TupleLoss, register_loss
+from dmlbench.samplers.tuples import PairSets, Triplets, Tuples
 
 
-@register_loss("triplet")
-class Triplet(TripletLoss):
+@register_loss("triplet", takes="tuples", label="Triplet", terms_are_triplets=True)
+class Triplet(TupleLoss):
     """Triplet loss: (D_ap - D_an + margin)_+.
 
     Schroff et al. 2015, equation 2; EPS, section 3 (which prints D_pn, a misprint). D is the
-    squared distance there and in Roth et al. 2020; ``squared: false`` takes the plain one.
+    squared distance there and in Roth et al. 2020; ``squared: false`` takes the plain one. The mean
+    is over all triplets; pytorch-metric-learning's default is over those that are not zero.
     """
 
     def __init__(
@@ -30,10 +32,44 @@ class Triplet(TripletLoss):
         self.squared = squared
 
     def terms(
-        self, embeddings: torch.Tensor, labels: torch.Tensor, triplets: Triplets
-    ) -> torch.Tensor:
-        """T terms, one for each triplet."""
-        anchor = embeddings[triplets.anchor]  # T x D
-        near = paired_distances(anchor, embeddings[triplets.positive], self.squared)
-        far = paired_distances(anchor, embeddings[triplets.negative], self.squared)
-        return (near - far + self.margin).relu()
+        self, embeddings: torch.Tensor, labels: torch.Tensor, tuples: Tuples
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """T terms, one for each triplet.
+
+        Raises:
+            ConfigError: Given pair sets, whose triplets are too many to list.
+        """
+        if not isinstance(tuples, Triplets):
+            raise ConfigError("single triplets are needed here: choose one negative per positive")
+        near = paired_distances(embeddings, tuples.anchor, tuples.positive, self.squared)
+        far = paired_distances(embeddings, tuples.anchor, tuples.negative, self.squared)
+        return (near - far + self.margin).relu(), tuples.valid
+
+    def sums(
+        self, embeddings: torch.Tensor, labels: torch.Tensor, tuples: Tuples
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """See the base; of pair sets, every positive with every negative of an anchor."""
+        if isinstance(tuples, PairSets):
+            return self._all_triplets(embeddings, tuples)
+        return super().sums(embeddings, labels, tuples)
+
+    def _all_triplets(
+        self, embeddings: torch.Tensor, sets: PairSets
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """All triplets of pair sets, without listing them: memory grows with B^2, not B^3.
+
+        The sum of the active terms is the sum over pairs of (D_ap + margin) and -D_an, each as
+        often as it is in an active triplet; sorted distances give how often. Those counts are
+        constant where the loss has a gradient.
+        """
+        distance = pairwise_distances(embeddings, self.squared).double()
+        edge = (distance + self.margin).detach()  # a positive is active with negatives below it
+        fixed = distance.detach()
+        near = edge.masked_fill(~sets.positives, -torch.inf).sort(dim=1).values
+        far = fixed.masked_fill(~sets.negatives, torch.inf).sort(dim=1).values
+        of_positive = torch.searchsorted(far, edge) * sets.positives
+        size = fixed.shape[1]
+        of_negative = (size - torch.searchsorted(near, fixed, right=True)) * sets.negatives
+        total = ((distance + self.margin) * of_positive - distance * of_negative).sum()
+        count = (sets.positives.sum(dim=1) * sets.negatives.sum(dim=1)).sum()
+        return total.to(embeddings.dtype), count, of_positive.sum()

@@ -29,8 +29,9 @@ class Embedder(nn.Module):
         self.head = nn.Linear(self.backbone.num_features, recipe["embedding_dim"])
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """B x C x H x W to B x D."""
-        embeddings = self.head(self.backbone(images))
+        """B x C x H x W to B x D, float32."""
+        # Under autocast the head gives half precision, in which no vector has length 1.
+        embeddings = self.head(self.backbone(images)).float()
         return F.normalize(embeddings, dim=1) if self.normalize else embeddings
 
     def train(self, mode: bool = True) -> "Embedder":

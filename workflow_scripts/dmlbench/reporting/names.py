@@ -1,14 +1,8 @@
 """Names of things as tables and figures print them."""
 
 from dmlbench.config import Plan
+from dmlbench.config.catalogue import entries, entry
 
-_LOSSES = {"contrastive": "Contrastive", "triplet": "Triplet", "margin": "Margin"}
-_NEGATIVES = {"semihard": "SH", "distance": "DW"}
-_ABBREVIATIONS = {
-    "SH": "semi-hard negatives",
-    "DW": "distance-weighted negatives",
-    "EPS": "easy positives",
-}
 _SELECTIONS = {
     "last": "last epoch",
     "val": "best on validation",
@@ -18,34 +12,44 @@ _SUBSETS = {"": "", "seen": "seen digits", "unseen": "unseen digits"}
 
 
 def method(plan: Plan, recipe: str, loss: str, sampler: str, experiment: str) -> str:
-    """A method in short: loss + negatives + EPS, parts that are random left out.
+    """A method in short: loss + negatives + positives, parts that are random left out.
 
-    Two methods of one experiment never get the same words: where they would, config names follow.
+    Two methods of one experiment never get the same words: where they would, the config names of
+    what differs follow.
     """
+    mine = (recipe, loss, sampler)
     words = {m: _words(plan, *m) for m in plan.methods[experiment]}
-    mine = words[(recipe, loss, sampler)]
-    if list(words.values()).count(mine) > 1:
-        return f"{mine} ({recipe}, {loss}, {sampler})"
-    return mine
+    same = [m for m in words if words[m] == words[mine]]
+    different = [mine[i] for i in range(3) if len({m[i] for m in same}) > 1]
+    return f"{words[mine]} ({', '.join(different)})" if different else words[mine]
 
 
 def _words(plan: Plan, recipe: str, loss: str, sampler: str) -> str:
     spec = plan.samplers[sampler]
-    positive, negative = spec["positive"]["type"], spec["negative"]["type"]
-    kind = plan.losses[loss]["type"]
-    parts = [_LOSSES.get(kind, loss)]
-    if negative != "random":
-        parts.append(_NEGATIVES.get(negative, negative))
-    if positive != "random":
-        parts.append("EPS" if positive == "easy" else f"{positive} pos.")
-    return " + ".join(parts)
+    parts = [_loss(plan.losses[loss])]
+    for kind in ("negative", "positive"):
+        if spec[kind]:
+            parts.append(entry(kind, spec[kind]["type"]).facts.get("label", spec[kind]["type"]))
+    if spec["miner"]:
+        parts.append(spec["miner"]["type"].split(".")[-1])
+    # Negatives and positives of one method have one name: semi-hard mining, say.
+    return " + ".join(dict.fromkeys(part for part in parts if part))
+
+
+def _loss(spec: dict) -> str:
+    name = spec["type"]
+    words = entry("loss", name).facts.get("label", name.split(".")[-1].removesuffix("Loss"))
+    inner = spec.get("loss")
+    return f"{words} {_loss(inner)}" if isinstance(inner, dict) and "type" in inner else words
 
 
 def legend(methods: list[str]) -> str:
     """What the abbreviations in ``methods`` mean; without one, choices are random."""
-    used = {part for method in methods for part in method.split(" + ")}
-    known = [f"{short}: {words}" for short, words in _ABBREVIATIONS.items() if short in used]
-    return f"{'; '.join(known)}; choices are random otherwise." if known else ""
+    used = {part.partition(" (")[0] for method in methods for part in method.split(" + ")[1:]}
+    facts = [e.facts for kind in ("negative", "positive") for e in entries(kind).values()]
+    known = {f["label"]: f["words"] for f in facts if f["label"] in used}
+    text = "; ".join(f"{label}: {words}" for label, words in known.items() if label != words)
+    return f"{text}; choices are random otherwise." if text else ""
 
 
 def selection(name: str) -> str:

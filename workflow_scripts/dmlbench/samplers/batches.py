@@ -32,6 +32,27 @@ def class_batches(
         yield rng.permutation(np.concatenate([packs[c].deal(per_class) for c in drawn]))
 
 
+def shuffled_batches(
+    labels: np.ndarray, batch_size: int, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """The batches of one epoch for losses that need no positives: all images, shuffled.
+
+    The last images that fill no batch wait for another epoch's order; a training set smaller than a
+    batch is one batch.
+
+    Args:
+        labels: N training labels; positions in this array are what batches hold.
+        batch_size: Images per batch.
+        rng: The random stream of this epoch.
+
+    Yields:
+        Positions in ``labels``.
+    """
+    order = rng.permutation(len(labels))
+    for number in range(max(1, len(labels) // batch_size)):
+        yield order[number * batch_size : (number + 1) * batch_size]
+
+
 class _Pack:
     """The images of one class, dealt like cards."""
 

@@ -1,11 +1,11 @@
-"""The registries of positive and negative choices, and what a choice is given."""
+"""What choices of positives and negatives are, and their registries."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 
 import torch
 
 from dmlbench.registry import Registry
+from dmlbench.samplers.batch import Batch
 
 _POSITIVES = Registry("positive choice", "dmlbench.samplers")
 _NEGATIVES = Registry("negative choice", "dmlbench.samplers")
@@ -13,51 +13,46 @@ register_positive = _POSITIVES.register
 register_negative = _NEGATIVES.register
 get_positive = _POSITIVES.get
 get_negative = _NEGATIVES.get
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What choices may look at.
-
-    Attributes:
-        distances: B x B plain Euclidean distances, float32.
-        positives: B x B mask: same class, another image (neither the anchor itself nor a copy).
-        negatives: B x B mask: another class.
-        dim: Dimension of the embedding.
-        generator: The random stream of the choices.
-    """
-
-    distances: torch.Tensor
-    positives: torch.Tensor
-    negatives: torch.Tensor
-    dim: int
-    generator: torch.Generator
+positive_names = _POSITIVES.names
+negative_names = _NEGATIVES.names
 
 
 class PositiveChoice(ABC):
-    """Chooses one positive for each anchor."""
+    """Chooses one positive, or a set of them, for each anchor.
+
+    Attributes:
+        chooses: ``one`` or ``set``.
+    """
+
+    chooses = "one"
 
     @abstractmethod
     def __call__(self, batch: Batch) -> torch.Tensor:
-        """B positions; anything for an anchor that has no positive (it is dropped later)."""
+        """For ``one``, B positions; for ``set``, a B x B mask.
+
+        What is chosen for an anchor without any positive is ignored.
+        """
 
 
 class NegativeChoice(ABC):
-    """Chooses one negative for each anchor, knowing its positive."""
+    """Chooses negatives for each anchor, knowing its positives.
+
+    Attributes:
+        chooses: ``one`` negative for each positive pair, or a ``set`` for each anchor.
+    """
+
+    chooses = "one"
 
     @abstractmethod
-    def __call__(self, batch: Batch, positive: torch.Tensor) -> torch.Tensor:
-        """B positions; anything for an anchor that has no negative (it is dropped later)."""
+    def __call__(self, batch: Batch, *chosen: torch.Tensor) -> torch.Tensor:
+        """Choose.
 
+        Args:
+            batch: The batch.
+            chosen: For ``one``: T anchors and their T positives, as positions. For ``set``: the
+                B x B mask of chosen positives.
 
-def draw(weights: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """One column per row, drawn in proportion to ``weights``; any where a row has no weight.
-
-    Args:
-        weights: B x B, not negative.
-        generator: The random stream.
-    """
-    empty = weights.sum(dim=1, keepdim=True) == 0
-    return torch.multinomial(
-        torch.where(empty, 1.0, weights), num_samples=1, generator=generator
-    ).squeeze(1)
+        Returns:
+            For ``one``, T positions; for ``set``, a B x B mask. What is chosen for an anchor
+            without any negative is ignored.
+        """

@@ -1,48 +1,100 @@
-"""How an anchor's negative is chosen."""
+"""How an anchor's negatives are chosen."""
+
+from typing import Literal
 
 import torch
 
 from dmlbench.config.types import NonNegativeFloat, PositiveFloat
-from dmlbench.samplers.choice import Batch, NegativeChoice, draw, register_negative
+from dmlbench.samplers.batch import Batch
+from dmlbench.samplers.choice import NegativeChoice, register_negative
+from dmlbench.samplers.draw import draw
+
+#: Largest number of entries of a matrix of pairs against the batch: 128 MB of integers.
+_CHUNK = 2**24
 
 
-@register_negative("random")
+@register_negative("all", chooses="set", label="all neg.", words="all negatives")
+class AllNegatives(NegativeChoice):
+    """Every image of another class."""
+
+    def __call__(self, batch: Batch, positives: torch.Tensor) -> torch.Tensor:
+        return batch.negatives
+
+
+@register_negative("random", chooses="one", label="", words="")
 class RandomNegative(NegativeChoice):
     """Uniform among all images of other classes."""
 
-    def __call__(self, batch: Batch, positive: torch.Tensor) -> torch.Tensor:
-        return draw(batch.negatives.float(), batch.generator)
+    def __call__(self, batch: Batch, anchor: torch.Tensor, positive: torch.Tensor) -> torch.Tensor:
+        return draw(batch.negatives, anchor, batch.generator)
 
 
-@register_negative("semihard")
+@register_negative("hard", chooses="one", label="hard neg.", words="hardest negatives")
+class HardNegative(NegativeChoice):
+    """The nearest image of another class (Hermans et al. 2017, batch hard)."""
+
+    def __call__(self, batch: Batch, anchor: torch.Tensor, positive: torch.Tensor) -> torch.Tensor:
+        return batch.distances.masked_fill(~batch.negatives, torch.inf).argmin(dim=1)[anchor]
+
+
+@register_negative("semihard", chooses="one", label="SH", words="semi-hard negatives")
 class SemihardNegative(NegativeChoice):
     """Uniform among the negatives a little farther than the positive.
 
     FaceNet (Schroff et al. 2015, section 3.2): d(a,p) < d(a,n) < d(a,p) + margin, on plain
-    distances. An anchor that has none gets a random negative, as in Roth et al. 2020.
+    distances. A pair that has none gets a random negative, as in Roth et al. 2020.
     """
 
     def __init__(self, *, margin: PositiveFloat = 0.2) -> None:
         """``margin`` is the width of the band."""
         self.margin = margin
 
-    def __call__(self, batch: Batch, positive: torch.Tensor) -> torch.Tensor:
-        near = batch.distances.gather(1, positive[:, None])  # B x 1
-        band = (batch.distances > near) & (batch.distances < near + self.margin)
-        candidates = band & batch.negatives
+    def __call__(self, batch: Batch, anchor: torch.Tensor, positive: torch.Tensor) -> torch.Tensor:
+        rows = max(1, _CHUNK // len(batch.labels))
+        parts = zip(anchor.split(rows), positive.split(rows), strict=True)
+        return torch.cat([self._part(batch, *part) for part in parts])
+
+    def _part(self, batch: Batch, anchor: torch.Tensor, positive: torch.Tensor) -> torch.Tensor:
+        distances, negatives = batch.distances[anchor], batch.negatives[anchor]  # T x B
+        near = batch.distances[anchor, positive][:, None]
+        band = negatives & (distances > near) & (distances < near + self.margin)
+        none = ~band.any(dim=1, keepdim=True)
+        rows = torch.arange(len(anchor), device=anchor.device)
+        return draw(torch.where(none, negatives, band), rows, batch.generator)
+
+
+@register_negative("softhard", chooses="one", label="SoftH", words="soft-hard")
+class SofthardNegative(NegativeChoice):
+    """Uniform among the negatives nearer than the anchor's farthest positive.
+
+    The counterpart of ``softhard`` positives; Roth et al. 2020. An anchor that has none gets a
+    random negative.
+    """
+
+    def __call__(self, batch: Batch, anchor: torch.Tensor, positive: torch.Tensor) -> torch.Tensor:
+        farthest = batch.distances.masked_fill(~batch.positives, -torch.inf).amax(1, keepdim=True)
+        candidates = batch.negatives & (batch.distances < farthest)
         none = ~candidates.any(dim=1, keepdim=True)
-        return draw(torch.where(none, batch.negatives, candidates).float(), batch.generator)
+        return draw(torch.where(none, batch.negatives, candidates), anchor, batch.generator)
 
 
-@register_negative("distance", needs_normalized=True)
+@register_negative(
+    "distance",
+    chooses="one",
+    label="DW",
+    words="distance-weighted negatives",
+    needs_normalized=True,
+)
 class DistanceWeightedNegative(NegativeChoice):
     """Drawn with the inverse of the density of distances on the sphere.
 
     Wu et al. 2017, section 4.1: log w(d) = (2 - n) log d - (n - 3)/2 log(1 - d^2/4) for unit
     vectors of dimension n. Distances below ``cutoff`` count as ``cutoff``; negatives at
     ``upper_cutoff`` or farther get no weight. Each row is scaled by its own largest weight: with
-    the largest of the batch, one near pair makes all other rows underflow. An anchor whose
-    negatives all lie beyond ``upper_cutoff`` gets a random negative.
+    the largest of the batch (pytorch-metric-learning 2.9.0), one near pair makes all other rows
+    underflow, and their anchors are lost. An anchor whose negatives all lie beyond
+    ``upper_cutoff`` gets a random negative, of another class; the reference code draws from the
+    whole batch there.
     """
 
     def __init__(
@@ -52,18 +104,44 @@ class DistanceWeightedNegative(NegativeChoice):
         self.cutoff = cutoff
         self.upper_cutoff = upper_cutoff
 
-    def __call__(self, batch: Batch, positive: torch.Tensor) -> torch.Tensor:
+    def __call__(self, batch: Batch, anchor: torch.Tensor, positive: torch.Tensor) -> torch.Tensor:
         weights = self.weights(batch)
-        none = weights.sum(dim=1, keepdim=True) == 0
-        return draw(torch.where(none, batch.negatives.float(), weights), batch.generator)
+        none = ~(weights > 0).any(dim=1, keepdim=True)
+        return draw(torch.where(none, batch.negatives, weights), anchor, batch.generator)
 
     def weights(self, batch: Batch) -> torch.Tensor:
         """B x B weights; the largest of a row is 1, a row without valid negatives is all 0."""
+        dim = batch.embeddings.shape[1]
         # Above 1.99 the density's logarithm diverges at 2, the diameter.
         d = batch.distances.clamp(self.cutoff, 1.99)
-        log_weights = (2 - batch.dim) * d.log() - (batch.dim - 3) / 2 * (1 - d.square() / 4).log()
+        log_weights = (2 - dim) * d.log() - (dim - 3) / 2 * (1 - d.square() / 4).log()
         valid = batch.negatives & (batch.distances < self.upper_cutoff)
         log_weights = log_weights.masked_fill(~valid, -torch.inf)
         largest = log_weights.amax(dim=1, keepdim=True)
         # A row of -inf minus -inf would be NaN.
         return (log_weights - torch.where(largest.isinf(), 0.0, largest)).exp()
+
+
+@register_negative("multi_similarity", chooses="set", label="mining", words="MS mining")
+class MultiSimilarityNegatives(NegativeChoice):
+    """The negatives more similar than the least similar positive, by a margin.
+
+    Wang et al. 2019 (Multi-Similarity), equation 7: S_an > min over positives of S_ap - epsilon,
+    on cosine similarities.
+    """
+
+    def __init__(
+        self, *, epsilon: NonNegativeFloat = 0.1, relative_to: Literal["all", "chosen"] = "all"
+    ) -> None:
+        """``relative_to``: the least similar of ``all`` positives, or of the ``chosen`` ones.
+
+        EPS with Multi-Similarity uses "the same hard-negative method" (EPS, section 5.2.3), which
+        is ``all``; with ``chosen`` the easy positive is the bound.
+        """
+        self.epsilon = epsilon
+        self.relative_to = relative_to
+
+    def __call__(self, batch: Batch, positives: torch.Tensor) -> torch.Tensor:
+        bound = batch.positives if self.relative_to == "all" else positives
+        easiest = batch.similarities.masked_fill(~bound, torch.inf).amin(dim=1, keepdim=True)
+        return batch.negatives & (batch.similarities + self.epsilon > easiest)

@@ -1,65 +1,63 @@
-"""Triplets of a batch by a positive and a negative choice."""
+"""Tuples of a batch by a positive and a negative choice."""
 
 import torch
 
-from dmlbench.distances import pairwise_distances
-from dmlbench.samplers.choice import (
-    Batch,
-    NegativeChoice,
-    PositiveChoice,
-    get_negative,
-    get_positive,
-)
-from dmlbench.samplers.triplets import Triplets
+from dmlbench.samplers.batch import Batch
+from dmlbench.samplers.choice import NegativeChoice, PositiveChoice, get_negative, get_positive
+from dmlbench.samplers.miner import MinerSampler
+from dmlbench.samplers.tuples import PairSets, Triplets, Tuples
 
 
-class TripletSampler:
-    """One triplet for each anchor that has a positive and a negative in the batch."""
+class TupleSampler:
+    """Positives, then negatives, for each anchor that has both in the batch.
+
+    An anchor that lacks one, because its class has one image, the batch one class, or a mining rule
+    kept none, takes no part. Of two copies of an image neither is a positive of the other. NaN
+    embeddings give tuples without meaning, never an error here: the loss is NaN then and tells.
+    """
 
     def __init__(self, positive: PositiveChoice, negative: NegativeChoice) -> None:
         """Set the two choices."""
         self.positive = positive
         self.negative = negative
 
-    @classmethod
-    def from_spec(cls, spec: dict) -> "TripletSampler":
-        """The sampler of a resolved config entry."""
-        positive, negative = dict(spec["positive"]), dict(spec["negative"])
-        return cls(
-            get_positive(positive.pop("type"))(**positive),
-            get_negative(negative.pop("type"))(**negative),
-        )
-
     @torch.no_grad()
-    def __call__(
-        self,
-        embeddings: torch.Tensor,
-        labels: torch.Tensor,
-        content: torch.Tensor,
-        generator: torch.Generator,
-    ) -> tuple[Triplets, torch.Tensor]:
-        """Choose triplets.
+    def __call__(self, batch: Batch) -> Tuples:
+        """Triplets, where the negative choice takes one for each positive pair; else pair sets."""
+        with torch.autocast(batch.embeddings.device.type, enabled=False):
+            if self.negative.chooses == "set":
+                return self._pair_sets(batch)
+            return self._triplets(batch)
 
-        Args:
-            embeddings: B x D, any float type; distances are float32.
-            labels: B training labels.
-            content: B numbers, equal for copies of one image.
-            generator: The random stream.
+    def _triplets(self, batch: Batch) -> Triplets:
+        has_negative = batch.negatives.any(dim=1)
+        chosen = self.positive(batch)
+        if self.positive.chooses == "set":
+            # As many rows as pairs: the one case where the GPU has to be asked.
+            anchor, positive = (chosen & has_negative[:, None]).nonzero(as_tuple=True)
+            valid = torch.ones_like(anchor, dtype=torch.bool)
+        else:
+            anchor, positive = batch.positions, chosen
+            valid = batch.positives.any(dim=1) & has_negative
+        return Triplets(anchor, positive, self.negative(batch, anchor, positive), valid)
 
-        Returns:
-            The triplets, and for each anchor the number of positives it could have had.
-        """
-        same_class = labels[:, None] == labels[None, :]
-        batch = Batch(
-            distances=pairwise_distances(embeddings),
-            positives=same_class & (content[:, None] != content[None, :]),
-            negatives=~same_class,
-            dim=embeddings.shape[1],
-            generator=generator,
-        )
-        positive = self.positive(batch)
-        negative = self.negative(batch, positive)
-        usable = batch.positives.any(dim=1) & batch.negatives.any(dim=1)
-        anchor = usable.nonzero().squeeze(1)
-        candidates = batch.positives.sum(dim=1)
-        return Triplets(anchor, positive[anchor], negative[anchor]), candidates
+    def _pair_sets(self, batch: Batch) -> PairSets:
+        positives = self.positive(batch)
+        if self.positive.chooses == "one":
+            positives = batch.positives & (positives[:, None] == batch.positions[None, :])
+        negatives = self.negative(batch, positives)
+        usable = positives.any(dim=1, keepdim=True) & negatives.any(dim=1, keepdim=True)
+        return PairSets(positives & usable, negatives & usable)
+
+
+def build_sampler(spec: dict) -> "TupleSampler | MinerSampler | None":
+    """The sampler of a resolved config entry; None where it only composes batches."""
+    if spec["miner"]:
+        return MinerSampler.from_spec(spec["miner"])
+    if not spec["positive"]:
+        return None
+    positive, negative = dict(spec["positive"]), dict(spec["negative"])
+    return TupleSampler(
+        get_positive(positive.pop("type"))(**positive),
+        get_negative(negative.pop("type"))(**negative),
+    )

@@ -6,6 +6,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from dmlbench import paths
+from dmlbench.config import Plan, Run
 from dmlbench.errors import DataError
 from dmlbench.files import replacing, write_json
 from dmlbench.models.embedder import Embedder
@@ -13,7 +14,7 @@ from dmlbench.provenance import environment, training_code
 from dmlbench.training.loop import Trained
 
 
-def save_run(out: Path, spec: dict, fingerprint: str, trained: Trained) -> None:
+def save_run(out: Path, plan: Plan, run: Run, trained: Trained) -> None:
     """Write weights, history and, last, ``run.json``: a folder without it is not finished."""
     # First: weights of two trainings never lie beside a record that counts them as one.
     (out / "run.json").unlink(missing_ok=True)
@@ -23,9 +24,9 @@ def save_run(out: Path, spec: dict, fingerprint: str, trained: Trained) -> None:
     with replacing(out / "history.csv") as temporary:
         trained.history.to_csv(temporary, index=False)
     record = {
-        "run": spec,
-        "fingerprint": fingerprint,
-        "code": training_code(spec["dataset"], spec["loss"]["type"]),
+        "run": plan.spec(run),
+        "fingerprint": plan.fingerprint(run),
+        "code": training_code(run.dataset, plan.classes(run)),
         "selected_epochs": trained.selections.epochs,
         "input": trained.input,
         "device": trained.device,

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,13 +13,15 @@ from dmlbench.data.dataset import Dataset
 from dmlbench.data.reader import ImageReader
 from dmlbench.data.splits import validation_mask
 from dmlbench.data.store import ImageStore
-from dmlbench.errors import TrainingError
-from dmlbench.losses.base import TripletLoss, build_loss
+from dmlbench.losses.build import build_loss
 from dmlbench.models.embedder import Embedder
-from dmlbench.samplers.batches import class_batches
-from dmlbench.samplers.sampler import TripletSampler
+from dmlbench.samplers.batch import Batch
+from dmlbench.samplers.batches import class_batches, shuffled_batches
+from dmlbench.samplers.sampler import build_sampler
 from dmlbench.seeding import derive_seed
+from dmlbench.training.class_means import class_means
 from dmlbench.training.determinism import make_deterministic, pick_device
+from dmlbench.training.epoch import EpochRecord
 from dmlbench.training.monitors import Monitor, Selections
 from dmlbench.training.optimizer import build_optimizer
 
@@ -62,10 +65,14 @@ class Trainer:
         self.monitors = _monitors(index, held_out, dataset)
         torch.manual_seed(derive_seed("initial weights", self.recipe["backbone"], spec["seed"]))
         self.model = Embedder(self.recipe, self.reader.channels, self.reader.size).to(self.device)
-        self.loss: TripletLoss = build_loss(
+        self.loss = build_loss(
             spec["loss"], len(codes.categories), self.recipe["embedding_dim"]
         ).to(self.device)
-        self.sampler = TripletSampler.from_spec(spec["sampler"])
+        if self.loss.wants_class_means:
+            self.loss.start(
+                class_means(self.model, self.reader, self.rows, self.labels, self.device)
+            )
+        self.sampler = build_sampler(spec["sampler"])
         self.optimizer = build_optimizer(self.recipe["optimizer"], self.model, self.loss)
 
     def train(self) -> Trained:
@@ -77,8 +84,11 @@ class Trainer:
         epochs = self.recipe["epochs"]
         selections = Selections(self.spec["selections"])
         history, started = [], time.monotonic()
+        last_values: list[float] = []
         for epoch in range(1, epochs + 1):
-            row = {"epoch": epoch, **self._epoch(epoch)}
+            record = EpochRecord(self.spec["loss"]["name"], epoch, last_values)
+            row = {"epoch": epoch, **self._epoch(epoch, record)}
+            last_values = record.last_values()
             if epoch % self.recipe["monitor_every"] == 0 or epoch == epochs:
                 measured = {
                     name: monitor.measure(self.model, self.reader, self.device)
@@ -94,49 +104,48 @@ class Trainer:
         size = {"channels": self.reader.channels, "image_size": self.reader.size}
         return Trained(selections, pd.DataFrame(history), size, str(self.device))
 
-    def _epoch(self, epoch: int) -> dict:
-        """One pass; returns the epoch's means for the history."""
-        recipe, spec = self.recipe, self.spec
-        per_class = spec["sampler"]["per_class"]
-        # The order of the data depends on neither loss nor choices: methods that compose their
-        # batches alike see the same batches, and are compared in pairs.
-        order = derive_seed("batches", recipe["batch_size"], per_class, spec["seed"], epoch)
+    def _epoch(self, epoch: int, record: EpochRecord) -> dict:
+        """One pass; returns the epoch's row of the history."""
         generator = torch.Generator(self.device)
-        generator.manual_seed(derive_seed("choices", spec["seed"], epoch))
+        generator.manual_seed(derive_seed("choices", self.spec["seed"], epoch))
         self.model.train()
         self.loss.train()
-        started, images, sums = time.monotonic(), 0, []
-        for batch in class_batches(
-            self.labels, recipe["batch_size"], per_class, np.random.default_rng(order)
-        ):
+        started, images = time.monotonic(), 0
+        for batch in self._batches(epoch):
             images += len(batch)
-            sums.append(self._step(batch, generator))
-        mean_loss, candidates, active = torch.stack(sums).mean(dim=0).tolist()
-        if not np.isfinite(mean_loss):
-            raise TrainingError(
-                f"the loss is no longer finite in epoch {epoch}; lower the learning rate"
-            )
+            self._step(batch, generator, record)
+        row = record.row()
         seconds = time.monotonic() - started
-        return {
-            "loss": mean_loss,
-            "positives_per_anchor": candidates,
-            "active_tuples": active,
-            "seconds": seconds,
-            "images_per_second": images / seconds,
-        }
+        return row | {"seconds": seconds, "images_per_second": images / seconds}
 
-    def _step(self, batch: np.ndarray, generator: torch.Generator) -> torch.Tensor:
-        """One optimiser step; returns loss, positives per anchor and active terms."""
-        rows = self.rows[batch]
-        labels = torch.from_numpy(self.labels[batch]).to(self.device)
+    def _batches(self, epoch: int) -> Iterator[np.ndarray]:
+        """The batches of an epoch, as positions among the training images."""
+        size, per_class = self.recipe["batch_size"], self.spec["sampler"]["per_class"]
+        # The order of the data depends on neither loss nor choices: methods that compose their
+        # batches alike see the same batches, and are compared in pairs.
+        rng = np.random.default_rng(
+            derive_seed("batches", size, per_class, self.spec["seed"], epoch)
+        )
+        if per_class is None:
+            return shuffled_batches(self.labels, size, rng)
+        return class_batches(self.labels, size, per_class, rng)
+
+    def _step(self, positions: np.ndarray, generator: torch.Generator, record: EpochRecord) -> None:
+        """One optimiser step."""
+        rows = self.rows[positions]
+        images = self.reader.batch(torch.from_numpy(rows), self.device)
+        labels = torch.from_numpy(self.labels[positions]).to(self.device)
         content = torch.from_numpy(self.content[rows]).to(self.device)
-        embeddings = self.model(self.reader.batch(torch.from_numpy(rows), self.device))
-        triplets, candidates = self.sampler(embeddings, labels, content, generator)
-        value, active = self.loss(embeddings, labels, triplets)
+        half = self.recipe["precision"] == "bfloat16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+            embeddings = self.model(images)
+            batch = Batch.of(embeddings, labels, content, generator)
+            tuples = self.sampler(batch) if self.sampler else None
+            result = self.loss(embeddings, labels, tuples)
         self.optimizer.zero_grad(set_to_none=True)
-        value.backward()
+        result.value.backward()
         self.optimizer.step()
-        return torch.stack([value.detach(), candidates.float().mean(), active.float()])
+        record.add(batch, result)
 
 
 def _monitors(

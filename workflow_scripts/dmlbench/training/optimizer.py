@@ -2,10 +2,10 @@
 
 import torch
 
-from dmlbench.losses.base import TripletLoss
+from dmlbench.losses.base import Loss
 
 
-def build_optimizer(spec: dict, model: torch.nn.Module, loss: TripletLoss) -> torch.optim.Optimizer:
+def build_optimizer(spec: dict, model: torch.nn.Module, loss: Loss) -> torch.optim.Optimizer:
     """Network parameters at the recipe's rate, loss parameters at their own where they have one.
 
     Raises:

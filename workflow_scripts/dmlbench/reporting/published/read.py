@@ -23,11 +23,8 @@ def published_value(
         part: Subset and label column.
         metric: Such as ``recall@1``.
     """
-    mine = {
-        "loss": loss["type"],
-        "positive": sampler["positive"]["type"],
-        "negative": sampler["negative"]["type"],
-    }
+    choices = {kind: (sampler[kind] or {}).get("type") for kind in ("positive", "negative")}
+    mine = {"loss": loss["type"], **choices}
     for row in table["methods"]:
         if row["match"] == mine:
             return row["values"].get(f"{part[0]}/{part[1]}/{metric}")

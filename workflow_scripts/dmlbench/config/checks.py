@@ -1,0 +1,111 @@
+"""What cannot be, and why: one line for each mistake between two sections of a config."""
+
+from collections.abc import Iterator
+
+import yaml
+
+from dmlbench.config import catalogue
+from dmlbench.config.models import Evaluation, Experiment, Recipe
+from dmlbench.config.splits import validation_classes
+
+
+def recipe_problems(recipe: Recipe, selections: list[str], where: str) -> Iterator[str]:
+    """Keys of a recipe that contradict each other."""
+    if recipe.backbone != "small_cnn":
+        for key in sorted({"widths", "hidden"} & recipe.model_fields_set):
+            if getattr(recipe, key) != Recipe.model_fields[key].default:
+                yield f"{where}.{key}: only small_cnn has it, the backbone is '{recipe.backbone}'"
+    elif recipe.weights != "none":
+        yield (
+            f"{where}.weights: small_cnn has no pretrained weights (got '{recipe.weights}'); "
+            "use none"
+        )
+    if "val" in selections and recipe.validation == 0:
+        yield f"{where}.validation: is 0, but selections has val; hold a share out or drop val"
+
+
+def measure_problems(settings: Evaluation, dataset: str) -> Iterator[str]:
+    """A K or a number of clusters that a part of the dataset is too small for."""
+    facts = catalogue.entry("dataset", dataset).facts
+    for split, subset, label in facts["evaluations"]:
+        part = f"{split}/{subset}" if subset else split
+        images = facts["counts"].get(part)
+        if split not in settings.splits or images is None:
+            continue
+        if max(settings.recall_at) >= images:
+            yield (
+                f"evaluation.recall_at: {max(settings.recall_at)} is not below the {images:,} "
+                f"images of {dataset} {part}"
+            )
+        per_class = settings.nmi_plus_of(label) or 1
+        if per_class * facts["counts"].get(f"{part}:{label}", 2) > images:
+            yield (
+                f"evaluation.nmi_plus: {per_class} clusters for each class of {label} are more "
+                f"than the {images:,} images of {dataset} {part}; name only the labels to "
+                "measure it for, as {alphabet: 30}"
+            )
+
+
+def published_problems(experiment: Experiment, where: str) -> Iterator[str]:
+    """Published numbers of another dataset."""
+    file = catalogue.PACKAGE / f"reporting/published/{experiment.published}.yaml"
+    if file.is_file():
+        dataset = yaml.safe_load(file.read_text(encoding="utf-8"))["dataset"]
+        if dataset != experiment.dataset:
+            yield (
+                f"{where}.published: {experiment.published} is about {dataset}, "
+                f"not about {experiment.dataset}"
+            )
+
+
+def batch_problems(dataset: str, recipe: dict, sampler: dict, names: str) -> Iterator[str]:
+    """Batches that cannot be composed."""
+    batch, per_class = recipe["batch_size"], sampler["per_class"]
+    if per_class is None:
+        return
+    classes = catalogue.entry("dataset", dataset).facts["train_classes"]
+    classes -= validation_classes(classes, recipe["validation"])
+    if batch % per_class:
+        yield f"{names}: batch_size {batch} is no multiple of per_class {per_class}"
+    elif batch // per_class > classes:
+        yield (
+            f"{names}: batch_size {batch} with per_class {per_class} needs "
+            f"{batch // per_class} classes, but {dataset} has {classes} to train on; "
+            f"raise per_class to {-(-batch // classes)} or more"
+        )
+    elif batch // per_class < 2:
+        yield f"{names}: a batch of one class has no negatives; lower per_class below {batch}"
+
+
+def method_problems(recipe: dict, loss: dict, sampler: dict, names: str) -> Iterator[str]:
+    """A loss and a sampler that do not fit, or a sampler that the embedding does not allow."""
+    takes = catalogue.entry("loss", loss["type"]).facts["takes"]
+    chooses = bool(sampler["positive"] or sampler["miner"])
+    if takes == "tuples" and not chooses:
+        yield (
+            f"{names}: {loss['type']} needs positives and negatives, which this sampler does not "
+            "choose; give it a sampler with positive and negative"
+        )
+    if takes == "batch" and chooses:
+        yield (
+            f"{names}: {loss['type']} takes whole batches and no tuples; give it sampler none, or "
+            "one with per_class only"
+        )
+    inner = loss.get("loss")
+    inner = inner if isinstance(inner, dict) and "type" in inner else None
+    facts = catalogue.entry("loss", inner["type"]).facts if inner else {}
+    if takes == "tuples" and inner and facts["takes"] != "tuples":
+        yield f"{names}: {inner['type']} is no loss on tuples: it has no terms to trim"
+    if not sampler["negative"]:
+        return
+    negative = catalogue.entry("negative", sampler["negative"]["type"])
+    if negative.facts.get("needs_normalized") and not recipe["normalize"]:
+        yield (
+            f"{names}: '{negative.name}' negatives are defined on the unit sphere, but the "
+            "recipe has normalize: false"
+        )
+    if negative.facts.get("chooses") == "set" and facts.get("terms_are_triplets"):
+        yield (
+            f"{names}: trimming needs single triplets, but '{negative.name}' negatives are sets; "
+            "take negatives that choose one"
+        )

@@ -1,0 +1,183 @@
+"""Reading a class named by its path, such as ``pytorch_metric_learning.losses.CircleLoss``.
+
+Its source is found where Python would find it, or in the working directory, and read without being
+imported: checking a config must stay quick (:mod:`dmlbench.objects` imports it).
+"""
+
+import ast
+import importlib.machinery
+import importlib.util
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from dmlbench.config.messages import nearest
+from dmlbench.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a class is written.
+
+    Attributes:
+        file: The file.
+        module: The dotted name of its module.
+        node: The class in the file's syntax tree.
+        tree: That tree.
+    """
+
+    file: Path
+    module: str
+    node: ast.ClassDef
+    tree: ast.Module
+
+
+def is_class_path(name: str) -> bool:
+    """Whether ``name`` is a path rather than a registered name."""
+    return "." in name
+
+
+def find_class(path: str) -> Source:
+    """The source of the class ``path``, followed through re-exports, without importing it.
+
+    Raises:
+        ConfigError: There is no such module, or no such class in it.
+    """
+    module, _, name = path.rpartition(".")
+    file = _module_file(module)
+    if file is None:
+        top = module.partition(".")[0]
+        found = _module_file(top) is not None
+        missing = f"'{top}' has no module '{module}'" if found else f"no package '{top}'"
+        raise ConfigError(
+            f"{missing}; install it, put it on PYTHONPATH or into the working directory"
+        )
+    source = _class_in(file, module, name)
+    if source is None:
+        raise ConfigError(f"'{module}' has no class '{name}'{_near(name, file)}")
+    return source
+
+
+@dataclass(frozen=True)
+class Constructor:
+    """What a constructor takes.
+
+    Attributes:
+        defaults: Each keyword argument with the syntax of its default; None where it has none.
+        annotations: Each annotated argument with the syntax of its annotation.
+        open: It may take more: a base class that could not be read takes what is left.
+    """
+
+    defaults: dict[str, ast.expr | None]
+    annotations: dict[str, ast.expr]
+    open: bool
+
+    @property
+    def names(self) -> set[str]:
+        return set(self.defaults)
+
+
+def constructor(source: Source) -> Constructor:
+    """The arguments of a class's constructor, those it hands on to its bases included."""
+    init = next((n for n in source.node.body if getattr(n, "name", "") == "__init__"), None)
+    if not isinstance(init, ast.FunctionDef):
+        return _of_bases(source)
+    arguments = init.args
+    named = [*arguments.posonlyargs, *arguments.args][1:]
+    padding = [None] * max(0, len(named) - len(arguments.defaults))
+    given = arguments.defaults[max(0, len(arguments.defaults) - len(named)) :]
+    defaults: dict[str, ast.expr | None] = dict(
+        zip([a.arg for a in named], [*padding, *given], strict=True)
+    )
+    keywords = [a.arg for a in arguments.kwonlyargs]
+    defaults |= zip(keywords, arguments.kw_defaults, strict=True)
+    everyone = [*named, *arguments.kwonlyargs]
+    annotations = {a.arg: a.annotation for a in everyone if a.annotation is not None}
+    if arguments.kwarg is None:
+        return Constructor(defaults, annotations, open=False)
+    inherited = _of_bases(source)
+    passed = _passed_on(init)
+    defaults = {k: v for k, v in inherited.defaults.items() if k not in passed} | defaults
+    return Constructor(defaults, inherited.annotations | annotations, inherited.open)
+
+
+def _passed_on(init: ast.FunctionDef) -> set[str]:
+    """The keyword arguments that a constructor sets itself when it calls its base's."""
+    calls = [node for node in ast.walk(init) if isinstance(node, ast.Call)]
+    calls = [c for c in calls if isinstance(c.func, ast.Attribute) and c.func.attr == "__init__"]
+    return {keyword.arg for call in calls for keyword in call.keywords if keyword.arg}
+
+
+def _of_bases(source: Source) -> Constructor:
+    defaults: dict[str, ast.expr | None] = {}
+    annotations: dict[str, ast.expr] = {}
+    unknown = False
+    for base in source.node.bases:
+        words = ast.unparse(base)
+        if words in ("object", "ABC") or words.split(".")[-1] == "Module":
+            continue  # torch.nn.Module takes no arguments
+        found = _class_in(source.file, source.module, words) if words.isidentifier() else None
+        if found is None:
+            unknown = True
+            continue
+        inherited = constructor(found)
+        defaults = inherited.defaults | defaults
+        annotations = inherited.annotations | annotations
+        unknown |= inherited.open
+    return Constructor(defaults, annotations, unknown)
+
+
+def _class_in(file: Path, module: str, name: str) -> Source | None:
+    """The class ``name`` as the module in ``file`` knows it: its own, or one it imports."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            return Source(file, module, node, tree)
+    for origin, original, alias in _imports(tree, file, module):
+        if alias == name and (found := _module_file(origin)) is not None:
+            return _class_in(found, origin, original)
+    return None
+
+
+def _imports(tree: ast.Module, file: Path, module: str) -> Iterator[tuple[str, str, str]]:
+    """Every ``from module import name as alias`` of a file, the module's name made absolute."""
+    package = module if file.name == "__init__.py" else module.rpartition(".")[0]
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom):
+            origin = node.module or ""
+            if node.level:
+                parts = package.split(".")
+                base = ".".join(parts[: len(parts) - node.level + 1])
+                origin = f"{base}.{origin}" if origin else base
+            for alias in node.names:
+                yield origin, alias.name, alias.asname or alias.name
+
+
+def _module_file(module: str) -> Path | None:
+    """The file of a module, without importing any of its parents."""
+    top, *rest = module.split(".")
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ValueError, ImportError):
+        spec = None
+    if spec is None:
+        spec = importlib.machinery.PathFinder.find_spec(top, [str(Path.cwd())])
+    if spec is None:
+        return None
+    if not rest:
+        return Path(spec.origin) if spec.origin and spec.origin.endswith(".py") else None
+    for folder in spec.submodule_search_locations or []:
+        place = Path(folder, *rest)
+        for file in (place / "__init__.py", place.with_suffix(".py")):
+            if file.is_file():
+                return file
+    return None
+
+
+def _near(name: str, file: Path) -> str:
+    """The classes of a file that ``name`` may have meant."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    known = [n.name for n in tree.body if isinstance(n, ast.ClassDef)]
+    imports = [n for n in tree.body if isinstance(n, ast.ImportFrom)]
+    known += [alias.asname or alias.name for node in imports for alias in node.names]
+    return nearest(name, known)

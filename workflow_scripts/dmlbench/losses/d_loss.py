@@ -1,0 +1,57 @@
+"""Decidability loss."""
+
+from typing import Literal
+
+import torch
+
+from dmlbench.config.types import PositiveFloat
+from dmlbench.decidability import Moments
+from dmlbench.distances import cosine_similarities
+from dmlbench.losses.base import Loss, LossResult, register_loss
+from dmlbench.samplers.tuples import Tuples
+
+
+@register_loss("d_loss", takes="batch", label="D-Loss")
+class DLoss(Loss):
+    """D-Loss: the decidability d' of all genuine and impostor pairs of the batch, made a loss.
+
+    Silva et al. 2022 (arXiv 2109.05524), which compares all pairs by similarity and has no
+    parameters; which falling function of d' it takes could not be read (abstract only), so three
+    are here: -d', 1/d' and -log d'. d' keeps its sign and, where it is divided by or its logarithm
+    taken, its numerator is at least ``epsilon``; such steps are counted. A batch without genuine or
+    without impostor pairs costs exactly zero.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_classes: int,
+        embedding_dim: int,
+        form: Literal["negative", "inverse", "log"] = "log",
+        epsilon: PositiveFloat = 1.0e-6,
+    ) -> None:
+        """``form``: -d' (negative), 1/d' (inverse) or -log d' (log)."""
+        super().__init__(num_classes=num_classes, embedding_dim=embedding_dim)
+        self.form = form
+        self.epsilon = epsilon
+
+    def result(
+        self, embeddings: torch.Tensor, labels: torch.Tensor, tuples: Tuples | None
+    ) -> LossResult:
+        same = labels[:, None] == labels[None, :]
+        upper = torch.ones_like(same).triu(diagonal=1)  # each pair once, none with itself
+        genuine, impostor = same & upper, ~same & upper
+        # An empty side has NaN moments; zero similarities stand in for them.
+        both = genuine.any() & impostor.any()
+        similarities = cosine_similarities(embeddings, embeddings)
+        similarities = torch.where(both, similarities, 0.0)
+        ones = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+        genuine, impostor = (torch.where(both, side, ones) for side in (genuine, impostor))
+        moments = Moments.of(similarities, genuine, impostor)
+        if self.form == "negative":
+            return LossResult(torch.where(both, -moments.decidability(self.epsilon), 0.0))
+        log, clamped = moments.log_decidability(self.epsilon)
+        value = -log if self.form == "log" else (-log).exp()
+        return LossResult(
+            torch.where(both, value, 0.0), counts={"clamped_steps": (clamped & both).float()}
+        )

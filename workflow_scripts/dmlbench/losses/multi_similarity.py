@@ -1,0 +1,63 @@
+"""Multi-Similarity loss."""
+
+from typing import Literal
+
+import torch
+
+from dmlbench.config.types import PositiveFloat
+from dmlbench.distances import cosine_similarities
+from dmlbench.losses.base import TupleLoss, register_loss
+from dmlbench.samplers.tuples import Tuples
+
+
+@register_loss("multi_similarity", takes="tuples", label="MS")
+class MultiSimilarity(TupleLoss):
+    """Multi-Similarity loss: log-sum-exps of an anchor's positive and negative similarities.
+
+    Wang et al. 2019, equation 9, for each anchor, on cosine similarities S:
+    1/alpha log(1 + sum_P exp(-alpha (S_ap - threshold)))
+    + 1/beta log(1 + sum_N exp(beta (S_an - threshold))).
+    The defaults are the paper's and EPS's (section 5.2.3; the threshold is their lambda); the
+    released code takes threshold 0.5 and beta 40, pytorch-metric-learning 0.5 and 50. A sampler
+    does the mining (``multi_similarity`` positives and negatives); with EPS the positives of an
+    anchor are its easy one.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_classes: int,
+        embedding_dim: int,
+        alpha: PositiveFloat = 2.0,
+        beta: PositiveFloat = 50.0,
+        threshold: float = 1.0,
+        normalizer: Literal["batch", "mined"] = "batch",
+    ) -> None:
+        """Set the constants.
+
+        ``normalizer`` is what the sum is divided by: the images of the ``batch`` (the paper and its
+        code), or the anchors that the sampler left a pair (Roth et al. 2020).
+        """
+        super().__init__(num_classes=num_classes, embedding_dim=embedding_dim)
+        self.alpha = alpha
+        self.beta = beta
+        self.threshold = threshold
+        self.normalizer = normalizer
+
+    def terms(
+        self, embeddings: torch.Tensor, labels: torch.Tensor, tuples: Tuples
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """B terms, one for each anchor."""
+        sets = tuples.pair_sets(len(embeddings))
+        excess = cosine_similarities(embeddings, embeddings) - self.threshold  # B x B
+        near = _log_one_plus_sum_exp(-self.alpha * excess, sets.positives) / self.alpha
+        far = _log_one_plus_sum_exp(self.beta * excess, sets.negatives) / self.beta
+        mined = (sets.positives | sets.negatives).any(dim=1)
+        return near + far, mined if self.normalizer == "mined" else torch.ones_like(mined)
+
+
+def _log_one_plus_sum_exp(exponents: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """log(1 + sum of exp over the mask) of each row, without overflow; zero for an empty row."""
+    masked = exponents.masked_fill(~mask, -torch.inf)
+    one = torch.zeros_like(masked[:, :1])
+    return torch.cat([one, masked], dim=1).logsumexp(dim=1)

@@ -1,0 +1,42 @@
+"""ProxyNCA loss."""
+
+import torch
+
+from dmlbench.config.types import LossRate, PositiveFloat
+from dmlbench.losses.base import LossResult, register_loss
+from dmlbench.losses.proxies import ProxyLoss
+from dmlbench.samplers.tuples import Tuples
+
+
+@register_loss("proxy_nca", takes="batch", label="ProxyNCA")
+class ProxyNCA(ProxyLoss):
+    """ProxyNCA: -log(exp(-s d(x, p_y)) / sum_c exp(-s d(x, p_c))), d the squared distance.
+
+    Movshovitz-Attias et al. 2017, equation 4, on unit vectors; the sum leaves out the image's own
+    proxy there and in Roth et al. 2020. With ``positive_in_denominator`` it is a softmax over all
+    proxies, as in ProxyNCA++ (Teh et al. 2020) and in pytorch-metric-learning. The mean is over
+    the batch. Roth et al. scale both sides by 3, which makes s = 9, the default here;
+    pytorch-metric-learning's default is 1.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_classes: int,
+        embedding_dim: int,
+        scale: PositiveFloat = 9.0,
+        positive_in_denominator: bool = False,
+        proxy_lr: LossRate = 5.0e-4,
+    ) -> None:
+        """``scale`` is s (one over the temperature), ``proxy_lr`` the proxies' learning rate."""
+        super().__init__(num_classes=num_classes, embedding_dim=embedding_dim, proxy_lr=proxy_lr)
+        self.scale = scale
+        self.positive_in_denominator = positive_in_denominator
+
+    def result(
+        self, embeddings: torch.Tensor, labels: torch.Tensor, tuples: Tuples | None
+    ) -> LossResult:
+        similarities, own = self.similarities(embeddings, labels)
+        logits = -self.scale * (2 - 2 * similarities)  # B x C; unit vectors: d = 2 - 2 cos
+        others = logits if self.positive_in_denominator else logits.masked_fill(own, -torch.inf)
+        return LossResult((others.logsumexp(dim=1) - logits[own]).mean())

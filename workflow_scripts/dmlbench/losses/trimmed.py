@@ -1,0 +1,54 @@
+"""Trimmed loss: leave out the highest terms of any loss on tuples."""
+
+from typing import Any
+
+import torch
+
+from dmlbench.config.types import LossSpec, Share
+from dmlbench.errors import ConfigError
+from dmlbench.losses.base import TupleLoss, register_loss
+from dmlbench.losses.build import build_loss
+from dmlbench.samplers.tuples import Tuples
+
+
+@register_loss("trimmed", takes="tuples", label="Trimmed")
+class Trimmed(TupleLoss):
+    """Trimmed loss: only the lowest terms of another loss count in a batch.
+
+    Shen and Sanghavi 2019, as EPS (section 5.2.5) applies it: of n terms the ceil((1 - trim) n)
+    lowest are kept. EPS is trimming of the positives only.
+    """
+
+    def __init__(
+        self, *, num_classes: int, embedding_dim: int, loss: LossSpec, trim: Share = 0.1
+    ) -> None:
+        """``loss`` is described like any entry of ``losses``; ``trim`` is the share left out.
+
+        Raises:
+            ConfigError: The loss has no terms to trim.
+        """
+        super().__init__(num_classes=num_classes, embedding_dim=embedding_dim)
+        inner = build_loss(loss, num_classes, embedding_dim)
+        if not isinstance(inner, TupleLoss):
+            raise ConfigError(
+                f"trimmed: {loss['type']} is no loss on tuples: it has no terms to trim"
+            )
+        self.inner = inner
+        self.reduction = inner.reduction
+        self.trim = trim
+
+    def terms(
+        self, embeddings: torch.Tensor, labels: torch.Tensor, tuples: Tuples
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The inner loss's terms in one row, the lowest counted; of equal ones the first."""
+        values, counted = self.inner.terms(embeddings, labels, tuples)
+        values, counted = values.flatten(), counted.flatten()
+        ranked = values.detach().masked_fill(~counted, torch.inf).argsort(stable=True)
+        # A share such as 0.1 is no exact float: 0.9 * 10 must give 9, not 10.
+        kept = torch.ceil((1 - self.trim) * counted.sum().double() - 1e-9)
+        place = torch.arange(len(values), device=values.device)
+        return values[ranked], place < kept
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Those of the inner loss."""
+        return self.inner.parameter_groups()

@@ -1,0 +1,55 @@
+"""A miner of pytorch-metric-learning, or of one's own, in the place of both choices."""
+
+import torch
+
+from dmlbench.errors import ConfigError
+from dmlbench.objects import build_object
+from dmlbench.samplers.batch import Batch
+from dmlbench.samplers.tuples import PairSets, Triplets, Tuples
+
+
+class MinerSampler:
+    """Calls ``miner(embeddings, labels)`` as pytorch-metric-learning does and takes what it gives.
+
+    Miners draw from the global random stream, which is seeded from the batch's own for each call;
+    copies of an image are positives to them.
+    """
+
+    def __init__(self, miner: torch.nn.Module) -> None:
+        """Set the miner."""
+        self.miner = miner
+
+    @classmethod
+    def from_spec(cls, spec: dict) -> "MinerSampler":
+        """The miner that a config names by its class path."""
+        return cls(build_object(spec))
+
+    @torch.no_grad()
+    def __call__(self, batch: Batch) -> Tuples:
+        """Triplets of a miner that gives three tensors, pair sets of one that gives four.
+
+        NaN embeddings are not mined: no miner says what it does with them.
+
+        Raises:
+            ConfigError: It gives something else.
+        """
+        if not batch.embeddings.isfinite().all():
+            return PairSets(*[torch.zeros_like(batch.negatives)] * 2)
+        seed = torch.randint(2**31, (1,), generator=batch.generator, device=batch.generator.device)
+        with torch.random.fork_rng(), torch.autocast(batch.embeddings.device.type, enabled=False):
+            torch.manual_seed(seed.item())
+            mined = self.miner(batch.embeddings, batch.labels)
+        if isinstance(mined, tuple) and len(mined) == 3:
+            return Triplets(*mined, torch.ones_like(mined[0], dtype=torch.bool))
+        if isinstance(mined, tuple) and len(mined) == 4:
+            return PairSets(_mask(batch, *mined[:2]), _mask(batch, *mined[2:]))
+        raise ConfigError(
+            f"the miner {type(self.miner).__name__} gave {type(mined).__name__}, not the three "
+            "tensors of triplets or the four of pairs"
+        )
+
+
+def _mask(batch: Batch, anchor: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    mask = torch.zeros_like(batch.negatives)
+    mask[anchor, other] = True
+    return mask
