@@ -34,6 +34,8 @@ def build_object(spec: object, **supplied: object) -> object:
     Raises:
         ConfigError: The constructor refuses its arguments.
     """
+    if isinstance(spec, list):
+        return [build_object(item, **supplied) for item in spec]
     if not isinstance(spec, dict) or "type" not in spec:
         return spec
     options = {key: build_object(value, **supplied) for key, value in spec.items() if key != "type"}

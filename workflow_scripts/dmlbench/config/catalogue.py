@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, create_model
 from dmlbench.config.class_path import Constructor, constructor, find_class, is_class_path
 from dmlbench.config.messages import nearest
 from dmlbench.config.refused import REFUSED
-from dmlbench.config.types import ANNOTATIONS, LossRate
+from dmlbench.config.types import ANNOTATIONS, LossRate, Number
 from dmlbench.errors import ConfigError
 
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -66,7 +66,9 @@ def entry(kind: str, name: str) -> Entry:
     """
     if is_class_path(name):
         return _by_path(kind, name)
-    known = entries(kind) if kind in ROOMS else {}
+    if kind not in ROOMS:
+        raise ConfigError(f"'{name}' is no class path, such as package.module.Class")
+    known = entries(kind)
     if name not in known:
         raise ConfigError(f"unknown {kind} type (got '{name}'){nearest(name, list(known))}")
     return known[name]
@@ -167,7 +169,7 @@ def _foreign_options(known: Constructor, name: str, kind: str) -> type[BaseModel
             except ValueError:
                 value = None
         numeric = isinstance(value, int | float) and not isinstance(value, bool)
-        annotation = float | int if numeric else bool if isinstance(value, bool) else Any
+        annotation = Number if numeric else bool if isinstance(value, bool) else Any
         fields[argument] = (annotation, ... if default is None else value)
     if kind == "loss":
         fields["loss_lr"] = (LossRate, None)

@@ -1,5 +1,7 @@
 """Choices looked up: names and class paths with their options checked and filled in."""
 
+from typing import Any
+
 from pydantic import ValidationError
 
 from dmlbench.config import catalogue
@@ -35,14 +37,17 @@ class Choices:
             return {}
         values = options.model_dump(exclude_unset=entry.foreign)
         inner = "object" if entry.foreign else kind
-        for key, value in values.items():
-            if isinstance(value, dict) and (entry.foreign is False or "type" in value):
-                values[key] = self._inside(inner, value, f"{where}.{key}")
-        return {"type": choice.type, **values}
+        resolved = {key: self._inside(inner, v, f"{where}.{key}") for key, v in values.items()}
+        return {"type": choice.type, **resolved}
 
-    def _inside(self, kind: str, value: dict, where: str) -> dict:
+    def _inside(self, kind: str, value: Any, where: str) -> Any:
+        """A value of an option: descriptions of other classes, also listed, are resolved too."""
+        if isinstance(value, list):
+            return [self._inside(kind, item, f"{where}.{i}") for i, item in enumerate(value)]
+        if not isinstance(value, dict):
+            return value
         if not isinstance(value.get("type"), str):
-            self.problems.append(f"{where}.type: this key is missing")
+            self.problems.append(f"{where}.type: this key is missing (a class, described)")
             return {}
         return self.resolve(kind, Choice(**value), where)
 

@@ -102,10 +102,15 @@ def constructor(source: Source) -> Constructor:
 
 
 def _passed_on(init: ast.FunctionDef) -> set[str]:
-    """The keyword arguments that a constructor sets itself when it calls its base's."""
-    calls = [node for node in ast.walk(init) if isinstance(node, ast.Call)]
-    calls = [c for c in calls if isinstance(c.func, ast.Attribute) and c.func.attr == "__init__"]
-    return {keyword.arg for call in calls for keyword in call.keywords if keyword.arg}
+    """The keyword arguments that a constructor sets itself when it calls its base's.
+
+    Not those that it looks up in its own ``**kwargs`` first: the caller gives them.
+    """
+    nodes = list(ast.walk(init))
+    calls = [n for n in nodes if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)]
+    calls = [call for call in calls if call.func.attr == "__init__"]
+    looked_up = {ast.unparse(n.slice).strip("'") for n in nodes if isinstance(n, ast.Subscript)}
+    return {word.arg for call in calls for word in call.keywords if word.arg} - looked_up
 
 
 def _of_bases(source: Source) -> Constructor:

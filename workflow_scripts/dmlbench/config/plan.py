@@ -132,5 +132,6 @@ def _classes(kind: str, spec: dict) -> Iterator[tuple[str, str]]:
     # Inside a loss of ours is a loss; inside a library's class, any class of it.
     inner = "object" if is_class_path(spec.get("type", "")) else kind
     for value in spec.values():
-        if isinstance(value, dict):
-            yield from _classes(inner, value)
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, dict):
+                yield from _classes(inner, item)

@@ -6,7 +6,17 @@ from the source, so that a wrong value is refused without importing torch.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
+
+
+def _number(value: Any) -> int | float:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    try:
+        return float(value if isinstance(value, str) else "")  # YAML reads 1e-3 as text
+    except ValueError:
+        raise ValueError("should be a number") from None
+
 
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -18,6 +28,8 @@ Selection = Literal["last", "val", "test_max"]
 Split = Literal["train", "test"]
 #: Learning rate of a loss's own parameters; None takes the recipe's.
 LossRate = PositiveFloat | None
+#: An argument whose default is a number; a whole number stays one.
+Number = Annotated[Any, BeforeValidator(_number)]
 #: A loss inside a loss, described like any entry of ``losses``.
 LossSpec = dict[str, Any]
 

@@ -1,0 +1,237 @@
+"""Losses and miners of pytorch-metric-learning and of the user's own, named by class path."""
+
+import inspect
+
+import pytest
+import torch
+import yaml
+from conftest import ROOT
+from pytorch_metric_learning import losses, miners
+
+from dmlbench.config import resolve_config
+from dmlbench.config.catalogue import entry
+from dmlbench.errors import ConfigError
+from dmlbench.losses.build import build_loss
+from dmlbench.provenance import training_code
+from dmlbench.samplers.batch import Batch
+from dmlbench.samplers.sampler import build_sampler
+from dmlbench.training.optimizer import build_optimizer
+
+LOSSES = "pytorch_metric_learning.losses"
+MINERS = "pytorch_metric_learning.miners"
+#: What has no default in the library, or is another class.
+ARGUMENTS = {
+    "CrossBatchMemory": {"loss": {"type": f"{LOSSES}.ContrastiveLoss"}, "memory_size": 64},
+    "MultipleLosses": {
+        "losses": [{"type": f"{LOSSES}.CircleLoss", "m": 0.3}, {"type": f"{LOSSES}.SupConLoss"}]
+    },
+    "P2SGradLoss": {"descriptors_dim": 8},
+    "RankedListLoss": {"margin": 0.4, "Tn": 10},
+    "EmbeddingRegularizerMixin": None,
+    "WeightRegularizerMixin": None,
+    "BaseMetricLossFunction": None,
+    "BaseLossWrapper": None,
+    "GenericPairLoss": None,  # bases of the others
+    "ManifoldLoss": None,
+    "SmoothAPLoss": None,
+    "SelfSupervisedLoss": None,
+    "VICRegLoss": None,  # refused: see below
+}
+NAMES = [
+    name
+    for name, value in vars(losses).items()
+    if inspect.isclass(value) and ARGUMENTS.get(name, {}) is not None
+]
+
+
+def batch_of(seed=0, size=16, classes=4, dim=8):
+    generator = torch.Generator().manual_seed(seed)
+    points = torch.nn.functional.normalize(torch.randn(size, dim, generator=generator), dim=1)
+    return Batch.of(points, torch.arange(size) % classes, torch.arange(size), generator)
+
+
+def config_with(loss=None, sampler=None):
+    config = yaml.safe_load((ROOT / "configs" / "smoke.yaml").read_text())
+    if loss:
+        config["losses"]["triplet"] = loss
+    if sampler:
+        config["samplers"]["eps"] = sampler
+    return config
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.filterwarnings("ignore:::pytorch_metric_learning")
+def test_every_loss_of_the_library_is_accepted_and_trains_with_all_its_parameters(name):
+    spec = {"type": f"{LOSSES}.{name}", **ARGUMENTS.get(name, {})}
+    resolve_config(config_with(spec), "test")
+    torch.manual_seed(0)
+    loss = build_loss(spec | {"loss_lr": 0.1}, num_classes=4, embedding_dim=8)
+    network = torch.nn.Linear(8, 8)
+    optimizer = {"name": "sgd", "lr": 0.1, "weight_decay": 0.0, "momentum": 0.0}
+    step = build_optimizer(optimizer, network, loss)
+    before = [p.detach().clone() for p in (*loss.parameters(), *network.parameters())]
+    batch = batch_of()
+    loss(network(batch.embeddings), batch.labels).value.backward()
+    step.step()
+    after = [*loss.parameters(), *network.parameters()]
+    assert all((a != b).any() for a, b in zip(after[:-1], before[:-1], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (f"{LOSSES}.TripletMarginLos", "no class 'TripletMarginLos'; did you mean 'TripletMargin"),
+        ("pytorch_metric_learning.loses.X", "'pytorch_metric_learning' has no module"),
+        ("no_such_package.Loss", "no package 'no_such_package'; install it, put it on PYTHONPATH"),
+        (
+            {"type": f"{LOSSES}.CircleLoss", "gama": 80},
+            "unknown key .got 80.; did you mean 'gamma'",
+        ),
+        (
+            {"type": f"{LOSSES}.CircleLoss", "gamma": "x"},
+            "gamma: should be a number .got 'x'",
+        ),
+        ({"type": f"{LOSSES}.RankedListLoss", "margin": 1}, "Tn: this key is missing"),
+        ({"type": f"{LOSSES}.CrossBatchMemory", "loss": {"type": f"{LOSSES}.No"}}, "no class 'No'"),
+        (f"{LOSSES}.SmoothAPLoss", "refused: in pytorch-metric-learning 2.9.0 it cuts the batch"),
+        (f"{LOSSES}.VICRegLoss", "refused: it compares two views"),
+        (
+            {"type": f"{LOSSES}.TripletMarginLoss", "distance": {"type": "LpDistance"}},
+            "distance: 'LpDistance' is no class path",
+        ),
+    ],
+)
+def test_mistakes_are_told_when_the_config_is_read(spec, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        resolve_config(config_with(spec), "test")
+    assert str(caught.value).startswith("test: losses.triplet")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_arguments_may_be_classes_too():
+    distance = {"type": "pytorch_metric_learning.distances.LpDistance", "p": 1}
+    spec = {"type": f"{LOSSES}.TripletMarginLoss", "distance": distance}
+    plan = resolve_config(config_with(spec), "test")
+    run = next(iter(plan.runs.values()))
+    assert plan.losses["triplet"] == spec
+    assert plan.classes(run)[:2] == (("loss", spec["type"]), ("object", distance["type"]))
+    assert build_loss(plan.losses["triplet"], 2, 4).module.distance.p == 1
+
+
+def test_smooth_ap_is_as_wrong_as_the_refusal_says():
+    points = torch.eye(8).repeat_interleave(4, dim=0)
+    labels = torch.arange(8).repeat_interleave(4)
+    assert losses.SmoothAPLoss()(points, labels).item() == pytest.approx(0.32, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"type": f"{MINERS}.MultiSimilarityMiner", "epsilon": 0.2},
+        {"type": f"{MINERS}.BatchHardMiner"},
+        {"type": f"{MINERS}.DistanceWeightedMiner"},
+        {"type": f"{MINERS}.TripletMarginMiner", "margin": 0.1, "type_of_triplets": "semihard"},
+    ],
+    ids=lambda options: options["type"].split(".")[-1],
+)
+def test_miners_take_the_place_of_both_choices(options):
+    plan = resolve_config(config_with(sampler={"per_class": 16, "miner": options}), "test")
+    sampler = build_sampler(plan.samplers["eps"])
+    batches = [batch_of(), batch_of()]
+    first, second = (sampler(batch).indices() for batch in batches)
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    for loss in ("triplet", "margin", "multi_similarity"):
+        value = build_loss({"type": loss}, 4, 8)(
+            batches[0].embeddings, batches[0].labels, sampler(batches[0])
+        ).value
+        assert value.isfinite()
+        assert value > 0
+
+
+def test_a_miner_leaves_the_global_stream_alone():
+    sampler = build_sampler({"miner": {"type": f"{MINERS}.DistanceWeightedMiner"}})
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    sampler(batch_of())
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_a_library_loss_takes_the_tuples_of_our_sampler():
+    batch = batch_of()
+    spec = {"positive": {"type": "easy"}, "negative": {"type": "hard"}, "miner": None}
+    tuples = build_sampler(spec)(batch)
+    loss = build_loss({"type": f"{LOSSES}.TripletMarginLoss"}, 4, 8)
+    result = loss(batch.embeddings, batch.labels, tuples)
+    theirs = losses.TripletMarginLoss()(
+        batch.embeddings,
+        batch.labels,
+        miners.BatchEasyHardMiner("easy", "hard")(batch.embeddings, batch.labels),
+    )
+    assert result.value.item() == pytest.approx(theirs.item(), rel=1e-6)
+    assert result.active == 16
+
+
+def test_not_finite_embeddings_reach_neither_loss_nor_miner():
+    batch = batch_of()
+    batch.embeddings[2] = torch.nan
+    sampler = build_sampler({"miner": {"type": f"{MINERS}.DistanceWeightedMiner"}})
+    assert len(sampler(batch).indices()[0]) == 0
+    loss = build_loss({"type": f"{LOSSES}.CircleLoss"}, 4, 8)
+    assert loss(batch.embeddings, batch.labels).value.isnan()
+
+
+OWN_LOSS = '''
+import torch
+from dmlbench.config.types import PositiveFloat
+from dmlbench.losses.base import Loss, LossResult, register_loss
+
+@register_loss("spread", takes="batch", label="Spread")
+class Spread(Loss):
+    """Mean distance to the origin."""
+
+    def __init__(self, *, num_classes: int, embedding_dim: int, weight: PositiveFloat = 1.0):
+        super().__init__(num_classes=num_classes, embedding_dim=embedding_dim)
+        self.weight = weight
+
+    def result(self, embeddings, labels, tuples):
+        return LossResult(self.weight * embeddings.square().sum(dim=1).mean())
+
+class Plain(torch.nn.Module):
+    def __init__(self, embedding_dim, scale=2.0):
+        super().__init__()
+        self.scale, self.size = scale, embedding_dim
+
+    def forward(self, embeddings, labels):
+        return self.scale * embeddings.mean()
+'''
+
+
+@pytest.fixture
+def own_module(tmp_path, monkeypatch):
+    (tmp_path / "own_losses.py").write_text(OWN_LOSS)
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path / "own_losses.py"
+    entry.cache_clear()
+    training_code.cache_clear()
+
+
+def test_a_loss_of_ones_own_is_named_by_its_path(own_module):
+    with pytest.raises(ConfigError, match="weight: input should be greater than 0"):
+        resolve_config(config_with({"type": "own_losses.Spread", "weight": -1}), "test")
+    config = config_with({"type": "own_losses.Spread", "weight": 3.0})
+    with pytest.raises(ConfigError, match="takes whole batches and no tuples"):
+        resolve_config(config, "test")
+    config["experiments"]["even_odd"]["methods"] = [{"loss": "triplet"}]
+    plan = resolve_config(config, "test")
+    run = next(iter(plan.runs.values()))
+    loss = build_loss(plan.losses[run.loss], 2, 8)
+    assert loss(torch.full((2, 8), 0.5), torch.tensor([0, 1])).value == 6
+    before = training_code(run.dataset, plan.classes(run))
+    own_module.write_text(OWN_LOSS.replace("mean()", "sum()"))
+    training_code.cache_clear()
+    assert training_code(run.dataset, plan.classes(run)) != before
+
+    plain = build_loss({"type": "own_losses.Plain", "scale": 5.0}, 2, 8)
+    assert plain.module.size == 8
+    assert plain(torch.ones(2, 8), torch.tensor([0, 1])).value == 5
