@@ -27,12 +27,9 @@ class Registry:
         def decorate(cls: type) -> type:
             for key, value in facts.items():
                 setattr(cls, key, value)
-            known = self._classes.setdefault(name, cls)
-            if known.__qualname__ != cls.__qualname__ or known.__module__ != cls.__module__:
-                raise ConfigError(
-                    f"{self.kind} '{name}' is registered twice: in {known.__module__} and in "
-                    f"{cls.__module__}; rename one"
-                )
+            # A class of the user's own module is named by its path and needs no entry.
+            if cls.__module__.startswith(f"{self.package}."):
+                self._classes[name] = cls
             return cls
 
         return decorate

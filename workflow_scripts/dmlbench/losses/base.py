@@ -71,8 +71,8 @@ class Loss(nn.Module):
         with torch.autocast(embeddings.device.type, enabled=False):
             embeddings = at_least_float32(embeddings)
             result = self.result(embeddings, labels, tuples)
-            connected = result.value + 0 * embeddings.sum()
-        return LossResult(connected, result.active, result.counts)
+            value = result.value + 0 * embeddings.detach().sum()
+        return LossResult(value, result.active, result.counts)
 
     def start(self, class_means: torch.Tensor) -> None:
         """Initialise from the means of the training classes' embeddings before training.
@@ -101,15 +101,19 @@ class TupleLoss(Loss):
     def terms(
         self, embeddings: torch.Tensor, labels: torch.Tensor, tuples: Tuples
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The loss terms before reduction, and a mask of the same shape: which of them count."""
+        """The loss terms before reduction, and a mask of the same shape: which of them count.
+
+        Those that do not count must be finite for finite embeddings.
+        """
 
     def sums(
         self, embeddings: torch.Tensor, labels: torch.Tensor, tuples: Tuples
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """The sum of the terms, how many there are, and how many are active (not zero)."""
         values, counted = self.terms(embeddings, labels, tuples)
-        values = torch.where(counted, values, 0.0)
-        return values.sum(), counted.sum(), (values > 0).sum()
+        counted = counted.to(values.dtype)
+        values = values * counted
+        return values.sum(), counted.sum(), torch.count_nonzero(values > 0)
 
     def result(
         self, embeddings: torch.Tensor, labels: torch.Tensor, tuples: Tuples | None

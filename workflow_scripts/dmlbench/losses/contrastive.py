@@ -35,5 +35,5 @@ class Contrastive(TupleLoss):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """One term for each pair."""
         pairs = Pairs.of(embeddings, tuples, self.squared)
-        far = (self.margin - pairs.distance).relu()
-        return torch.where(pairs.positive, pairs.distance, far), pairs.counted
+        bound = (1 - pairs.sign) * (self.margin / 2)  # the margin for negatives, 0 for positives
+        return ((pairs.distance - bound) * pairs.sign).relu(), pairs.counted

@@ -40,8 +40,8 @@ class Margin(TupleLoss):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """One term for each pair."""
         pairs = Pairs.of(embeddings, tuples, squared=False)
-        excess = pairs.distance - self.beta[labels][pairs.anchor]
-        return (torch.where(pairs.positive, excess, -excess) + self.margin).relu(), pairs.counted
+        excess = pairs.distance - pairs.of_anchor(self.beta.index_select(0, labels))
+        return (excess * pairs.sign + self.margin).relu(), pairs.counted
 
     def parameter_groups(self) -> list[dict]:
         """Beta moves at its own rate and is not decayed towards zero."""

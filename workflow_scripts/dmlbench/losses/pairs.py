@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from dmlbench.distances import paired_distances, pairwise_distances
+from dmlbench.distances import listed_distances, pairwise_distances
 from dmlbench.samplers.tuples import Triplets, Tuples
 
 
@@ -16,13 +16,13 @@ class Pairs:
         distance: Their distances: 2 x T for triplets, B x B for pair sets.
         positive: Whether the other one is a positive.
         counted: Whether the pair counts at all.
-        anchor: The anchors' positions.
+        anchor: T positions of triplets' anchors; None for pair sets, whose rows are the anchors.
     """
 
     distance: torch.Tensor
     positive: torch.Tensor
     counted: torch.Tensor
-    anchor: torch.Tensor
+    anchor: torch.Tensor | None
 
     @classmethod
     def of(cls, embeddings: torch.Tensor, tuples: Tuples, squared: bool) -> "Pairs":
@@ -33,14 +33,26 @@ class Pairs:
             tuples: Triplets, of which a pair may come more than once, or pair sets.
             squared: Take squared distances.
         """
-        device = embeddings.device
         if isinstance(tuples, Triplets):
-            near = paired_distances(embeddings, tuples.anchor, tuples.positive, squared)
-            far = paired_distances(embeddings, tuples.anchor, tuples.negative, squared)
-            positive = torch.tensor([[True], [False]], device=device)
-            counted = tuples.valid.expand(2, -1)
-            return cls(torch.stack([near, far]), positive, counted, tuples.anchor)
+            distance = triplet_distances(embeddings, tuples, squared)
+            positive = torch.tensor([[True], [False]], device=embeddings.device)
+            return cls(distance, positive, tuples.valid.expand(2, -1), tuples.anchor)
         distance = pairwise_distances(embeddings, squared)
         counted = tuples.positives | tuples.negatives
-        anchor = torch.arange(len(embeddings), device=device)[:, None]
-        return cls(distance, tuples.positives, counted, anchor)
+        return cls(distance, tuples.positives, counted, None)
+
+    @property
+    def sign(self) -> torch.Tensor:
+        """1 for a positive pair, -1 for a negative one."""
+        # Arithmetic all through: torch.where over a mask in random order takes 20 times as long.
+        return self.positive.to(self.distance.dtype) * 2 - 1
+
+    def of_anchor(self, values: torch.Tensor) -> torch.Tensor:
+        """``values`` of B images, for the anchor of each pair."""
+        return values[:, None] if self.anchor is None else values.index_select(0, self.anchor)
+
+
+def triplet_distances(embeddings: torch.Tensor, triplets: Triplets, squared: bool) -> torch.Tensor:
+    """Distances of each triplet's anchor to its positive, then to its negative: 2 x T."""
+    others = torch.stack([triplets.positive, triplets.negative])
+    return listed_distances(embeddings, triplets.anchor, others, squared)

@@ -3,9 +3,10 @@
 import torch
 
 from dmlbench.config.types import PositiveFloat
-from dmlbench.distances import paired_distances, pairwise_distances
+from dmlbench.distances import pairwise_distances
 from dmlbench.errors import ConfigError
 from dmlbench.losses.base import TupleLoss, register_loss
+from dmlbench.losses.pairs import triplet_distances
 from dmlbench.samplers.tuples import PairSets, Triplets, Tuples
 
 
@@ -41,8 +42,7 @@ class Triplet(TupleLoss):
         """
         if not isinstance(tuples, Triplets):
             raise ConfigError("single triplets are needed here: choose one negative per positive")
-        near = paired_distances(embeddings, tuples.anchor, tuples.positive, self.squared)
-        far = paired_distances(embeddings, tuples.anchor, tuples.negative, self.squared)
+        near, far = triplet_distances(embeddings, tuples, self.squared)
         return (near - far + self.margin).relu(), tuples.valid
 
     def sums(

@@ -1,9 +1,10 @@
 """Drawing columns of a matrix of weights."""
 
 import torch
+import torch.nn.functional as F
 
-#: Weights are counted in steps of a row's largest over this: exact sums, the same on any device.
-_STEPS = 2**30
+#: Weights are counted in steps of this: sums of them are exact, and the same on any device.
+_STEPS = 2.0**30
 
 
 def draw(weights: torch.Tensor, rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -14,23 +15,20 @@ def draw(weights: torch.Tensor, rows: torch.Tensor, generator: torch.Generator) 
     not fall. Nothing waits for a GPU.
 
     Args:
-        weights: R x C, a mask or weights that are not negative. Below 2^-30 of the largest of its
-            row a weight counts as zero.
+        weights: R x C, a mask, or weights between 0 and 1; below 2^-30 a weight counts as zero, so
+            the largest of a row should be 1.
         rows: T rows, any of them any number of times.
         generator: The random stream.
 
     Returns:
         T columns; any column where the row has no weight.
     """
-    if weights.dtype == torch.bool:
-        steps = weights.long()
-    else:
-        largest = weights.amax(dim=1, keepdim=True)
-        steps = (weights / torch.where(largest > 0, largest, 1.0) * _STEPS).long()
-    totals = steps.sum(dim=1)  # R
-    before = totals.cumsum(0) - totals
-    uniform = torch.rand(len(rows), generator=generator, dtype=torch.float64, device=weights.device)
-    wanted = before[rows] + (uniform * totals[rows]).long()
     columns = weights.shape[1]
-    found = torch.searchsorted(steps.flatten().cumsum(0), wanted, right=True)
-    return (found - rows * columns).clamp(0, columns - 1)
+    steps = weights if weights.dtype == torch.bool else weights * _STEPS
+    sums = F.pad(steps.flatten().long().cumsum(0), (1, 0))
+    first = rows * columns
+    before = sums[first]
+    uniform = torch.rand(len(rows), generator=generator, dtype=torch.float64, device=rows.device)
+    wanted = before + (uniform * (sums[first + columns] - before)).long()
+    found = torch.searchsorted(sums[1:], wanted, right=True)
+    return (found - first).clamp_(0, columns - 1)

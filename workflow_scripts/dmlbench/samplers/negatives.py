@@ -105,21 +105,20 @@ class DistanceWeightedNegative(NegativeChoice):
         self.upper_cutoff = upper_cutoff
 
     def __call__(self, batch: Batch, anchor: torch.Tensor, positive: torch.Tensor) -> torch.Tensor:
-        weights = self.weights(batch)
-        none = ~(weights > 0).any(dim=1, keepdim=True)
-        return draw(torch.where(none, batch.negatives, weights), anchor, batch.generator)
+        return draw(self.weights(batch), anchor, batch.generator)
 
     def weights(self, batch: Batch) -> torch.Tensor:
-        """B x B weights; the largest of a row is 1, a row without valid negatives is all 0."""
+        """B x B weights, the largest of a row 1; all 1 where no negative is near enough."""
         dim = batch.embeddings.shape[1]
         # Above 1.99 the density's logarithm diverges at 2, the diameter.
         d = batch.distances.clamp(self.cutoff, 1.99)
-        log_weights = (2 - dim) * d.log() - (dim - 3) / 2 * (1 - d.square() / 4).log()
+        log_weights = (
+            d.log().mul_(2 - dim).sub_(d.square_().mul_(-0.25).log1p_(), alpha=(dim - 3) / 2)
+        )
         valid = batch.negatives & (batch.distances < self.upper_cutoff)
-        log_weights = log_weights.masked_fill(~valid, -torch.inf)
+        log_weights = torch.where(valid, log_weights, -torch.inf)
         largest = log_weights.amax(dim=1, keepdim=True)
-        # A row of -inf minus -inf would be NaN.
-        return (log_weights - torch.where(largest.isinf(), 0.0, largest)).exp()
+        return torch.where(largest.isinf(), batch.negatives, (log_weights - largest).exp_())
 
 
 @register_negative("multi_similarity", chooses="set", label="mining", words="MS mining")

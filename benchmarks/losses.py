@@ -1,0 +1,230 @@
+#!/usr/bin/env python
+"""Time selection + loss + backward against pytorch-metric-learning and against plain loops.
+
+Same inputs, same process, contestants taking turns; medians in milliseconds, and ratios to ours.
+    python benchmarks/losses.py             # all of it, on the GPU too where there is one
+    python benchmarks/losses.py --memory    # peak memory at a batch of 2,048, a process per case
+"""
+
+import argparse
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from loops import distance_weighted_margin, easy_semihard_triplet, multi_similarity
+from pytorch_metric_learning import distances, losses, miners
+
+from dmlbench.losses.build import build_loss
+from dmlbench.samplers.batch import Batch
+from dmlbench.samplers.sampler import build_sampler
+
+PLAIN = distances.LpDistance()
+
+
+@dataclass(frozen=True)
+class Case:
+    """One method: ours by its config, theirs by its objects.
+
+    Attributes:
+        loss: Our loss.
+        choices: Our positive and negative choice; None for a loss on whole batches.
+        miner: Their miner; None forms all pairs.
+        library: Their loss.
+        loop: The plain loop; None where the field has none.
+    """
+
+    loss: dict
+    choices: tuple[str, str] | None
+    miner: Callable | None
+    library: Callable
+    loop: Callable | None = None
+
+
+CASES = {
+    "margin, distance-weighted": Case(
+        {"type": "margin"},
+        ("all", "distance"),
+        miners.DistanceWeightedMiner(),
+        lambda c, d: losses.MarginLoss(nu=0, beta=1.2, distance=PLAIN),
+        distance_weighted_margin,
+    ),
+    "Multi-Similarity, mined": Case(
+        {"type": "multi_similarity", "threshold": 0.5},
+        ("multi_similarity", "multi_similarity"),
+        miners.MultiSimilarityMiner(),
+        lambda c, d: losses.MultiSimilarityLoss(),
+        multi_similarity,
+    ),
+    "triplet, easy + semi-hard": Case(
+        {"type": "triplet", "squared": False},
+        ("easy", "semihard"),
+        miners.BatchEasyHardMiner("easy", "semihard"),
+        lambda c, d: losses.TripletMarginLoss(margin=0.2, distance=PLAIN),
+        easy_semihard_triplet,
+    ),
+    "triplet, hard + hard": Case(
+        {"type": "triplet", "squared": False},
+        ("hard", "hard"),
+        miners.BatchHardMiner(),
+        lambda c, d: losses.TripletMarginLoss(margin=0.2, distance=PLAIN),
+    ),
+    "triplet, all": Case(
+        {"type": "triplet", "squared": False},
+        ("all", "all"),
+        None,
+        lambda c, d: losses.TripletMarginLoss(margin=0.2, distance=PLAIN),
+    ),
+    "contrastive, all pairs": Case(
+        {"type": "contrastive", "squared": False},
+        ("all", "all"),
+        None,
+        lambda c, d: losses.ContrastiveLoss(distance=PLAIN),
+    ),
+    "ProxyNCA": Case(
+        {"type": "proxy_nca", "positive_in_denominator": True},
+        None,
+        None,
+        lambda c, d: losses.ProxyNCALoss(c, d, softmax_scale=9),
+    ),
+}
+
+
+def inputs(batch: int, dim: int, per_class: int, device: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Unit vectors as early in a training: more noise than class, so that mining has work."""
+    generator = torch.Generator().manual_seed(0)
+    classes = batch // per_class
+    centres = torch.randn(classes, dim, generator=generator)
+    labels = torch.arange(classes).repeat_interleave(per_class)
+    labels = labels[torch.randperm(batch, generator=generator)]  # as batches come
+    points = 0.4 * centres[labels] + torch.randn(len(labels), dim, generator=generator)
+    return torch.nn.functional.normalize(points, dim=1).to(device), labels.to(device)
+
+
+def contestants(case: Case, points: torch.Tensor, labels: torch.Tensor) -> dict[str, Callable]:
+    """A function for each contestant that selects, computes the loss and goes backward."""
+    classes, dim, device = int(labels.max()) + 1, points.shape[1], points.device
+    torch.manual_seed(0)
+    ours = build_loss(case.loss, classes, dim).to(device)
+    spec = dict.fromkeys(("positive", "negative", "miner"))
+    if case.choices:
+        spec |= {k: {"type": v} for k, v in zip(spec, case.choices, strict=False)}
+    sampler = build_sampler(spec)
+    library = case.library(classes, dim).to(device)
+    generator = torch.Generator(device).manual_seed(0)
+    content = torch.arange(len(labels), device=device)
+    rng = np.random.default_rng(0)
+
+    def run_ours() -> None:
+        x = points.clone().requires_grad_()
+        tuples = sampler(Batch.of(x, labels, content, generator)) if sampler else None
+        ours(x, labels, tuples).value.backward()
+
+    def run_library() -> None:
+        x = points.clone().requires_grad_()
+        library(x, labels, case.miner(x, labels) if case.miner else None).backward()
+
+    def run_loop() -> None:
+        x = points.clone().requires_grad_()
+        case.loop(x, labels, rng).backward()
+
+    found = {"ours": run_ours, "library": run_library}
+    return found | {"loop": run_loop} if case.loop else found
+
+
+def milliseconds(step: Callable, device: torch.device) -> float:
+    """How long one call takes, the GPU's work included."""
+    started = time.perf_counter()
+    step()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return 1000 * (time.perf_counter() - started)
+
+
+def compare(name: str, batch: int, dim: int, per_class: int, device: str, rounds: int) -> dict:
+    """One row of the table: medians, and how many times as long as ours the others take."""
+    points, labels = inputs(batch, dim, per_class, device)
+    steps = contestants(CASES[name], points, labels)
+    times: dict[str, list[float]] = {who: [] for who in steps}
+    for number in range(rounds + 2):
+        for who, step in steps.items():
+            if who == "loop" and number > 2 + rounds // 6:
+                continue  # seconds each; a few are enough
+            spent = milliseconds(step, points.device)
+            if number >= 2:  # the first two warm up
+                times[who].append(spent)
+    median = {who: statistics.median(values) for who, values in times.items()}
+    row = {"method": name, "batch": batch, "dim": dim, "per class": per_class}
+    row |= {f"{who} ms": f"{value:.2f}" for who, value in median.items()}
+    print(f"{row}", file=sys.stderr)  # it takes minutes
+    row |= {
+        f"{who} / ours": f"{median[who] / median['ours']:.1f}" for who in median if who != "ours"
+    }
+    return row
+
+
+def table(device: str, rounds: int) -> str:
+    """All cases in Markdown."""
+    rows = [
+        compare(name, batch, dim, per_class, device, rounds)
+        for name in CASES
+        for batch in (112, 512)
+        for dim in (128, 512)
+        for per_class in (2, 8)
+    ]
+    return pd.DataFrame(rows).fillna("").to_markdown(index=False, disable_numparse=True)
+
+
+def memory(name: str, per_class: int) -> float:
+    """Peak memory in MB that one step of ours adds to this process, batch 2,048, dimension 128."""
+    points, labels = inputs(2048, 128, per_class, "cpu")
+    small = contestants(CASES[name], *inputs(64, 128, 8, "cpu"))["ours"]
+    small()  # what is loaded on first use is not the step's
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    contestants(CASES[name], points, labels)["ours"]()
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+
+
+def memory_table() -> str:
+    """Peak memory of every case, each in a process of its own, in Markdown."""
+    rows = []
+    for name in CASES:
+        row = {"method": name}
+        for per_class in (2, 8, 64):
+            command = [sys.executable, __file__, "--memory-of", name, str(per_class)]
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            row[f"{per_class} per class"] = f"{float(done.stdout):.0f} MB"
+        rows.append(row)
+    return pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads")
+    parser.add_argument("--rounds", type=int, default=30, help="timed rounds of each contestant")
+    parser.add_argument("--memory", action="store_true", help="peak memory instead of times")
+    parser.add_argument("--memory-of", nargs=2, metavar=("METHOD", "PER_CLASS"))
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    if args.memory_of:
+        print(memory(args.memory_of[0], int(args.memory_of[1])))
+    elif args.memory:
+        print(memory_table())
+    else:
+        print(f"torch {torch.__version__}, {platform.machine()}, {args.threads} threads\n")
+        print(table("cpu", args.rounds))
+        if torch.cuda.is_available():
+            print(f"\n{torch.cuda.get_device_name()}\n\n{table('cuda', args.rounds)}")
+
+
+if __name__ == "__main__":
+    main()
