@@ -20,6 +20,7 @@ include: "rules/embed.smk"
 include: "rules/evaluate.smk"
 include: "rules/visualize.smk"
 include: "rules/report.smk"
+include: "rules/theory.smk"
 
 
 rule all:

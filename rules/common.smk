@@ -53,6 +53,10 @@ LOGS = f"{paths.results(NAME)}/logs"
 BENCHMARKS = f"{paths.results(NAME)}/benchmarks"
 DATASETS = {name: get_dataset(name) for name in PLAN.datasets}
 SOURCES = {dataset.source: dataset.archives() for dataset in DATASETS.values()}
+THEORY = {
+    suffix: paths.theory(NAME, f"collapse.{suffix}")
+    for suffix in ("tex", "csv", "md", "pdf", "png")
+}
 FIGURES = ["recall_per_epoch", "embedding"]
 
 
@@ -115,12 +119,18 @@ def figure_input(wildcards):
 
 
 def print_results():
-    """Say where the results are, the report last."""
+    """Say where the results are, as far as they are made, the report last."""
+    made = [
+        ("table:  ", THEORY["md"], " (.tex, .csv)"),
+        ("figure: ", THEORY["pdf"], " (.png)"),
+    ]
     for name in BENCHMARK.experiments:
-        print(f"table:  {paths.table(NAME, name, 'md')} (.tex, .csv)")
+        made.append(("table:  ", paths.table(NAME, name, "md"), " (.tex, .csv)"))
         for kind in FIGURES:
-            print(f"figure: {paths.figure(NAME, name, kind, 'pdf')} (.png)")
-    print(f"report: {REPORT}")
+            made.append(("figure: ", paths.figure(NAME, name, kind, "pdf"), " (.png)"))
+    for what, file, others in [*made, ("report: ", REPORT, "")]:
+        if os.path.exists(file):
+            print(f"{what}{file}{others}")
 
 
 wildcard_constraints:

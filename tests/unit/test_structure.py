@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "training": {"config", "provenance", "data", "losses", "samplers", "models"},
     "evaluation": {"config", "provenance", "data"},
     "reporting": {"config", "provenance"},
+    "theory": {"config"},
 }
 
 

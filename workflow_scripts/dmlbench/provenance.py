@@ -72,10 +72,17 @@ def evaluation_code() -> str:
 
 
 @cache
+def theory_code() -> str:
+    """The hash of the sources that the theory simulation depends on."""
+    shared = [PACKAGE / "seeding.py"]
+    return _hash(shared, _scripts("simulate"), (PACKAGE / "theory").glob("*.py"))
+
+
+@cache
 def reporting_code() -> str:
     """The hash of the sources that tables, figures and report depend on."""
     files = [f for f in (PACKAGE / "reporting").rglob("*") if f.suffix in (".py", ".yaml", ".j2")]
-    return _hash(files, _scripts("collect", "tables", "figures", "report"))
+    return _hash(files, _scripts("collect", "tables", "figures", "report", "theory"))
 
 
 def git_state() -> dict:

@@ -185,6 +185,32 @@ class Projection(Section):
     perplexity: PositiveFloat = Field(30.0, description="Perplexity of t-SNE.")
 
 
+class Theory(Section):
+    """The simulation of EPS section 4; its lengths are in units of the root of the margin."""
+
+    p: list[Annotated[float, Field(gt=0.5, le=1)]] = Field(
+        [1.0, 0.95, 0.9, 0.8, 0.7],
+        description="Chances that a point carries the label of its class.",
+        min_length=1,
+    )
+    dimensions: list[PositiveInt] = Field(
+        [2, 8, 32], description="Dimensions of the embedding.", min_length=1
+    )
+    points_per_mode: int = Field(6, ge=2, description="Points of each of the four modes.")
+    starts: PositiveInt = Field(3, description="Starts of each kind.")
+    steps: PositiveInt = Field(1500, description="Steps of gradient descent.")
+    beta_start: PositiveFloat = Field(
+        6.0, description="Where the margin loss's learned beta starts, in units of the margin."
+    )
+
+    @field_validator("p", "dimensions")
+    @classmethod
+    def _no_repeats(cls, values: list) -> list:
+        if len(set(values)) != len(values):
+            raise ValueError("a value is named twice")
+        return values
+
+
 class Data(Section):
     mirror: str | None = Field(
         None,
@@ -212,6 +238,10 @@ class Resources(Section):
     tables: RuleResources = RuleResources()
     figures: RuleResources = RuleResources()
     report: RuleResources = RuleResources()
+    # Tensors of the simulation are small: a second thread gains a tenth, and loses minutes where
+    # another process shares the cores.
+    simulate: RuleResources = RuleResources(mem_mb=2000)
+    theory: RuleResources = RuleResources()
 
 
 class Benchmark(Section):
@@ -232,6 +262,7 @@ class Benchmark(Section):
     experiments: dict[Name, Experiment] = Field(description="What is compared.", min_length=1)
     evaluation: Evaluation = Field(default_factory=Evaluation, description="What is measured.")
     projection: Projection = Field(default_factory=Projection, description="t-SNE.")
+    theory: Theory = Field(default_factory=Theory, description="The simulation of EPS section 4.")
     resources: Resources = Field(default_factory=Resources, description="What rules ask for.")
 
     @field_validator("seeds", "selections")

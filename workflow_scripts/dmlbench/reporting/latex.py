@@ -36,15 +36,8 @@ def number(mean: float, half_width: float | None) -> str:
     return f"{mean:.1f}({round(half_width * 10)})"
 
 
-def latex_table(plan: Plan, experiment: str, long: pd.DataFrame, foot: str) -> str:
-    """One table for each part of the dataset; selections are labelled blocks of rows.
-
-    Args:
-        plan: The config.
-        experiment: The experiment's name, for caption and label.
-        long: What :func:`dmlbench.reporting.tables.cells` gave.
-        foot: What the numbers are, for the captions.
-    """
+def render(template: str, **values: object) -> str:
+    """A LaTeX template of this package, filled in; texts must have gone through :func:`escape`."""
     folder = Path(__file__).parent / "templates"
     environment = Environment(
         loader=FileSystemLoader(folder),
@@ -54,14 +47,27 @@ def latex_table(plan: Plan, experiment: str, long: pd.DataFrame, foot: str) -> s
         variable_end_string=">>",
         trim_blocks=True,
         lstrip_blocks=True,
-        autoescape=False,  # LaTeX, not HTML; every text goes through escape()
+        autoescape=False,  # LaTeX, not HTML
     )
+    return environment.get_template(template).render(**values)
+
+
+def latex_table(plan: Plan, experiment: str, long: pd.DataFrame, foot: str) -> str:
+    """One table for each part of the dataset; selections are labelled blocks of rows.
+
+    Args:
+        plan: The config.
+        experiment: The experiment's name, for caption and label.
+        long: What :func:`dmlbench.reporting.tables.cells` gave.
+        foot: What the numbers are, for the captions.
+    """
     title = plan.benchmark.experiments[experiment].title or experiment
     parts = [
         _part(plan, experiment, key, block)
         for key, block in long.groupby(["split", "subset", "label"], sort=False)
     ]
-    return environment.get_template("table.tex.j2").render(
+    return render(
+        "table.tex.j2",
         title=escape(title.rstrip(".")),
         foot=escape(foot),
         label=experiment,

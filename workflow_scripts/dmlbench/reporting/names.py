@@ -8,6 +8,12 @@ _SELECTIONS = {
     "val": "best on validation",
     "test_max": "best on test (papers' protocol)",
 }
+EPS = {False: "without EPS", True: "with EPS"}
+THEORY_LOSSES = {
+    "triplet": "Triplet",
+    "margin": "Margin, β = α",  # noqa: RUF001
+    "margin_learned": "Margin, β learned",
+}
 _SUBSETS = {"": "", "seen": "seen digits", "unseen": "unseen digits"}
 
 
