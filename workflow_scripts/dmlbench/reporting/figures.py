@@ -72,7 +72,8 @@ def recall_per_epoch(plan: Plan, experiment: str, history: pd.DataFrame) -> plt.
 def embedding(plan: Plan, experiment: str, history: pd.DataFrame) -> plt.Figure:
     """Embeddings in the plane, methods side by side (EPS figure 2), or their t-SNE (figure 6).
 
-    A subset of the test split that is measured by itself gets a row of its own.
+    A subset of the test split that is measured by itself gets a row of its own; after four methods
+    the rows begin again, so that the figure fits a page.
     """
     settings = plan.benchmark.projection
     methods = _methods(plan, experiment)
@@ -85,25 +86,31 @@ def embedding(plan: Plan, experiment: str, history: pd.DataFrame) -> plt.Figure:
             raise DataError(f"{file} is missing; run the project step first")
         points[words] = pd.read_parquet(file)
     subsets = sorted(next(iter(points.values()))["subset"].unique())
+    across = min(4, len(points))
+    parts = [list(points)[i : i + across] for i in range(0, len(points), across)]
+    rows = [(part, subset) for part in parts for subset in subsets]
     figure, axes = plt.subplots(
-        len(subsets),
-        len(methods),
-        figsize=(1.6 * len(methods) + 0.8, 1.75 * len(subsets)),
+        len(rows),
+        across,
+        figsize=(1.6 * across + 0.8, 1.75 * len(rows)),
         squeeze=False,
         layout="constrained",
-        sharex="col",
-        sharey="col",
     )
-    for row, subset in zip(axes, subsets, strict=True):
-        for axis, (words, table) in zip(row, points.items(), strict=True):
-            part = table[table["subset"] == subset]
-            _scatter(axis, part, _finest_label(part))
+    for row, (part, subset) in zip(axes, rows, strict=True):
+        for axis, words in zip(row, part, strict=False):
+            everything = points[words]
+            mine = everything[everything["subset"] == subset]
+            _scatter(axis, mine, _finest_label(mine))
+            # All subsets of a method in one frame.
+            axis.set(xlim=_limits(everything["x"]), ylim=_limits(everything["y"]))
             if subset == subsets[0]:
                 axis.set_title(words)
+        for axis in row[len(part) :]:
+            axis.set_axis_off()
         row[0].set_ylabel(names.part(settings.split, subset, ""))
-        handles, labels = row[-1].get_legend_handles_labels()
+        handles, labels = row[0].get_legend_handles_labels()
         if len(labels) <= len(PALETTE):
-            row[-1].legend(
+            row[len(part) - 1].legend(
                 handles,
                 labels,
                 loc="center left",
@@ -134,6 +141,12 @@ def _scatter(axis: plt.Axes, table: pd.DataFrame, label: str) -> None:
             rasterized=len(table) > 3000,
         )
     axis.set(xticks=[], yticks=[])
+
+
+def _limits(values: pd.Series) -> tuple[float, float]:
+    low, high = values.min(), values.max()
+    room = 0.05 * (high - low or 1.0)
+    return low - room, high + room
 
 
 def _finest_label(table: pd.DataFrame) -> str:
