@@ -33,9 +33,11 @@ def run_script(name: str, *arguments: object, cwd: Path = ROOT) -> subprocess.Co
     return subprocess.run([str(c) for c in command], capture_output=True, text=True, cwd=cwd)
 
 
-def run_snakemake(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess:
-    """Run Snakemake on the repository's Snakefile, by default as if from its root."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", *arguments]
+def run_snakemake(
+    *arguments: object, cwd: Path = ROOT, root: Path = ROOT
+) -> subprocess.CompletedProcess:
+    """Run Snakemake on the Snakefile of the repository or a copy, by default as from its root."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", root / "Snakefile", *arguments]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SNAKEMAKE")}
     return subprocess.run(
         [str(c) for c in command], capture_output=True, text=True, cwd=cwd, env=environment

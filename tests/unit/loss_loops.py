@@ -3,6 +3,8 @@
 Numbers are float64 scalars of torch, so that the loops have gradients too.
 """
 
+import math
+
 import torch
 
 from dmlbench.samplers.tuples import Triplets
@@ -166,8 +168,13 @@ def pd_loss(loss, points, labels, tuples):
 def trimmed(loss, points, labels, tuples):
     inner = {"triplet": triplet_terms, "margin": margin_terms, "contrastive": contrastive_terms}
     name = type(loss.inner).__name__.lower()
-    terms = sorted(inner[name](loss.inner, points, labels, tuples), key=lambda term: term.item())
-    kept = terms[: -int(-(1 - loss.trim) * len(terms) // 1)] if terms else []
+    terms = inner[name](loss.inner, points, labels, tuples)
+    groups = [[term] for term in terms]
+    if isinstance(tuples, Triplets) and name != "triplet":  # positive pairs, then negative ones
+        half = len(terms) // 2
+        groups = [list(pair) for pair in zip(terms[:half], terms[half:], strict=True)]
+    groups.sort(key=lambda group: sum(group).item())
+    kept = [t for g in groups[: math.ceil((1 - loss.trim) * len(groups) - 1e-9)] for t in g]
     if loss.reduction == "active":
         return sum(kept) / max(1, sum(1 for t in kept if t > 0)) if kept else mean([])
     return mean(kept)

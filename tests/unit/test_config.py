@@ -55,6 +55,32 @@ def test_every_config_of_the_repository_is_valid(path):
         ("recipes/digits_8d/batch_size", 33, ["batch_size 33", "per_class 16"]),
         ("recipes/digits_8d/batch_size", 64, ["64", "4 classes", "has 2", "per_class to 32"]),
         ("recipes/digits_8d/batch_size", 16, ["one class", "no negatives"]),
+        ("samplers/none", {}, ["samplers.none", "every config has this one"]),
+        ("samplers/eps/negative", None, ["samplers.eps", "positive and negative go together"]),
+        ("samplers/eps/miner", "some.Miner", ["samplers.eps", "a miner takes the place"]),
+        ("samplers/eps", {"miner": "hard"}, ["samplers.eps.miner", "'hard' is no class path"]),
+        (
+            "samplers/eps",
+            {"per_class": 16},
+            ["loss 'triplet' with sampler 'eps'", "does not choose"],
+        ),
+        ("losses/triplet", "proxy_nca", ["takes whole batches", "sampler none"]),
+        (
+            "losses/triplet",
+            {"type": "trimmed", "loss": {"type": "pd_loss"}},
+            ["pd_loss is no loss on tuples"],
+        ),
+        (
+            "losses/triplet",
+            {"type": "trimmed", "loss": {}},
+            ["losses.triplet.loss.type", "missing"],
+        ),
+        ("losses/triplet", {"type": "trimmed", "loss": "triplet"}, ["losses.triplet.loss"]),
+        (
+            "losses/triplet",
+            {"type": "trimmed", "loss": {"type": "triplet", "margn": 1}},
+            ["losses.triplet.loss.margn", "'margin'"],
+        ),
         ("recipes/digits_8d/weights", "tv_in1k", ["small_cnn has no pretrained weights"]),
         ("projection", {"seeds": [7]}, ["projection.seeds", "[7]"]),
         ("experiments/even_odd/published", "eps_table9", ["published", "'eps_table1'"]),
@@ -183,3 +209,28 @@ def test_schema_describes_every_key_and_accepts_the_configs():
         for key, value in section.get("properties", {}).items():
             described = "description" in value or "$ref" in value
             assert described or name == "Resources", f"{name}.{key} has no description"
+
+
+def test_trimming_triplets_needs_negatives_that_choose_one(smoke_config):
+    trimmed = {"type": "trimmed", "loss": {"type": "triplet"}}
+    config = changed(smoke_config, "losses/triplet", trimmed)
+    assert resolve_config(config, "my.yaml").runs
+    assert "are sets" in refused(changed(config, "samplers/eps/negative", "all"))
+
+
+def test_a_method_without_a_sampler_gets_shuffled_batches(smoke_config):
+    config = changed(smoke_config, "losses/triplet", "pd_loss")
+    config["experiments"]["even_odd"]["methods"] = [{"loss": "triplet"}]
+    plan = resolve_config(config, "my.yaml")
+    assert {run.sampler for run in plan.runs.values()} == {"none"}
+    none = {"per_class": None, "positive": None, "negative": None, "miner": None}
+    assert plan.samplers["none"] == none
+
+
+def test_a_sweep_reaches_into_a_trimmed_loss(smoke_config):
+    trimmed = {"type": "trimmed", "loss": {"type": "triplet"}}
+    config = changed(smoke_config, "losses/triplet", trimmed)
+    config["experiments"]["even_odd"]["sweep"] = {"loss.trim": [0.0, 0.5], "loss.loss.margin": [1]}
+    plan = resolve_config(config, "my.yaml")
+    entry = plan.losses["triplet_trim_0p5_margin_1"]
+    assert (entry["trim"], entry["loss"]["margin"]) == (0.5, 1)

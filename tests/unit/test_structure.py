@@ -76,6 +76,13 @@ def test_what_the_config_reads_from_sources_is_what_is_registered():
             assert entry.summary, f"{entry.name} in {entry.file} has no docstring"
 
 
+def test_the_list_of_methods_names_every_loss_and_choice():
+    text = (ROOT / "docs" / "methods.md").read_text()
+    for kind in ("loss", "positive", "negative"):
+        missing = [name for name in entries(kind) if f"| `{name}` |" not in text]
+        assert not missing, f"docs/methods.md lacks {kind} {missing}"
+
+
 def test_every_rule_has_what_a_scheduler_and_a_reader_need():
     for file in (ROOT / "rules").glob("*.smk"):
         for rule in re.split(r"(?=^rule )", file.read_text(), flags=re.M)[1:]:

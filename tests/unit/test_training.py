@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import ROOT
 
-from dmlbench.config import resolve_config
+from dmlbench.config import load_config, resolve_config
 from dmlbench.data.dataset import get_dataset
 from dmlbench.data.prepare import prepare
 from dmlbench.data.store import ImageStore
@@ -231,3 +232,24 @@ def test_two_collapsed_classes_are_measured_not_divided_by_zero():
     labels = np.array([0, 0, 0, 1, 1, 1])
     points = np.repeat([[0.0, 0], [1, 1]], 3, axis=0).astype(np.float32)
     assert recall_at(points, labels, ids, [1])[1] == 1.0
+
+
+def benchmark_methods():
+    """Every loss with every sampler that the benchmark's config combines, swept ones included."""
+    plan = load_config(ROOT / "config.yaml")
+    return sorted({(m[1], m[2]) for methods in plan.methods.values() for m in methods})
+
+
+@pytest.mark.parametrize(("loss", "sampler"), benchmark_methods(), ids=str)
+def test_every_method_of_the_benchmark_trains(spec, store, loss, sampler):
+    plan = load_config(ROOT / "config.yaml")
+    spec["recipe"]["epochs"] = 1
+    spec["loss"] = {"name": loss, **plan.losses[loss]}
+    classes = {"per_class": 16} if plan.samplers[sampler]["per_class"] else {}
+    spec["sampler"] = plan.samplers[sampler] | classes  # digits have two classes
+    trainer = Trainer(spec, DATASET, store)
+    before = [p.detach().clone() for p in (*trainer.loss.parameters(), *trainer.model.parameters())]
+    history = trainer.train().history
+    after = [*trainer.loss.parameters(), *trainer.model.parameters()]
+    assert np.isfinite(history["loss"]).all()
+    assert all((a != b).any() for a, b in zip(after, before, strict=True))

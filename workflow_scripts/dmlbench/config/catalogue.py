@@ -87,7 +87,7 @@ def entries(kind: str) -> dict[str, Entry]:
         for node in ast.parse(file.read_text(encoding="utf-8")).body:
             if not isinstance(node, ast.ClassDef) or not (call := _call(node, decorator)):
                 continue
-            new = _registered(ast.literal_eval(call.args[0]), file, node, call)
+            new = _registered(kind, ast.literal_eval(call.args[0]), file, node, call)
             if new.name in found:
                 raise ConfigError(
                     f"{kind} '{new.name}' is registered twice: in {found[new.name].file.name} "
@@ -109,7 +109,7 @@ def _by_path(kind: str, path: str) -> Entry:
         raise ConfigError(f"{path} is refused: {reason}")
     call = _call(source.node, ROOMS[kind][1]) if kind in ROOMS else None
     if call:
-        return _registered(path, source.file, source.node, call)
+        return _registered(kind, path, source.file, source.node, call)
     options = _foreign_options(constructor(source), source.node.name, kind)
     return Entry(path, source.file, {"takes": "any"}, options, "", foreign=True)
 
@@ -122,7 +122,7 @@ def _call(node: ast.ClassDef, decorator: str) -> ast.Call | None:
     return None
 
 
-def _registered(name: str, file: Path, node: ast.ClassDef, call: ast.Call) -> Entry:
+def _registered(kind: str, name: str, file: Path, node: ast.ClassDef, call: ast.Call) -> Entry:
     try:
         facts = {k.arg: ast.literal_eval(k.value) for k in call.keywords}
         options = _options(node)
@@ -131,6 +131,10 @@ def _registered(name: str, file: Path, node: ast.ClassDef, call: ast.Call) -> En
             f"{file}: class {node.name}: the decorator's arguments and the defaults must be "
             f"literals, the annotations among {sorted(ANNOTATIONS)} ({error})"
         ) from None
+    if kind == "loss" and facts.get("takes") not in ("tuples", "batch"):
+        raise ConfigError(
+            f'{file}: class {node.name}: @register_loss must say takes="tuples" or takes="batch"'
+        )
     summary = (ast.get_docstring(node) or "").partition("\n")[0]
     return Entry(name, file, facts, options, summary)
 

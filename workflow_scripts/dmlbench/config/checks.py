@@ -79,7 +79,8 @@ def batch_problems(dataset: str, recipe: dict, sampler: dict, names: str) -> Ite
 
 def method_problems(recipe: dict, loss: dict, sampler: dict, names: str) -> Iterator[str]:
     """A loss and a sampler that do not fit, or a sampler that the embedding does not allow."""
-    takes = catalogue.entry("loss", loss["type"]).facts["takes"]
+    facts = catalogue.entry("loss", loss["type"]).facts
+    takes = facts["takes"]
     chooses = bool(sampler["positive"] or sampler["miner"])
     if takes == "tuples" and not chooses:
         yield (
@@ -93,8 +94,8 @@ def method_problems(recipe: dict, loss: dict, sampler: dict, names: str) -> Iter
         )
     inner = loss.get("loss")
     inner = inner if isinstance(inner, dict) and "type" in inner else None
-    facts = catalogue.entry("loss", inner["type"]).facts if inner else {}
-    if takes == "tuples" and inner and facts["takes"] != "tuples":
+    inside = catalogue.entry("loss", inner["type"]).facts if inner else {}
+    if takes == "tuples" and inner and inside["takes"] != "tuples":
         yield f"{names}: {inner['type']} is no loss on tuples: it has no terms to trim"
     if not sampler["negative"]:
         return
@@ -104,8 +105,9 @@ def method_problems(recipe: dict, loss: dict, sampler: dict, names: str) -> Iter
             f"{names}: '{negative.name}' negatives are defined on the unit sphere, but the "
             "recipe has normalize: false"
         )
-    if negative.facts.get("chooses") == "set" and facts.get("terms_are_triplets"):
+    needs_triplets = facts.get("needs_triplets") or inside.get("terms_need_triplets")
+    if negative.facts.get("chooses") == "set" and (needs_triplets or inside.get("needs_triplets")):
         yield (
-            f"{names}: trimming needs single triplets, but '{negative.name}' negatives are sets; "
-            "take negatives that choose one"
+            f"{names}: {loss['type']} needs single triplets here, but '{negative.name}' negatives "
+            "are sets; take negatives that choose one"
         )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from dmlbench.distances import listed_distances, pairwise_distances
+from dmlbench.errors import ConfigError
 from dmlbench.samplers.tuples import Triplets, Tuples
 
 
@@ -52,7 +53,13 @@ class Pairs:
         return values[:, None] if self.anchor is None else values.index_select(0, self.anchor)
 
 
-def triplet_distances(embeddings: torch.Tensor, triplets: Triplets, squared: bool) -> torch.Tensor:
-    """Distances of each triplet's anchor to its positive, then to its negative: 2 x T."""
+def triplet_distances(embeddings: torch.Tensor, triplets: Tuples, squared: bool) -> torch.Tensor:
+    """Distances of each triplet's anchor to its positive, then to its negative: 2 x T.
+
+    Raises:
+        ConfigError: Given pair sets, whose triplets are too many to list.
+    """
+    if not isinstance(triplets, Triplets):
+        raise ConfigError("single triplets are needed here: choose one negative per positive")
     others = torch.stack([triplets.positive, triplets.negative])
     return listed_distances(embeddings, triplets.anchor, others, squared)

@@ -8,15 +8,16 @@ from dmlbench.config.types import LossSpec, Share
 from dmlbench.errors import ConfigError
 from dmlbench.losses.base import TupleLoss, register_loss
 from dmlbench.losses.build import build_loss
-from dmlbench.samplers.tuples import Tuples
+from dmlbench.samplers.tuples import Triplets, Tuples
 
 
 @register_loss("trimmed", takes="tuples", label="Trimmed")
 class Trimmed(TupleLoss):
-    """Trimmed loss: only the lowest terms of another loss count in a batch.
+    """Trimmed loss: only the tuples that cost least count in a batch.
 
-    Shen and Sanghavi 2019, as EPS (section 5.2.5) applies it: of n terms the ceil((1 - trim) n)
-    lowest are kept. EPS is trimming of the positives only.
+    Shen and Sanghavi 2019, as EPS (section 5.2.5) applies it: of n triplets the ceil((1 - trim) n)
+    of lowest loss are kept; where a sampler gives sets, of n pairs or anchors. EPS is trimming of
+    the positives only.
     """
 
     def __init__(
@@ -40,14 +41,18 @@ class Trimmed(TupleLoss):
     def terms(
         self, embeddings: torch.Tensor, labels: torch.Tensor, tuples: Tuples
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The inner loss's terms in one row, the lowest counted; of equal ones the first."""
+        """The inner loss's terms; those of the lowest tuples count, of equal ones the first."""
         values, counted = self.inner.terms(embeddings, labels, tuples)
-        values, counted = values.flatten(), counted.flatten()
-        ranked = values.detach().masked_fill(~counted, torch.inf).argsort(stable=True)
+        costs, valid = values.detach(), counted
+        if isinstance(tuples, Triplets) and values.dim() == 2:
+            # Two rows, pair by pair: the pairs of one triplet stand or fall together.
+            costs, valid = costs.sum(dim=0), tuples.valid
+        order = costs.masked_fill(~valid, torch.inf).flatten().argsort(stable=True)
+        rank = torch.empty_like(order)
+        rank[order] = torch.arange(len(order), device=order.device)
         # A share such as 0.1 is no exact float: 0.9 * 10 must give 9, not 10.
-        kept = torch.ceil((1 - self.trim) * counted.sum().double() - 1e-9)
-        place = torch.arange(len(values), device=values.device)
-        return values[ranked], place < kept
+        kept = torch.ceil((1 - self.trim) * valid.sum().double() - 1e-9)
+        return values, counted & (rank < kept).view(costs.shape)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Those of the inner loss."""

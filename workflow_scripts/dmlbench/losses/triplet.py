@@ -4,13 +4,12 @@ import torch
 
 from dmlbench.config.types import PositiveFloat
 from dmlbench.distances import pairwise_distances
-from dmlbench.errors import ConfigError
 from dmlbench.losses.base import TupleLoss, register_loss
 from dmlbench.losses.pairs import triplet_distances
-from dmlbench.samplers.tuples import PairSets, Triplets, Tuples
+from dmlbench.samplers.tuples import PairSets, Tuples
 
 
-@register_loss("triplet", takes="tuples", label="Triplet", terms_are_triplets=True)
+@register_loss("triplet", takes="tuples", label="Triplet", terms_need_triplets=True)
 class Triplet(TupleLoss):
     """Triplet loss: (D_ap - D_an + margin)_+.
 
@@ -40,8 +39,6 @@ class Triplet(TupleLoss):
         Raises:
             ConfigError: Given pair sets, whose triplets are too many to list.
         """
-        if not isinstance(tuples, Triplets):
-            raise ConfigError("single triplets are needed here: choose one negative per positive")
         near, far = triplet_distances(embeddings, tuples, self.squared)
         return (near - far + self.margin).relu(), tuples.valid
 

@@ -25,7 +25,8 @@ def collect(plan: Plan) -> None:
         folder = plan.run_folder(run)
         try:
             result = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-            epochs = pd.read_csv(folder / "history.csv")
+            # Here the column loss is the run's entry in the config.
+            epochs = pd.read_csv(folder / "history.csv").rename(columns={"loss": "loss_value"})
             record = read_record(folder, plan.fingerprint(run))
         except OSError as error:
             raise DataError(f"{error.filename}: missing; the run has not finished") from None
