@@ -7,12 +7,11 @@ import numpy as np
 import torch
 
 
-def distance_weighted_margin(embeddings, labels, rng):
-    """Each positive of an anchor with one distance-weighted negative, margin loss, beta 1.2."""
-    with torch.no_grad():
-        distances = torch.cdist(embeddings, embeddings).cpu().numpy()
+def select_distance_weighted(embeddings, labels, rng):
+    """Each positive of an anchor with one distance-weighted negative."""
+    distances = torch.cdist(embeddings, embeddings).cpu().numpy()
     classes, dim = labels.cpu().numpy(), embeddings.shape[1]
-    terms = []
+    chosen = []
     for a in range(len(classes)):
         d = np.clip(distances[a], 0.5, 1.99)
         log = (2 - dim) * np.log(d) - (dim - 3) / 2 * np.log(1 - d**2 / 4)
@@ -20,42 +19,70 @@ def distance_weighted_margin(embeddings, labels, rng):
         if not valid.any():
             valid, log = classes != classes[a], np.zeros_like(log)
         weights = np.exp(np.where(valid, log - log[valid].max(), -np.inf))
+        weights /= weights.sum()
         for p in np.flatnonzero(classes == classes[a]):
             if p != a:
-                n = rng.choice(len(classes), p=weights / weights.sum())
-                near = (embeddings[a] - embeddings[p]).norm()
-                far = (embeddings[a] - embeddings[n]).norm()
-                terms += [(near - 1.2 + 0.2).relu(), (1.2 - far + 0.2).relu()]
+                chosen.append((a, p, rng.choice(len(classes), p=weights)))
+    return chosen
+
+
+def margin(embeddings, labels, chosen):
+    """Margin loss, beta 1.2."""
+    terms = []
+    for a, p, n in chosen:
+        near = (embeddings[a] - embeddings[p]).norm()
+        far = (embeddings[a] - embeddings[n]).norm()
+        terms += [(near - 1.2 + 0.2).relu(), (1.2 - far + 0.2).relu()]
     terms = torch.stack(terms)
     return terms.sum() / (terms > 0).sum().clamp(min=1)
 
 
-def multi_similarity(embeddings, labels, rng):
-    """Mining and Multi-Similarity loss, anchor by anchor; alpha 2, beta 50, threshold 0.5."""
+def select_multi_similarity(embeddings, labels, rng):
+    """Mined positives and negatives of each anchor, as positions."""
     similarities = embeddings @ embeddings.T
-    terms = [embeddings.sum() * 0]
+    chosen = []
     for a in range(len(labels)):
         same = labels == labels[a]
         same[a] = False
-        near, far = similarities[a][same], similarities[a][labels != labels[a]]
-        far, near = far[far + 0.1 > near.min()], near[near - 0.1 < far.max()]
+        other = labels != labels[a]
+        near, far = similarities[a][same], similarities[a][other]
         if len(near) and len(far):
-            terms.append(torch.log(1 + torch.exp(-2 * (near - 0.5)).sum()) / 2)
-            terms.append(torch.log(1 + torch.exp(50 * (far - 0.5)).sum()) / 50)
+            positives = same.nonzero().squeeze(1)[near - 0.1 < far.max()]
+            negatives = other.nonzero().squeeze(1)[far + 0.1 > near.min()]
+            chosen.append((a, positives, negatives))
+    return chosen
+
+
+def multi_similarity(embeddings, labels, chosen):
+    """Multi-Similarity loss; alpha 2, beta 50, threshold 0.5."""
+    similarities = embeddings @ embeddings.T
+    terms = [embeddings.sum() * 0]
+    for a, positives, negatives in chosen:
+        near, far = similarities[a][positives], similarities[a][negatives]
+        terms.append(torch.log(1 + torch.exp(-2 * (near - 0.5)).sum()) / 2)
+        terms.append(torch.log(1 + torch.exp(50 * (far - 0.5)).sum()) / 50)
     return torch.stack(terms).sum() / len(labels)
 
 
-def easy_semihard_triplet(embeddings, labels, rng):
-    """Easy positive, semi-hard negative, triplet loss on plain distances."""
-    with torch.no_grad():
-        distances = torch.cdist(embeddings, embeddings).cpu().numpy()
-    classes, terms = labels.cpu().numpy(), []
+def select_easy_semihard(embeddings, labels, rng):
+    """Easy positive and semi-hard negative of each anchor."""
+    distances = torch.cdist(embeddings, embeddings).cpu().numpy()
+    classes, chosen = labels.cpu().numpy(), []
     for a in range(len(classes)):
         positives = np.flatnonzero((classes == classes[a]) & (np.arange(len(classes)) != a))
         p = positives[distances[a][positives].argmin()]
         band = (distances[a] > distances[a, p]) & (distances[a] < distances[a, p] + 0.2)
         other = classes != classes[a]
-        n = rng.choice(np.flatnonzero(band & other if (band & other).any() else other))
+        chosen.append(
+            (a, p, rng.choice(np.flatnonzero(band & other if (band & other).any() else other)))
+        )
+    return chosen
+
+
+def triplet(embeddings, labels, chosen):
+    """Triplet loss on plain distances."""
+    terms = []
+    for a, p, n in chosen:
         near = (embeddings[a] - embeddings[p]).norm()
         terms.append((near - (embeddings[a] - embeddings[n]).norm() + 0.2).relu())
     return torch.stack(terms).mean()

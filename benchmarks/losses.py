@@ -15,11 +15,19 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from loops import distance_weighted_margin, easy_semihard_triplet, multi_similarity
+from loops import (
+    margin,
+    multi_similarity,
+    select_distance_weighted,
+    select_easy_semihard,
+    select_multi_similarity,
+    triplet,
+)
 from pytorch_metric_learning import distances, losses, miners
 
 from dmlbench.losses.build import build_loss
@@ -38,14 +46,14 @@ class Case:
         choices: Our positive and negative choice; None for a loss on whole batches.
         miner: Their miner; None forms all pairs.
         library: Their loss.
-        loop: The plain loop; None where the field has none.
+        loop: The plain loops of selection and loss; None where there is nothing to select.
     """
 
     loss: dict
     choices: tuple[str, str] | None
     miner: Callable | None
     library: Callable
-    loop: Callable | None = None
+    loop: tuple[Callable, Callable] | None = None
 
 
 CASES = {
@@ -54,21 +62,21 @@ CASES = {
         ("all", "distance"),
         miners.DistanceWeightedMiner(),
         lambda c, d: losses.MarginLoss(nu=0, beta=1.2, distance=PLAIN),
-        distance_weighted_margin,
+        (select_distance_weighted, margin),
     ),
     "Multi-Similarity, mined": Case(
         {"type": "multi_similarity", "threshold": 0.5},
         ("multi_similarity", "multi_similarity"),
         miners.MultiSimilarityMiner(),
         lambda c, d: losses.MultiSimilarityLoss(),
-        multi_similarity,
+        (select_multi_similarity, multi_similarity),
     ),
     "triplet, easy + semi-hard": Case(
         {"type": "triplet", "squared": False},
         ("easy", "semihard"),
         miners.BatchEasyHardMiner("easy", "semihard"),
         lambda c, d: losses.TripletMarginLoss(margin=0.2, distance=PLAIN),
-        easy_semihard_triplet,
+        (select_easy_semihard, triplet),
     ),
     "triplet, hard + hard": Case(
         {"type": "triplet", "squared": False},
@@ -122,21 +130,35 @@ def contestants(case: Case, points: torch.Tensor, labels: torch.Tensor) -> dict[
     content = torch.arange(len(labels), device=device)
     rng = np.random.default_rng(0)
 
+    def select_ours(x: torch.Tensor) -> Any:
+        return sampler(Batch.of(x, labels, content, generator)) if sampler else None
+
+    def select_library(x: torch.Tensor) -> Any:
+        return case.miner(x, labels) if case.miner else None
+
     def run_ours() -> None:
         x = points.clone().requires_grad_()
-        tuples = sampler(Batch.of(x, labels, content, generator)) if sampler else None
-        ours(x, labels, tuples).value.backward()
+        ours(x, labels, select_ours(x)).value.backward()
 
     def run_library() -> None:
         x = points.clone().requires_grad_()
-        library(x, labels, case.miner(x, labels) if case.miner else None).backward()
-
-    def run_loop() -> None:
-        x = points.clone().requires_grad_()
-        case.loop(x, labels, rng).backward()
+        library(x, labels, select_library(x)).backward()
 
     found = {"ours": run_ours, "library": run_library}
-    return found | {"loop": run_loop} if case.loop else found
+    if case.miner:
+        found |= {
+            "ours, selection": lambda: select_ours(points),
+            "library, selection": lambda: select_library(points),
+        }
+    if case.loop:
+        select, loss = case.loop
+
+        def run_loop() -> None:
+            x = points.clone().requires_grad_()
+            loss(x, labels, select(x.detach(), labels, rng)).backward()
+
+        found |= {"loop": run_loop, "loop, selection": lambda: select(points, labels, rng)}
+    return found
 
 
 def milliseconds(step: Callable, device: torch.device) -> float:
@@ -155,18 +177,20 @@ def compare(name: str, batch: int, dim: int, per_class: int, device: str, rounds
     times: dict[str, list[float]] = {who: [] for who in steps}
     for number in range(rounds + 2):
         for who, step in steps.items():
-            if who == "loop" and number > 2 + rounds // 6:
+            if who.startswith("loop") and number > 2 + rounds // 6:
                 continue  # seconds each; a few are enough
             spent = milliseconds(step, points.device)
             if number >= 2:  # the first two warm up
                 times[who].append(spent)
     median = {who: statistics.median(values) for who, values in times.items()}
     row = {"method": name, "batch": batch, "dim": dim, "per class": per_class}
-    row |= {f"{who} ms": f"{value:.2f}" for who, value in median.items()}
-    print(f"{row}", file=sys.stderr)  # it takes minutes
-    row |= {
-        f"{who} / ours": f"{median[who] / median['ours']:.1f}" for who in median if who != "ours"
-    }
+    row |= {"ours ms": f"{median['ours']:.2f}", "library ms": f"{median['library']:.2f}"}
+    for part in ("", ", selection"):
+        for who in ("library", "loop"):
+            if who + part in median:
+                ratio = median[who + part] / median["ours" + part]
+                row[f"{who} / ours{part}"] = f"{ratio:.1f}"
+    print(row, file=sys.stderr)  # it takes minutes
     return row
 
 

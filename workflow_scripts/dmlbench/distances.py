@@ -63,7 +63,8 @@ def listed_distances(
 
 def cosine_similarities(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     """Cosine similarities of all rows of ``left`` (B x D) with all of ``right`` (C x D): B x C."""
-    return F.normalize(left, dim=1) @ F.normalize(right, dim=1).T
+    points = F.normalize(left, dim=1)
+    return points @ (points if left is right else F.normalize(right, dim=1)).T
 
 
 class _PairwiseDistances(torch.autograd.Function):

@@ -32,7 +32,7 @@ def _scripts(*names: str) -> list[Path]:
 
 
 def _shared() -> list[Path]:
-    names = ("decidability", "distances", "neighbours", "objects", "registry", "seeding")
+    names = ("decidability", "distances", "masked", "neighbours", "objects", "registry", "seeding")
     return [PACKAGE / f"{name}.py" for name in names]
 
 

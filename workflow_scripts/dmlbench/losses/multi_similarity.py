@@ -7,6 +7,7 @@ import torch
 from dmlbench.config.types import PositiveFloat
 from dmlbench.distances import cosine_similarities
 from dmlbench.losses.base import TupleLoss, register_loss
+from dmlbench.masked import masked_exp, masked_max
 from dmlbench.samplers.tuples import Tuples
 
 
@@ -50,14 +51,12 @@ class MultiSimilarity(TupleLoss):
         """B terms, one for each anchor."""
         sets = tuples.pair_sets(len(embeddings))
         excess = cosine_similarities(embeddings, embeddings) - self.threshold  # B x B
-        near = _log_one_plus_sum_exp(-self.alpha * excess, sets.positives) / self.alpha
-        far = _log_one_plus_sum_exp(self.beta * excess, sets.negatives) / self.beta
-        mined = (sets.positives | sets.negatives).any(dim=1)
-        return near + far, mined if self.normalizer == "mined" else torch.ones_like(mined)
-
-
-def _log_one_plus_sum_exp(exponents: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """log(1 + sum of exp over the mask) of each row, without overflow; zero for an empty row."""
-    masked = exponents.masked_fill(~mask, -torch.inf)
-    one = torch.zeros_like(masked[:, :1])
-    return torch.cat([one, masked], dim=1).logsumexp(dim=1)
+        rates = excess.new_tensor([-self.alpha, self.beta])[:, None, None]
+        masks = torch.stack([sets.positives, sets.negatives])  # 2 x B x B
+        exponents, weights = rates * excess, masks.to(excess.dtype)
+        largest = masked_max(exponents, weights).clamp_min(0)  # of the sum; its 1 is exp(0)
+        sums = masked_exp(exponents, largest, weights).sum(dim=2, keepdim=True)
+        logs = largest + (sums + (-largest).exp()).log()
+        terms = (logs / rates.abs()).sum(dim=(0, 2))
+        mined = masks.any(dim=2).any(dim=0)
+        return terms, mined if self.normalizer == "mined" else torch.ones_like(mined)

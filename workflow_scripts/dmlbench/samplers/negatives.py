@@ -5,6 +5,7 @@ from typing import Literal
 import torch
 
 from dmlbench.config.types import NonNegativeFloat, PositiveFloat
+from dmlbench.masked import masked_exp, masked_max
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.choice import NegativeChoice, register_negative
 from dmlbench.samplers.draw import draw
@@ -116,9 +117,9 @@ class DistanceWeightedNegative(NegativeChoice):
             d.log().mul_(2 - dim).sub_(d.square_().mul_(-0.25).log1p_(), alpha=(dim - 3) / 2)
         )
         valid = batch.negatives & (batch.distances < self.upper_cutoff)
-        log_weights = torch.where(valid, log_weights, -torch.inf)
-        largest = log_weights.amax(dim=1, keepdim=True)
-        return torch.where(largest.isinf(), batch.negatives, (log_weights - largest).exp_())
+        mask = valid.to(log_weights.dtype)
+        weights = masked_exp(log_weights, masked_max(log_weights, mask), mask)
+        return torch.where(valid.any(dim=1, keepdim=True), weights, batch.negatives)
 
 
 @register_negative("multi_similarity", chooses="set", label="mining", words="MS mining")
