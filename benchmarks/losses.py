@@ -130,15 +130,16 @@ def contestants(case: Case, points: torch.Tensor, labels: torch.Tensor) -> dict[
     content = torch.arange(len(labels), device=device)
     rng = np.random.default_rng(0)
 
-    def select_ours(x: torch.Tensor) -> Any:
-        return sampler(Batch.of(x, labels, content, generator)) if sampler else None
+    def select_ours(batch: Batch) -> Any:
+        return sampler(batch) if sampler else None
 
     def select_library(x: torch.Tensor) -> Any:
         return case.miner(x, labels) if case.miner else None
 
     def run_ours() -> None:
         x = points.clone().requires_grad_()
-        ours(x, labels, select_ours(x)).value.backward()
+        batch = Batch.of(x, labels, content, generator)
+        ours(batch, select_ours(batch)).value.backward()
 
     def run_library() -> None:
         x = points.clone().requires_grad_()
@@ -147,7 +148,7 @@ def contestants(case: Case, points: torch.Tensor, labels: torch.Tensor) -> dict[
     found = {"ours": run_ours, "library": run_library}
     if case.miner:
         found |= {
-            "ours, selection": lambda: select_ours(points),
+            "ours, selection": lambda: select_ours(Batch.of(points, labels, content, generator)),
             "library, selection": lambda: select_library(points),
         }
     if case.loop:

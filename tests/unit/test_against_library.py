@@ -30,7 +30,7 @@ def choose(batch, positive, negative):
 def ours(batch, tuples=None, **spec):
     torch.manual_seed(0)
     loss = build_loss(spec, 4, batch.embeddings.shape[1])
-    return loss(batch.embeddings, batch.labels, tuples).value.item()
+    return loss(batch, tuples).value.item()
 
 
 def both_with_gradient(our_loss, their_loss, batch, tuples):
@@ -38,7 +38,7 @@ def both_with_gradient(our_loss, their_loss, batch, tuples):
     for loss in (our_loss, their_loss):
         points = batch.embeddings.clone().requires_grad_()
         value = (
-            loss(points, batch.labels, tuples).value
+            loss(Batch.of(points, batch.labels), tuples).value
             if loss is our_loss
             else loss(points, batch.labels, tuples.indices())
         )
@@ -103,7 +103,7 @@ def test_proxy_nca_with_the_positive_in_the_denominator_is_equal_and_without_is_
         spec = {"type": "proxy_nca", "scale": scale, "positive_in_denominator": inside}
         mine = build_loss(spec, 4, 8)
         mine.proxies.data.copy_(theirs.proxies.data)
-        values[inside] = mine(batch.embeddings, batch.labels).value.item()
+        values[inside] = mine(batch).value.item()
     expected = theirs(batch.embeddings, batch.labels).item()
     assert values[True] == pytest.approx(expected, rel=1e-5)
     assert values[False] < expected  # the softmax denominator is larger by one term
@@ -113,12 +113,12 @@ def test_contrastive_averages_pairs_together_where_the_library_averages_kinds_ap
     batch = batch_of()
     mine = build_loss({"type": "contrastive", "squared": False}, 4, 8)
     sets = choose(batch, "all", "all")
-    values, counted = mine.terms(batch.embeddings, batch.labels, sets)
+    values, counted = mine.terms(batch, sets)
     kinds = [values[m & counted] for m in (sets.positives, sets.negatives)]
     theirs = losses.ContrastiveLoss(pos_margin=0, neg_margin=1)(batch.embeddings, batch.labels)
     apart = sum(terms[terms > 0].mean() for terms in kinds)
     assert theirs.item() == pytest.approx(apart.item(), rel=1e-5)
-    value = mine(batch.embeddings, batch.labels, sets).value.item()
+    value = mine(batch, sets).value.item()
     assert value == pytest.approx(torch.cat(kinds).mean().item(), rel=1e-6)
     assert value != pytest.approx(theirs.item(), rel=0.1)
 
@@ -127,7 +127,7 @@ def test_triplet_averages_all_terms_where_the_library_averages_the_active_ones()
     batch = batch_of()
     tuples = choose(batch, "easy", "random")
     mine = build_loss({"type": "triplet", "squared": False}, 4, 8)
-    result = mine(batch.embeddings, batch.labels, tuples)
+    result = mine(batch, tuples)
     theirs = losses.TripletMarginLoss(margin=0.2)(batch.embeddings, batch.labels, tuples.indices())
     assert result.active < 24
     assert result.value * 24 / result.active == pytest.approx(theirs.item(), rel=1e-5)

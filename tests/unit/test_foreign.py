@@ -71,7 +71,7 @@ def test_every_loss_of_the_library_is_accepted_and_trains_with_all_its_parameter
     step = build_optimizer(optimizer, network, loss)
     before = [p.detach().clone() for p in (*loss.parameters(), *network.parameters())]
     batch = batch_of()
-    loss(network(batch.embeddings), batch.labels).value.backward()
+    loss(Batch.of(network(batch.embeddings), batch.labels)).value.backward()
     step.step()
     after = [*loss.parameters(), *network.parameters()]
     assert all((a != b).any() for a, b in zip(after[:-1], before[:-1], strict=True))
@@ -141,9 +141,7 @@ def test_miners_take_the_place_of_both_choices(options):
     first, second = (sampler(batch).indices() for batch in batches)
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
     for loss in ("triplet", "margin", "multi_similarity"):
-        value = build_loss({"type": loss}, 4, 8)(
-            batches[0].embeddings, batches[0].labels, sampler(batches[0])
-        ).value
+        value = build_loss({"type": loss}, 4, 8)(batches[0], sampler(batches[0])).value
         assert value.isfinite()
         assert value > 0
 
@@ -162,7 +160,7 @@ def test_a_library_loss_takes_the_tuples_of_our_sampler():
     spec = {"positive": {"type": "easy"}, "negative": {"type": "hard"}, "miner": None}
     tuples = build_sampler(spec)(batch)
     loss = build_loss({"type": f"{LOSSES}.TripletMarginLoss"}, 4, 8)
-    result = loss(batch.embeddings, batch.labels, tuples)
+    result = loss(batch, tuples)
     theirs = losses.TripletMarginLoss()(
         batch.embeddings,
         batch.labels,
@@ -178,7 +176,7 @@ def test_not_finite_embeddings_reach_neither_loss_nor_miner():
     sampler = build_sampler({"miner": {"type": f"{MINERS}.DistanceWeightedMiner"}})
     assert len(sampler(batch).indices()[0]) == 0
     loss = build_loss({"type": f"{LOSSES}.CircleLoss"}, 4, 8)
-    assert loss(batch.embeddings, batch.labels).value.isnan()
+    assert loss(batch).value.isnan()
 
 
 OWN_LOSS = '''
@@ -194,8 +192,8 @@ class Spread(Loss):
         super().__init__(num_classes=num_classes, embedding_dim=embedding_dim)
         self.weight = weight
 
-    def result(self, embeddings, labels, tuples):
-        return LossResult(self.weight * embeddings.square().sum(dim=1).mean())
+    def result(self, batch, tuples):
+        return LossResult(self.weight * batch.embeddings.square().sum(dim=1).mean())
 
 class Plain(torch.nn.Module):
     def __init__(self, embedding_dim, scale=2.0):
@@ -226,7 +224,7 @@ def test_a_loss_of_ones_own_is_named_by_its_path(own_module):
     plan = resolve_config(config, "test")
     run = next(iter(plan.runs.values()))
     loss = build_loss(plan.losses[run.loss], 2, 8)
-    assert loss(torch.full((2, 8), 0.5), torch.tensor([0, 1])).value == 6
+    assert loss(Batch.of(torch.full((2, 8), 0.5), torch.tensor([0, 1]))).value == 6
     before = training_code(run.dataset, plan.classes(run))
     own_module.write_text(OWN_LOSS.replace("mean()", "sum()"))
     training_code.cache_clear()
@@ -234,4 +232,4 @@ def test_a_loss_of_ones_own_is_named_by_its_path(own_module):
 
     plain = build_loss({"type": "own_losses.Plain", "scale": 5.0}, 2, 8)
     assert plain.module.size == 8
-    assert plain(torch.ones(2, 8), torch.tensor([0, 1])).value == 5
+    assert plain(Batch.of(torch.ones(2, 8), torch.tensor([0, 1]))).value == 5

@@ -60,8 +60,7 @@ def tuples_of(batch, positive, negative):
 
 def inputs(loss, seed, size=12, dim=4, choices=TUPLES[0]):
     batch = draw_batch(seed, size, dim, loss.num_classes, torch.float32)
-    tuples = tuples_of(batch, *choices) if loss.takes == "tuples" else None
-    return batch.embeddings, batch.labels, tuples
+    return batch, tuples_of(batch, *choices) if loss.takes == "tuples" else None
 
 
 def combinations():
@@ -90,7 +89,7 @@ def test_value_and_gradient_equal_the_loop(spec, choices, seed, size, dim, class
     ours, theirs = (batch.embeddings.clone().requires_grad_() for _ in range(2))
     copied = copy.deepcopy(loss)
 
-    value = loss(ours, batch.labels, tuples).value
+    value = loss(Batch.of(ours, batch.labels), tuples).value
     expected = LOOPS[spec["type"]](copied, theirs, batch.labels, tuples)
     value.backward()
     (expected + 0 * theirs.sum()).backward()
@@ -107,9 +106,7 @@ def test_active_counts_the_terms_that_are_not_zero():
     points = torch.tensor([[0.0, 0], [0.1, 0], [0.2, 0], [5.0, 0]])
     batch = Batch.of(points, torch.tensor([0, 0, 1, 1]), torch.arange(4), torch.Generator())
     for choices in (("all", "all"), ("all", "hard")):
-        result = build_loss({"type": "triplet"}, 2, 2)(
-            points, batch.labels, tuples_of(batch, *choices)
-        )
+        result = build_loss({"type": "triplet"}, 2, 2)(batch, tuples_of(batch, *choices))
         # Anchors 0 and 1 see the nearest negative within the margin; anchor 2's positive is far.
         assert result.active == (4 if choices[1] == "all" else 3)
 
@@ -130,7 +127,7 @@ class TestEveryRegisteredLoss:
             return  # it compares images with proxies, of which there are always two
         points = torch.randn(4, 4, requires_grad=True)
         batch = Batch.of(points, torch.zeros(4).long(), torch.arange(4), torch.Generator())
-        result = loss(points, batch.labels, tuples_of(batch, *choices))
+        result = loss(batch, tuples_of(batch, *choices))
         result.value.backward()
         assert result.value.item() == 0
         assert not result.active
@@ -141,7 +138,7 @@ class TestEveryRegisteredLoss:
         loss = self.make(name)
         points = torch.ones(12, 4, requires_grad=True)
         batch = Batch.of(points, torch.arange(12) % 2, torch.arange(12), torch.Generator())
-        value = loss(points, batch.labels, tuples_of(batch, *choices)).value
+        value = loss(batch, tuples_of(batch, *choices)).value
         value.backward()
         assert value.isfinite()
         assert points.grad.isfinite().all()
@@ -152,17 +149,17 @@ class TestEveryRegisteredLoss:
         points = torch.randn(12, 4)
         points[3] = wrong
         batch = Batch.of(points, torch.arange(12) % 2, torch.arange(12), torch.Generator())
-        assert self.make(name)(points, batch.labels, tuples_of(batch, *choices)).value.isnan()
+        assert self.make(name)(batch, tuples_of(batch, *choices)).value.isnan()
 
     @pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
     def test_autocast_changes_nothing(self, name, half):
         loss = self.make(name)
-        points, labels, tuples = inputs(loss, 1)
-        points = points.to(half)
+        batch, tuples = inputs(loss, 1)
+        points = batch.embeddings.to(half)
         with torch.autocast("cpu", torch.bfloat16):
-            value = loss(points, labels, tuples).value
+            value = loss(Batch.of(points, batch.labels), tuples).value
         assert value.dtype == torch.float32
-        assert value == loss(points.float(), labels, tuples).value
+        assert value == loss(Batch.of(points.float(), batch.labels), tuples).value
 
     def test_state_survives_a_round_trip(self, name):
         loss, other = self.make(name), self.make(name)
@@ -178,8 +175,8 @@ class TestEveryRegisteredLoss:
         before = [p.detach().clone() for p in (*loss.parameters(), *network.parameters())]
         spec = {"name": "adam", "lr": 0.1, "weight_decay": 0.0}
         optimizer = build_optimizer(spec, network, loss)
-        points, labels, tuples = inputs(loss, 4)
-        loss(network(points), labels, tuples).value.backward()
+        batch, tuples = inputs(loss, 4)
+        loss(Batch.of(network(batch.embeddings), batch.labels), tuples).value.backward()
         optimizer.step()
         after = [*loss.parameters(), *network.parameters()]
         assert all((a != b).any() for a, b in zip(after, before, strict=True))
@@ -208,7 +205,7 @@ def test_all_triplets_of_many_images_sum_up_exactly():
     points = torch.randn(160, 8, generator=generator)
     batch = Batch.of(points, torch.arange(160) % 2, torch.arange(160), generator)
     sets = tuples_of(batch, "all", "all")
-    result = build_loss({"type": "triplet"}, 2, 8)(points, batch.labels, sets)
+    result = build_loss({"type": "triplet"}, 2, 8)(batch, sets)
     d = torch.cdist(points.double(), points.double()).square()
     kept = batch.positives[:, :, None] & batch.negatives[:, None, :]
     terms = (d[:, :, None] - d[:, None, :] + 0.2).relu()[kept]
@@ -219,10 +216,10 @@ def test_all_triplets_of_many_images_sum_up_exactly():
 @pytest.mark.parametrize("inner", ["triplet", "margin"])
 def test_trimming_keeps_the_triplets_that_cost_least(inner):
     loss = build_loss({"type": "trimmed", "trim": 0.1, "loss": {"type": inner}}, 2, 3)
-    points, labels, tuples = inputs(loss, 5, size=10, dim=3)
-    values, _ = loss.inner.terms(points, labels, tuples)
+    batch, tuples = inputs(loss, 5, size=10, dim=3)
+    values, _ = loss.inner.terms(batch, tuples)
     costs = values.reshape(-1, 10).sum(dim=0)[tuples.valid]
-    _, counted = loss.terms(points, labels, tuples)
+    _, counted = loss.terms(batch, tuples)
     kept = counted.reshape(-1, 10)
     assert (kept == kept[0]).all()  # both pairs of a triplet, or none
     assert int(kept[0].sum()) == math.ceil(0.9 * len(costs) - 1e-9)
@@ -244,10 +241,10 @@ def test_the_temperature_of_pd_loss_cancels():
         torch.manual_seed(0)
         spec = {"type": "pd_loss", "temperature": temperature, "epsilon": 1e-30}
         loss = build_loss(spec, 5, 8).double()
-        points, labels, _ = inputs(loss, 1, size=20, dim=8)
+        batch, _ = inputs(loss, 1, size=20, dim=8)
         loss.start(torch.randn(5, 8, generator=torch.Generator().manual_seed(0)))
-        points = points + 2 * loss.proxies.detach()[labels]  # so that nothing is clamped
-        values.append(loss(points.double(), labels).value.item())
+        near = batch.embeddings + 2 * loss.proxies.detach()[batch.labels]  # so nothing is clamped
+        values.append(loss(Batch.of(near.double(), batch.labels)).value.item())
     assert values == pytest.approx([values[0]] * 4, rel=1e-12)
 
 
@@ -255,17 +252,17 @@ def test_pd_loss_counts_the_steps_in_which_it_had_to_clamp():
     loss = build_loss({"type": "pd_loss"}, 2, 2)
     loss.start(torch.tensor([[1.0, 0], [-1.0, 0]]))
     points, right = torch.tensor([[1.0, 0.1], [-1.0, 0.1]]), torch.tensor([0, 1])
-    assert loss(points, right).counts["clamped_steps"] == 0
-    assert loss(points, 1 - right).counts["clamped_steps"] == 1
+    assert loss(Batch.of(points, right)).counts["clamped_steps"] == 0
+    assert loss(Batch.of(points, 1 - right)).counts["clamped_steps"] == 1
 
 
 def test_pd_loss_is_minus_log_d_prime_up_to_a_constant():
     loss = build_loss({"type": "pd_loss", "epsilon": 1e-30}, 3, 6).double()
-    points, labels, _ = inputs(loss, 3, size=20, dim=6)
-    points = points.double() + 2 * loss.proxies.detach()[labels]
-    log = loss(points, labels).value
+    batch, _ = inputs(loss, 3, size=20, dim=6)
+    near = batch.embeddings.double() + 2 * loss.proxies.detach()[batch.labels]
+    log = loss(Batch.of(near, batch.labels)).value
     loss.log = False
-    d_prime = -loss(points, labels).value.item()
+    d_prime = -loss(Batch.of(near, batch.labels)).value.item()
     assert log.item() == pytest.approx(-math.log(d_prime) + 0.5 * math.log(2), rel=1e-12)
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from dmlbench.distances import at_least_float32
 from dmlbench.registry import Registry
+from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.tuples import Tuples
 
 _LOSSES = Registry("loss", "dmlbench.losses")
@@ -50,28 +50,22 @@ class Loss(nn.Module):
         self.embedding_dim = embedding_dim
 
     @abstractmethod
-    def result(
-        self, embeddings: torch.Tensor, labels: torch.Tensor, tuples: Tuples | None
-    ) -> LossResult:
-        """The loss of a batch; see :meth:`forward`. Embeddings are float32 or float64."""
+    def result(self, batch: Batch, tuples: Tuples | None) -> LossResult:
+        """The loss of a batch; see :meth:`forward`."""
 
-    def forward(
-        self, embeddings: torch.Tensor, labels: torch.Tensor, tuples: Tuples | None = None
-    ) -> LossResult:
-        """The loss of a batch, computed in float32 whatever autocast says.
+    def forward(self, batch: Batch, tuples: Tuples | None = None) -> LossResult:
+        """The loss of a batch, computed in float32 (float64 for such a batch) under autocast too.
 
         Without any pair to learn from it is exactly zero and can still be differentiated. NaN
         embeddings give NaN, also where no chosen tuple holds them.
 
         Args:
-            embeddings: B x D, any float type (float64 is computed in float64).
-            labels: B class numbers in 0 .. num_classes - 1.
+            batch: Embeddings and labels.
             tuples: What the sampler chose; None for a loss that takes the whole batch.
         """
-        with torch.autocast(embeddings.device.type, enabled=False):
-            embeddings = at_least_float32(embeddings)
-            result = self.result(embeddings, labels, tuples)
-            value = result.value + 0 * embeddings.detach().sum()
+        with torch.autocast(batch.embeddings.device.type, enabled=False):
+            result = self.result(batch, tuples)
+            value = result.value + 0 * batch.embeddings.detach().sum()
         return LossResult(value, result.active, result.counts)
 
     def start(self, class_means: torch.Tensor) -> None:
@@ -98,27 +92,21 @@ class TupleLoss(Loss):
     reduction = "mean"
 
     @abstractmethod
-    def terms(
-        self, embeddings: torch.Tensor, labels: torch.Tensor, tuples: Tuples
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def terms(self, batch: Batch, tuples: Tuples) -> tuple[torch.Tensor, torch.Tensor]:
         """The loss terms before reduction, and a mask of the same shape: which of them count.
 
         Those that do not count must be finite for finite embeddings.
         """
 
-    def sums(
-        self, embeddings: torch.Tensor, labels: torch.Tensor, tuples: Tuples
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def sums(self, batch: Batch, tuples: Tuples) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """The sum of the terms, how many there are, and how many are active (not zero)."""
-        values, counted = self.terms(embeddings, labels, tuples)
+        values, counted = self.terms(batch, tuples)
         counted = counted.to(values.dtype)
         values = values * counted
         return values.sum(), counted.sum(), torch.count_nonzero(values > 0)
 
-    def result(
-        self, embeddings: torch.Tensor, labels: torch.Tensor, tuples: Tuples | None
-    ) -> LossResult:
+    def result(self, batch: Batch, tuples: Tuples | None) -> LossResult:
         assert tuples is not None, f"{type(self).__name__} needs tuples"
-        total, count, active = self.sums(embeddings, labels, tuples)
+        total, count, active = self.sums(batch, tuples)
         divisor = active if self.reduction == "active" else count
         return LossResult(total / divisor.clamp(min=1), active)

@@ -5,6 +5,7 @@ import torch
 from dmlbench.config.types import PositiveFloat
 from dmlbench.losses.base import TupleLoss, register_loss
 from dmlbench.losses.pairs import Pairs
+from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.tuples import Tuples
 
 
@@ -30,10 +31,8 @@ class Contrastive(TupleLoss):
         self.margin = margin
         self.squared = squared
 
-    def terms(
-        self, embeddings: torch.Tensor, labels: torch.Tensor, tuples: Tuples
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def terms(self, batch: Batch, tuples: Tuples) -> tuple[torch.Tensor, torch.Tensor]:
         """One term for each pair."""
-        pairs = Pairs.of(embeddings, tuples, self.squared)
+        pairs = Pairs.of(batch, tuples, self.squared)
         bound = (1 - pairs.sign) * (self.margin / 2)  # the margin for negatives, 0 for positives
         return ((pairs.distance - bound) * pairs.sign).relu(), pairs.counted

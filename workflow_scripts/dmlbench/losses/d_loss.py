@@ -6,8 +6,8 @@ import torch
 
 from dmlbench.config.types import PositiveFloat
 from dmlbench.decidability import Moments
-from dmlbench.distances import cosine_similarities
 from dmlbench.losses.base import Loss, LossResult, register_loss
+from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.tuples import Tuples
 
 
@@ -19,7 +19,7 @@ class DLoss(Loss):
     parameters; which falling function of d' it takes could not be read (abstract only), so three
     are here: -d', 1/d' and -log d'. d' keeps its sign and, where it is divided by or its logarithm
     taken, its numerator is at least ``epsilon``; such steps are counted. A batch without genuine or
-    without impostor pairs costs exactly zero.
+    without impostor pairs costs exactly zero; two copies of an image are no pair.
     """
 
     def __init__(
@@ -35,18 +35,14 @@ class DLoss(Loss):
         self.form = form
         self.epsilon = epsilon
 
-    def result(
-        self, embeddings: torch.Tensor, labels: torch.Tensor, tuples: Tuples | None
-    ) -> LossResult:
-        same = labels[:, None] == labels[None, :]
-        upper = torch.ones_like(same).triu(diagonal=1)  # each pair once, none with itself
-        genuine, impostor = same & upper, ~same & upper
+    def result(self, batch: Batch, tuples: Tuples | None) -> LossResult:
+        upper = torch.ones_like(batch.negatives).triu(diagonal=1)  # each pair once
+        genuine, impostor = batch.positives & upper, batch.negatives & upper
         # An empty side has NaN moments; zero similarities stand in for them.
         both = genuine.any() & impostor.any()
-        similarities = cosine_similarities(embeddings, embeddings)
-        similarities = torch.where(both, similarities, 0.0)
-        ones = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
-        genuine, impostor = (torch.where(both, side, ones) for side in (genuine, impostor))
+        similarities = torch.where(both, batch.similarities, 0.0)
+        stand_in = torch.eye(len(batch.labels), dtype=torch.bool, device=batch.labels.device)
+        genuine, impostor = (torch.where(both, side, stand_in) for side in (genuine, impostor))
         moments = Moments.of(similarities, genuine, impostor)
         if self.form == "negative":
             return LossResult(torch.where(both, -moments.decidability(self.epsilon), 0.0))

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from dmlbench.losses.base import Loss, LossResult
+from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.tuples import Tuples
 
 
@@ -24,9 +25,8 @@ class ForeignLoss(Loss):
         self.module = module
         self.lr = lr
 
-    def result(
-        self, embeddings: torch.Tensor, labels: torch.Tensor, tuples: Tuples | None
-    ) -> LossResult:
+    def result(self, batch: Batch, tuples: Tuples | None) -> LossResult:
+        embeddings, labels = batch.embeddings, batch.labels
         if not embeddings.isfinite().all():  # what it would do with them, no loss says
             return LossResult(embeddings.new_tensor(torch.nan))
         if tuples is None:

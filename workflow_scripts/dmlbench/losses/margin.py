@@ -6,6 +6,7 @@ from torch import nn
 from dmlbench.config.types import PositiveFloat
 from dmlbench.losses.base import TupleLoss, register_loss
 from dmlbench.losses.pairs import Pairs
+from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.tuples import Tuples
 
 
@@ -35,12 +36,10 @@ class Margin(TupleLoss):
         self.beta_lr = beta_lr
         self.beta = nn.Parameter(torch.full((num_classes,), float(beta)))
 
-    def terms(
-        self, embeddings: torch.Tensor, labels: torch.Tensor, tuples: Tuples
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def terms(self, batch: Batch, tuples: Tuples) -> tuple[torch.Tensor, torch.Tensor]:
         """One term for each pair."""
-        pairs = Pairs.of(embeddings, tuples, squared=False)
-        excess = pairs.distance - pairs.of_anchor(self.beta.index_select(0, labels))
+        pairs = Pairs.of(batch, tuples)
+        excess = pairs.distance - pairs.of_anchor(self.beta.index_select(0, batch.labels))
         return (excess * pairs.sign + self.margin).relu(), pairs.counted
 
     def parameter_groups(self) -> list[dict]:

@@ -5,9 +5,9 @@ from typing import Literal
 import torch
 
 from dmlbench.config.types import PositiveFloat
-from dmlbench.distances import cosine_similarities
 from dmlbench.losses.base import TupleLoss, register_loss
 from dmlbench.masked import masked_exp, masked_max
+from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.tuples import Tuples
 
 
@@ -45,12 +45,10 @@ class MultiSimilarity(TupleLoss):
         self.threshold = threshold
         self.normalizer = normalizer
 
-    def terms(
-        self, embeddings: torch.Tensor, labels: torch.Tensor, tuples: Tuples
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def terms(self, batch: Batch, tuples: Tuples) -> tuple[torch.Tensor, torch.Tensor]:
         """B terms, one for each anchor."""
-        sets = tuples.pair_sets(len(embeddings))
-        excess = cosine_similarities(embeddings, embeddings) - self.threshold  # B x B
+        sets = tuples.pair_sets(len(batch.labels))
+        excess = batch.similarities - self.threshold  # B x B
         rates = excess.new_tensor([-self.alpha, self.beta])[:, None, None]
         masks = torch.stack([sets.positives, sets.negatives])  # 2 x B x B
         exponents, weights = rates * excess, masks.to(excess.dtype)

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import torch
 
-from dmlbench.distances import listed_distances, pairwise_distances
+from dmlbench.distances import listed_distances
 from dmlbench.errors import ConfigError
+from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.tuples import Triplets, Tuples
 
 
@@ -26,19 +27,19 @@ class Pairs:
     anchor: torch.Tensor | None
 
     @classmethod
-    def of(cls, embeddings: torch.Tensor, tuples: Tuples, squared: bool) -> "Pairs":
+    def of(cls, batch: Batch, tuples: Tuples, squared: bool = False) -> "Pairs":
         """The pairs of ``tuples``: of each triplet the positive and the negative one.
 
         Args:
-            embeddings: B x D.
+            batch: The batch.
             tuples: Triplets, of which a pair may come more than once, or pair sets.
             squared: Take squared distances.
         """
         if isinstance(tuples, Triplets):
-            distance = triplet_distances(embeddings, tuples, squared)
-            positive = torch.tensor([[True], [False]], device=embeddings.device)
+            distance = triplet_distances(batch, tuples, squared)
+            positive = torch.tensor([[True], [False]], device=batch.labels.device)
             return cls(distance, positive, tuples.valid.expand(2, -1), tuples.anchor)
-        distance = pairwise_distances(embeddings, squared)
+        distance = batch.distances.square() if squared else batch.distances
         counted = tuples.positives | tuples.negatives
         return cls(distance, tuples.positives, counted, None)
 
@@ -53,7 +54,7 @@ class Pairs:
         return values[:, None] if self.anchor is None else values.index_select(0, self.anchor)
 
 
-def triplet_distances(embeddings: torch.Tensor, triplets: Tuples, squared: bool) -> torch.Tensor:
+def triplet_distances(batch: Batch, triplets: Tuples, squared: bool = False) -> torch.Tensor:
     """Distances of each triplet's anchor to its positive, then to its negative: 2 x T.
 
     Raises:
@@ -61,5 +62,11 @@ def triplet_distances(embeddings: torch.Tensor, triplets: Tuples, squared: bool)
     """
     if not isinstance(triplets, Triplets):
         raise ConfigError("single triplets are needed here: choose one negative per positive")
+    anchor, size = triplets.anchor, len(batch.labels)
     others = torch.stack([triplets.positive, triplets.negative])
-    return listed_distances(embeddings, triplets.anchor, others, squared)
+    if len(anchor) > 4 * size:  # all distances cost less than a list this long
+        entries = (anchor * size + others).flatten()
+        distance = batch.distances.flatten().index_select(0, entries).view(others.shape)
+    else:
+        distance = listed_distances(batch.embeddings, anchor, others)
+    return distance.square() if squared else distance

@@ -3,12 +3,11 @@
 import math
 from typing import Literal
 
-import torch
-
 from dmlbench.config.types import LossRate, PositiveFloat
 from dmlbench.decidability import Moments
 from dmlbench.losses.base import LossResult, register_loss
 from dmlbench.losses.proxies import ProxyLoss
+from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.tuples import Tuples
 
 
@@ -52,10 +51,8 @@ class PDLoss(ProxyLoss):
         self.temperature = temperature
         self.epsilon = epsilon
 
-    def result(
-        self, embeddings: torch.Tensor, labels: torch.Tensor, tuples: Tuples | None
-    ) -> LossResult:
-        similarities, own = self.similarities(embeddings, labels)
+    def result(self, batch: Batch, tuples: Tuples | None) -> LossResult:
+        similarities, own = self.similarities(batch)
         moments = Moments.of(similarities / self.temperature, own, ~own)
         if not self.log:
             return LossResult(-moments.decidability(self.epsilon))

@@ -7,6 +7,7 @@ from torch import nn
 
 from dmlbench.distances import cosine_similarities
 from dmlbench.losses.base import Loss
+from dmlbench.samplers.batch import Batch
 
 
 class ProxyLoss(Loss):
@@ -37,12 +38,11 @@ class ProxyLoss(Loss):
         """Put each proxy where the mean of its class lies."""
         self.proxies.copy_(nn.functional.normalize(class_means, dim=1))
 
-    def similarities(
-        self, embeddings: torch.Tensor, labels: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def similarities(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Cosine similarities with all proxies, and a mask of each image's own: B x C both."""
-        own = nn.functional.one_hot(labels, self.num_classes).bool()
-        return cosine_similarities(embeddings, self.proxies.to(embeddings.dtype)), own
+        own = nn.functional.one_hot(batch.labels, self.num_classes).bool()
+        proxies = self.proxies.to(batch.embeddings.dtype)
+        return cosine_similarities(batch.embeddings, proxies), own
 
     def parameter_groups(self) -> list[dict]:
         """Proxies move at their own rate, if they have one, and are not decayed."""

@@ -5,6 +5,7 @@ import torch
 from dmlbench.config.types import LossRate, PositiveFloat
 from dmlbench.losses.base import LossResult, register_loss
 from dmlbench.losses.proxies import ProxyLoss
+from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.tuples import Tuples
 
 
@@ -33,10 +34,8 @@ class ProxyNCA(ProxyLoss):
         self.scale = scale
         self.positive_in_denominator = positive_in_denominator
 
-    def result(
-        self, embeddings: torch.Tensor, labels: torch.Tensor, tuples: Tuples | None
-    ) -> LossResult:
-        similarities, own = self.similarities(embeddings, labels)
+    def result(self, batch: Batch, tuples: Tuples | None) -> LossResult:
+        similarities, own = self.similarities(batch)
         logits = -self.scale * (2 - 2 * similarities)  # B x C; unit vectors: d = 2 - 2 cos
         others = logits if self.positive_in_denominator else logits.masked_fill(own, -torch.inf)
         return LossResult((others.logsumexp(dim=1) - logits[own]).mean())

@@ -8,6 +8,7 @@ from dmlbench.config.types import LossSpec, Share
 from dmlbench.errors import ConfigError
 from dmlbench.losses.base import TupleLoss, register_loss
 from dmlbench.losses.build import build_loss
+from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.tuples import Triplets, Tuples
 
 
@@ -38,11 +39,9 @@ class Trimmed(TupleLoss):
         self.reduction = inner.reduction
         self.trim = trim
 
-    def terms(
-        self, embeddings: torch.Tensor, labels: torch.Tensor, tuples: Tuples
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def terms(self, batch: Batch, tuples: Tuples) -> tuple[torch.Tensor, torch.Tensor]:
         """The inner loss's terms; those of the lowest tuples count, of equal ones the first."""
-        values, counted = self.inner.terms(embeddings, labels, tuples)
+        values, counted = self.inner.terms(batch, tuples)
         costs, valid = values.detach(), counted
         if isinstance(tuples, Triplets) and values.dim() == 2:
             # Two rows, pair by pair: the pairs of one triplet stand or fall together.

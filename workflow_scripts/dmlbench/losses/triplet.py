@@ -3,9 +3,9 @@
 import torch
 
 from dmlbench.config.types import PositiveFloat
-from dmlbench.distances import pairwise_distances
 from dmlbench.losses.base import TupleLoss, register_loss
 from dmlbench.losses.pairs import triplet_distances
+from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.tuples import PairSets, Tuples
 
 
@@ -31,27 +31,23 @@ class Triplet(TupleLoss):
         self.margin = margin
         self.squared = squared
 
-    def terms(
-        self, embeddings: torch.Tensor, labels: torch.Tensor, tuples: Tuples
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def terms(self, batch: Batch, tuples: Tuples) -> tuple[torch.Tensor, torch.Tensor]:
         """T terms, one for each triplet.
 
         Raises:
             ConfigError: Given pair sets, whose triplets are too many to list.
         """
-        near, far = triplet_distances(embeddings, tuples, self.squared)
+        near, far = triplet_distances(batch, tuples, self.squared)
         return (near - far + self.margin).relu(), tuples.valid
 
-    def sums(
-        self, embeddings: torch.Tensor, labels: torch.Tensor, tuples: Tuples
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def sums(self, batch: Batch, tuples: Tuples) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """See the base; of pair sets, every positive with every negative of an anchor."""
         if isinstance(tuples, PairSets):
-            return self._all_triplets(embeddings, tuples)
-        return super().sums(embeddings, labels, tuples)
+            return self._all_triplets(batch, tuples)
+        return super().sums(batch, tuples)
 
     def _all_triplets(
-        self, embeddings: torch.Tensor, sets: PairSets
+        self, batch: Batch, sets: PairSets
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """All triplets of pair sets, without listing them: memory grows with B^2, not B^3.
 
@@ -59,7 +55,8 @@ class Triplet(TupleLoss):
         often as it is in an active triplet; sorted distances give how often. Those counts are
         constant where the loss has a gradient.
         """
-        distance = pairwise_distances(embeddings, self.squared).double()
+        distance = batch.distances.double()
+        distance = distance.square() if self.squared else distance
         edge = (distance + self.margin).detach()  # a positive is active with negatives below it
         fixed = distance.detach()
         near = edge.masked_fill(~sets.positives, -torch.inf).sort(dim=1).values
@@ -69,4 +66,4 @@ class Triplet(TupleLoss):
         of_negative = (size - torch.searchsorted(near, fixed, right=True)) * sets.negatives
         total = ((distance + self.margin) * of_positive - distance * of_negative).sum()
         count = (sets.positives.sum(dim=1) * sets.negatives.sum(dim=1)).sum()
-        return total.to(embeddings.dtype), count, of_positive.sum()
+        return total.to(batch.embeddings.dtype), count, of_positive.sum()

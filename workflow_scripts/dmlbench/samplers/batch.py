@@ -5,45 +5,52 @@ from functools import cached_property
 
 import torch
 
-from dmlbench.distances import at_least_float32, cosine_similarities, pairwise_distances
+from dmlbench.distances import at_least_float32, pairwise_distances, pairwise_similarities
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Batch:
-    """One batch, and what follows from it; everything is computed when first asked for.
+    """One batch, and what follows from it; everything is computed once, when first asked for.
+
+    Distances and similarities keep their gradient: sampler, loss and diagnostics share them, and
+    samplers, which run without gradients, need not care.
 
     Attributes:
-        embeddings: B x D, without gradient, float32 or float64.
-        labels: B class numbers.
+        embeddings: B x D, float32 or float64.
+        labels: B class numbers in 0 .. number of classes - 1.
         content: B numbers, equal for copies of one image.
-        generator: The random stream of the choices.
+        generator: The random stream of the choices; None where nothing is drawn.
     """
 
     embeddings: torch.Tensor
     labels: torch.Tensor
     content: torch.Tensor
-    generator: torch.Generator
+    generator: torch.Generator | None
 
     @classmethod
     def of(
         cls,
         embeddings: torch.Tensor,
         labels: torch.Tensor,
-        content: torch.Tensor,
-        generator: torch.Generator,
+        content: torch.Tensor | None = None,
+        generator: torch.Generator | None = None,
     ) -> "Batch":
-        """A batch of embeddings of any float type."""
-        return cls(at_least_float32(embeddings.detach()), labels, content, generator)
+        """A batch of embeddings of any float type; without ``content``, no image is a copy."""
+        if content is None:
+            content = torch.arange(len(labels), device=labels.device)
+        return cls(at_least_float32(embeddings), labels, content, generator)
 
     @cached_property
     def distances(self) -> torch.Tensor:
-        """B x B plain Euclidean distances."""
-        return pairwise_distances(self.embeddings)
+        """B x B plain Euclidean distances, computed in full precision whatever autocast says."""
+        with torch.enable_grad(), torch.autocast(self.embeddings.device.type, enabled=False):
+            return pairwise_distances(self.embeddings)
 
     @cached_property
     def similarities(self) -> torch.Tensor:
-        """B x B cosine similarities."""
-        return cosine_similarities(self.embeddings, self.embeddings)
+        """B x B cosine similarities, computed in full precision whatever autocast says."""
+        with torch.enable_grad(), torch.autocast(self.embeddings.device.type, enabled=False):
+            return pairwise_similarities(self.embeddings)
 
     @cached_property
     def positives(self) -> torch.Tensor:

@@ -38,7 +38,7 @@ class MinerSampler:
         seed = torch.randint(2**31, (1,), generator=batch.generator, device=batch.generator.device)
         with torch.random.fork_rng(), torch.autocast(batch.embeddings.device.type, enabled=False):
             torch.manual_seed(seed.item())
-            mined = self.miner(batch.embeddings, batch.labels)
+            mined = self.miner(batch.embeddings.detach(), batch.labels)
         if isinstance(mined, tuple) and len(mined) == 3:
             return Triplets(*mined, torch.ones_like(mined[0], dtype=torch.bool))
         if isinstance(mined, tuple) and len(mined) == 4:

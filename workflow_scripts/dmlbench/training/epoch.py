@@ -97,7 +97,7 @@ def _sums(batch: Batch) -> torch.Tensor:
     equal = torch.where(paired, 1 / candidates.clamp(min=1), 0.0).sum()
     numbers = [torch.tensor(len(candidates), device=candidates.device), candidates.sum()]
     numbers += [paired.sum(), equal]
-    similarities = batch.similarities.double()
+    similarities = batch.similarities.detach().double()
     for mask in (batch.positives, batch.negatives):
         values = torch.where(mask, similarities, 0.0)
         numbers += [mask.sum(), values.sum(), values.square().sum()]

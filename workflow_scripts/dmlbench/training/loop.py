@@ -141,7 +141,7 @@ class Trainer:
             embeddings = self.model(images)
             batch = Batch.of(embeddings, labels, content, generator)
             tuples = self.sampler(batch) if self.sampler else None
-            result = self.loss(embeddings, labels, tuples)
+            result = self.loss(batch, tuples)
         self.optimizer.zero_grad(set_to_none=True)
         result.value.backward()
         self.optimizer.step()
