@@ -27,12 +27,6 @@ def choose(batch, positive, negative):
     return build_sampler({**parts, "miner": None})(batch)
 
 
-def ours(batch, tuples=None, **spec):
-    torch.manual_seed(0)
-    loss = build_loss(spec, 4, batch.embeddings.shape[1])
-    return loss(batch, tuples).value.item()
-
-
 def both_with_gradient(our_loss, their_loss, batch, tuples):
     values, gradients = [], []
     for loss in (our_loss, their_loss):

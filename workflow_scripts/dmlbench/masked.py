@@ -7,12 +7,14 @@ On a CPU, ``exp`` is 30 times as slow where some values are infinite or give a d
 import torch
 
 _FAR_BELOW = 1e9
+#: The largest value of a row under an empty mask is below this.
+EMPTY = -1e8
 #: exp of this is 2e-35: nothing beside 1, and no denormal number.
 _LOWEST = -80.0
 
 
 def masked_max(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """The largest value under the mask in each row, without gradient; about -1e9 in an empty row.
+    """The largest value under the mask in each row, without gradient; below EMPTY in an empty row.
 
     Args:
         values: ... x C.

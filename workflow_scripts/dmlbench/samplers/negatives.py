@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 
 from dmlbench.config.types import NonNegativeFloat, PositiveFloat
-from dmlbench.masked import masked_exp, masked_max
+from dmlbench.masked import EMPTY, masked_exp, masked_max
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.choice import NegativeChoice, register_negative
 from dmlbench.samplers.draw import draw
@@ -118,8 +118,9 @@ class DistanceWeightedNegative(NegativeChoice):
         )
         valid = batch.negatives & (batch.distances < self.upper_cutoff)
         mask = valid.to(log_weights.dtype)
-        weights = masked_exp(log_weights, masked_max(log_weights, mask), mask)
-        return torch.where(valid.any(dim=1, keepdim=True), weights, batch.negatives)
+        largest = masked_max(log_weights, mask)
+        weights = masked_exp(log_weights, largest, mask)
+        return torch.where(largest > EMPTY, weights, batch.negatives)
 
 
 @register_negative("multi_similarity", chooses="set", label="mining", words="MS mining")
