@@ -94,7 +94,7 @@ def margin(*args):
     return sum(terms) / max(1, active) if terms else mean([])
 
 
-def multi_similarity(loss, points, labels, tuples):
+def multi_similarity_terms(loss, points, labels, tuples):
     pairs = set(pairs_of(tuples))
     terms = []
     for a in range(len(points)):
@@ -110,9 +110,14 @@ def multi_similarity(loss, points, labels, tuples):
         )
         zero = torch.zeros((), dtype=torch.float64)
         term = torch.log(1 + near + zero) / loss.alpha + torch.log(1 + far + zero) / loss.beta
-        if loss.normalizer == "batch" or any(x == a for x, _, _ in pairs):
+        if any(x == a for x, _, _ in pairs):
             terms.append(term)
-    return mean(terms)
+    return terms
+
+
+def multi_similarity(loss, points, labels, tuples):
+    terms = multi_similarity_terms(loss, points, labels, tuples)
+    return sum(terms) / len(points) if loss.normalizer == "batch" and terms else mean(terms)
 
 
 def proxy_nca(loss, points, labels, tuples):
@@ -166,11 +171,19 @@ def pd_loss(loss, points, labels, tuples):
 
 
 def trimmed(loss, points, labels, tuples):
-    inner = {"triplet": triplet_terms, "margin": margin_terms, "contrastive": contrastive_terms}
-    name = type(loss.inner).__name__.lower()
+    inner = {
+        "Triplet": triplet_terms,
+        "Margin": margin_terms,
+        "Contrastive": contrastive_terms,
+        "MultiSimilarity": multi_similarity_terms,
+    }
+    name = type(loss.inner).__name__
     terms = inner[name](loss.inner, points, labels, tuples)
     groups = [[term] for term in terms]
-    if isinstance(tuples, Triplets) and name != "triplet":  # positive pairs, then negative ones
+    if isinstance(tuples, Triplets) and name in (
+        "Margin",
+        "Contrastive",
+    ):  # positive pairs, then negative ones
         half = len(terms) // 2
         groups = [list(pair) for pair in zip(terms[:half], terms[half:], strict=True)]
     groups.sort(key=lambda group: sum(group).item())

@@ -35,6 +35,7 @@ CASES = [
     {"type": "trimmed", "trim": 0.1, "loss": {"type": "triplet"}},
     {"type": "trimmed", "trim": 0.5, "loss": {"type": "margin"}},
     {"type": "trimmed", "trim": 0.3, "loss": {"type": "contrastive"}},
+    {"type": "trimmed", "trim": 0.4, "loss": {"type": "multi_similarity"}},
 ]
 #: Positive and negative choice: single triplets, one for each pair, sets, mined sets.
 TUPLES = [("random", "random"), ("all", "random"), ("all", "all"), ("easy", "multi_similarity")]

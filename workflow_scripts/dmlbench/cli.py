@@ -71,6 +71,9 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Argument
         log.error("interrupted; nothing half-written is left")
         sys.exit(130)
     except Exception:
-        # A bug: the traceback belongs into the log that the user will send.
-        log.exception("this is a bug in dmlbench, please report it")
+        # Nobody foresaw it: the traceback says where it comes from.
+        log.exception(
+            "unexpected; if the last lines below are in a class of your own, mend it there, "
+            "else please report this bug"
+        )
         sys.exit(1)

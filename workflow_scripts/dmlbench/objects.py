@@ -19,9 +19,12 @@ def import_class(path: str) -> type:
     if here not in sys.path:
         sys.path.append(here)
     try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"{path} cannot be imported: {error}") from None
+        found = getattr(importlib.import_module(module), name)
+    except Exception as error:  # whatever a module does when it is imported
+        raise ConfigError(f"{path} cannot be imported: {_said(error)}") from error
+    if not isinstance(found, type):
+        raise ConfigError(f"{path} is no class; does a decorator above it lack its parentheses?")
+    return found
 
 
 def build_object(spec: object, **supplied: object) -> object:
@@ -41,7 +44,21 @@ def build_object(spec: object, **supplied: object) -> object:
     options = {key: build_object(value, **supplied) for key, value in spec.items() if key != "type"}
     known = constructor(find_class(spec["type"])).names
     extra = {key: value for key, value in supplied.items() if key in known and key not in options}
+    return construct(spec["type"], **extra, **options)
+
+
+def construct(path: str, **options: object) -> object:
+    """The class at ``path``, called with ``options``.
+
+    Raises:
+        ConfigError: It cannot be imported or refuses its arguments.
+    """
+    cls = import_class(path)
     try:
-        return import_class(spec["type"])(**extra, **options)
-    except (TypeError, ValueError, AssertionError) as error:
-        raise ConfigError(f"{spec['type']} cannot be built: {error}") from None
+        return cls(**options)
+    except Exception as error:  # whatever a constructor does
+        raise ConfigError(f"{path} cannot be built: {_said(error)}") from error
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

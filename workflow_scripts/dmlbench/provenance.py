@@ -10,6 +10,7 @@ from importlib.metadata import distributions, version
 from pathlib import Path
 
 from dmlbench.config.catalogue import PACKAGE, entry, shared_files
+from dmlbench.config.class_path import is_class_path, sources
 
 SCRIPTS = PACKAGE.parent
 PACKAGES = (
@@ -53,10 +54,12 @@ def training_code(dataset: str, classes: tuple[tuple[str, str], ...]) -> str:
         classes: Kind and name of every class that the run's config names
             (:meth:`dmlbench.config.Plan.classes`).
     """
-    rooms = [(PACKAGE / room).glob("*.py") for room in ("training", "models", "samplers", "data")]
+    rooms = [(PACKAGE / room).glob("*.py") for room in ("training", "models", "data")]
+    rooms += [shared_files("loss"), shared_files("positive")]
     own = [entry(kind, name).file for kind, name in classes]
+    own += [file for _, name in classes if is_class_path(name) for file in sources(name)]
     own += [entry("dataset", dataset).file, PACKAGE / "config" / "splits.py", *_scripts("train")]
-    return _hash(_shared(), shared_files("loss"), own, *rooms)
+    return _hash(_shared(), own, *rooms)
 
 
 @cache

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from dmlbench.config.class_path import is_class_path
 from dmlbench.errors import ConfigError
-from dmlbench.objects import import_class
+from dmlbench.objects import construct, import_class
 
 
 class Registry:
@@ -45,6 +45,14 @@ class Registry:
         if name not in self.names():
             raise ConfigError(f"no {self.kind} '{name}'; there are {self.names()}")
         return self._classes[name]
+
+    def build(self, name: str, **options: object) -> object:
+        """The class :meth:`get` gives, called with ``options``.
+
+        Raises:
+            ConfigError: There is none, or a class named by its path refuses its arguments.
+        """
+        return construct(name, **options) if is_class_path(name) else self.get(name)(**options)
 
     def names(self) -> list[str]:
         """All registered names."""

@@ -12,9 +12,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, create_model
+from pydantic import BaseModel, ConfigDict, PydanticUserError, create_model
 
-from dmlbench.config.class_path import Constructor, constructor, find_class, is_class_path
+from dmlbench.config.class_path import (
+    Constructor,
+    Source,
+    constructor,
+    find_class,
+    is_class_path,
+    read_tree,
+)
 from dmlbench.config.messages import nearest
 from dmlbench.config.refused import REFUSED
 from dmlbench.config.types import ANNOTATIONS, LossRate, Number
@@ -26,6 +33,12 @@ ROOMS = {
     "positive": ("samplers", "register_positive"),
     "negative": ("samplers", "register_negative"),
     "dataset": ("data/datasets", "register_dataset"),
+}
+#: What a decorator must say, and what it may say there.
+_REQUIRED_FACTS = {
+    "loss": {"takes": ("tuples", "batch")},
+    "positive": {"chooses": ("one", "set")},
+    "negative": {"chooses": ("one", "set")},
 }
 #: Constructor arguments that the program supplies, not the user.
 SUPPLIED = {"num_classes", "embedding_dim", "embedding_size"}
@@ -84,10 +97,12 @@ def entries(kind: str) -> dict[str, Entry]:
     folder, decorator = ROOMS[kind]
     found: dict[str, Entry] = {}
     for file in sorted((PACKAGE / folder).glob("*.py")):
-        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        tree = read_tree(file)
+        for node in tree.body:
             if not isinstance(node, ast.ClassDef) or not (call := _call(node, decorator)):
                 continue
-            new = _registered(kind, ast.literal_eval(call.args[0]), file, node, call)
+            module = ".".join(["dmlbench", *folder.split("/"), file.stem])
+            new = _registered(kind, None, Source(file, module, node, tree), call)
             if new.name in found:
                 raise ConfigError(
                     f"{kind} '{new.name}' is registered twice: in {found[new.name].file.name} "
@@ -99,8 +114,10 @@ def entries(kind: str) -> dict[str, Entry]:
 
 def shared_files(kind: str) -> list[Path]:
     """The files of a kind's room that register nothing: what its classes have in common."""
-    own = {e.file for e in entries(kind).values()}
-    return [file for file in (PACKAGE / ROOMS[kind][0]).glob("*.py") if file not in own]
+    room = ROOMS[kind][0]
+    kinds = [other for other, (folder, _) in ROOMS.items() if folder == room]
+    own = {e.file for other in kinds for e in entries(other).values()}
+    return [file for file in (PACKAGE / room).glob("*.py") if file not in own]
 
 
 def _by_path(kind: str, path: str) -> Entry:
@@ -109,7 +126,7 @@ def _by_path(kind: str, path: str) -> Entry:
         raise ConfigError(f"{path} is refused: {reason}")
     call = _call(source.node, ROOMS[kind][1]) if kind in ROOMS else None
     if call:
-        return _registered(kind, path, source.file, source.node, call)
+        return _registered(kind, path, source, call)
     options = _foreign_options(constructor(source), source.node.name, kind)
     return Entry(path, source.file, {"takes": "any"}, options, "", foreign=True)
 
@@ -122,42 +139,43 @@ def _call(node: ast.ClassDef, decorator: str) -> ast.Call | None:
     return None
 
 
-def _registered(kind: str, name: str, file: Path, node: ast.ClassDef, call: ast.Call) -> Entry:
+def _registered(kind: str, name: str | None, source: Source, call: ast.Call) -> Entry:
+    """The entry of a class that registers itself, called ``name`` or as its decorator says."""
+    where = f"{source.file}, line {source.node.lineno}: class {source.node.name}"
     try:
+        registered = ast.literal_eval(call.args[0])
         facts = {k.arg: ast.literal_eval(k.value) for k in call.keywords}
-        options = _options(node)
-    except (ValueError, NameError, TypeError) as error:
+        options = _options(source)
+    except (ValueError, NameError, TypeError, IndexError, SyntaxError, PydanticUserError) as error:
         raise ConfigError(
-            f"{file}: class {node.name}: the decorator's arguments and the defaults must be "
-            f"literals, the annotations among {sorted(ANNOTATIONS)} ({error})"
+            f"{where}: the decorator must give a name and literals, defaults must be literals, and "
+            f"annotations unquoted and among {sorted(ANNOTATIONS)} "
+            f"({str(error).partition(chr(10))[0]})"
         ) from None
-    if kind == "loss" and facts.get("takes") not in ("tuples", "batch"):
-        raise ConfigError(
-            f'{file}: class {node.name}: @register_loss must say takes="tuples" or takes="batch"'
-        )
-    summary = (ast.get_docstring(node) or "").partition("\n")[0]
-    return Entry(name, file, facts, options, summary)
+    for key, valid in _REQUIRED_FACTS.get(kind, {}).items():
+        if facts.get(key) not in valid:
+            raise ConfigError(f"{where}: its decorator must say {key}=, one of {', '.join(valid)}")
+    summary = (ast.get_docstring(source.node) or "").partition("\n")[0]
+    return Entry(name or registered, source.file, facts, options, summary)
 
 
-def _options(node: ast.ClassDef) -> type[BaseModel]:
-    """The model of a registered class's keyword-only constructor arguments."""
-    init = next((n for n in node.body if getattr(n, "name", "") == "__init__"), None)
+def _options(source: Source) -> type[BaseModel]:
+    """The model of a registered class's constructor arguments, those of its bases included."""
+    known = constructor(source)
     fields: dict = {}
-    if isinstance(init, ast.FunctionDef):
-        keywords = zip(init.args.kwonlyargs, init.args.kw_defaults, strict=True)
-        for argument, default in keywords:
-            if argument.arg in SUPPLIED:
-                continue
-            if argument.annotation is None:
-                raise TypeError(f"argument '{argument.arg}' has no annotation")
-            annotation = eval(  # an annotation, in a namespace of types only
-                compile(ast.Expression(argument.annotation), node.name, "eval"),
-                {"__builtins__": {}},
-                ANNOTATIONS,
-            )
-            value = ... if default is None else ast.literal_eval(default)
-            fields[argument.arg] = (annotation, value)
-    return create_model(f"{node.name}Options", __config__=ConfigDict(extra="forbid"), **fields)
+    for argument, default in known.defaults.items():
+        if argument in SUPPLIED:
+            continue
+        if argument not in known.annotations:
+            raise TypeError(f"argument '{argument}' has no annotation")
+        annotation = eval(  # an annotation, in a namespace of types only
+            compile(ast.Expression(known.annotations[argument]), source.node.name, "eval"),
+            {"__builtins__": {}},
+            ANNOTATIONS,
+        )
+        fields[argument] = (annotation, ... if default is None else ast.literal_eval(default))
+    name = f"{source.node.name}Options"
+    return create_model(name, __config__=ConfigDict(extra="forbid"), **fields)
 
 
 def _foreign_options(known: Constructor, name: str, kind: str) -> type[BaseModel]:

@@ -7,8 +7,10 @@ imported: checking a config must stay quick (:mod:`dmlbench.objects` imports it)
 import ast
 import importlib.machinery
 import importlib.util
+import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from dmlbench.config.messages import nearest
@@ -30,6 +32,21 @@ class Source:
     module: str
     node: ast.ClassDef
     tree: ast.Module
+
+
+@cache
+def read_tree(file: Path) -> ast.Module:
+    """The syntax tree of a file.
+
+    Raises:
+        ConfigError: It is no Python, with the line that is wrong.
+    """
+    try:
+        return ast.parse(file.read_text(encoding="utf-8"))
+    except SyntaxError as error:
+        raise ConfigError(f"{file}, line {error.lineno}: {error.msg}") from None
+    except ValueError as error:  # bytes that are no text, among others
+        raise ConfigError(f"{file}: is no Python source ({error})") from None
 
 
 def is_class_path(name: str) -> bool:
@@ -134,7 +151,7 @@ def _of_bases(source: Source) -> Constructor:
 
 def _class_in(file: Path, module: str, name: str) -> Source | None:
     """The class ``name`` as the module in ``file`` knows it: its own, or one it imports."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
+    tree = read_tree(file)
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and node.name == name:
             return Source(file, module, node, tree)
@@ -179,9 +196,41 @@ def _module_file(module: str) -> Path | None:
     return None
 
 
+def sources(path: str) -> list[Path]:
+    """Every file that the class ``path`` is made of, as far as imports in the text tell.
+
+    Followed are files that are neither the standard library's nor in site-packages (the user's),
+    and those of the package that the path begins with (a library's). Of dmlbench itself only its
+    losses count here: the rest is hashed where it is used.
+    """
+    found: dict[Path, str] = {}
+    waiting = [path.rpartition(".")[0]]
+    own = path.partition(".")[0]
+    while waiting:
+        module = waiting.pop()
+        file = _module_file(module)
+        if file is None or file in found or not _followed(file, module, own):
+            continue
+        found[file] = module
+        tree = read_tree(file)
+        waiting += [
+            n.name for node in ast.walk(tree) if isinstance(node, ast.Import) for n in node.names
+        ]
+        for origin, name, _ in _imports(tree, file, module):
+            waiting += [origin, f"{origin}.{name}"]
+    return sorted(found)
+
+
+def _followed(file: Path, module: str, own: str) -> bool:
+    if module.partition(".")[0] == "dmlbench":
+        return module.startswith("dmlbench.losses.")
+    installed = "site-packages" in file.parts or file.is_relative_to(sysconfig.get_path("stdlib"))
+    return module.partition(".")[0] == own or not installed
+
+
 def _near(name: str, file: Path) -> str:
     """The classes of a file that ``name`` may have meant."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
+    tree = read_tree(file)
     known = [n.name for n in tree.body if isinstance(n, ast.ClassDef)]
     imports = [n for n in tree.body if isinstance(n, ast.ImportFrom)]
     known += [alias.asname or alias.name for node in imports for alias in node.names]

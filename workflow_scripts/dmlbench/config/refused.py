@@ -3,6 +3,10 @@
 _TWO_VIEWS = "it compares two views of each image, and a batch here has one"
 
 REFUSED = {
+    "pytorch_metric_learning.losses.dynamic_soft_margin_loss.DynamicSoftMarginLoss": (
+        "in pytorch-metric-learning 2.9.0 its second step goes backward through the first one's "
+        "graph, which is gone"
+    ),
     "pytorch_metric_learning.losses.manifold_loss.ManifoldLoss": "it takes no labels",
     "pytorch_metric_learning.losses.self_supervised_loss.SelfSupervisedLoss": _TWO_VIEWS,
     "pytorch_metric_learning.losses.vicreg_loss.VICRegLoss": _TWO_VIEWS,

@@ -14,6 +14,7 @@ from dmlbench.samplers.tuples import Tuples
 _LOSSES = Registry("loss", "dmlbench.losses")
 register_loss = _LOSSES.register
 get_loss = _LOSSES.get
+make_loss = _LOSSES.build
 loss_names = _LOSSES.names
 
 
@@ -103,7 +104,7 @@ class TupleLoss(Loss):
         values, counted = self.terms(batch, tuples)
         counted = counted.to(values.dtype)
         values = values * counted
-        return values.sum(), counted.sum(), torch.count_nonzero(values > 0)
+        return values.sum(), counted.sum(), torch.count_nonzero(values)
 
     def result(self, batch: Batch, tuples: Tuples | None) -> LossResult:
         assert tuples is not None, f"{type(self).__name__} needs tuples"

@@ -1,6 +1,6 @@
 """Losses of resolved config entries."""
 
-from dmlbench.losses.base import Loss, get_loss
+from dmlbench.losses.base import Loss, get_loss, make_loss
 from dmlbench.losses.foreign import ForeignLoss
 from dmlbench.objects import build_object
 
@@ -14,7 +14,8 @@ def build_loss(spec: dict, num_classes: int, embedding_dim: int) -> Loss:
     cls = get_loss(spec["type"])
     if issubclass(cls, Loss):
         options = {k: v for k, v in spec.items() if k not in ("name", "type")}
-        return cls(num_classes=num_classes, embedding_dim=embedding_dim, **options)
+        sizes = {"num_classes": num_classes, "embedding_dim": embedding_dim}
+        return make_loss(spec["type"], **sizes, **options)
     module = build_object(
         {k: v for k, v in spec.items() if k not in ("name", "loss_lr")},
         num_classes=num_classes,

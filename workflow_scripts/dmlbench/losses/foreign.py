@@ -31,9 +31,7 @@ class ForeignLoss(Loss):
             return LossResult(embeddings.new_tensor(torch.nan))
         if tuples is None:
             return LossResult(self.module(embeddings, labels))
-        indices = tuples.indices()
-        count = torch.tensor(len(indices[0]), device=embeddings.device)
-        return LossResult(self.module(embeddings, labels, indices), count)
+        return LossResult(self.module(embeddings, labels, tuples.indices()))
 
     def parameter_groups(self) -> list[dict]:
         """One group; a rate of their own frees them from weight decay too."""

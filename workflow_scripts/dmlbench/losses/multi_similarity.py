@@ -46,7 +46,7 @@ class MultiSimilarity(TupleLoss):
         self.normalizer = normalizer
 
     def terms(self, batch: Batch, tuples: Tuples) -> tuple[torch.Tensor, torch.Tensor]:
-        """B terms, one for each anchor."""
+        """B terms, one for each anchor; those that have a pair count."""
         sets = tuples.pair_sets(len(batch.labels))
         excess = batch.similarities - self.threshold  # B x B
         rates = excess.new_tensor([-self.alpha, self.beta])[:, None, None]
@@ -56,5 +56,10 @@ class MultiSimilarity(TupleLoss):
         sums = masked_exp(exponents, largest, weights).sum(dim=2, keepdim=True)
         logs = largest + (sums + (-largest).exp()).log()
         terms = (logs / rates.abs()).sum(dim=(0, 2))
-        mined = masks.any(dim=2).any(dim=0)
-        return terms, mined if self.normalizer == "mined" else torch.ones_like(mined)
+        return terms, masks.any(dim=2).any(dim=0)
+
+    def sums(self, batch: Batch, tuples: Tuples) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """See the base; with normalizer ``batch``, anchors without a pair count as zero terms."""
+        total, count, active = super().sums(batch, tuples)
+        size = torch.full_like(count, len(batch.labels))
+        return total, size if self.normalizer == "batch" else count, active

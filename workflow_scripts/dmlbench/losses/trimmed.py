@@ -17,8 +17,8 @@ class Trimmed(TupleLoss):
     """Trimmed loss: only the tuples that cost least count in a batch.
 
     Shen and Sanghavi 2019, as EPS (section 5.2.5) applies it: of n triplets the ceil((1 - trim) n)
-    of lowest loss are kept; where a sampler gives sets, of n pairs or anchors. EPS is trimming of
-    the positives only.
+    of lowest loss are kept; where a sampler gives sets, of n pairs or anchors. The mean is over
+    what is kept. EPS is trimming of the positives only.
     """
 
     def __init__(

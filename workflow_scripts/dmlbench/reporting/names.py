@@ -1,7 +1,7 @@
 """Names of things as tables and figures print them."""
 
 from dmlbench.config import Plan
-from dmlbench.config.catalogue import entries, entry
+from dmlbench.config.catalogue import entry
 
 _SELECTIONS = {
     "last": "last epoch",
@@ -49,12 +49,15 @@ def _loss(spec: dict) -> str:
     return f"{words} {_loss(inner)}" if isinstance(inner, dict) and "type" in inner else words
 
 
-def legend(methods: list[str]) -> str:
-    """What the abbreviations in ``methods`` mean; without one, choices are random."""
-    used = {part.partition(" (")[0] for method in methods for part in method.split(" + ")[1:]}
-    facts = [e.facts for kind in ("negative", "positive") for e in entries(kind).values()]
-    known = {f["label"]: f["words"] for f in facts if f["label"] in used}
-    text = "; ".join(f"{label}: {words}" for label, words in known.items() if label != words)
+def legend(plan: Plan, experiment: str) -> str:
+    """What the abbreviations in an experiment's methods mean; without one, choices are random."""
+    known = {}
+    for kind in ("negative", "positive"):
+        for _, _, sampler in plan.methods[experiment]:
+            if choice := plan.samplers[sampler][kind]:
+                facts = entry(kind, choice["type"]).facts
+                known[facts.get("label", "")] = facts.get("words", "")
+    text = "; ".join(f"{label}: {words}" for label, words in known.items() if words != label)
     return f"{text}; choices are random otherwise." if text else ""
 
 

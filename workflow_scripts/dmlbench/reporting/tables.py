@@ -127,7 +127,7 @@ def caption(plan: Plan, experiment: str, long: pd.DataFrame, where_published: st
         text = "Percent; one seed, so no interval."
     else:
         text = f"Percent; mean over {count} seeds ± half of the 95% t-interval."
-    if legend := names.legend(list(long["method"])):
+    if legend := names.legend(plan, experiment):
         text += f" {legend}"
     published = plan.benchmark.experiments[experiment].published
     if published:

@@ -11,8 +11,9 @@ _POSITIVES = Registry("positive choice", "dmlbench.samplers")
 _NEGATIVES = Registry("negative choice", "dmlbench.samplers")
 register_positive = _POSITIVES.register
 register_negative = _NEGATIVES.register
-get_positive = _POSITIVES.get
 get_negative = _NEGATIVES.get
+make_positive = _POSITIVES.build
+make_negative = _NEGATIVES.build
 positive_names = _POSITIVES.names
 negative_names = _NEGATIVES.names
 

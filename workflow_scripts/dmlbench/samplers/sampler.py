@@ -3,7 +3,7 @@
 import torch
 
 from dmlbench.samplers.batch import Batch
-from dmlbench.samplers.choice import NegativeChoice, PositiveChoice, get_negative, get_positive
+from dmlbench.samplers.choice import NegativeChoice, PositiveChoice, make_negative, make_positive
 from dmlbench.samplers.miner import MinerSampler
 from dmlbench.samplers.tuples import PairSets, Triplets, Tuples
 
@@ -58,6 +58,6 @@ def build_sampler(spec: dict) -> "TupleSampler | MinerSampler | None":
         return None
     positive, negative = dict(spec["positive"]), dict(spec["negative"])
     return TupleSampler(
-        get_positive(positive.pop("type"))(**positive),
-        get_negative(negative.pop("type"))(**negative),
+        make_positive(positive.pop("type"), **positive),
+        make_negative(negative.pop("type"), **negative),
     )

@@ -1,7 +1,9 @@
 """Making a run repeat to the bit on the same machine."""
 
 import os
+import random
 
+import numpy as np
 import torch
 
 
@@ -18,6 +20,13 @@ def make_deterministic(threads: int) -> None:
     torch.backends.cudnn.benchmark = False
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
+
+
+def seed_everything(seed: int) -> None:
+    """Seed the global streams, for code that is not ours: a library's or a user's loss or miner."""
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002
 
 
 def pick_device(name: str) -> torch.device:

@@ -20,7 +20,7 @@ from dmlbench.samplers.batches import class_batches, shuffled_batches
 from dmlbench.samplers.sampler import build_sampler
 from dmlbench.seeding import derive_seed
 from dmlbench.training.class_means import class_means
-from dmlbench.training.determinism import make_deterministic, pick_device
+from dmlbench.training.determinism import make_deterministic, pick_device, seed_everything
 from dmlbench.training.epoch import EpochRecord
 from dmlbench.training.monitors import Monitor, Selections
 from dmlbench.training.optimizer import build_optimizer
@@ -63,7 +63,7 @@ class Trainer:
         self.labels = codes.codes.to_numpy(dtype=np.int64)
         self.content = index["content"].to_numpy()
         self.monitors = _monitors(index, held_out, dataset)
-        torch.manual_seed(derive_seed("initial weights", self.recipe["backbone"], spec["seed"]))
+        seed_everything(derive_seed("initial weights", self.recipe["backbone"], spec["seed"]))
         self.model = Embedder(self.recipe, self.reader.channels, self.reader.size).to(self.device)
         self.loss = build_loss(
             spec["loss"], len(codes.categories), self.recipe["embedding_dim"]
