@@ -259,7 +259,10 @@ ONE = '@register_loss("one", takes="batch")\nclass One(Loss):\n'
             "must say takes=, one of tuples",
         ),
         (HEAD + ONE + "    def __init__(self, *, a, **s):\n        pass", "'a' has no annotation"),
-        (HEAD + ONE + "    def __init__(self, *, a: 'PositiveFloat', **s):\n        pass", "unquoted"),
+        (
+            HEAD + ONE + "    def __init__(self, *, a: 'PositiveFloat', **s):\n        pass",
+            "unquoted",
+        ),
         (HEAD + ONE + "    def __init__(self, *, a: Array, **s):\n        pass", "annotations"),
     ],
 )

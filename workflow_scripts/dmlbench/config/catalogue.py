@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, PydanticUserError, create_model
+from pydantic import BaseModel, ConfigDict, create_model
 
 from dmlbench.config.class_path import (
     Constructor,
@@ -146,7 +146,7 @@ def _registered(kind: str, name: str | None, source: Source, call: ast.Call) -> 
         registered = ast.literal_eval(call.args[0])
         facts = {k.arg: ast.literal_eval(k.value) for k in call.keywords}
         options = _options(source)
-    except (ValueError, NameError, TypeError, IndexError, SyntaxError, PydanticUserError) as error:
+    except (ValueError, NameError, TypeError, IndexError, SyntaxError) as error:
         raise ConfigError(
             f"{where}: the decorator must give a name and literals, defaults must be literals, and "
             f"annotations unquoted and among {sorted(ANNOTATIONS)} "
@@ -173,6 +173,8 @@ def _options(source: Source) -> type[BaseModel]:
             {"__builtins__": {}},
             ANNOTATIONS,
         )
+        if isinstance(annotation, str):
+            raise TypeError(f"the annotation of '{argument}' is quoted")
         fields[argument] = (annotation, ... if default is None else ast.literal_eval(default))
     name = f"{source.node.name}Options"
     return create_model(name, __config__=ConfigDict(extra="forbid"), **fields)
@@ -192,6 +194,8 @@ def _foreign_options(known: Constructor, name: str, kind: str) -> type[BaseModel
                 value = None
         numeric = isinstance(value, int | float) and not isinstance(value, bool)
         annotation = Number if numeric else bool if isinstance(value, bool) else Any
+        if isinstance(annotation, str):
+            raise TypeError(f"the annotation of '{argument}' is quoted")
         fields[argument] = (annotation, ... if default is None else value)
     if kind == "loss":
         fields["loss_lr"] = (LossRate, None)
