@@ -66,7 +66,9 @@ def config_with(loss=None, sampler=None):
 @pytest.mark.filterwarnings("ignore:::pytorch_metric_learning")
 def test_every_loss_of_the_library_is_accepted_and_trains_with_all_its_parameters(name):
     spec = {"type": f"{LOSSES}.{name}", **ARGUMENTS.get(name, {})}
-    resolve_config(config_with(spec), "test")
+    config = config_with(spec)
+    config["experiments"]["even_odd"]["methods"] = [{"loss": "triplet"}]
+    resolve_config(config, "test")
     torch.manual_seed(0)
     loss = build_loss(spec | {"loss_lr": 0.1}, num_classes=4, embedding_dim=8)
     network = torch.nn.Linear(8, 8)
@@ -239,6 +241,16 @@ def test_a_loss_of_ones_own_is_named_by_its_path(own_module):
     plain = build_loss({"type": "own_losses.Plain", "scale": 5.0}, 2, 8)
     assert plain.module.size == 8
     assert plain(Batch.of(torch.ones(2, 8), torch.tensor([0, 1]))).value == 5
+
+
+@pytest.mark.parametrize("name", ["InstanceLoss", "PNPLoss", "CircleLoss"])
+def test_a_library_loss_without_tuples_is_refused_with_a_sampler_that_chooses(name):
+    config = config_with(f"{LOSSES}.{name}")
+    if name == "CircleLoss":
+        assert resolve_config(config, "test").runs
+    else:
+        with pytest.raises(ConfigError, match="takes whole batches and no tuples"):
+            resolve_config(config, "test")
 
 
 HEAD = "from dmlbench.losses.base import Loss, register_loss\n"

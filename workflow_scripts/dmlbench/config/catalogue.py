@@ -20,6 +20,7 @@ from dmlbench.config.class_path import (
     constructor,
     find_class,
     is_class_path,
+    method_arguments,
     read_tree,
 )
 from dmlbench.config.messages import nearest
@@ -128,7 +129,15 @@ def _by_path(kind: str, path: str) -> Entry:
     if call:
         return _registered(kind, path, source, call)
     options = _foreign_options(constructor(source), source.node.name, kind)
-    return Entry(path, source.file, {"takes": "any"}, options, "", foreign=True)
+    return Entry(path, source.file, {"takes": _foreign_takes(source)}, options, "", foreign=True)
+
+
+def _foreign_takes(source: Source) -> str:
+    """Whether a loss of a library can be given tuples: it has an argument for them, and uses it."""
+    arguments = method_arguments(source, "forward")
+    # What pytorch-metric-learning's losses call to refuse them.
+    refuses = "indices_tuple_not_supported" in ast.unparse(source.node)
+    return "batch" if refuses or (arguments is not None and len(arguments) < 3) else "any"
 
 
 def _call(node: ast.ClassDef, decorator: str) -> ast.Call | None:

@@ -99,7 +99,13 @@ def method_problems(recipe: dict, loss: dict, sampler: dict, names: str) -> Iter
         yield f"{names}: {inner['type']} is no loss on tuples: it has no terms to trim"
     if not sampler["negative"]:
         return
-    negative = catalogue.entry("negative", sampler["negative"]["type"])
+    chosen = sampler["negative"]
+    if chosen.get("cutoff", 0) >= chosen.get("upper_cutoff", float("inf")):
+        yield (
+            f"{names}: cutoff {chosen['cutoff']} is not below upper_cutoff "
+            f"{chosen['upper_cutoff']}; all weights would be equal"
+        )
+    negative = catalogue.entry("negative", chosen["type"])
     if negative.facts.get("needs_normalized") and not recipe["normalize"]:
         yield (
             f"{names}: '{negative.name}' negatives are defined on the unit sphere, but the "

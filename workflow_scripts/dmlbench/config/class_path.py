@@ -196,6 +196,19 @@ def _module_file(module: str) -> Path | None:
     return None
 
 
+def method_arguments(source: Source, method: str) -> list[str] | None:
+    """A method's positional arguments after self, its own or inherited; None if unread."""
+    for node in source.node.body:
+        if isinstance(node, ast.FunctionDef) and node.name == method:
+            return [argument.arg for argument in node.args.args][1:]
+    for base in source.node.bases:
+        words = ast.unparse(base)
+        found = _class_in(source.file, source.module, words) if words.isidentifier() else None
+        if found and (arguments := method_arguments(found, method)) is not None:
+            return arguments
+    return None
+
+
 def sources(path: str) -> list[Path]:
     """Every file that the class ``path`` is made of, as far as imports in the text tell.
 
