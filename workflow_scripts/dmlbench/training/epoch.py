@@ -1,5 +1,7 @@
 """What an epoch's batches looked like: the diagnostics of history.csv, and the NaN check."""
 
+import math
+
 import torch
 
 from dmlbench.decidability import Moments
@@ -26,6 +28,7 @@ class EpochRecord:
         self.epoch = epoch
         self.before = before
         self.values: list[torch.Tensor] = []
+        self.read: list[float] = []  # those of them that have been looked at
         self.batches: list[torch.Tensor] = []
         self.results: list[LossResult] = []
 
@@ -44,20 +47,20 @@ class EpochRecord:
 
     def check(self) -> None:
         """See :meth:`add`; the one place that looks for NaN."""
-        values = torch.stack(self.values).tolist()
-        wrong = next((i for i, value in enumerate(values) if not _finite(value)), None)
-        if wrong is None:
-            return
-        finite = [f"{value:.6g}" for value in (self.before + values[:wrong])[-3:]]
-        raise TrainingError(
-            f"the loss '{self.loss_name}' is {values[wrong]} in epoch {self.epoch}, step "
-            f"{wrong + 1}; the last finite values were {', '.join(finite) or 'none'}; "
-            "lower the learning rate"
-        )
+        new = self.values[len(self.read) :]
+        for value in torch.stack(new).tolist() if new else []:
+            if not math.isfinite(value):
+                finite = [f"{v:.6g}" for v in (self.before + self.read)[-3:]]
+                raise TrainingError(
+                    f"the loss '{self.loss_name}' is {value} in epoch {self.epoch}, step "
+                    f"{len(self.read) + 1}; the last finite values were "
+                    f"{', '.join(finite) or 'none'}; lower the learning rate"
+                )
+            self.read.append(value)
 
     def last_values(self) -> list[float]:
         """The last loss values, for the next epoch's messages."""
-        return [value.item() for value in self.values[-3:]]
+        return self.read[-3:]
 
     def row(self) -> dict[str, float]:
         """The epoch's means, for history.csv.
@@ -84,10 +87,6 @@ class EpochRecord:
             "decidability": similarity.decidability().item(),
             **{name: sum(r.counts[name].item() for r in self.results) for name in names},
         }
-
-
-def _finite(value: float) -> bool:
-    return abs(value) < float("inf")
 
 
 def _sums(batch: Batch) -> torch.Tensor:
