@@ -27,12 +27,14 @@ def select_distance_weighted(embeddings, labels, rng):
 
 
 def margin(embeddings, labels, chosen):
-    """Margin loss, beta 1.2."""
+    """Margin loss; one learned beta for each class, 1.2 at first."""
+    beta = torch.full((int(labels.max()) + 1,), 1.2, device=labels.device, requires_grad=True)
     terms = []
     for a, p, n in chosen:
         near = (embeddings[a] - embeddings[p]).norm()
         far = (embeddings[a] - embeddings[n]).norm()
-        terms += [(near - 1.2 + 0.2).relu(), (1.2 - far + 0.2).relu()]
+        boundary = beta[labels[a]]
+        terms += [(near - boundary + 0.2).relu(), (boundary - far + 0.2).relu()]
     terms = torch.stack(terms)
     return terms.sum() / (terms > 0).sum().clamp(min=1)
 

@@ -6,6 +6,7 @@ from pytorch_metric_learning import distances, losses, miners, reducers
 
 from dmlbench.losses.build import build_loss
 from dmlbench.samplers.batch import Batch
+from dmlbench.samplers.choice import get_negative
 from dmlbench.samplers.sampler import build_sampler
 
 #: The library normalises embeddings by default, which changes gradients even of unit vectors.
@@ -161,6 +162,22 @@ def test_semihard_draws_from_a_band_where_the_library_takes_the_hardest_beyond_t
     assert len(compared) > 10
     assert all(hardest[a] in drawn[a] for a in compared)
     assert max(len(drawn[a]) for a in compared) > 1
+
+
+@pytest.mark.parametrize("dim", [4, 16, 64])
+def test_distance_weights_are_equal(dim, monkeypatch):
+    batch, seen = batch_of(2, size=40, classes=5, dim=dim), []
+    batch = Batch.of(torch.nn.functional.normalize(batch.embeddings.double()), batch.labels)
+    monkeypatch.setattr(
+        "pytorch_metric_learning.utils.loss_and_miner_utils.get_random_triplet_indices",
+        lambda *args, weights, **others: seen.append(weights) or (torch.zeros(0).long(),) * 3,
+    )
+    miners.DistanceWeightedMiner()(batch.embeddings, batch.labels)
+    weights = get_negative("distance")().weights(batch)
+    near = (batch.negatives & (batch.distances < 1.4)).any(dim=1)
+    shares = weights / weights.sum(dim=1, keepdim=True)
+    assert near.sum() > 30
+    torch.testing.assert_close(shares[near], seen[0][near], rtol=1e-6, atol=1e-20)
 
 
 def test_distance_weighting_keeps_the_anchors_that_the_library_loses():

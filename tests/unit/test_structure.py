@@ -14,7 +14,7 @@ from dmlbench.losses.base import loss_names
 PACKAGE = SCRIPTS / "dmlbench"
 BASE = {
     "errors", "seeding", "files", "paths", "registry", "objects", "distances", "decidability",
-    "masked", "neighbours", "records",
+    "masked", "neighbours", "precision", "records",
 }  # fmt: skip
 MAY_IMPORT = {
     "config": set(),

@@ -1,38 +1,55 @@
-"""Exponentials over a mask, without infinities.
+"""Reductions of the rows of a matrix under a mask.
 
 On a CPU, ``exp`` is 30 times as slow where some values are infinite or give a denormal number, and
 ``torch.where`` 20 times as slow as arithmetic where the mask is in random order.
 """
 
 import torch
+from torch.autograd.function import FunctionCtx, once_differentiable
 
 _FAR_BELOW = 1e9
-#: The largest value of a row under an empty mask is below this.
-EMPTY = -1e8
-#: exp of this is 2e-35: nothing beside 1, and no denormal number.
-_LOWEST = -80.0
+#: exp of this is 9e-27: nothing beside 1, and no denormal number, times a gradient neither.
+LOWEST = -60.0
 
 
-def masked_max(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """The largest value under the mask in each row, without gradient; below EMPTY in an empty row.
+def any_of_row(mask: torch.Tensor) -> torch.Tensor:
+    """Whether a row of an R x C mask marks anything: R x 1."""
+    # As bytes: a tenth of the time.
+    return mask.view(torch.uint8).any(dim=1, keepdim=True).bool()
+
+
+def or_else(mask: torch.Tensor, fallback: torch.Tensor) -> torch.Tensor:
+    """``mask``, and in its rows that mark nothing ``fallback``, of the same shape."""
+    return mask | (fallback & ~any_of_row(mask))
+
+
+def log_one_plus_sum_exp(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """log(1 + sum of exp(values) over what a row's mask marks); differentiable once.
 
     Args:
-        values: ... x C.
-        mask: Of the same shape, 1 or 0 in the type of ``values``.
+        values: R x C, between -1e8 and 1e8.
+        mask: R x C booleans.
 
     Returns:
-        ... x 1.
+        R numbers, zero for a row that marks nothing.
     """
-    return (values.detach() + (mask - 1) * _FAR_BELOW).amax(dim=-1, keepdim=True)
+    return _LogOnePlusSumExp.apply(values, mask)
 
 
-def masked_exp(values: torch.Tensor, largest: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """exp(values - largest) under the mask, zero elsewhere.
+class _LogOnePlusSumExp(torch.autograd.Function):
+    """With the gradient written out: each value's share of the sum."""
 
-    Args:
-        values: ... x C.
-        largest: ... x 1, no less than any value under the mask.
-        mask: Of the shape of ``values``, 1 or 0 in their type.
-    """
-    # The bound above is for values outside the mask; at 0 it would stop the largest one's gradient.
-    return (values - largest).clamp(_LOWEST, 1.0).exp() * mask
+    @staticmethod
+    def forward(ctx: FunctionCtx, values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        marked = values.add(~mask, alpha=-_FAR_BELOW)
+        largest = marked.amax(dim=1, keepdim=True).clamp_min_(0)  # of the sum; its 1 is exp(0)
+        shares = marked.sub_(largest).clamp_min_(LOWEST).exp_()
+        total = shares.sum(dim=1, keepdim=True).add_((-largest).exp_())
+        ctx.save_for_backward(shares.div_(total))
+        return total.log_().add_(largest).squeeze(1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+        (shares,) = ctx.saved_tensors
+        return gradient[:, None] * shares, None

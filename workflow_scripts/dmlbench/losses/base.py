@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from dmlbench.precision import full_precision
 from dmlbench.registry import Registry
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.tuples import Tuples
@@ -64,7 +65,7 @@ class Loss(nn.Module):
             batch: Embeddings and labels.
             tuples: What the sampler chose; None for a loss that takes the whole batch.
         """
-        with torch.autocast(batch.embeddings.device.type, enabled=False):
+        with full_precision(batch.embeddings.device):
             result = self.result(batch, tuples)
             value = result.value + 0 * batch.embeddings.detach().sum()
         return LossResult(value, result.active, result.counts)

@@ -39,7 +39,7 @@ class Margin(TupleLoss):
     def terms(self, batch: Batch, tuples: Tuples) -> tuple[torch.Tensor, torch.Tensor]:
         """One term for each pair."""
         pairs = Pairs.of(batch, tuples)
-        excess = pairs.distance - pairs.of_anchor(self.beta.index_select(0, batch.labels))
+        excess = pairs.distance - pairs.of_class(self.beta)
         return (excess * pairs.sign + self.margin).relu(), pairs.counted
 
     def parameter_groups(self) -> list[dict]:

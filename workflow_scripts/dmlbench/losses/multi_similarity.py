@@ -6,7 +6,7 @@ import torch
 
 from dmlbench.config.types import PositiveFloat
 from dmlbench.losses.base import TupleLoss, register_loss
-from dmlbench.masked import masked_exp, masked_max
+from dmlbench.masked import any_of_row, log_one_plus_sum_exp
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.tuples import Tuples
 
@@ -49,14 +49,9 @@ class MultiSimilarity(TupleLoss):
         """B terms, one for each anchor; those that have a pair count."""
         sets = tuples.pair_sets(len(batch.labels))
         excess = batch.similarities - self.threshold  # B x B
-        rates = excess.new_tensor([-self.alpha, self.beta])[:, None, None]
-        masks = torch.stack([sets.positives, sets.negatives])  # 2 x B x B
-        exponents, weights = rates * excess, masks.to(excess.dtype)
-        largest = masked_max(exponents, weights).clamp_min(0)  # of the sum; its 1 is exp(0)
-        sums = masked_exp(exponents, largest, weights).sum(dim=2, keepdim=True)
-        logs = largest + (sums + (-largest).exp()).log()
-        terms = (logs / rates.abs()).sum(dim=(0, 2))
-        return terms, masks.any(dim=2).any(dim=0)
+        near = log_one_plus_sum_exp(-self.alpha * excess, sets.positives) / self.alpha
+        far = log_one_plus_sum_exp(self.beta * excess, sets.negatives) / self.beta
+        return near + far, any_of_row(sets.positives | sets.negatives).squeeze(1)
 
     def sums(self, batch: Batch, tuples: Tuples) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """See the base; with normalizer ``batch``, anchors without a pair count as zero terms."""

@@ -5,7 +5,8 @@ from functools import cached_property
 
 import torch
 
-from dmlbench.distances import at_least_float32, pairwise_distances, pairwise_similarities
+from dmlbench.distances import pairwise_distances, pairwise_similarities
+from dmlbench.precision import at_least_float32, full_precision
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,30 +44,31 @@ class Batch:
     @cached_property
     def distances(self) -> torch.Tensor:
         """B x B plain Euclidean distances, computed in full precision whatever autocast says."""
-        with torch.enable_grad(), torch.autocast(self.embeddings.device.type, enabled=False):
+        with torch.enable_grad(), full_precision(self.embeddings.device):
             return pairwise_distances(self.embeddings)
 
     @cached_property
     def similarities(self) -> torch.Tensor:
         """B x B cosine similarities, computed in full precision whatever autocast says."""
-        with torch.enable_grad(), torch.autocast(self.embeddings.device.type, enabled=False):
+        with torch.enable_grad(), full_precision(self.embeddings.device):
             return pairwise_similarities(self.embeddings)
+
+    @cached_property
+    def same_class(self) -> torch.Tensor:
+        """B x B mask: same class, the anchor itself and its copies too."""
+        return self.labels[:, None] == self.labels[None, :]
 
     @cached_property
     def positives(self) -> torch.Tensor:
         """B x B mask: same class, another image (neither the anchor itself nor a copy)."""
-        return self._same_class & (self.content[:, None] != self.content[None, :])
+        return self.same_class & (self.content[:, None] != self.content[None, :])
 
     @cached_property
     def negatives(self) -> torch.Tensor:
         """B x B mask: another class."""
-        return ~self._same_class
+        return ~self.same_class
 
     @cached_property
     def positions(self) -> torch.Tensor:
         """0 .. B - 1."""
         return torch.arange(len(self.labels), device=self.labels.device)
-
-    @cached_property
-    def _same_class(self) -> torch.Tensor:
-        return self.labels[:, None] == self.labels[None, :]

@@ -1,7 +1,6 @@
 """Drawing columns of a matrix of weights."""
 
 import torch
-import torch.nn.functional as F
 
 #: Weights are counted in steps of this: sums of them are exact, and the same on any device.
 _STEPS = 2.0**30
@@ -25,10 +24,10 @@ def draw(weights: torch.Tensor, rows: torch.Tensor, generator: torch.Generator) 
     """
     columns = weights.shape[1]
     steps = weights if weights.dtype == torch.bool else weights * _STEPS
-    sums = F.pad(steps.flatten().long().cumsum(0), (1, 0))
-    first = rows * columns
-    before = sums[first]
+    sums = steps.long().flatten().cumsum(0)
+    ends = torch.cat([sums.new_zeros(1), sums[columns - 1 :: columns]])  # of the rows
+    before = ends.index_select(0, rows)
+    total = ends[1:].index_select(0, rows) - before
     uniform = torch.rand(len(rows), generator=generator, dtype=torch.float64, device=rows.device)
-    wanted = before + (uniform * (sums[first + columns] - before)).long()
-    found = torch.searchsorted(sums[1:], wanted, right=True)
-    return (found - first).clamp_(0, columns - 1)
+    found = torch.searchsorted(sums, before.add_(uniform.mul_(total).long()), right=True)
+    return found.sub_(rows, alpha=columns).clamp_(0, columns - 1)

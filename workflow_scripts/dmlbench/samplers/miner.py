@@ -4,6 +4,7 @@ import torch
 
 from dmlbench.errors import ConfigError
 from dmlbench.objects import build_object
+from dmlbench.precision import full_precision
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.tuples import PairSets, Triplets, Tuples
 
@@ -36,7 +37,7 @@ class MinerSampler:
         if not batch.embeddings.isfinite().all():
             return PairSets(*[torch.zeros_like(batch.negatives)] * 2)
         seed = torch.randint(2**31, (1,), generator=batch.generator, device=batch.generator.device)
-        with torch.random.fork_rng(), torch.autocast(batch.embeddings.device.type, enabled=False):
+        with torch.random.fork_rng(), full_precision(batch.embeddings.device):
             torch.manual_seed(seed.item())
             mined = self.miner(batch.embeddings.detach(), batch.labels)
         if isinstance(mined, tuple) and len(mined) == 3:

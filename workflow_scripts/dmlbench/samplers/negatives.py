@@ -5,13 +5,17 @@ from typing import Literal
 import torch
 
 from dmlbench.config.types import NonNegativeFloat, PositiveFloat
-from dmlbench.masked import EMPTY, masked_exp, masked_max
+from dmlbench.masked import LOWEST, or_else
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.choice import NegativeChoice, register_negative
 from dmlbench.samplers.draw import draw
 
 #: Largest number of entries of a matrix of pairs against the batch: 128 MB of integers.
 _CHUNK = 2**24
+#: What logarithms of weights lose: a far negative more than any near one differs from another, an
+#: image of the anchor's class more than that. (Arithmetic: masks in random order are slow.)
+_FAR = 1e6
+_SAME_CLASS = 1e9
 
 
 @register_negative("all", chooses="set", label="all neg.", words="all negatives")
@@ -35,7 +39,7 @@ class HardNegative(NegativeChoice):
     """The nearest image of another class (Hermans et al. 2017, batch hard)."""
 
     def __call__(self, batch: Batch, anchor: torch.Tensor, positive: torch.Tensor) -> torch.Tensor:
-        return batch.distances.masked_fill(~batch.negatives, torch.inf).argmin(dim=1)[anchor]
+        return batch.distances.masked_fill(~batch.negatives, torch.inf).min(dim=1).indices[anchor]
 
 
 @register_negative("semihard", chooses="one", label="SH", words="semi-hard negatives")
@@ -59,9 +63,8 @@ class SemihardNegative(NegativeChoice):
         distances, negatives = batch.distances[anchor], batch.negatives[anchor]  # T x B
         near = batch.distances[anchor, positive][:, None]
         band = negatives & (distances > near) & (distances < near + self.margin)
-        none = ~band.any(dim=1, keepdim=True)
         rows = torch.arange(len(anchor), device=anchor.device)
-        return draw(torch.where(none, negatives, band), rows, batch.generator)
+        return draw(or_else(band, negatives), rows, batch.generator)
 
 
 @register_negative("softhard", chooses="one", label="SoftH", words="soft-hard")
@@ -74,9 +77,8 @@ class SofthardNegative(NegativeChoice):
 
     def __call__(self, batch: Batch, anchor: torch.Tensor, positive: torch.Tensor) -> torch.Tensor:
         farthest = batch.distances.masked_fill(~batch.positives, -torch.inf).amax(1, keepdim=True)
-        candidates = batch.negatives & (batch.distances < farthest)
-        none = ~candidates.any(dim=1, keepdim=True)
-        return draw(torch.where(none, batch.negatives, candidates), anchor, batch.generator)
+        candidates = or_else(batch.negatives & (batch.distances < farthest), batch.negatives)
+        return draw(candidates, anchor, batch.generator)
 
 
 @register_negative(
@@ -109,18 +111,20 @@ class DistanceWeightedNegative(NegativeChoice):
         return draw(self.weights(batch), anchor, batch.generator)
 
     def weights(self, batch: Batch) -> torch.Tensor:
-        """B x B weights, the largest of a row 1; all 1 where no negative is near enough."""
+        """B x B weights, the largest of a row 1; no more than 1e-26 for what is not to be drawn."""
         dim = batch.embeddings.shape[1]
-        # Above 1.99 the density's logarithm diverges at 2, the diameter.
-        d = batch.distances.clamp(self.cutoff, 1.99)
+        # Above 1.99 the density's logarithm diverges at 2, the diameter. Beyond the upper cut-off
+        # all count alike: what a row without a nearer one draws from.
+        d = batch.distances.clamp(self.cutoff, max(self.cutoff, min(self.upper_cutoff, 1.99)))
+        # (4 - d^2) for (1 - d^2/4): a constant factor is nothing.
         log_weights = (
-            d.log().mul_(2 - dim).sub_(d.square_().mul_(-0.25).log1p_(), alpha=(dim - 3) / 2)
+            d.log().mul_(2 - dim).sub_(torch.rsub(d.square_(), 4).log_(), alpha=(dim - 3) / 2)
         )
-        valid = batch.negatives & (batch.distances < self.upper_cutoff)
-        mask = valid.to(log_weights.dtype)
-        largest = masked_max(log_weights, mask)
-        weights = masked_exp(log_weights, largest, mask)
-        return torch.where(largest > EMPTY, weights, batch.negatives)
+        # Compared in place: numbers, not a mask, which takes four times as long.
+        far = batch.distances.detach().clone().ge_(self.upper_cutoff)
+        log_weights.sub_(far, alpha=_FAR).add_(batch.same_class, alpha=-_SAME_CLASS)
+        largest = log_weights.amax(dim=1, keepdim=True)
+        return log_weights.sub_(largest).clamp_min_(LOWEST).exp_()
 
 
 @register_negative("multi_similarity", chooses="set", label="mining", words="MS mining")

@@ -3,6 +3,7 @@
 import torch
 
 from dmlbench.config.types import NonNegativeFloat
+from dmlbench.masked import or_else
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.choice import PositiveChoice, register_positive
 from dmlbench.samplers.draw import draw
@@ -34,7 +35,7 @@ class EasyPositive(PositiveChoice):
     """
 
     def __call__(self, batch: Batch) -> torch.Tensor:
-        return batch.distances.masked_fill(~batch.positives, torch.inf).argmin(dim=1)
+        return batch.distances.masked_fill(~batch.positives, torch.inf).min(dim=1).indices
 
 
 @register_positive("hard", chooses="one", label="hard pos.", words="hardest positives")
@@ -42,7 +43,7 @@ class HardPositive(PositiveChoice):
     """The farthest image of the anchor's class (Hermans et al. 2017, batch hard)."""
 
     def __call__(self, batch: Batch) -> torch.Tensor:
-        return batch.distances.masked_fill(~batch.positives, -torch.inf).argmax(dim=1)
+        return batch.distances.masked_fill(~batch.positives, -torch.inf).max(dim=1).indices
 
 
 @register_positive("softhard", chooses="one", label="SoftH", words="soft-hard")
@@ -56,9 +57,7 @@ class SofthardPositive(PositiveChoice):
 
     def __call__(self, batch: Batch) -> torch.Tensor:
         nearest = batch.distances.masked_fill(~batch.negatives, torch.inf).amin(dim=1, keepdim=True)
-        candidates = batch.positives & (batch.distances > nearest)
-        none = ~candidates.any(dim=1, keepdim=True)
-        candidates = torch.where(none, batch.positives, candidates)
+        candidates = or_else(batch.positives & (batch.distances > nearest), batch.positives)
         return draw(candidates, batch.positions, batch.generator)
 
 

@@ -2,6 +2,8 @@
 
 import torch
 
+from dmlbench.masked import any_of_row
+from dmlbench.precision import full_precision
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.choice import NegativeChoice, PositiveChoice, make_negative, make_positive
 from dmlbench.samplers.miner import MinerSampler
@@ -24,21 +26,23 @@ class TupleSampler:
     @torch.no_grad()
     def __call__(self, batch: Batch) -> Tuples:
         """Triplets, where the negative choice takes one for each positive pair; else pair sets."""
-        with torch.autocast(batch.embeddings.device.type, enabled=False):
+        with full_precision(batch.embeddings.device):
             if self.negative.chooses == "set":
                 return self._pair_sets(batch)
             return self._triplets(batch)
 
     def _triplets(self, batch: Batch) -> Triplets:
-        has_negative = batch.negatives.any(dim=1)
+        has_negative = (batch.labels != batch.labels[:1]).any()  # all anchors have one, or none
         chosen = self.positive(batch)
         if self.positive.chooses == "set":
             # As many rows as pairs: the one case where the GPU has to be asked.
-            anchor, positive = (chosen & has_negative[:, None]).nonzero(as_tuple=True)
-            valid = torch.ones_like(anchor, dtype=torch.bool)
+            entries = chosen.flatten().nonzero().squeeze(1)
+            anchor = entries.div(len(chosen), rounding_mode="floor")
+            positive = entries.sub_(anchor, alpha=len(chosen))
+            valid = has_negative.expand_as(anchor)
         else:
             anchor, positive = batch.positions, chosen
-            valid = batch.positives.any(dim=1) & has_negative
+            valid = any_of_row(batch.positives).squeeze(1) & has_negative
         return Triplets(anchor, positive, self.negative(batch, anchor, positive), valid)
 
     def _pair_sets(self, batch: Batch) -> PairSets:
@@ -46,7 +50,7 @@ class TupleSampler:
         if self.positive.chooses == "one":
             positives = batch.positives & (positives[:, None] == batch.positions[None, :])
         negatives = self.negative(batch, positives)
-        usable = positives.any(dim=1, keepdim=True) & negatives.any(dim=1, keepdim=True)
+        usable = any_of_row(positives) & any_of_row(negatives)
         return PairSets(positives & usable, negatives & usable)
 
 
