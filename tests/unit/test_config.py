@@ -46,6 +46,8 @@ def test_every_config_of_the_repository_is_valid(path):
         ("losses/triplet/type", "tripplet", ["losses.triplet", "'tripplet'", "'triplet'"]),
         ("losses/triplet/margn", 0.1, ["losses.triplet.margn", "0.1", "'margin'"]),
         ("losses/triplet/margin", -1, ["losses.triplet.margin", "-1", "greater than 0"]),
+        ("losses/triplet/margin", True, ["losses.triplet.margin", "True", "should be a number"]),
+        ("losses/triplet/margin", float("nan"), ["losses.triplet.margin", "finite number"]),
         ("samplers/eps/positive", "esay", ["samplers.eps.positive", "'esay'", "'easy'"]),
         ("samplers/eps/per_class", 1, ["samplers.eps.per_class", "1"]),
         ("selections", ["lst"], ["selections", "'lst'", "'last'"]),

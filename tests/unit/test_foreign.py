@@ -102,6 +102,9 @@ def test_every_loss_of_the_library_is_accepted_and_trains_with_all_its_parameter
         ({"type": f"{LOSSES}.CrossBatchMemory", "loss": {"type": f"{LOSSES}.No"}}, "no class 'No'"),
         (f"{LOSSES}.SmoothAPLoss", "refused: in pytorch-metric-learning 2.9.0 it cuts the batch"),
         (f"{LOSSES}.VICRegLoss", "refused: it compares two views"),
+        (f"{MINERS}.HDCMiner", "is no loss: it is among the library's miners"),
+        ("pytorch_metric_learning.reducers.MeanReducer", "among the library's reducers"),
+        ("torch.nn.Linear", r"is no loss: its forward takes .input., not embeddings and labels"),
         (
             {"type": f"{LOSSES}.TripletMarginLoss", "distance": {"type": "LpDistance"}},
             "distance: 'LpDistance' is no class path",
@@ -113,6 +116,15 @@ def test_mistakes_are_told_when_the_config_is_read(spec, message):
         resolve_config(config_with(spec), "test")
     assert str(caught.value).startswith("test: losses.triplet")
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_loss_is_no_miner():
+    with pytest.raises(ConfigError, match=r"eps.miner: .*CircleLoss is no miner: it is among"):
+        resolve_config(config_with(sampler={"miner": f"{LOSSES}.CircleLoss"}), "test")
+
+
+def test_re_exports_of_everything_are_followed():
+    assert entry("loss", "torch.nn.CrossEntropyLoss").file.name == "loss.py"
 
 
 def test_arguments_may_be_classes_too():
@@ -183,6 +195,8 @@ def test_not_finite_embeddings_reach_neither_loss_nor_miner():
     assert len(sampler(batch).indices()[0]) == 0
     loss = build_loss({"type": f"{LOSSES}.CircleLoss"}, 4, 8)
     assert loss(batch).value.isnan()
+    trimmed = build_loss({"type": "trimmed", "loss": {"type": "triplet"}}, 4, 8)
+    assert trimmed(batch, sampler(batch)).value.isnan()
 
 
 OWN_LOSS = '''

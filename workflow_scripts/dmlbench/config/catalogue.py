@@ -41,6 +41,8 @@ _REQUIRED_FACTS = {
     "positive": {"chooses": ("one", "set")},
     "negative": {"chooses": ("one", "set")},
 }
+#: Where pytorch-metric-learning keeps what a class path may name.
+_FAMILIES = {"loss": "losses", "miner": "miners"}
 #: Constructor arguments that the program supplies, not the user.
 SUPPLIED = {"num_classes", "embedding_dim", "embedding_size"}
 
@@ -72,7 +74,8 @@ def entry(kind: str, name: str) -> Entry:
     """The class that a config calls ``name``: a registered name or a class path.
 
     Args:
-        kind: loss, positive, negative, dataset, or ``object`` for a class without a registry.
+        kind: loss, positive, negative, dataset; without a registry miner, or ``object`` for any
+            other class.
         name: The name or path.
 
     Raises:
@@ -128,8 +131,29 @@ def _by_path(kind: str, path: str) -> Entry:
     call = _call(source.node, ROOMS[kind][1]) if kind in ROOMS else None
     if call:
         return _registered(kind, path, source, call)
+    _refuse_other_kinds(kind, path, source)
     options = _foreign_options(constructor(source), source.node.name, kind)
     return Entry(path, source.file, {"takes": _foreign_takes(source)}, options, "", foreign=True)
+
+
+def _refuse_other_kinds(kind: str, path: str, source: Source) -> None:
+    """A distance or a reducer of the library in the place of a loss, say.
+
+    Raises:
+        ConfigError: It is one.
+    """
+    if kind not in ("loss", "miner"):
+        return
+    library, _, family = source.module.partition(".")
+    family = family.partition(".")[0]
+    if library == "pytorch_metric_learning" and family != _FAMILIES[kind]:
+        raise ConfigError(f"{path} is no {kind}: it is among the library's {family}")
+    arguments = method_arguments(source, "forward")
+    if arguments is not None and len(arguments) < 2:
+        raise ConfigError(
+            f"{path} is no {kind}: its forward takes ({', '.join(arguments)}), not embeddings and "
+            "labels"
+        )
 
 
 def _foreign_takes(source: Source) -> str:

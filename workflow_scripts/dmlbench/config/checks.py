@@ -97,6 +97,8 @@ def method_problems(recipe: dict, loss: dict, sampler: dict, names: str) -> Iter
     inside = catalogue.entry("loss", inner["type"]).facts if inner else {}
     if takes == "tuples" and inner and inside["takes"] != "tuples":
         yield f"{names}: {inner['type']} is no loss on tuples: it has no terms to trim"
+    if inner and inner["type"] == loss["type"]:
+        yield f"{names}: {loss['type']} inside {loss['type']}; describe one of them"
     if not sampler["negative"]:
         return
     chosen = sampler["negative"]

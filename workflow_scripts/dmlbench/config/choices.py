@@ -54,11 +54,7 @@ class Choices:
     def sampler(self, sampler: Sampler, where: str) -> dict:
         """A sampler as a dict; None where it has no choice."""
         resolved: dict = {"per_class": sampler.per_class}
-        for key, kind in {
-            "positive": "positive",
-            "negative": "negative",
-            "miner": "object",
-        }.items():
-            choice = getattr(sampler, key)
-            resolved[key] = choice and self.resolve(kind, choice, f"{where}.{key}")
+        for kind in ("positive", "negative", "miner"):
+            choice = getattr(sampler, kind)
+            resolved[kind] = choice and self.resolve(kind, choice, f"{where}.{kind}")
         return resolved

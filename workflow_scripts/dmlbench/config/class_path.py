@@ -156,8 +156,12 @@ def _class_in(file: Path, module: str, name: str) -> Source | None:
         if isinstance(node, ast.ClassDef) and node.name == name:
             return Source(file, module, node, tree)
     for origin, original, alias in _imports(tree, file, module):
-        if alias == name and (found := _module_file(origin)) is not None:
-            return _class_in(found, origin, original)
+        if alias not in (name, "*") or origin == module:
+            continue
+        file_of_origin = _module_file(origin)
+        wanted = name if alias == "*" else original
+        if file_of_origin and (found := _class_in(file_of_origin, origin, wanted)):
+            return found
     return None
 
 
@@ -197,9 +201,11 @@ def _module_file(module: str) -> Path | None:
 
 
 def method_arguments(source: Source, method: str) -> list[str] | None:
-    """A method's positional arguments after self, its own or inherited; None if unread."""
+    """A method's positional arguments after self, its own or inherited; None if unknown."""
     for node in source.node.body:
         if isinstance(node, ast.FunctionDef) and node.name == method:
+            if node.args.vararg:
+                return None
             return [argument.arg for argument in node.args.args][1:]
     for base in source.node.bases:
         words = ast.unparse(base)

@@ -76,7 +76,7 @@ class Plan:
         found = list(_classes("loss", self.losses[run.loss]))
         for kind in ("positive", "negative"):
             found += _classes(kind, sampler[kind] or {})
-        found += _classes("object", sampler["miner"] or {})
+        found += _classes("miner", sampler["miner"] or {})
         return tuple(found)
 
     def fingerprint(self, run: Run) -> str:

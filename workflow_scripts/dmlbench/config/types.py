@@ -18,11 +18,21 @@ def _number(value: Any) -> int | float:
         raise ValueError("should be a number") from None
 
 
-PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, lt=1)]
-PositiveInt = Annotated[int, Field(gt=0)]
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
+def _no_boolean(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("should be a number")
+    return value
+
+
+# YAML's yes and true are no numbers. The check comes last, so that the JSON schema shows the range.
+_FLOAT, _INT = BeforeValidator(_number), BeforeValidator(_no_boolean)
+Finite = Annotated[float, Field(allow_inf_nan=False), _FLOAT]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False), _FLOAT]
+NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False), _FLOAT]
+Share = Annotated[float, Field(ge=0, lt=1), _FLOAT]
+Whole = Annotated[int, _INT]
+PositiveInt = Annotated[int, Field(gt=0), _INT]
+Seed = Annotated[int, Field(ge=0, lt=2**31), _INT]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=48)]
 Selection = Literal["last", "val", "test_max"]
 Split = Literal["train", "test"]
@@ -41,8 +51,8 @@ ANNOTATIONS: dict[str, object] = {
     "LossRate": LossRate,
     "LossSpec": LossSpec,
     "Literal": Literal,
-    "float": float,
-    "int": int,
+    "float": Finite,
+    "int": Whole,
     "bool": bool,
     "str": str,
 }

@@ -35,7 +35,8 @@ class MinerSampler:
             ConfigError: It gives something else.
         """
         if not batch.embeddings.isfinite().all():
-            return PairSets(*[torch.zeros_like(batch.negatives)] * 2)
+            none = batch.labels[:0]
+            return Triplets(none, none, none, none.bool())
         seed = torch.randint(2**31, (1,), generator=batch.generator, device=batch.generator.device)
         with torch.random.fork_rng(), full_precision(batch.embeddings.device):
             torch.manual_seed(seed.item())
