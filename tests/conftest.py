@@ -13,10 +13,20 @@ SCRIPTS = ROOT / "workflow_scripts"
 SHARED = ROOT.parent / "shared" / "data"
 
 
+def config_with(loss: object = None, sampler: object = None) -> dict:
+    """The smallest valid config, with another loss or sampler in the place of one of its own."""
+    config = yaml.safe_load((ROOT / "configs" / "smoke.yaml").read_text())
+    if loss:
+        config["losses"]["triplet"] = loss
+    if sampler:
+        config["samplers"]["eps"] = sampler
+    return config
+
+
 @pytest.fixture
 def smoke_config() -> dict:
     """The smallest valid config, as a dict to spoil."""
-    return yaml.safe_load((ROOT / "configs" / "smoke.yaml").read_text())
+    return config_with()
 
 
 @pytest.fixture(scope="session")

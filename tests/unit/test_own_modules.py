@@ -1,0 +1,158 @@
+"""Losses of one's own in a module outside the repository, named by class path."""
+
+import sys
+
+import pytest
+import torch
+from conftest import config_with
+
+from dmlbench.config import resolve_config
+from dmlbench.config.catalogue import entry, shared_files
+from dmlbench.config.class_path import read_tree, sources
+from dmlbench.errors import ConfigError
+from dmlbench.losses.build import build_loss
+from dmlbench.provenance import training_code
+from dmlbench.samplers.batch import Batch
+
+OWN_LOSS = '''
+import torch
+from dmlbench.config.types import PositiveFloat
+from dmlbench.losses.base import Loss, LossResult, register_loss
+
+@register_loss("spread", takes="batch", label="Spread")
+class Spread(Loss):
+    """Mean distance to the origin."""
+
+    def __init__(self, *, num_classes: int, embedding_dim: int, weight: PositiveFloat = 1.0):
+        super().__init__(num_classes=num_classes, embedding_dim=embedding_dim)
+        self.weight = weight
+
+    def result(self, batch, tuples):
+        return LossResult(self.weight * batch.embeddings.square().sum(dim=1).mean())
+
+class Plain(torch.nn.Module):
+    def __init__(self, embedding_dim, scale=2.0):
+        super().__init__()
+        self.scale, self.size = scale, embedding_dim
+
+    def forward(self, embeddings, labels):
+        return self.scale * embeddings.mean()
+'''
+
+
+@pytest.fixture
+def own_module(tmp_path, monkeypatch):
+    (tmp_path / "own_losses.py").write_text(OWN_LOSS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))  # importing adds the working directory
+    yield tmp_path / "own_losses.py"
+    for cached in (entry, training_code, read_tree):
+        cached.cache_clear()
+    sys.modules.pop("own_losses", None)
+
+
+def test_a_loss_of_ones_own_is_named_by_its_path(own_module):
+    with pytest.raises(ConfigError, match="weight: input should be greater than 0"):
+        resolve_config(config_with({"type": "own_losses.Spread", "weight": -1}), "test")
+    config = config_with({"type": "own_losses.Spread", "weight": 3.0})
+    with pytest.raises(ConfigError, match="takes whole batches and no tuples"):
+        resolve_config(config, "test")
+    config["experiments"]["even_odd"]["methods"] = [{"loss": "triplet"}]
+    plan = resolve_config(config, "test")
+    run = next(iter(plan.runs.values()))
+    loss = build_loss(plan.losses[run.loss], 2, 8)
+    assert loss(Batch.of(torch.full((2, 8), 0.5), torch.tensor([0, 1]))).value == 6
+    before = training_code(run.dataset, plan.classes(run))
+    own_module.write_text(OWN_LOSS.replace("mean()", "sum()"))
+    training_code.cache_clear()
+    assert training_code(run.dataset, plan.classes(run)) != before
+
+    plain = build_loss({"type": "own_losses.Plain", "scale": 5.0}, 2, 8)
+    assert plain.module.size == 8
+    assert plain(Batch.of(torch.ones(2, 8), torch.tensor([0, 1]))).value == 5
+
+
+HEAD = "from dmlbench.losses.base import Loss, register_loss\n"
+ONE = '@register_loss("one", takes="batch")\nclass One(Loss):\n'
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("class One(:", r"own_losses.py, line 1: invalid syntax"),
+        ("a = '\\0'", "has no class 'One'"),
+        (
+            HEAD + ONE.replace('"one", ', "") + "    pass",
+            "line 3: class One: the decorator",
+        ),
+        (
+            HEAD + ONE.replace('takes="batch"', "") + "    pass",
+            "must say takes=, one of tuples",
+        ),
+        (HEAD + ONE + "    def __init__(self, *, a, **s):\n        pass", "'a' has no annotation"),
+        (
+            HEAD + ONE + "    def __init__(self, *, a: 'PositiveFloat', **s):\n        pass",
+            "unquoted",
+        ),
+        (HEAD + ONE + "    def __init__(self, *, a: Array, **s):\n        pass", "annotations"),
+    ],
+)
+def test_mistakes_in_a_module_of_ones_own_are_told_by_file_and_line(own_module, source, told):
+    own_module.write_text(source)
+    read_tree.cache_clear()
+    with pytest.raises(ConfigError, match=told) as caught:
+        resolve_config(config_with("own_losses.One"), "test")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("import no_such_thing\nclass One: pass", "cannot be imported: ModuleNotFoundError"),
+        ("class One: pass\n1 / 0", "cannot be imported: ZeroDivisionError"),
+        (HEAD + "@register_loss\nclass One(Loss): pass", "is no class; does a decorator"),
+        (HEAD + ONE + "    def __init__(self):\n        pass", "cannot be built: TypeError"),
+    ],
+)
+def test_what_fails_when_it_is_used_is_told_in_one_line(own_module, monkeypatch, source, told):
+    own_module.write_text(source)
+    monkeypatch.delitem(sys.modules, "own_losses", raising=False)
+    with pytest.raises(ConfigError, match=f"own_losses.One {told}"):
+        build_loss({"type": "own_losses.One"}, 2, 8)
+
+
+def test_a_loss_inherits_the_options_of_its_base(own_module):
+    own_module.write_text(
+        "from dmlbench.losses.base import register_loss\n"
+        "from dmlbench.losses.triplet import Triplet\n"
+        '@register_loss("mine", takes="tuples")\n'
+        "class Mine(Triplet):\n    pass\n"
+    )
+    read_tree.cache_clear()
+    plan = resolve_config(config_with({"type": "own_losses.Mine", "margin": 0.3}), "test")
+    assert plan.losses["triplet"] == {"type": "own_losses.Mine", "margin": 0.3, "squared": True}
+
+
+def test_the_code_of_a_run_covers_what_its_own_module_imports(own_module):
+    own_module.write_text("import helper\nfrom dmlbench.losses.triplet import Triplet\n" + OWN_LOSS)
+    helper = own_module.with_name("helper.py")
+    helper.write_text("x = 1")
+    read_tree.cache_clear()
+    names = {file.name for file in sources("own_losses.Spread")}
+    assert names >= {"own_losses.py", "helper.py", "triplet.py"}
+    classes = (("loss", "own_losses.Spread"),)
+    before = training_code("digits_even_odd", classes)
+    helper.write_text("x = 2")
+    training_code.cache_clear()
+    assert training_code("digits_even_odd", classes) != before
+    library = {file.name for file in sources("pytorch_metric_learning.losses.CircleLoss")}
+    assert library >= {"circle_loss.py", "generic_pair_loss.py", "base_metric_loss_function.py"}
+
+
+def test_a_choice_of_its_own_file_concerns_only_the_runs_that_use_it():
+    plain = (("loss", "pd_loss"),)
+    shared = {file.name for file in shared_files("positive")}
+    assert shared >= {"sampler.py", "batch.py", "draw.py"}
+    assert not shared & {"positives.py", "negatives.py"}
+    used = (*plain, ("positive", "easy"))
+    assert training_code("digits_even_odd", plain) != training_code("digits_even_odd", used)
