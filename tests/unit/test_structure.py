@@ -8,6 +8,7 @@ import sys
 import pytest
 from conftest import ROOT, SCRIPTS
 
+from dmlbench import provenance
 from dmlbench.config.catalogue import ROOMS, entries
 from dmlbench.losses.base import loss_names
 
@@ -48,6 +49,17 @@ def test_imports_point_one_way(room):
         rooms = {n.split(".")[1] for n in imports_of(file) if n.startswith("dmlbench.")}
         wrong = rooms - BASE - MAY_IMPORT[room] - {room, "__version__"}
         assert not wrong, f"{file.relative_to(ROOT)} imports {wrong}"
+
+
+def test_the_code_of_a_run_covers_every_shared_module_that_it_imports():
+    covered = {file.stem for file in provenance._shared()}
+    decides_nothing = {"errors", "files", "paths", "records", "provenance", "config", "__version__"}
+    rooms = ("training", "models", "data", "losses", "samplers")
+    files = [file for room in rooms for file in (PACKAGE / room).rglob("*.py")]
+    files += [PACKAGE / f"{name}.py" for name in covered]
+    for file in files:
+        used = {n.split(".")[1] for n in imports_of(file) if n.startswith("dmlbench.")}
+        assert used <= covered | decides_nothing | set(rooms), file
 
 
 @pytest.mark.parametrize("room", ["evaluation", "reporting"])

@@ -33,7 +33,10 @@ def _scripts(*names: str) -> list[Path]:
 
 
 def _shared() -> list[Path]:
-    names = ("decidability", "distances", "masked", "neighbours", "objects", "registry", "seeding")
+    names = (
+        "decidability", "distances", "masked", "neighbours", "objects", "precision", "registry",
+        "seeding",
+    )  # fmt: skip
     return [PACKAGE / f"{name}.py" for name in names]
 
 
