@@ -39,6 +39,8 @@ class Dataset(ABC):
     train_classes: int
     evaluations: list[tuple[str, str, str]]
     counts: dict[str, int]
+    mode: str
+    sources: tuple[str, ...]
 
     @abstractmethod
     def records(self, raw: dict[str, str]) -> Iterator[Record]:
@@ -65,6 +67,8 @@ def register_dataset(
     train_classes: int,
     evaluations: list[tuple[str, str, str]],
     counts: dict[str, int],
+    mode: str = "L",
+    other_sources: tuple[str, ...] | list[str] = (),
 ) -> Callable[[type], type]:
     """Register a dataset. The config reads these arguments from the source: literals only.
 
@@ -77,6 +81,9 @@ def register_dataset(
             whole split. The first one of the test split selects ``test_max``.
         counts: Images in each split or ``split/subset``, and classes as ``split:column``; all
             asserted when the dataset is prepared.
+        mode: ``RGB`` or ``L``: what every image becomes.
+        other_sources: Sources that hold the same images in another form; the config's
+            ``data.sources`` picks one.
     """
     return _DATASETS.register(
         name,
@@ -86,6 +93,8 @@ def register_dataset(
         train_classes=train_classes,
         evaluations=evaluations,
         counts=counts,
+        mode=mode,
+        sources=(source, *other_sources),
     )
 
 

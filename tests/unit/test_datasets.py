@@ -1,0 +1,202 @@
+"""Splits and counts of the datasets, from their real names and tables; the images are made."""
+
+import io
+import tarfile
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from dmlbench.data.dataset import get_dataset
+from dmlbench.data.pairs import clean, pair_table, read_pairs, trained_on
+from dmlbench.data.prepare import check_counts
+from dmlbench.errors import DataError
+
+
+def jpeg(colour="red", mode="RGB") -> bytes:
+    file = io.BytesIO()
+    Image.new(mode, (2, 2), colour).save(file, "JPEG")
+    return file.getvalue()
+
+
+TINY = jpeg()
+
+
+def tgz(path, members):
+    """An archive of ``members``: name to content."""
+    with tarfile.open(path, "w:gz", compresslevel=1) as archive:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return path
+
+
+def table_of(name, raw):
+    """The index of a dataset without its pixels."""
+    dataset = get_dataset(name)
+    rows = [
+        {"path": r.path, "split": r.split, "subset": r.subset, **r.labels}
+        for r in dataset().records({k: str(v) for k, v in raw.items()})
+    ]
+    return dataset, pd.DataFrame(rows).sort_values("path").reset_index(drop=True)
+
+
+def cub(folder, shared_data, images=None):
+    metadata = shared_data / "cub200" / "CUB_200_2011"
+    members = {f"CUB_200_2011/{f.name}": f.read_bytes() for f in metadata.glob("*.txt")}
+    names = [line.split()[1] for line in (metadata / "images.txt").read_text().splitlines()]
+    members |= {f"CUB_200_2011/images/{name}": TINY for name in (images or names)}
+    return {"CUB_200_2011.tgz": tgz(folder / "CUB_200_2011.tgz", members)}
+
+
+def cars(folder, shared_data):
+    devkit = {
+        f"devkit/{f.name}": f.read_bytes() for f in (shared_data / "cars196/devkit").iterdir()
+    }
+    raw = {"car_devkit.tgz": tgz(folder / "car_devkit.tgz", devkit)}
+    for part, count in (("train", 8144), ("test", 8041)):
+        members = {f"cars_{part}/{n:05d}.jpg": TINY for n in range(1, count + 1)}
+        raw[f"cars_{part}.tgz"] = tgz(folder / f"cars_{part}.tgz", members)
+    labels = "cars_test_annos_withlabels.mat"
+    return raw | {labels: shared_data / "cars196" / labels}
+
+
+def lfw(folder, shared_data, archive="lfw.tgz", top="lfw"):
+    tables = {f.name: f for f in (shared_data / "lfw").glob("*.txt")}
+    people = [line.split("\t") for line in tables["lfw-names.txt"].read_text().splitlines()]
+    members = {
+        f"{top}/{name}/{name}_{n:04d}.jpg": TINY
+        for name, count in people
+        for n in range(1, int(count) + 1)
+    }
+    return tables | {archive: tgz(folder / archive, members)}
+
+
+def test_cub_has_the_published_classes_and_counts(tmp_path, shared_data):
+    dataset, index = table_of("cub200", cub(tmp_path, shared_data))
+    check_counts(dataset, index)
+    numbers = index["species"].str[:3].astype(int)
+    assert (numbers[index["split"] == "train"] <= 100).all()
+    assert (numbers[index["split"] == "test"] > 100).all()
+    metadata = shared_data / "cub200" / "CUB_200_2011" / "image_class_labels.txt"
+    published = [int(line.split()[1]) for line in metadata.read_text().splitlines()]
+    assert (np.bincount(numbers) == np.bincount(published)).all()
+
+
+def test_an_image_that_no_table_lists_is_named(tmp_path, shared_data):
+    raw = cub(tmp_path, shared_data, images=["001.Black_footed_Albatross/extra.jpg"])
+    with pytest.raises(DataError, match=r"001.Black_footed_Albatross/extra.jpg is not in images"):
+        table_of("cub200", raw)
+
+
+def test_cars_are_split_by_label_and_not_by_folder(tmp_path, shared_data):
+    dataset, index = table_of("cars196", cars(tmp_path, shared_data))
+    check_counts(dataset, index)
+    assert index.groupby("split")["model"].agg(["min", "max"]).to_numpy().tolist() == [
+        [99, 196],
+        [1, 98],
+    ]
+    in_train_folder = index["path"].str.startswith("cars_train/")
+    assert 0 < (in_train_folder & (index["split"] == "test")).sum() < in_train_folder.sum()
+
+
+def test_cars_in_one_folder_are_the_same_split(tmp_path):
+    from scipy.io import savemat
+
+    kinds = [("relative_im_path", "O"), ("class", "O"), ("test", "O")]
+    rows = [(f"car_ims/{n:06d}.jpg", 196 if n % 2 else 98, n % 3 == 0) for n in range(1, 9)]
+    savemat(tmp_path / "cars_annos.mat", {"annotations": np.array(rows, dtype=kinds)})
+    images = {row[0]: TINY for row in rows}
+    raw = {
+        "car_ims.tgz": tgz(tmp_path / "car_ims.tgz", images),
+        "cars_annos.mat": tmp_path / "cars_annos.mat",
+    }
+    _, index = table_of("cars196", raw)
+    assert index.groupby("model")["split"].unique().str[0].to_dict() == {98: "train", 196: "test"}
+    assert len(index) == 8
+    (tmp_path / "cars_annos.mat").write_bytes(b"no matlab")
+    with pytest.raises(DataError, match=r"cars_annos.mat: not the annotations of Cars196"):
+        table_of("cars196", raw)
+
+
+@pytest.mark.parametrize(
+    ("name", "archive"), [("lfw", "lfw.tgz"), ("lfw_funneled", "lfw-funneled.tgz")]
+)
+def test_lfw_has_the_published_people_and_nobody_twice(name, archive, tmp_path, shared_data):
+    dataset, index = table_of(name, lfw(tmp_path, shared_data, archive, name))
+    check_counts(dataset, index)
+    people = index.groupby("split")["person"].unique()
+    assert not set(people["train"]) & set(people["test"])
+    several = index[index["split"] == "train"]["person"].value_counts() > 1
+    assert several.sum() == 1184
+
+
+def test_a_person_with_an_image_too_few_is_named(tmp_path, shared_data):
+    raw = lfw(tmp_path, shared_data)
+    with tarfile.open(raw["lfw.tgz"]) as archive:
+        members = {m.name: TINY for m in archive}
+    members.pop("lfw/Abdullah_Gul/Abdullah_Gul_0007.jpg")
+    tgz(raw["lfw.tgz"], members)
+    with pytest.raises(DataError, match="Abdullah_Gul has 18 images, published are 19"):
+        table_of("lfw", raw)
+
+
+def lfw_pairs(shared_data, file):
+    return read_pairs((shared_data / "lfw" / file).read_text(), file)
+
+
+def test_pairs_are_those_of_the_files(shared_data):
+    pairs = lfw_pairs(shared_data, "pairs.txt")
+    assert len(pairs) == 6000
+    for fold in range(1, 11):
+        assert [p.same for p in pairs if p.fold == fold] == [True] * 300 + [False] * 300
+    assert pairs[0].left == "Abel_Pacheco/Abel_Pacheco_0001.jpg"
+    assert pairs[0].right == "Abel_Pacheco/Abel_Pacheco_0004.jpg"
+    folds = [{n for p in pairs if p.fold == f for n in p.people} for f in range(1, 11)]
+    assert sum(map(len, folds)) == len(set().union(*folds))  # nobody is in two folds
+
+
+def test_nobody_of_the_view_1_test_is_trained_on_and_most_of_view_2_is(tmp_path, shared_data):
+    _, index = table_of("lfw", lfw(tmp_path, shared_data))
+    index["id"] = np.arange(len(index))
+    view1 = pair_table(lfw_pairs(shared_data, "pairsDevTest.txt"), index, "view1")
+    assert len(clean(view1)) == 1000
+    view2 = pair_table(lfw_pairs(shared_data, "pairs.txt"), index, "view2")
+    assert len(clean(view2)) == 1147
+    training = pair_table(lfw_pairs(shared_data, "pairsDevTrain.txt"), index, "training")
+    with pytest.raises(DataError, match="training saw people of 2,200 of 2,200 pairs"):
+        clean(training)
+    named = index.set_index("id")["path"]
+    first = view1.iloc[0]
+    assert named[first["left"]] == "Abdullah_Gul/Abdullah_Gul_0013.jpg"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("2\na\t1\t2\nb\t1\tc\t1", "2 pairs where 4 are announced"),
+        ("1\na\t1\tb\t2\nb\t1\t2", "'a 1 b 2' stands in the wrong place"),
+        ("1\na\t1\tx\nb\t1\tc\t1", "no file of pairs"),
+        ("<html>", "no file of pairs"),
+    ],
+)
+def test_a_damaged_file_of_pairs_is_named(text, told):
+    with pytest.raises(DataError, match=told):
+        read_pairs(text, "pairs.txt")
+
+
+def test_one_trained_person_taints_a_pair():
+    pairs = read_pairs("1\na\t1\t2\nb\t1\tc\t1", "pairs.txt")
+    assert trained_on(pairs, {"c"}) == [False, True]
+
+
+def test_mnist_digits_are_disjoint(shared_data):
+    raw = {f.name: f for f in (shared_data / "mnist").glob("*.gz")}
+    dataset, index = table_of("mnist", raw)
+    check_counts(dataset, index)
+    assert index.groupby("split")["digit"].unique().apply(sorted).to_dict() == {
+        "train": [0, 1, 2, 3, 4],
+        "test": [5, 6, 7, 8, 9],
+    }

@@ -1,0 +1,107 @@
+"""Pairs for verification: the protocol files of LFW, and the check that no one was trained on."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from dmlbench.errors import DataError
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two images.
+
+    Attributes:
+        fold: 1 .. number of folds; 1 where there is one.
+        left, right: Their paths, such as ``Abdullah_Gul/Abdullah_Gul_0013.jpg``.
+        people: Who is on them.
+    """
+
+    fold: int
+    left: str
+    right: str
+    people: tuple[str, str]
+
+    @property
+    def same(self) -> bool:
+        """Whether both show one person."""
+        return self.people[0] == self.people[1]
+
+
+def read_pairs(text: str, file: str) -> list[Pair]:
+    """The pairs of a file of LFW: for each fold, matched pairs first, then as many others.
+
+    Huang et al. 2007, section 3: the first line is the number of folds (absent for one) and of
+    matched pairs in each; ``name i j`` is a matched pair, ``name i name j`` another.
+
+    Raises:
+        DataError: A line is something else, or there are more or fewer of them.
+    """
+    head, *lines = [line.split("\t") for line in text.splitlines()]
+    try:
+        folds, size = (1, int(head[0])) if len(head) == 1 else (int(head[0]), int(head[1]))
+        if len(lines) != 2 * folds * size:
+            raise ValueError(f"{len(lines)} pairs where {2 * folds * size} are announced")
+        pairs = []
+        for number, words in enumerate(lines):
+            left, i, right, j = words if len(words) == 4 else (words[0], words[1], *words[::2])
+            pair = Pair(number // (2 * size) + 1, _path(left, i), _path(right, j), (left, right))
+            if pair.same != (len(words) == 3) or pair.same != (number % (2 * size) < size):
+                raise ValueError(f"'{' '.join(words)}' stands in the wrong place")
+            pairs.append(pair)
+    except (ValueError, IndexError) as error:
+        raise DataError(f"{file}: no file of pairs ({error})") from None
+    return pairs
+
+
+def _path(person: str, number: str) -> str:
+    return f"{person}/{person}_{int(number):04d}.jpg"
+
+
+def trained_on(pairs: list[Pair], people: set[str]) -> list[bool]:
+    """Which pairs show someone of ``people``, whom the model saw in training."""
+    return [not people.isdisjoint(pair.people) for pair in pairs]
+
+
+def pair_table(pairs: list[Pair], index: pd.DataFrame, protocol: str) -> pd.DataFrame:
+    """Pairs as image ids: protocol, fold, left, right, same, and whether training saw anyone.
+
+    Args:
+        pairs: Pairs of paths.
+        index: The prepared index, with a ``person`` column; those of its training split are
+            the people that training saw.
+        protocol: The name of the protocol, for the table.
+
+    Raises:
+        DataError: An image is not in the index.
+    """
+    ids = dict(zip(index["path"], index["id"], strict=True))
+    if missing := sorted({p for pair in pairs for p in (pair.left, pair.right)} - set(ids)):
+        raise DataError(f"{protocol}: image {missing[0]} and {len(missing) - 1} others are missing")
+    people = set(index.loc[index["split"] == "train", "person"])
+    return pd.DataFrame(
+        {
+            "protocol": protocol,
+            "fold": [pair.fold for pair in pairs],
+            "left": [ids[pair.left] for pair in pairs],
+            "right": [ids[pair.right] for pair in pairs],
+            "same": [pair.same for pair in pairs],
+            "trained_on": trained_on(pairs, people),
+        }
+    )
+
+
+def clean(table: pd.DataFrame) -> pd.DataFrame:
+    """The pairs of people that training never saw.
+
+    Raises:
+        DataError: None is left of one kind, so that nothing can be verified.
+    """
+    left = table[~table["trained_on"]]
+    if left["same"].nunique() < 2:
+        name = table["protocol"].iloc[0]
+        raise DataError(
+            f"{name}: training saw people of {table['trained_on'].sum():,} of {len(table):,} "
+            "pairs; what is left cannot be scored. Train on other people"
+        )
+    return left
