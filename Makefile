@@ -1,6 +1,6 @@
 # make help lists the targets. Only python3 (3.11 or newer) and make are needed.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format lock schema clean-demo
+.PHONY: help setup data demo test lint format lock schema clean-demo
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -28,6 +28,14 @@ demo: $(READY) ## the whole pipeline on a small real dataset: tables, figures, r
 	$(BIN)/snakemake -c$(CORES) all --configfile configs/demo.yaml
 	@echo "tables and figures: results/demo/tables, results/demo/figures"
 	@echo "report, to open in a browser: results/demo/report/report.html"
+
+# MIRROR names a folder or URL that is tried before the addresses in archives.yaml.
+STORE ?= original
+data: $(READY) ## fetch, prepare and show one dataset: make data DATASET=omniglot
+	@test -n "$(DATASET)" || { echo "error: name a dataset: make data DATASET=omniglot"; exit 2; }
+	$(BIN)/snakemake -c$(CORES) data/prepared/$(DATASET)/$(STORE)/summary.txt \
+	  --configfile config.yaml $(if $(MIRROR),--config 'data={mirror: $(MIRROR)}')
+	@cat data/prepared/$(DATASET)/$(STORE)/summary.txt
 
 test: $(READY) ## all tests
 	$(BIN)/python -m pytest

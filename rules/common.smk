@@ -6,11 +6,15 @@ import re
 import sys
 from pathlib import Path
 from shlex import quote
+from typing import get_args
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
 from dmlbench import paths, provenance
 from dmlbench.config import read_config, resolve_config
+from dmlbench.config.catalogue import entries
+from dmlbench.config.models import Recipe
+from dmlbench.data.archives import archives
 from dmlbench.data.dataset import get_dataset
 from dmlbench.errors import UserError
 from dmlbench.files import write_text
@@ -51,8 +55,13 @@ REPORT = paths.report(NAME)
 SUMMARY = paths.summary_page(NAME)
 LOGS = f"{paths.results(NAME)}/logs"
 BENCHMARKS = f"{paths.results(NAME)}/benchmarks"
-DATASETS = {name: get_dataset(name) for name in PLAN.datasets}
-SOURCES = {dataset.source: dataset.archives() for dataset in DATASETS.values()}
+# All there are, not only the plan's: any of them can be prepared and looked at.
+DATASETS = {name: get_dataset(name) for name in entries("dataset")}
+SOURCES = {
+    source: archives(source)
+    for dataset in DATASETS.values()
+    for source in dataset.sources
+}
 THEORY = {
     suffix: paths.theory(NAME, f"collapse.{suffix}")
     for suffix in ("tex", "csv", "md", "pdf", "png")
@@ -83,12 +92,14 @@ def training_code(wildcards):
     return provenance.training_code(run.dataset, PLAN.classes(run))
 
 
+def source_of(dataset):
+    """Where a dataset's archives come from: the config's choice, or the first it knows."""
+    return BENCHMARK.data.sources.get(dataset, DATASETS[dataset].sources[0])
+
+
 def raw_archives(wildcards):
-    dataset = DATASETS[wildcards.dataset]
-    return [
-        paths.RAW.format(source=dataset.source, archive=file)
-        for file in dataset.archives()
-    ]
+    source = source_of(wildcards.dataset)
+    return [paths.RAW.format(source=source, archive=file) for file in archives(source)]
 
 
 def prepared_index(wildcards):
@@ -137,7 +148,7 @@ wildcard_constraints:
     source=one_of(SOURCES),
     archive=one_of(file for files in SOURCES.values() for file in files),
     dataset=one_of(DATASETS),
-    store=one_of({recipe["store"] for recipe in PLAN.recipes.values()}),
+    store=one_of(get_args(Recipe.model_fields["store"].annotation)),
     recipe=one_of(PLAN.recipes),
     loss=one_of(PLAN.losses),
     sampler=one_of(PLAN.samplers),

@@ -44,9 +44,39 @@ rule prepare:
     params:
         script=f"{SCRIPTS}/prepare.py",
         code=lambda wildcards: provenance.data_code(wildcards.dataset),
+        source=lambda wildcards: source_of(wildcards.dataset),
         out=paths.PREPARED,
     message:
         "prepare {wildcards.dataset}"
     shell:
-        "python {params.script:q} --dataset {wildcards.dataset} --raw {input:q}"
+        "python {params.script:q} --dataset {wildcards.dataset} --source {params.source}"
+        " --raw {input:q}"
         " --out {params.out:q} --log {log:q}"
+
+
+rule summarise:
+    input:
+        index=paths.INDEX,
+        pixels=paths.PIXELS,
+    output:
+        text=paths.DATA_SUMMARY,
+        sheet=paths.CONTACT_SHEET,
+    log:
+        f"{LOGS}/summarise/{{dataset}}/{{store}}.log",
+    benchmark:
+        f"{BENCHMARKS}/summarise/{{dataset}}/{{store}}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: RESOURCES.prepare.threads
+    resources:
+        mem_mb=RESOURCES.prepare.mem_mb,
+        runtime=RESOURCES.prepare.runtime,
+        gpu=RESOURCES.prepare.gpu,
+    params:
+        script=f"{SCRIPTS}/summarise.py",
+        folder=paths.PREPARED,
+    message:
+        "summarise {wildcards.dataset}"
+    shell:
+        "python {params.script:q} --dataset {wildcards.dataset} --folder {params.folder:q}"
+        " --out {output.text:q} --sheet {output.sheet:q} --log {log:q}"

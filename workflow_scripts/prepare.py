@@ -4,7 +4,7 @@
 from pathlib import Path
 
 from dmlbench import cli
-from dmlbench.data.archives import archive
+from dmlbench.data.archives import archive, archives
 from dmlbench.data.dataset import get_dataset
 from dmlbench.data.prepare import prepare
 from dmlbench.data.verify import verify
@@ -15,18 +15,20 @@ def main(args) -> None:
     """Verify the archives once more, then write index and pixels."""
     dataset = get_dataset(args.dataset)
     raw = {path.name: str(path) for path in args.raw}
-    if missing := sorted(set(dataset.archives()) - set(raw)):
+    source = args.source or dataset.sources[0]
+    if missing := sorted(set(archives(source)) - set(raw)):
         raise DataError(f"{args.dataset} needs {', '.join(missing)}; give them with --raw")
     for path in args.raw:
         if not path.is_file():
             raise DataError(f"{path} is missing; run the download step first")
-        verify(path, archive(dataset.source, path.name))
+        verify(path, archive(source, path.name))
     prepare(dataset, raw, args.out)
 
 
 if __name__ == "__main__":
     parser = cli.parser(__doc__)
     parser.add_argument("--dataset", required=True, help="such as mnist_even_odd")
+    parser.add_argument("--source", help="which form its archives have, such as cars196_ims")
     parser.add_argument("--raw", type=Path, nargs="*", default=[], help="its archives")
     parser.add_argument("--out", type=Path, required=True, help="folder for index and store")
     cli.run(main, parser)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from dmlbench.config.splits import validation_classes
-from dmlbench.data.archives import Archive
+from dmlbench.data.archives import Archive, archives
 from dmlbench.data.dataset import Dataset, Record, get_dataset
 from dmlbench.data.datasets.mnist import read_idx
 from dmlbench.data.download import download
@@ -207,7 +207,7 @@ def test_a_damaged_idx_file_is_named(tmp_path, content):
 def test_the_real_archives_give_the_published_counts(name, shared_data, tmp_path):
     dataset = get_dataset(name)
     raw = {}
-    for file, archive in dataset.archives().items():
+    for file, archive in archives(dataset.source).items():
         download(archive, tmp_path / file, shared_data.as_uri())
         raw[file] = str(tmp_path / file)
     index = prepare(dataset, raw, tmp_path)

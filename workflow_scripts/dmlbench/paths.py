@@ -11,6 +11,8 @@ INDEX_FILE = "index.parquet"
 PIXELS_FILE = "pixels.bin"
 INDEX = f"{PREPARED}/{INDEX_FILE}"
 PIXELS = f"{PREPARED}/{PIXELS_FILE}"
+DATA_SUMMARY = f"{PREPARED}/summary.txt"
+CONTACT_SHEET = f"{PREPARED}/images.png"
 
 RUN_ID = "{dataset}/{recipe}/{loss}/{sampler}/seed{seed}"
 

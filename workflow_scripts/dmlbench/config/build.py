@@ -11,6 +11,7 @@ from dmlbench.config.checks import (
     method_problems,
     published_problems,
     recipe_problems,
+    source_problems,
 )
 from dmlbench.config.choices import NO_SAMPLER, Choices
 from dmlbench.config.messages import describe, nearest
@@ -56,6 +57,7 @@ class _Builder:
                 f"samplers.{NO_SAMPLER}: every config has this one (images shuffled, no tuples); "
                 "take another name"
             )
+        self.problems += source_problems(benchmark.data.sources)
         for name, recipe in benchmark.recipes.items():
             self.problems += recipe_problems(recipe, benchmark.selections, f"recipes.{name}")
         self._raise()

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import yaml
 
 from dmlbench.config import catalogue
+from dmlbench.config.messages import nearest
 from dmlbench.config.models import Evaluation, Experiment, Recipe
 from dmlbench.config.splits import validation_classes
 
@@ -44,6 +45,19 @@ def measure_problems(settings: Evaluation, dataset: str) -> Iterator[str]:
                 f"than the {images:,} images of {dataset} {part}; name only the labels to "
                 "measure it for, as {alphabet: 30}"
             )
+
+
+def source_problems(sources: dict[str, str]) -> Iterator[str]:
+    """A form of archives that a dataset does not come in."""
+    known = catalogue.entries("dataset")
+    for dataset, source in sources.items():
+        if dataset not in known:
+            yield f"data.sources: unknown dataset (got '{dataset}'){nearest(dataset, list(known))}"
+            continue
+        facts = known[dataset].facts
+        valid = [facts["source"], *facts.get("other_sources", [])]
+        if source not in valid:
+            yield f"data.sources.{dataset}: '{source}' is none of {', '.join(valid)}"
 
 
 def published_problems(experiment: Experiment, where: str) -> Iterator[str]:

@@ -216,6 +216,11 @@ class Data(Section):
         None,
         description="Folder or URL (file:// too) with <source>/<archive>, tried before upstream.",
     )
+    sources: dict[Name, Name] = Field(
+        default_factory=dict,
+        description="For a dataset that comes in several forms, which to take: "
+        "{cars196: cars196_ims}.",
+    )
 
 
 class RuleResources(Section):

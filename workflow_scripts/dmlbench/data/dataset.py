@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dmlbench.data.archives import Archive, archives
 from dmlbench.registry import Registry
 
 
@@ -49,11 +48,6 @@ class Dataset(ABC):
         Args:
             raw: The verified archives' paths by file name.
         """
-
-    @classmethod
-    def archives(cls) -> dict[str, Archive]:
-        """The archives it needs, by file name."""
-        return archives(cls.source)
 
 
 _DATASETS = Registry("dataset", "dmlbench.data.datasets")

@@ -1,0 +1,48 @@
+"""The summary of a prepared dataset."""
+
+import numpy as np
+import pandas as pd
+
+from dmlbench import paths
+from dmlbench.data.store import ImageStore
+from dmlbench.data.summary import contact_sheet, summarise
+
+
+def prepared(folder):
+    """Three training images of two classes, the third a copy, and a test image of another size."""
+    sizes = [(2, 3), (2, 3), (2, 3), (4, 4)]
+    index = pd.DataFrame(
+        {
+            "id": range(4),
+            "path": list("abcd"),
+            "split": ["train"] * 3 + ["test"],
+            "subset": ["", "", "", "seen"],
+            "letter": ["x", "x", "y", "z"],
+            "height": [h for h, _ in sizes],
+            "width": [w for _, w in sizes],
+            "channels": 1,
+            "offset": np.cumsum([0] + [h * w for h, w in sizes])[:4],
+            "content": [0, 1, 0, 3],
+        }
+    )
+    index.to_parquet(folder / paths.INDEX_FILE)
+    (folder / paths.PIXELS_FILE).write_bytes(bytes(range(34)))
+    return ImageStore(folder)
+
+
+def test_the_counts_of_every_part_are_told(tmp_path):
+    text = summarise("made", prepared(tmp_path).index)
+    assert text.startswith("made: 4 images, 2 to 4 pixels a side, 0.0 MB of pixels, 1 copies")
+    rows = [[w.strip() for w in line.split("|")[1:-1]] for line in text.splitlines() if "|" in line]
+    assert ["train", "3", "letter", "2", "1 - 1.5 - 2", "1"] in rows
+    assert ["test/seen", "1", "letter", "1", "1 - 1 - 1", "1"] in rows
+
+
+def test_the_sheet_shows_images_of_every_part_and_is_the_same_again(tmp_path):
+    store = prepared(tmp_path)
+    sheet = contact_sheet("made", store)
+    assert sheet.tobytes() == contact_sheet("made", store).tobytes()
+    pixels = np.asarray(sheet.convert("L"))
+    dark = pixels < 40  # images of small values on white
+    assert dark[: len(dark) // 2].any()
+    assert dark[len(dark) // 2 :].any()

@@ -1,0 +1,64 @@
+"""A prepared dataset at a glance: counts on one screen, and images to look at."""
+
+import numpy as np
+import pandas as pd
+from PIL import Image, ImageDraw, ImageOps
+
+from dmlbench.data.store import ImageStore
+from dmlbench.seeding import derive_seed
+
+#: Columns of the index that are no labels.
+_OWN = {"id", "path", "split", "subset", "height", "width", "channels", "offset", "content"}
+_TILE, _COLUMNS, _ROWS = 96, 12, 4
+
+
+def summarise(name: str, index: pd.DataFrame) -> str:
+    """The counts of a dataset in Markdown, one row for each part and label column.
+
+    Args:
+        name: The dataset's name.
+        index: Its index.
+    """
+    rows = []
+    for (split, subset), part in index.groupby(["split", "subset"]):
+        for label in [c for c in index.columns if c not in _OWN and part[c].notna().any()]:
+            sizes = part[label].value_counts()
+            rows.append(
+                {
+                    "part": f"{split}/{subset}" if subset else split,
+                    "images": f"{len(part):,}",
+                    "label": label,
+                    "classes": f"{len(sizes):,}",
+                    "images per class": f"{sizes.min()} - {sizes.median():g} - {sizes.max()}",
+                    "with one image": f"{(sizes == 1).sum():,}",
+                }
+            )
+    table = pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)
+    sides = index[["height", "width"]]
+    copies = (index["content"] != index["id"]).sum()
+    pixels = (index["height"] * index["width"] * index["channels"]).sum()
+    return (
+        f"{name}: {len(index):,} images, {sides.min().min()} to {sides.max().max()} pixels a side, "
+        f"{pixels / 1e6:,.1f} MB of pixels, {copies:,} copies of another image\n\n"
+        f"{table}\n\n(images per class: fewest - median - most)\n"
+    )
+
+
+def contact_sheet(name: str, store: ImageStore) -> Image.Image:
+    """Random images of every part, a block of rows for each; always the same ones."""
+    parts = list(store.index.groupby(["split", "subset"]))
+    block = _TILE * _ROWS + 20
+    sheet = Image.new("RGB", (_TILE * _COLUMNS, block * len(parts)), "white")
+    for number, ((split, subset), part) in enumerate(parts):
+        rng = np.random.default_rng(derive_seed("contact sheet", name, split, subset))
+        top = number * block
+        title = f"{name}, {split} {subset}".rstrip() + f": {len(part):,} images"
+        ImageDraw.Draw(sheet).text((4, top + 4), title, fill="black")
+        positions = np.flatnonzero(store.index.index.isin(part.index))
+        chosen = rng.choice(positions, size=min(len(part), _COLUMNS * _ROWS), replace=False)
+        for place, row in enumerate(chosen):
+            image = Image.fromarray(store.image(row).squeeze()).convert("RGB")
+            image = ImageOps.contain(image, (_TILE - 4, _TILE - 4))
+            x, y = place % _COLUMNS * _TILE, place // _COLUMNS * _TILE
+            sheet.paste(image, (x + 2, top + 20 + y + 2))
+    return sheet
