@@ -102,6 +102,12 @@ def raw_archives(wildcards):
     return [paths.RAW.format(source=source, archive=file) for file in archives(source)]
 
 
+def pair_files(wildcards):
+    source = source_of(wildcards.dataset)
+    files = DATASETS[wildcards.dataset].pairs.values()
+    return [paths.RAW.format(source=source, archive=file) for file in files]
+
+
 def prepared_index(wildcards):
     """The index of a run's dataset; the pixels beside it come from the same job."""
     store = PLAN.recipes[wildcards.recipe]["store"]

@@ -54,6 +54,32 @@ rule prepare:
         " --out {params.out:q} --log {log:q}"
 
 
+rule pairs:
+    input:
+        index=paths.INDEX,
+        raw=pair_files,
+    output:
+        paths.PAIRS,
+    log:
+        f"{LOGS}/pairs/{{dataset}}/{{store}}.log",
+    benchmark:
+        f"{BENCHMARKS}/pairs/{{dataset}}/{{store}}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: RESOURCES.prepare.threads
+    resources:
+        mem_mb=RESOURCES.prepare.mem_mb,
+        runtime=RESOURCES.prepare.runtime,
+        gpu=RESOURCES.prepare.gpu,
+    params:
+        script=f"{SCRIPTS}/pairs.py",
+    message:
+        "pairs of {wildcards.dataset}"
+    shell:
+        "python {params.script:q} --dataset {wildcards.dataset} --index {input.index:q}"
+        " --raw {input.raw:q} --out {output:q} --log {log:q}"
+
+
 rule summarise:
     input:
         index=paths.INDEX,

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from dmlbench.data.dataset import get_dataset
-from dmlbench.data.pairs import clean, pair_table, read_pairs, trained_on
+from dmlbench.data.pairs import all_pairs, clean, read_pairs, trained_on
 from dmlbench.data.prepare import check_counts
 from dmlbench.errors import DataError
 
@@ -158,18 +158,21 @@ def test_pairs_are_those_of_the_files(shared_data):
     assert sum(map(len, folds)) == len(set().union(*folds))  # nobody is in two folds
 
 
-def test_nobody_of_the_view_1_test_is_trained_on_and_most_of_view_2_is(tmp_path, shared_data):
+def test_nobody_of_the_view_1_test_is_trained_on_and_most_of_view_2_is(
+    tmp_path, shared_data, caplog
+):
     _, index = table_of("lfw", lfw(tmp_path, shared_data))
     index["id"] = np.arange(len(index))
-    view1 = pair_table(lfw_pairs(shared_data, "pairsDevTest.txt"), index, "view1")
-    assert len(clean(view1)) == 1000
-    view2 = pair_table(lfw_pairs(shared_data, "pairs.txt"), index, "view2")
-    assert len(clean(view2)) == 1147
-    training = pair_table(lfw_pairs(shared_data, "pairsDevTrain.txt"), index, "training")
+    files = {name: shared_data / "lfw" / file for name, file in get_dataset("lfw").pairs.items()}
+    pairs = dict(list(all_pairs(files, index).groupby("protocol")))
+    assert len(clean(pairs["view1"])) == 1000
+    assert not caplog.records
+    assert len(clean(pairs["view2"])) == 1147
+    assert "view2: training saw people of 4,853 of 6,000 pairs; only the other" in caplog.text
     with pytest.raises(DataError, match="training saw people of 2,200 of 2,200 pairs"):
-        clean(training)
+        clean(pairs["view1_threshold"])
     named = index.set_index("id")["path"]
-    first = view1.iloc[0]
+    first = pairs["view1"].iloc[0]
     assert named[first["left"]] == "Abdullah_Gul/Abdullah_Gul_0013.jpg"
 
 

@@ -11,6 +11,7 @@ INDEX_FILE = "index.parquet"
 PIXELS_FILE = "pixels.bin"
 INDEX = f"{PREPARED}/{INDEX_FILE}"
 PIXELS = f"{PREPARED}/{PIXELS_FILE}"
+PAIRS = f"{PREPARED}/pairs.parquet"
 DATA_SUMMARY = f"{PREPARED}/summary.txt"
 CONTACT_SHEET = f"{PREPARED}/images.png"
 

@@ -39,7 +39,8 @@ class Dataset(ABC):
     evaluations: list[tuple[str, str, str]]
     counts: dict[str, int]
     mode: str
-    sources: tuple[str, ...]
+    sources: list[str]
+    pairs: dict[str, str]
 
     @abstractmethod
     def records(self, raw: dict[str, str]) -> Iterator[Record]:
@@ -62,7 +63,8 @@ def register_dataset(
     evaluations: list[tuple[str, str, str]],
     counts: dict[str, int],
     mode: str = "L",
-    other_sources: tuple[str, ...] | list[str] = (),
+    other_sources: list[str] | None = None,
+    pairs: dict[str, str] | None = None,
 ) -> Callable[[type], type]:
     """Register a dataset. The config reads these arguments from the source: literals only.
 
@@ -78,6 +80,7 @@ def register_dataset(
         mode: ``RGB`` or ``L``: what every image becomes.
         other_sources: Sources that hold the same images in another form; the config's
             ``data.sources`` picks one.
+        pairs: For verification, the file of pairs of each protocol (:mod:`dmlbench.data.pairs`).
     """
     return _DATASETS.register(
         name,
@@ -88,7 +91,8 @@ def register_dataset(
         evaluations=evaluations,
         counts=counts,
         mode=mode,
-        sources=(source, *other_sources),
+        sources=[source, *(other_sources or [])],
+        pairs=pairs or {},
     )
 
 

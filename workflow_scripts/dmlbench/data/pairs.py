@@ -1,10 +1,14 @@
 """Pairs for verification: the protocol files of LFW, and the check that no one was trained on."""
 
+import logging
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
 from dmlbench.errors import DataError
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -92,16 +96,46 @@ def pair_table(pairs: list[Pair], index: pd.DataFrame, protocol: str) -> pd.Data
 
 
 def clean(table: pd.DataFrame) -> pd.DataFrame:
-    """The pairs of people that training never saw.
+    """The pairs of one protocol that show nobody whom training saw: all that may be scored.
 
     Raises:
         DataError: None is left of one kind, so that nothing can be verified.
     """
     left = table[~table["trained_on"]]
+    name, total = table["protocol"].iloc[0], len(table)
     if left["same"].nunique() < 2:
-        name = table["protocol"].iloc[0]
         raise DataError(
-            f"{name}: training saw people of {table['trained_on'].sum():,} of {len(table):,} "
-            "pairs; what is left cannot be scored. Train on other people"
+            f"{name}: training saw people of {total - len(left):,} of {total:,} pairs; what is "
+            "left cannot be scored. Train on other people"
         )
+    if len(left) < total:
+        log.warning(
+            "%s: training saw people of %s of %s pairs; only the other %s may be scored",
+            name, f"{total - len(left):,}", f"{total:,}", f"{len(left):,}",
+        )  # fmt: skip
     return left
+
+
+def all_pairs(files: dict[str, Path], index: pd.DataFrame) -> pd.DataFrame:
+    """The pairs of every protocol, one table below the other; see :func:`pair_table`.
+
+    Args:
+        files: The file of each protocol.
+        index: The prepared index.
+
+    Raises:
+        DataError: A file is damaged, or an image is missing.
+    """
+    tables = [
+        pair_table(read_pairs(file.read_text(encoding="utf-8"), str(file)), index, protocol)
+        for protocol, file in files.items()
+    ]
+    for table in tables:
+        seen = f"{table['trained_on'].sum():,}"
+        log.info(
+            "%s: training saw people of %s of %s pairs",
+            table["protocol"].iloc[0],
+            seen,
+            f"{len(table):,}",
+        )
+    return pd.concat(tables, ignore_index=True)

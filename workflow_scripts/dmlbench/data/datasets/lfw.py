@@ -17,6 +17,11 @@ _SPLITS = {"train": "peopleDevTrain.txt", "test": "peopleDevTest.txt"}
     train_label="person",
     train_classes=4038,
     evaluations=[("test", "retrieval", "person")],
+    pairs={
+        "view1": "pairsDevTest.txt",
+        "view1_threshold": "pairsDevTrain.txt",
+        "view2": "pairs.txt",
+    },
     counts={
         "train": 9525,
         "test": 3708,
@@ -66,6 +71,11 @@ class Lfw(Dataset):
     train_label="person",
     train_classes=4038,
     evaluations=[("test", "retrieval", "person")],
+    pairs={
+        "view1": "pairsDevTest.txt",
+        "view1_threshold": "pairsDevTrain.txt",
+        "view2": "pairs.txt",
+    },
     counts={
         "train": 9525,
         "test": 3708,
