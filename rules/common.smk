@@ -15,7 +15,8 @@ from dmlbench.config import read_config, resolve_config
 from dmlbench.config.catalogue import entries
 from dmlbench.config.models import Recipe
 from dmlbench.data.archives import archives
-from dmlbench.data.dataset import get_dataset
+from dmlbench.config.folders import listing
+from dmlbench.data.folder import dataset_of
 from dmlbench.errors import UserError
 from dmlbench.files import write_text
 from dmlbench.job_environment import set_job_environment
@@ -56,7 +57,9 @@ SUMMARY = paths.summary_page(NAME)
 LOGS = f"{paths.results(NAME)}/logs"
 BENCHMARKS = f"{paths.results(NAME)}/benchmarks"
 # All there are, not only the plan's: any of them can be prepared and looked at.
-DATASETS = {name: get_dataset(name) for name in entries("dataset")}
+DATASETS = {
+    name: dataset_of(PLAN, name) for name in (*entries("dataset"), *BENCHMARK.datasets)
+}
 SOURCES = {
     source: archives(source)
     for dataset in DATASETS.values()
@@ -100,6 +103,18 @@ def source_of(dataset):
 def raw_archives(wildcards):
     source = source_of(wildcards.dataset)
     return [paths.RAW.format(source=source, archive=file) for file in archives(source)]
+
+
+def folder_option(wildcards):
+    """How the prepare script is told of a folder of one's own."""
+    own = BENCHMARK.datasets.get(wildcards.dataset)
+    return f"--folder {quote(own.model_dump_json())}" if own else ""
+
+
+def folder_listing(wildcards):
+    """What a folder holds; archives are known by their checksums."""
+    own = BENCHMARK.datasets.get(wildcards.dataset)
+    return listing(own) if own else ""
 
 
 def pair_files(wildcards):

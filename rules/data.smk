@@ -45,12 +45,14 @@ rule prepare:
         script=f"{SCRIPTS}/prepare.py",
         code=lambda wildcards: provenance.data_code(wildcards.dataset),
         source=lambda wildcards: source_of(wildcards.dataset),
+        folder=folder_option,
+        listing=folder_listing,
         out=paths.PREPARED,
     message:
         "prepare {wildcards.dataset}"
     shell:
-        "python {params.script:q} --dataset {wildcards.dataset} --source {params.source}"
-        " --raw {input:q}"
+        "python {params.script:q} --dataset {wildcards.dataset} --source {params.source:q}"
+        " {params.folder} --raw {input:q}"
         " --out {params.out:q} --log {log:q}"
 
 

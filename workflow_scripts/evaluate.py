@@ -7,7 +7,6 @@ import pandas as pd
 
 from dmlbench import cli, paths
 from dmlbench.config import load_config
-from dmlbench.data.dataset import get_dataset
 from dmlbench.errors import DataError
 from dmlbench.evaluation.embeddings import load_embeddings
 from dmlbench.evaluation.measure import Part, measure
@@ -26,7 +25,7 @@ def main(args) -> None:
     settings = evaluation.model_dump()
     index = pd.read_parquet(plan.data_folder(run) / paths.INDEX_FILE)
     folder = plan.run_folder(run)
-    parts = [Part(*e) for e in get_dataset(run.dataset).evaluations if e[0] in settings["splits"]]
+    parts = [Part(*e) for e in plan.facts(run.dataset)["evaluations"] if e[0] in settings["splits"]]
     rows = []
     for selection in plan.benchmark.selections:
         for part in parts:

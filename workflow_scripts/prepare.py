@@ -4,8 +4,10 @@
 from pathlib import Path
 
 from dmlbench import cli
+from dmlbench.config.models import FolderDataset
 from dmlbench.data.archives import archive, archives
 from dmlbench.data.dataset import get_dataset
+from dmlbench.data.folder import folder_dataset
 from dmlbench.data.prepare import prepare
 from dmlbench.data.verify import verify
 from dmlbench.errors import DataError
@@ -13,6 +15,10 @@ from dmlbench.errors import DataError
 
 def main(args) -> None:
     """Verify the archives once more, then write index and pixels."""
+    if args.folder:
+        folder = FolderDataset.model_validate_json(args.folder)
+        prepare(folder_dataset(args.dataset, folder), {}, args.out)
+        return
     dataset = get_dataset(args.dataset)
     raw = {path.name: str(path) for path in args.raw}
     source = args.source or dataset.sources[0]
@@ -29,6 +35,7 @@ if __name__ == "__main__":
     parser = cli.parser(__doc__)
     parser.add_argument("--dataset", required=True, help="such as mnist_even_odd")
     parser.add_argument("--source", help="which form its archives have, such as cars196_ims")
+    parser.add_argument("--folder", help="of one's own dataset: its entry in the config, as JSON")
     parser.add_argument("--raw", type=Path, nargs="*", default=[], help="its archives")
     parser.add_argument("--out", type=Path, required=True, help="folder for index and store")
     cli.run(main, parser)

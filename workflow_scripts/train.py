@@ -10,13 +10,13 @@ def main(args) -> None:
     plan = load_config(args.config)
     run = plan.run_by_id(args.run)
     # Imported only now: a mistake in the config is told at once.
-    from dmlbench.data.dataset import get_dataset
+    from dmlbench.data.folder import dataset_of
     from dmlbench.data.store import ImageStore
     from dmlbench.training.artefacts import save_run
     from dmlbench.training.loop import Trainer
 
     store = ImageStore(plan.data_folder(run))
-    trained = Trainer(plan.spec(run), get_dataset(run.dataset), store).train()
+    trained = Trainer(plan.spec(run), dataset_of(plan, run.dataset), store).train()
     save_run(plan.run_folder(run), plan, run, trained)
 
 

@@ -9,7 +9,7 @@ from functools import cache
 from importlib.metadata import distributions, version
 from pathlib import Path
 
-from dmlbench.config.catalogue import PACKAGE, entry, shared_files
+from dmlbench.config.catalogue import PACKAGE, entries, entry, shared_files
 from dmlbench.config.class_path import is_class_path, sources
 
 SCRIPTS = PACKAGE.parent
@@ -40,11 +40,16 @@ def _shared() -> list[Path]:
     return [PACKAGE / f"{name}.py" for name in names]
 
 
+def _dataset_file(dataset: str) -> Path:
+    registered = entries("dataset").get(dataset)
+    return registered.file if registered else PACKAGE / "data" / "folder.py"
+
+
 @cache
 def data_code(dataset: str) -> str:
     """The hash of the sources that a prepared dataset depends on."""
     names = ("dataset", "prepare", "verify")
-    own = [entry("dataset", dataset).file]
+    own = [_dataset_file(dataset)]
     return _hash(own, _scripts("prepare"), [PACKAGE / "data" / f"{name}.py" for name in names])
 
 
@@ -61,7 +66,7 @@ def training_code(dataset: str, classes: tuple[tuple[str, str], ...]) -> str:
     rooms += [shared_files("loss"), shared_files("positive")]
     own = [entry(kind, name).file for kind, name in classes]
     own += [file for _, name in classes if is_class_path(name) for file in sources(name)]
-    own += [entry("dataset", dataset).file, PACKAGE / "config" / "splits.py", *_scripts("train")]
+    own += [_dataset_file(dataset), PACKAGE / "config" / "splits.py", *_scripts("train")]
     return _hash(_shared(), own, *rooms)
 
 

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from dmlbench.config import catalogue
 from dmlbench.config.checks import (
     batch_problems,
+    folder_problems,
     measure_problems,
     method_problems,
     published_problems,
@@ -57,6 +58,8 @@ class _Builder:
                 f"samplers.{NO_SAMPLER}: every config has this one (images shuffled, no tuples); "
                 "take another name"
             )
+        for name, folder in benchmark.datasets.items():
+            self.problems += folder_problems(name, folder)
         self.problems += source_problems(benchmark.data.sources)
         for name, recipe in benchmark.recipes.items():
             self.problems += recipe_problems(recipe, benchmark.selections, f"recipes.{name}")
@@ -75,6 +78,10 @@ class _Builder:
             self.plan.runs.update({run.id: run for run in self.plan.experiment_runs(name)})
         return self.plan
 
+    def datasets(self) -> list[str]:
+        """All that an experiment may name."""
+        return [*catalogue.entries("dataset"), *self.plan.benchmark.datasets]
+
     def _raise(self) -> None:
         if self.problems:
             lines = list(dict.fromkeys(f"{self.source}: {p}" for p in self.problems))
@@ -85,7 +92,7 @@ class _Builder:
         before = len(self.problems)
         benchmark = self.plan.benchmark
         used = [m for method in experiment.methods for m in method.pairs()]
-        lookups = [("dataset", experiment.dataset, list(catalogue.entries("dataset")))]
+        lookups = [("dataset", experiment.dataset, self.datasets())]
         lookups += [("recipe", experiment.recipe, list(benchmark.recipes))]
         lookups += [("methods.loss", loss, list(benchmark.losses)) for loss, _ in used]
         lookups += [("methods.sampler", sampler, list(self.samplers)) for _, sampler in used]
@@ -104,7 +111,8 @@ class _Builder:
             return
         if len(set(methods)) < len(methods):
             self.problems.append(f"{where}.methods: the same loss and sampler are listed twice")
-        self.problems += measure_problems(benchmark.evaluation, experiment.dataset)
+        facts = self.plan.facts(experiment.dataset)
+        self.problems += measure_problems(benchmark.evaluation, experiment.dataset, facts)
         for method in methods:
             self._combination(experiment.dataset, method, where)
         self.plan.methods[name] = methods
@@ -171,7 +179,8 @@ class _Builder:
         recipe, loss = plan.recipes[method[0]], plan.losses[method[1]]
         sampler = plan.samplers[method[2]]
         names = f"{where}: recipe '{method[0]}' with sampler '{method[2]}'"
-        self.problems += batch_problems(dataset, recipe, sampler, names)
+        classes = plan.facts(dataset)["train_classes"]
+        self.problems += batch_problems(dataset, classes, recipe, sampler, names)
         names = f"{where}: loss '{method[1]}' with sampler '{method[2]}'"
         self.problems += method_problems(recipe, loss, sampler, names)
 

@@ -5,9 +5,11 @@ from collections.abc import Iterator
 import yaml
 
 from dmlbench.config import catalogue
+from dmlbench.config.folders import classes_of
 from dmlbench.config.messages import nearest
-from dmlbench.config.models import Evaluation, Experiment, Recipe
+from dmlbench.config.models import Evaluation, Experiment, FolderDataset, Recipe
 from dmlbench.config.splits import validation_classes
+from dmlbench.errors import ConfigError
 
 
 def recipe_problems(recipe: Recipe, selections: list[str], where: str) -> Iterator[str]:
@@ -25,9 +27,8 @@ def recipe_problems(recipe: Recipe, selections: list[str], where: str) -> Iterat
         yield f"{where}.validation: is 0, but selections has val; hold a share out or drop val"
 
 
-def measure_problems(settings: Evaluation, dataset: str) -> Iterator[str]:
+def measure_problems(settings: Evaluation, dataset: str, facts: dict) -> Iterator[str]:
     """A K or a number of clusters that a part of the dataset is too small for."""
-    facts = catalogue.entry("dataset", dataset).facts
     for split, subset, label in facts["evaluations"]:
         part = f"{split}/{subset}" if subset else split
         images = facts["counts"].get(part)
@@ -45,6 +46,16 @@ def measure_problems(settings: Evaluation, dataset: str) -> Iterator[str]:
                 f"than the {images:,} images of {dataset} {part}; name only the labels to "
                 "measure it for, as {alphabet: 30}"
             )
+
+
+def folder_problems(name: str, folder: FolderDataset) -> Iterator[str]:
+    """A folder of one's own that cannot be a dataset, or has a dataset's name."""
+    if name in catalogue.entries("dataset"):
+        yield f"datasets.{name}: there is a dataset of this name; take another"
+    try:
+        classes_of(folder)
+    except ConfigError as error:
+        yield f"datasets.{name}.folder: {error}"
 
 
 def source_problems(sources: dict[str, str]) -> Iterator[str]:
@@ -72,12 +83,13 @@ def published_problems(experiment: Experiment, where: str) -> Iterator[str]:
             )
 
 
-def batch_problems(dataset: str, recipe: dict, sampler: dict, names: str) -> Iterator[str]:
+def batch_problems(
+    dataset: str, classes: int, recipe: dict, sampler: dict, names: str
+) -> Iterator[str]:
     """Batches that cannot be composed."""
     batch, per_class = recipe["batch_size"], sampler["per_class"]
     if per_class is None:
         return
-    classes = catalogue.entry("dataset", dataset).facts["train_classes"]
     classes -= validation_classes(classes, recipe["validation"])
     if batch % per_class:
         yield f"{names}: batch_size {batch} is no multiple of per_class {per_class}"

@@ -249,6 +249,18 @@ class Resources(Section):
     theory: RuleResources = RuleResources()
 
 
+class FolderDataset(Section):
+    folder: str = Field(description="A folder with one folder of images for each class.")
+    split: Literal["first", "random"] = Field(
+        "first", description="Which classes train: the first ones by name, or drawn at random."
+    )
+    train_share: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.5, description="Share of the classes to train on; the others are for the test."
+    )
+    seed: Seed = Field(0, description="Of the random split.")
+    mode: Literal["RGB", "L"] = Field("RGB", description="Colour, or grey levels.")
+
+
 class Benchmark(Section):
     """One config file."""
 
@@ -261,6 +273,9 @@ class Benchmark(Section):
         min_length=1,
     )
     data: Data = Field(default_factory=Data, description="Where archives come from.")
+    datasets: dict[Name, FolderDataset] = Field(
+        default_factory=dict, description="One's own folders of images, by name."
+    )
     recipes: dict[Name, Recipe] = Field(description="How to train.")
     losses: dict[Name, ChoiceField] = Field(description="Losses by name.")
     samplers: dict[Name, Sampler] = Field(description="Samplers by name.")

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dmlbench import paths
+from dmlbench.config.catalogue import entry
 from dmlbench.config.class_path import is_class_path
+from dmlbench.config.folders import folder_facts
 from dmlbench.config.messages import nearest
 from dmlbench.config.models import Benchmark
 from dmlbench.errors import ConfigError
@@ -58,9 +60,16 @@ class Plan:
         """The training seeds whose embeddings are projected; the first one is drawn."""
         return self.benchmark.projection.seeds or self.benchmark.seeds[:1]
 
+    def facts(self, dataset: str) -> dict:
+        """What a dataset's decorator says, or follows from its folder."""
+        own = self.benchmark.datasets
+        return folder_facts(own[dataset]) if dataset in own else entry("dataset", dataset).facts
+
     def spec(self, run: Run) -> dict:
         """Everything that decides the run's result, names included."""
-        return {
+        own = self.benchmark.datasets.get(run.dataset)
+        split = {"split": own.model_dump(exclude={"folder"})} if own else {}
+        return split | {
             "dataset": run.dataset,
             "recipe": {"name": run.recipe, **self.recipes[run.recipe]},
             "loss": {"name": run.loss, **self.losses[run.loss]},

@@ -8,7 +8,6 @@ import pandas as pd
 
 from dmlbench import paths
 from dmlbench.config import Plan, Run
-from dmlbench.config.catalogue import entry
 from dmlbench.errors import DataError
 from dmlbench.reporting import names
 from dmlbench.reporting.statistics import summarize
@@ -30,7 +29,7 @@ def draw(plan: Plan, kind: str, experiment: str) -> None:
 def recall_per_epoch(plan: Plan, experiment: str, history: pd.DataFrame) -> plt.Figure:
     """Recall@1 against epochs, mean and 95% interval over seeds (EPS figure 5a)."""
     dataset = plan.benchmark.experiments[experiment].dataset
-    facts = entry("dataset", dataset).facts
+    facts = plan.facts(dataset)
     test = next(e for e in facts["evaluations"] if e[0] == "test")
     titles = {
         "recall_at_1_test_max": f"test: {names.part(*test)}",
