@@ -12,6 +12,7 @@ def main(args) -> None:
     import numpy as np
 
     from dmlbench.data.reader import ImageReader
+    from dmlbench.data.splits import run_index
     from dmlbench.data.store import ImageStore
     from dmlbench.evaluation.embeddings import save_embeddings
     from dmlbench.models.embed import embed
@@ -26,11 +27,12 @@ def main(args) -> None:
     device = pick_device(recipe["device"])
     store = ImageStore(plan.data_folder(run))
     reader = ImageReader(store, recipe["image_size"], recipe["invert"])
+    index = run_index(store.index, recipe["test_fold"])
     for selection in plan.benchmark.selections:
         model = load_model(folder, record, selection, device)
         for split in plan.benchmark.evaluation.splits:
-            rows = np.flatnonzero((store.index["split"] == split).to_numpy())
-            ids = store.index["id"].to_numpy()[rows]
+            rows = np.flatnonzero((index["split"] == split).to_numpy())
+            ids = index["id"].to_numpy()[rows]
             vectors = embed(model, reader, rows, device)
             save_embeddings(folder / paths.embeddings(split, selection), vectors, ids)
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 from dmlbench import cli, paths
 from dmlbench.config import load_config
+from dmlbench.data.splits import run_index
 from dmlbench.errors import DataError
 from dmlbench.evaluation.embeddings import load_embeddings
 from dmlbench.evaluation.measure import Part, measure
@@ -24,6 +25,7 @@ def main(args) -> None:
     evaluation = plan.benchmark.evaluation
     settings = evaluation.model_dump()
     index = pd.read_parquet(plan.data_folder(run) / paths.INDEX_FILE)
+    index = run_index(index, plan.recipes[run.recipe]["test_fold"])
     folder = plan.run_folder(run)
     parts = [Part(*e) for e in plan.facts(run.dataset)["evaluations"] if e[0] in settings["splits"]]
     rows = []

@@ -241,3 +241,18 @@ def test_a_sweep_reaches_into_a_trimmed_loss(smoke_config):
     plan = resolve_config(config, "my.yaml")
     entry = plan.losses["triplet_trim_0p5_margin_1"]
     assert (entry["trim"], entry["loss"]["margin"]) == (0.5, 1)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "fold", "told"),
+    [
+        ("lfw_view2", None, "lfw_view2 comes in 10 folds: the recipe needs test_fold, 1 to 10"),
+        ("lfw_view2", 11, "lfw_view2 comes in 10 folds"),
+        ("digits_even_odd", 1, "digits_even_odd has its own test and no folds"),
+    ],
+)
+def test_a_fold_to_test_on_goes_with_a_dataset_in_folds(smoke_config, dataset, fold, told):
+    smoke_config["experiments"]["even_odd"]["dataset"] = dataset
+    smoke_config["recipes"]["digits_8d"]["test_fold"] = fold
+    with pytest.raises(ConfigError, match=told):
+        resolve_config(smoke_config, "test")

@@ -9,8 +9,10 @@ import pytest
 from PIL import Image
 
 from dmlbench.data.dataset import get_dataset
+from dmlbench.data.datasets.lfw import read_folds
 from dmlbench.data.pairs import all_pairs, clean, read_pairs, trained_on
 from dmlbench.data.prepare import check_counts
+from dmlbench.data.splits import run_index
 from dmlbench.errors import DataError
 
 
@@ -131,6 +133,27 @@ def test_lfw_has_the_published_people_and_nobody_twice(name, archive, tmp_path, 
     assert not set(people["train"]) & set(people["test"])
     several = index[index["split"] == "train"]["person"].value_counts() > 1
     assert several.sum() == 1184
+
+
+def test_view_2_has_ten_folds_and_a_run_trains_on_nine_of_them(tmp_path, shared_data):
+    dataset, index = table_of("lfw_view2", lfw(tmp_path, shared_data))
+    check_counts(dataset, index)
+    index["id"] = np.arange(len(index))
+    files = {"view2": shared_data / "lfw" / "pairs.txt"}
+    for fold in (1, 7):
+        mine = run_index(index, fold)
+        people = mine.groupby("split")["person"].unique()
+        assert not set(people["train"]) & set(people["test"])
+        assert len(people["train"]) >= dataset.train_classes
+        pairs = all_pairs(files, mine)
+        assert (pairs["trained_on"] == (pairs["fold"] != fold)).all()
+
+
+@pytest.mark.parametrize("text", ["2\na\t1", "1\na\t1\nb\t2", "1\na\tx", "2\n1\na\t1\n2\nb\t1", ""])
+def test_a_damaged_file_of_people_is_named(text, tmp_path):
+    (tmp_path / "people.txt").write_text(text)
+    with pytest.raises(DataError, match=r"people.txt: no file of people"):
+        read_folds(tmp_path / "people.txt")
 
 
 def test_a_person_with_an_image_too_few_is_named(tmp_path, shared_data):

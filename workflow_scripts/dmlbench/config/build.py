@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from dmlbench.config import catalogue
 from dmlbench.config.checks import (
     batch_problems,
+    fold_problems,
     folder_problems,
     measure_problems,
     method_problems,
@@ -179,7 +180,9 @@ class _Builder:
         recipe, loss = plan.recipes[method[0]], plan.losses[method[1]]
         sampler = plan.samplers[method[2]]
         names = f"{where}: recipe '{method[0]}' with sampler '{method[2]}'"
-        classes = plan.facts(dataset)["train_classes"]
+        facts = plan.facts(dataset)
+        classes, folds = facts["train_classes"], facts.get("folds", 0)
+        self.problems += fold_problems(dataset, folds, recipe["test_fold"], where)
         self.problems += batch_problems(dataset, classes, recipe, sampler, names)
         names = f"{where}: loss '{method[1]}' with sampler '{method[2]}'"
         self.problems += method_problems(recipe, loss, sampler, names)

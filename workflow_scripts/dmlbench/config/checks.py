@@ -83,6 +83,17 @@ def published_problems(experiment: Experiment, where: str) -> Iterator[str]:
             )
 
 
+def fold_problems(dataset: str, folds: int, test_fold: int | None, where: str) -> Iterator[str]:
+    """A dataset in folds without the one to test on, or the other way round."""
+    if folds and not 1 <= (test_fold or 0) <= folds:
+        yield (
+            f"{where}: {dataset} comes in {folds} folds: the recipe needs test_fold, 1 to {folds}; "
+            "or sweep it: {recipe.test_fold: [1, 2, ...]}"
+        )
+    if test_fold and not folds:
+        yield f"{where}: the recipe has test_fold, but {dataset} has its own test and no folds"
+
+
 def batch_problems(
     dataset: str, classes: int, recipe: dict, sampler: dict, names: str
 ) -> Iterator[str]:

@@ -62,6 +62,9 @@ class Recipe(Section):
         description="Share of the training classes held out (of the images, where the training "
         "labels are too few to hold classes out).",
     )
+    test_fold: PositiveInt | None = Field(
+        None, description="Of a dataset in folds, the one to test on; the others train."
+    )
     monitor_every: PositiveInt = Field(1, description="Epochs between two measurements.")
     precision: Literal["float32", "bfloat16"] = Field(
         "float32",

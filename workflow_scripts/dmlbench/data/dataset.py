@@ -41,6 +41,7 @@ class Dataset(ABC):
     mode: str
     sources: list[str]
     pairs: dict[str, str]
+    folds: int
 
     @abstractmethod
     def records(self, raw: dict[str, str]) -> Iterator[Record]:
@@ -65,6 +66,7 @@ def register_dataset(
     mode: str = "L",
     other_sources: list[str] | None = None,
     pairs: dict[str, str] | None = None,
+    folds: int = 0,
 ) -> Callable[[type], type]:
     """Register a dataset. The config reads these arguments from the source: literals only.
 
@@ -81,6 +83,8 @@ def register_dataset(
         other_sources: Sources that hold the same images in another form; the config's
             ``data.sources`` picks one.
         pairs: For verification, the file of pairs of each protocol (:mod:`dmlbench.data.pairs`).
+        folds: Its parts are called fold1, fold2 and so on, this many; a recipe's ``test_fold`` says
+            which of them is the test of a run, and the others train.
     """
     return _DATASETS.register(
         name,
@@ -93,6 +97,7 @@ def register_dataset(
         mode=mode,
         sources=[source, *(other_sources or [])],
         pairs=pairs or {},
+        folds=folds,
     )
 
 

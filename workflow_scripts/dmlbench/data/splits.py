@@ -7,6 +7,14 @@ from dmlbench.config.splits import validation_classes
 from dmlbench.seeding import derive_seed
 
 
+def run_index(index: pd.DataFrame, test_fold: int | None) -> pd.DataFrame:
+    """The index of a run: of a dataset in folds, one becomes the test, the others train."""
+    if test_fold is None:
+        return index
+    test = index["split"] == f"fold{test_fold}"
+    return index.assign(split=np.where(test, "test", "train"))
+
+
 def validation_mask(index: pd.DataFrame, label: str, share: float, *axes: object) -> np.ndarray:
     """Which rows of ``index`` are held out for validation: a boolean mask, True only in train.
 

@@ -11,7 +11,7 @@ import torch
 
 from dmlbench.data.dataset import Dataset
 from dmlbench.data.reader import ImageReader
-from dmlbench.data.splits import validation_mask
+from dmlbench.data.splits import run_index, validation_mask
 from dmlbench.data.store import ImageStore
 from dmlbench.losses.build import build_loss
 from dmlbench.models.embedder import Embedder
@@ -54,7 +54,7 @@ class Trainer:
         self.spec, self.recipe = spec, spec["recipe"]
         self.device = pick_device(self.recipe["device"])
         self.reader = ImageReader(store, self.recipe["image_size"], self.recipe["invert"])
-        index = store.index
+        index = run_index(store.index, self.recipe["test_fold"])
         held_out = validation_mask(
             index, dataset.train_label, self.recipe["validation"], dataset.name
         )
