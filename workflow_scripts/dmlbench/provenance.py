@@ -43,7 +43,7 @@ def _shared() -> list[Path]:
 @cache
 def data_code(dataset: str) -> str:
     """The hash of the sources that a prepared dataset depends on."""
-    names = ("dataset", "prepare", "verify")
+    names = ("dataset", "expansion", "members", "prepare", "verify")
     own = [entry("dataset", dataset).file]
     return _hash(own, _scripts("prepare"), [PACKAGE / "data" / f"{name}.py" for name in names])
 

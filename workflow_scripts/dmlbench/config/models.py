@@ -216,6 +216,10 @@ class Data(Section):
         None,
         description="Folder or URL (file:// too) with <source>/<archive>, tried before upstream.",
     )
+    files: dict[str, str] = Field(
+        {},
+        description="Path or URL of single archives by file name, tried before the mirror.",
+    )
 
 
 class RuleResources(Section):
