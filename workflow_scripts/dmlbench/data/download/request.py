@@ -130,9 +130,6 @@ def _translated(patience: Patience) -> Iterator[None]:
         yield
     except (requests.ReadTimeout, urllib3.exceptions.ReadTimeoutError):
         raise Interrupted(f"stalled: nothing came for {patience.stall:g} s") from None
-    except urllib3.exceptions.IncompleteRead as error:
-        missing = f"{error.expected:,} bytes are missing" if error.expected else "too short"
-        raise Interrupted(f"the connection was cut ({missing})") from None
     except requests.exceptions.SSLError as error:
         raise SourceError(f"no secure connection ({_reason(error)})") from None
     except requests.ConnectionError as error:
@@ -148,6 +145,8 @@ def _translated(patience: Patience) -> Iterator[None]:
 
 def _reason(error: BaseException) -> str:
     """The innermost cause, on one line: the outer ones repeat host and address."""
+    if isinstance(error.args[-1] if error.args else None, urllib3.exceptions.IncompleteRead):
+        return f"{error.args[-1].expected:,} bytes are missing"
     inner = getattr(error, "reason", None) or (error.args[0] if error.args else None)
     if isinstance(inner, BaseException):
         return _reason(inner)
