@@ -21,7 +21,8 @@ rule download:
         "fetch {wildcards.archive} of {wildcards.source}"
     shell:
         "python {params.script:q} --source {wildcards.source} --archive {wildcards.archive}"
-        ' --mirror "$DMLBENCH_MIRROR" --out {output:q} --log {log:q}'
+        ' --mirror "$DMLBENCH_MIRROR" --files "$DMLBENCH_FILES"'
+        " --out {output:q} --log {log:q}"
 
 
 rule prepare:

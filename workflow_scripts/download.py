@@ -1,6 +1,7 @@
 #!/usr/bin/env python
 """Fetch one archive and verify it."""
 
+import json
 from pathlib import Path
 
 from dmlbench import cli
@@ -10,7 +11,8 @@ from dmlbench.data.download import download
 
 def main(args) -> None:
     """Fetch ``args.archive`` of ``args.source`` to ``args.out``."""
-    download(archive(args.source, args.archive), args.out, args.mirror or None)
+    own = json.loads(args.files or "{}").get(args.archive)
+    download(archive(args.source, args.archive), args.out, args.mirror or None, own)
 
 
 if __name__ == "__main__":
@@ -18,5 +20,6 @@ if __name__ == "__main__":
     parser.add_argument("--source", required=True, help="such as mnist")
     parser.add_argument("--archive", required=True, help="file name of the archive")
     parser.add_argument("--mirror", help="folder or URL tried before upstream")
+    parser.add_argument("--files", help="JSON: path or URL of single archives, tried first")
     parser.add_argument("--out", type=Path, required=True, help="where to put it")
     cli.run(main, parser)

@@ -1,8 +1,6 @@
 """Archives, index, store and splits."""
 
 import gzip
-import hashlib
-import zipfile
 
 import numpy as np
 import pandas as pd
@@ -10,7 +8,7 @@ import pytest
 import torch
 
 from dmlbench.config.splits import validation_classes
-from dmlbench.data.archives import Archive, archives
+from dmlbench.data.archives import archives
 from dmlbench.data.dataset import Dataset, Record, get_dataset
 from dmlbench.data.datasets.mnist import read_idx
 from dmlbench.data.download import download
@@ -18,86 +16,7 @@ from dmlbench.data.prepare import prepare
 from dmlbench.data.reader import ImageReader
 from dmlbench.data.splits import validation_mask
 from dmlbench.data.store import ImageStore
-from dmlbench.data.verify import members_sha256, verify
 from dmlbench.errors import DataError
-
-
-def archive_of(path, **changes):
-    content = path.read_bytes()
-    facts = {
-        "source": "made",
-        "file": path.name,
-        "bytes": len(content),
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "urls": (),
-    }
-    return Archive(**(facts | changes))
-
-
-@pytest.fixture
-def mirror(tmp_path):
-    file = tmp_path / "mirror" / "made" / "a.bin"
-    file.parent.mkdir(parents=True)
-    file.write_bytes(b"real bytes")
-    return file
-
-
-@pytest.mark.parametrize("scheme", ["", "file://"])
-def test_download_from_a_folder_or_file_url(tmp_path, mirror, scheme):
-    target = tmp_path / "raw" / "a.bin"
-    download(archive_of(mirror), target, f"{scheme}{tmp_path}/mirror")
-    assert target.read_bytes() == b"real bytes"
-
-
-def test_download_goes_on_to_the_next_place(tmp_path, mirror):
-    archive = archive_of(mirror, urls=(f"file://{mirror.parent}/",))
-    download(archive, tmp_path / "raw" / "a.bin", str(tmp_path / "nowhere"))
-    assert (tmp_path / "raw" / "a.bin").exists()
-
-
-def test_a_corrupted_archive_is_refused_and_leaves_nothing(tmp_path, mirror):
-    archive = archive_of(mirror)
-    mirror.write_bytes(b"real byteS")
-    target = tmp_path / "raw" / "a.bin"
-    with pytest.raises(DataError, match="wrong checksum") as caught:
-        download(archive, target, str(tmp_path / "mirror"))
-    assert str(target) in str(caught.value)
-    assert archive.sha256 in str(caught.value)
-    assert list(target.parent.iterdir()) == []
-
-
-def test_a_missing_archive_names_every_place_tried(tmp_path, mirror):
-    archive = archive_of(mirror, urls=("file:///nowhere/",))
-    with pytest.raises(DataError) as caught:
-        download(archive, tmp_path / "a.bin", "file:///not/here")
-    assert "file:///not/here/made/a.bin: no such file" in str(caught.value)
-    assert "file:///nowhere/a.bin: no such file" in str(caught.value)
-    assert len(str(caught.value).splitlines()) == 1
-
-
-def test_an_intact_file_is_kept(tmp_path, mirror):
-    before = mirror.stat().st_mtime_ns
-    download(archive_of(mirror), mirror, None)
-    assert mirror.stat().st_mtime_ns == before
-
-
-def zipped(path, members, **options):
-    with zipfile.ZipFile(path, "w", **options) as archive:
-        for name, content in members:
-            archive.writestr(name, content)
-    return path
-
-
-def test_a_repacked_zip_is_accepted_and_a_changed_member_is_not(tmp_path):
-    members = [("a/1.png", b"one"), ("a/2.png", b"two")]
-    original = zipped(tmp_path / "o.zip", members)
-    archive = archive_of(original, members_sha256=members_sha256(original))
-    repacked = zipped(tmp_path / "r.zip", members[::-1], compression=zipfile.ZIP_DEFLATED)
-    verify(repacked, archive)
-    with pytest.raises(DataError, match="wrong checksum"):
-        verify(zipped(tmp_path / "c.zip", [members[0], ("a/2.png", b"TWO")]), archive)
-    with pytest.raises(DataError, match="wrong checksum"):
-        verify(zipped(tmp_path / "n.zip", [members[0], ("a/3.png", b"two")]), archive)
 
 
 class Made(Dataset):

@@ -68,7 +68,7 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Argument
         log.error("error: %s; has the step before it run?", what)
         sys.exit(EXIT_USER_ERROR)
     except KeyboardInterrupt:
-        log.error("interrupted; nothing half-written is left")
+        log.error("interrupted; nothing half-written counts as finished")
         sys.exit(130)
     except Exception:
         # Nobody foresaw it: the traceback says where it comes from.

@@ -1,19 +1,25 @@
 """What jobs find in their environment: things that must not change what is up to date."""
 
+import json
 import os
 import sys
 from pathlib import Path
 
 
-def set_job_environment(mirror: str | None) -> None:
-    """Set the interpreter and the mirror for all children of this process.
+def set_job_environment(mirror: str | None, files: dict[str, str]) -> None:
+    """Set the interpreter and the places of archives for all children of this process.
 
     ``python`` means the interpreter of this process, whether its environment is activated or not; a
     job that Snakemake runs in a conda environment still gets that environment's python.
 
-    The mirror is no parameter of the download rule: archives are what their checksums say, and as a
-    parameter another mirror would have Snakemake make everything anew.
+    The places are no parameters of the download rule: archives are what their checksums say, and as
+    a parameter another mirror would have Snakemake make everything anew.
+
+    Args:
+        mirror: Folder or URL of archives.
+        files: Path or URL of single archives, by file name.
     """
     own = str(Path(sys.executable).parent)
     os.environ["PATH"] = os.pathsep.join([own, os.environ.get("PATH", os.defpath)])
     os.environ["DMLBENCH_MIRROR"] = mirror or ""
+    os.environ["DMLBENCH_FILES"] = json.dumps(files)

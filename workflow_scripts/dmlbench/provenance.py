@@ -48,7 +48,7 @@ def _dataset_file(dataset: str) -> Path:
 @cache
 def data_code(dataset: str) -> str:
     """The hash of the sources that a prepared dataset depends on."""
-    names = ("dataset", "prepare", "verify")
+    names = ("dataset", "expansion", "members", "prepare", "verify")
     own = [_dataset_file(dataset)]
     return _hash(own, _scripts("prepare"), [PACKAGE / "data" / f"{name}.py" for name in names])
 

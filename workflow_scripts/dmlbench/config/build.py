@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from dmlbench.config import catalogue
 from dmlbench.config.checks import (
     batch_problems,
+    data_problems,
     fold_problems,
     folder_problems,
     measure_problems,
@@ -50,6 +51,7 @@ class _Builder:
 
     def build(self) -> Plan:
         benchmark = self.plan.benchmark
+        self.problems += data_problems(benchmark.data)
         for name, loss in benchmark.losses.items():
             self.choices.resolve("loss", loss, f"losses.{name}")
         for name, sampler in benchmark.samplers.items():

@@ -7,7 +7,7 @@ import yaml
 from dmlbench.config import catalogue
 from dmlbench.config.folders import classes_of
 from dmlbench.config.messages import nearest
-from dmlbench.config.models import Evaluation, Experiment, FolderDataset, Recipe
+from dmlbench.config.models import Data, Evaluation, Experiment, FolderDataset, Recipe
 from dmlbench.config.splits import validation_classes
 from dmlbench.errors import ConfigError
 
@@ -81,6 +81,16 @@ def published_problems(experiment: Experiment, where: str) -> Iterator[str]:
                 f"{where}.published: {experiment.published} is about {dataset}, "
                 f"not about {experiment.dataset}"
             )
+
+
+def data_problems(data: Data) -> Iterator[str]:
+    """Places of archives that there are not."""
+    if not data.files:
+        return
+    text = (catalogue.PACKAGE / "data/archives.yaml").read_text(encoding="utf-8")
+    known = {row["file"] for rows in yaml.safe_load(text).values() for row in rows}
+    for name in sorted(set(data.files) - known):
+        yield f"data.files.{name}: no archive is called that{nearest(name, sorted(known))}"
 
 
 def fold_problems(dataset: str, folds: int, test_fold: int | None, where: str) -> Iterator[str]:

@@ -224,6 +224,10 @@ class Data(Section):
         description="For a dataset that comes in several forms, which to take: "
         "{cars196: cars196_ims}.",
     )
+    files: dict[str, str] = Field(
+        {},
+        description="Path or URL of single archives by file name, tried before the mirror.",
+    )
 
 
 class RuleResources(Section):

@@ -16,18 +16,35 @@ class Archive:
     Attributes:
         source: Which upstream it belongs to, such as ``mnist``.
         file: Its name, upstream's.
-        bytes: Its size.
-        sha256: Its checksum.
-        urls: Folders that hold it, in the order tried.
+        bytes: Its size, where it is known.
+        sha256: Its checksum; without it there is ``md5``.
+        urls: Where it lies, in the order tried: full addresses, or folders that end in ``/``.
+        md5: Its checksum, where upstream published no better one.
         members_sha256: The hash of its members, where a repacked archive is as good.
     """
 
     source: str
     file: str
-    bytes: int
-    sha256: str
+    bytes: int | None
+    sha256: str | None
     urls: tuple[str, ...]
+    md5: str | None = None
     members_sha256: str | None = None
+
+    @property
+    def addresses(self) -> list[str]:
+        """The full address of each of ``urls``."""
+        return [url + self.file if url.endswith("/") else url for url in self.urls]
+
+    @property
+    def checksum(self) -> tuple[str, str]:
+        """The best known checksum: its method, as hashlib calls it, and its value."""
+        return ("sha256", self.sha256) if self.sha256 else ("md5", str(self.md5))
+
+    def described(self) -> str:
+        """Size and checksum in words."""
+        size = f"{self.bytes:,} bytes, " if self.bytes is not None else ""
+        return size + " ".join(self.checksum)
 
 
 @cache

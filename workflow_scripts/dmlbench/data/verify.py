@@ -1,31 +1,32 @@
 """Is this file the archive it should be?"""
 
 import hashlib
-import zipfile
 from pathlib import Path
 
 from dmlbench.data.archives import Archive
+from dmlbench.data.members import read_members
 from dmlbench.errors import DataError
 
 
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file."""
+def checksum_of(path: Path, method: str) -> str:
+    """The checksum of a file; ``method`` as hashlib calls it."""
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        return hashlib.file_digest(stream, method).hexdigest()
 
 
 def members_sha256(path: Path) -> str:
-    """The SHA-256 over the sorted names and contents of a zip's files.
+    """The SHA-256 over the sorted names and contents of an archive's files.
 
-    It does not depend on order, compression or time stamps, so it is the same for an archive
-    that a mirror packed anew.
+    It does not depend on order, compression, container or time stamps, so it is the same for an
+    archive that a mirror packed anew.
+
+    Raises:
+        DataError: It is damaged or unsafe.
     """
+    contents = {name: hashlib.sha256(content).digest() for name, content in read_members(path)}
     digest = hashlib.sha256()
-    with zipfile.ZipFile(path) as archive:
-        for name in sorted(archive.namelist()):
-            if not name.endswith("/"):
-                digest.update(name.encode() + b"\0")
-                digest.update(hashlib.sha256(archive.read(name)).digest())
+    for name in sorted(contents):
+        digest.update(name.encode() + b"\0" + contents[name])
     return digest.hexdigest()
 
 
@@ -35,17 +36,20 @@ def verify(path: Path, archive: Archive) -> None:
     Raises:
         DataError: It is something else.
     """
-    actual = sha256_of(path)
-    if actual == archive.sha256:
+    method, expected = archive.checksum
+    actual = checksum_of(path, method)
+    if actual == expected:
         return
-    if archive.members_sha256 and zipfile.is_zipfile(path):
+    size = path.stat().st_size
+    should = f"{expected[:16]}…" + ("" if archive.bytes is None else f" with {archive.bytes:,}")
+    wrong = (
+        f"{archive.file}: wrong checksum: {method} is {actual[:16]}… with {size:,} bytes, "
+        f"should be {should}"
+    )
+    if archive.members_sha256:
         try:
             if members_sha256(path) == archive.members_sha256:
                 return
-        except (zipfile.BadZipFile, OSError, EOFError) as error:
-            raise DataError(f"{archive.file}: a damaged zip ({error})") from None
-    size = path.stat().st_size
-    raise DataError(
-        f"{archive.file}: wrong checksum: sha256 is {actual[:16]}… with {size:,} bytes, "
-        f"should be {archive.sha256[:16]}… with {archive.bytes:,}"
-    )
+        except DataError as error:
+            wrong += f"; nor the same members packed anew ({error})"
+    raise DataError(wrong)

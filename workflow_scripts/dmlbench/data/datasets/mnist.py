@@ -1,12 +1,12 @@
 """MNIST as EPS uses it (section 5.1, table 1 and figure 2)."""
 
-import gzip
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from dmlbench.data.dataset import Dataset, Record, register_dataset
+from dmlbench.data.members import read_gzip
 from dmlbench.errors import DataError
 
 
@@ -82,10 +82,7 @@ def read_idx(path: str | Path) -> np.ndarray:
     Raises:
         DataError: It is damaged or holds something else.
     """
-    try:
-        content = gzip.decompress(Path(path).read_bytes())
-    except (OSError, EOFError) as error:
-        raise DataError(f"{path}: not a readable gzip file ({error})") from None
+    content = read_gzip(Path(path))
     dimensions = content[3] if len(content) > 3 else 0
     shape = np.frombuffer(content[4 : 4 + 4 * dimensions], dtype=">i4")
     pixels = np.frombuffer(content[4 + 4 * dimensions :], dtype=np.uint8)

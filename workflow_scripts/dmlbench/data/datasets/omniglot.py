@@ -1,12 +1,12 @@
 """Omniglot with alphabets as classes (EPS section 5.2.1)."""
 
 import io
-import zipfile
 from collections.abc import Iterator
 
 import numpy as np
 
 from dmlbench.data.dataset import Dataset, Record, register_dataset
+from dmlbench.data.members import read_members
 from dmlbench.errors import DataError
 
 
@@ -37,17 +37,18 @@ class Omniglot(Dataset):
         from PIL import Image
 
         for split, file in (("train", "images_background.zip"), ("test", "images_evaluation.zip")):
-            with zipfile.ZipFile(raw[file]) as archive:
-                for name in sorted(n for n in archive.namelist() if n.endswith(".png")):
-                    _, alphabet, character, _ = name.split("/")
-                    try:
-                        drawing = Image.open(io.BytesIO(archive.read(name))).convert("L")
-                    except (OSError, zipfile.BadZipFile) as error:
-                        raise DataError(f"{raw[file]}: {name} cannot be read ({error})") from None
-                    yield Record(
-                        path=name,
-                        split=split,
-                        subset="",
-                        labels={"alphabet": alphabet, "letter": f"{alphabet}/{character}"},
-                        image=np.asarray(drawing)[:, :, None],
-                    )
+            # Sorted, since an archive packed anew may hold them in another order; they are small.
+            members = sorted(read_members(raw[file], lambda name: name.endswith(".png")))
+            for name, content in members:
+                _, alphabet, character, _ = name.split("/")
+                try:
+                    drawing = Image.open(io.BytesIO(content)).convert("L")
+                except OSError as error:
+                    raise DataError(f"{raw[file]}: {name} cannot be read ({error})") from None
+                yield Record(
+                    path=name,
+                    split=split,
+                    subset="",
+                    labels={"alphabet": alphabet, "letter": f"{alphabet}/{character}"},
+                    image=np.asarray(drawing)[:, :, None],
+                )
