@@ -46,7 +46,7 @@ rule prepare:
         code=lambda wildcards: provenance.data_code(wildcards.dataset),
         out=paths.PREPARED,
     message:
-        "prepare {wildcards.dataset}"
+        "prepare {wildcards.dataset}, pixels: {wildcards.store}"
     shell:
-        "python {params.script:q} --dataset {wildcards.dataset} --raw {input:q}"
-        " --out {params.out:q} --log {log:q}"
+        "python {params.script:q} --dataset {wildcards.dataset} --store {wildcards.store}"
+        " --threads {threads} --raw {input:q} --out {params.out:q} --log {log:q}"

@@ -6,6 +6,7 @@ from pathlib import Path
 from dmlbench import cli
 from dmlbench.data.archives import archive
 from dmlbench.data.dataset import get_dataset
+from dmlbench.data.decode import STORES
 from dmlbench.data.prepare import prepare
 from dmlbench.data.verify import verify
 from dmlbench.errors import DataError
@@ -21,12 +22,14 @@ def main(args) -> None:
         if not path.is_file():
             raise DataError(f"{path} is missing; run the download step first")
         verify(path, archive(dataset.source, path.name))
-    prepare(dataset, raw, args.out)
+    prepare(dataset, raw, args.out, args.store, args.threads)
 
 
 if __name__ == "__main__":
     parser = cli.parser(__doc__)
     parser.add_argument("--dataset", required=True, help="such as mnist_even_odd")
     parser.add_argument("--raw", type=Path, nargs="*", default=[], help="its archives")
+    parser.add_argument("--store", choices=list(STORES), default="original", help="which pixels")
+    parser.add_argument("--threads", type=int, default=1, help="images decoded at a time")
     parser.add_argument("--out", type=Path, required=True, help="folder for index and store")
     cli.run(main, parser)

@@ -19,14 +19,15 @@ class Record:
         split: ``train`` or ``test``.
         subset: A named part of the split that is evaluated by itself; empty where there is none.
         labels: One value for each label column.
-        image: uint8 pixels, height x width x channels.
+        image: uint8 pixels, height x width x channels; or the bytes of an image file (JPEG, PNG),
+            which are decoded when the dataset is prepared, several at a time.
     """
 
     path: str
     split: str
     subset: str
     labels: dict[str, int | str]
-    image: np.ndarray
+    image: np.ndarray | bytes
 
 
 class Dataset(ABC):
@@ -39,10 +40,11 @@ class Dataset(ABC):
     train_classes: int
     evaluations: list[tuple[str, str, str]]
     counts: dict[str, int]
+    mode: str = "RGB"
 
     @abstractmethod
     def records(self, raw: dict[str, str]) -> Iterator[Record]:
-        """Every image, one at a time.
+        """Every image, one at a time, in any order; paths are unique.
 
         Args:
             raw: The verified archives' paths by file name.
@@ -65,6 +67,7 @@ def register_dataset(
     train_classes: int,
     evaluations: list[tuple[str, str, str]],
     counts: dict[str, int],
+    mode: str = "RGB",
 ) -> Callable[[type], type]:
     """Register a dataset. The config reads these arguments from the source: literals only.
 
@@ -77,6 +80,8 @@ def register_dataset(
             whole split. The first one of the test split selects ``test_max``.
         counts: Images in each split or ``split/subset``, and classes as ``split:column``; all
             asserted when the dataset is prepared.
+        mode: ``RGB`` or ``L`` (gray): what encoded images become; grayscale ones among colour
+            images become RGB.
     """
     return _DATASETS.register(
         name,
@@ -86,6 +91,7 @@ def register_dataset(
         train_classes=train_classes,
         evaluations=evaluations,
         counts=counts,
+        mode=mode,
     )
 
 

@@ -17,6 +17,7 @@ from dmlbench.errors import DataError
     train_classes=2,
     evaluations=[("test", "seen", "digit"), ("test", "unseen", "digit")],
     counts={"train": 36017, "test": 10000, "test/seen": 6031, "test/unseen": 3969},
+    mode="L",
 )
 class MnistEvenOdd(Dataset):
     """Even against odd on the training images of digits 0-5; tested on all test images.
