@@ -50,10 +50,10 @@ rule prepare:
         listing=folder_listing,
         out=paths.PREPARED,
     message:
-        "prepare {wildcards.dataset}"
+        "prepare {wildcards.dataset}, pixels: {wildcards.store}"
     shell:
         "python {params.script:q} --dataset {wildcards.dataset} --source {params.source:q}"
-        " {params.folder} --raw {input:q}"
+        " {params.folder} --store {wildcards.store} --threads {threads} --raw {input:q}"
         " --out {params.out:q} --log {log:q}"
 
 

@@ -26,7 +26,7 @@ def main(args) -> None:
     recipe = record["run"]["recipe"]
     device = pick_device(recipe["device"])
     store = ImageStore(plan.data_folder(run))
-    reader = ImageReader(store, recipe["image_size"], recipe["invert"])
+    reader = ImageReader(store, recipe, record["run"]["threads"])
     index = run_index(store.index, recipe["test_fold"])
     for selection in plan.benchmark.selections:
         model = load_model(folder, record, selection, device)

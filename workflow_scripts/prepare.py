@@ -7,6 +7,7 @@ from dmlbench import cli
 from dmlbench.config.models import FolderDataset
 from dmlbench.data.archives import archive, archives
 from dmlbench.data.dataset import get_dataset
+from dmlbench.data.decode import STORES
 from dmlbench.data.folder import folder_dataset
 from dmlbench.data.prepare import prepare
 from dmlbench.data.verify import verify
@@ -17,7 +18,7 @@ def main(args) -> None:
     """Verify the archives once more, then write index and pixels."""
     if args.folder:
         folder = FolderDataset.model_validate_json(args.folder)
-        prepare(folder_dataset(args.dataset, folder), {}, args.out)
+        prepare(folder_dataset(args.dataset, folder), {}, args.out, args.store, args.threads)
         return
     dataset = get_dataset(args.dataset)
     raw = {path.name: str(path) for path in args.raw}
@@ -28,7 +29,7 @@ def main(args) -> None:
         if not path.is_file():
             raise DataError(f"{path} is missing; run the download step first")
         verify(path, archive(source, path.name))
-    prepare(dataset, raw, args.out)
+    prepare(dataset, raw, args.out, args.store, args.threads)
 
 
 if __name__ == "__main__":
@@ -37,5 +38,7 @@ if __name__ == "__main__":
     parser.add_argument("--source", help="which form its archives have, such as cars196_ims")
     parser.add_argument("--folder", help="of one's own dataset: its entry in the config, as JSON")
     parser.add_argument("--raw", type=Path, nargs="*", default=[], help="its archives")
+    parser.add_argument("--store", choices=list(STORES), default="original", help="which pixels")
+    parser.add_argument("--threads", type=int, default=1, help="images decoded at a time")
     parser.add_argument("--out", type=Path, required=True, help="folder for index and store")
     cli.run(main, parser)

@@ -5,69 +5,16 @@ import gzip
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from dmlbench.config.splits import validation_classes
 from dmlbench.data.archives import archives
-from dmlbench.data.dataset import Dataset, Record, get_dataset
+from dmlbench.data.dataset import get_dataset
 from dmlbench.data.datasets.mnist import read_idx
 from dmlbench.data.download import download
 from dmlbench.data.prepare import prepare
-from dmlbench.data.reader import ImageReader
 from dmlbench.data.splits import validation_mask
 from dmlbench.data.store import ImageStore
 from dmlbench.errors import DataError
-
-
-class Made(Dataset):
-    """Images of two sizes; the third is a copy of the first."""
-
-    name = "made"
-    counts = {"train": 3, "test": 1, "train:colour": 2}  # noqa: RUF012
-
-    def records(self, raw):
-        rng = np.random.default_rng(0)
-        images = [rng.integers(0, 256, s, dtype=np.uint8) for s in [(4, 6, 3), (5, 5, 3)]]
-        for number, image in enumerate([*images, images[0], images[1]]):
-            split = "test" if number == 3 else "train"
-            yield Record(f"{number}.png", split, "", {"colour": number % 2}, image)
-
-
-def test_prepare_stores_every_pixel_and_marks_copies(tmp_path):
-    prepare(Made, {}, tmp_path)
-    store = ImageStore(tmp_path)
-    for row, record in enumerate(Made().records({})):
-        assert (store.image(row) == record.image).all()
-    assert store.index["content"].tolist() == [0, 1, 0, 1]
-    assert store.uniform() is None
-
-
-def test_wrong_counts_are_refused_and_leave_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(Made, "counts", {"train": 4})
-    with pytest.raises(DataError, match=r"made: train has 3 images, published are 4"):
-        prepare(Made, {}, tmp_path)
-    assert list(tmp_path.iterdir()) == []
-    monkeypatch.setattr(Made, "counts", {"train:colour": 5})
-    with pytest.raises(DataError, match="train has 2 classes of colour, published are 5"):
-        prepare(Made, {}, tmp_path)
-
-
-def test_a_store_of_another_index_is_refused(tmp_path):
-    prepare(Made, {}, tmp_path)
-    (tmp_path / "pixels.bin").write_bytes(b"short")
-    with pytest.raises(DataError, match="does not belong to"):
-        ImageStore(tmp_path)
-
-
-def test_reader_scales_inverts_and_resizes(tmp_path):
-    prepare(Made, {}, tmp_path)
-    store = ImageStore(tmp_path)
-    cpu, rows = torch.device("cpu"), torch.tensor([1])
-    plain = ImageReader(store, 5, False).batch(rows, cpu)
-    assert torch.equal(plain[0], torch.tensor(store.image(1)).permute(2, 0, 1) / 255)
-    assert torch.allclose(ImageReader(store, 5, True).batch(rows, cpu), 1 - plain, atol=1e-6)
-    with pytest.raises(DataError, match="image_size"):
-        ImageReader(store, None, False)
 
 
 def index_of(classes, per_class):

@@ -153,7 +153,9 @@ def test_half_precision_trains_the_network_only(spec, store, loss):
     seen = []
     trainer.model.head.register_forward_hook(lambda *a: seen.append(a[2].dtype))
     trainer.loss.register_forward_hook(lambda *a: seen.append(a[2].value.dtype))
-    trainer._step(next(iter(trainer._batches(1))), torch.Generator(), EpochRecord(loss, 1, []))
+    positions = next(iter(trainer._batches(1)))
+    images = next(trainer.reader.batches([trainer.rows[positions]], trainer.device))
+    trainer._step(positions, images, torch.Generator(), EpochRecord(loss, 1, []))
     assert seen == [torch.bfloat16, torch.float32]
     assert trainer.train().history["loss"].notna().all()
 

@@ -3,6 +3,7 @@
 import argparse
 import logging
 import shlex
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -54,6 +55,8 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Argument
     )
     log = logging.getLogger("dmlbench")
     log.info("%s", shlex.join(sys.argv))
+    # A scheduler that ends a job asks this way: clean up as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     started = time.monotonic()
     try:
         main(options)

@@ -13,6 +13,7 @@ from dmlbench.config.types import (
     NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
+    PositiveShare,
     Seed,
     Selection,
     Split,
@@ -45,11 +46,34 @@ class Recipe(Section):
     embedding_dim: int = Field(ge=2, description="Dimension of the embedding.")
     normalize: bool = Field(True, description="L2-normalise the embedding.")
     freeze_bn: bool = Field(False, description="Keep batch norm in evaluation mode.")
-    store: Literal["original"] = Field(
-        "original", description="Which prepared pixels to read: original keeps full images."
+    store: Literal["original", "resize256"] = Field(
+        "original",
+        description="Which prepared pixels to read: original keeps whole images; resize256 has "
+        "their short side resized to 256, which is smaller and faster. Random crops differ: a crop "
+        "of 8% of a resized image is some 72 pixels wide and blurred when enlarged to 224.",
     )
     image_size: PositiveInt | None = Field(
-        None, description="Side of the square input in pixels; empty keeps the stored size."
+        None,
+        description="Side of the square input in pixels; empty keeps the stored size (whole images "
+        "only).",
+    )
+    crop: Literal["none", "random_resized"] = Field(
+        "none",
+        description="What the network sees. none: whole images, squeezed to a square. "
+        "random_resized: training sees torchvision's RandomResizedCrop, every second one flipped "
+        "left to right; evaluation sees the centre after resizing the short side to 256/224 of "
+        "image_size.",
+    )
+    crop_scale: list[PositiveShare] = Field(
+        [0.08, 1.0],
+        description="Smallest and largest share of the image's area in a random crop.",
+        min_length=2,
+        max_length=2,
+    )
+    mean_std: Literal["none", "imagenet"] = Field(
+        "none",
+        description="none gives the network pixels from 0 to 1; imagenet takes ImageNet's mean and "
+        "deviation out of them, as most pretrained weights want it.",
     )
     invert: bool = Field(False, description="Swap dark and light (ink polarity).")
     batch_size: PositiveInt = Field(description="Images per batch.")
@@ -76,6 +100,16 @@ class Recipe(Section):
     def _no_decay_by_accident(self) -> "Recipe":
         if self.optimizer.momentum and self.optimizer.name != "sgd":
             raise ValueError(f"optimizer.momentum has no effect with {self.optimizer.name}")
+        return self
+
+    @model_validator(mode="after")
+    def _crops_are_possible(self) -> "Recipe":
+        if self.crop == "random_resized" and self.image_size is None:
+            raise ValueError("crop random_resized needs an image_size, such as 224")
+        if self.crop_scale[0] > self.crop_scale[1]:
+            raise ValueError(f"crop_scale {self.crop_scale} must be smallest, then largest")
+        if self.crop == "none" and self.crop_scale != Recipe.model_fields["crop_scale"].default:
+            raise ValueError("crop_scale has no effect with crop none")
         return self
 
 

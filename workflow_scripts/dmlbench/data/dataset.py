@@ -18,14 +18,15 @@ class Record:
         split: ``train`` or ``test``.
         subset: A named part of the split that is evaluated by itself; empty where there is none.
         labels: One value for each label column.
-        image: uint8 pixels, height x width x channels.
+        image: uint8 pixels, height x width x channels; or the bytes of an image file (JPEG, PNG),
+            which are decoded when the dataset is prepared, several at a time.
     """
 
     path: str
     split: str
     subset: str
     labels: dict[str, int | str]
-    image: np.ndarray
+    image: np.ndarray | bytes
 
 
 class Dataset(ABC):
@@ -38,14 +39,14 @@ class Dataset(ABC):
     train_classes: int
     evaluations: list[tuple[str, str, str]]
     counts: dict[str, int]
-    mode: str
+    mode: str = "RGB"
     sources: list[str]
     pairs: dict[str, str]
-    folds: int
+    folds: int = 0
 
     @abstractmethod
     def records(self, raw: dict[str, str]) -> Iterator[Record]:
-        """Every image, one at a time.
+        """Every image, one at a time, in any order; paths are unique.
 
         Args:
             raw: The verified archives' paths by file name.
@@ -63,7 +64,7 @@ def register_dataset(
     train_classes: int,
     evaluations: list[tuple[str, str, str]],
     counts: dict[str, int],
-    mode: str = "L",
+    mode: str = "RGB",
     other_sources: list[str] | None = None,
     pairs: dict[str, str] | None = None,
     folds: int = 0,
@@ -79,7 +80,8 @@ def register_dataset(
             whole split. The first one of the test split selects ``test_max``.
         counts: Images in each split or ``split/subset``, and classes as ``split:column``; all
             asserted when the dataset is prepared.
-        mode: ``RGB`` or ``L``: what every image becomes.
+        mode: ``RGB`` or ``L`` (gray): what encoded images become; grayscale ones among colour
+            images become RGB.
         other_sources: Sources that hold the same images in another form; the config's
             ``data.sources`` picks one.
         pairs: For verification, the file of pairs of each protocol (:mod:`dmlbench.data.pairs`).

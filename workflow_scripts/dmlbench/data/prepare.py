@@ -1,64 +1,148 @@
 """From archives to an index and a pixel store, in one pass."""
 
 import hashlib
+import itertools
 import logging
+from collections import deque
+from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
 
 from dmlbench import paths
-from dmlbench.data.dataset import Dataset
+from dmlbench.data.dataset import Dataset, Record
+from dmlbench.data.decode import STORES, pixels
+from dmlbench.data.disk import disk_full_is_told, refuse_full_disk
+from dmlbench.data.lookahead import look_ahead
+from dmlbench.data.progress import progress
 from dmlbench.errors import DataError
 from dmlbench.files import replacing
 
 log = logging.getLogger(__name__)
 
+#: How many records, and how many bytes of them, are looked at to estimate the store's size.
+_PEEK, _PEEK_BYTES = 300, 64_000_000
 
-def prepare(dataset: type[Dataset], raw: dict[str, str], folder: Path) -> pd.DataFrame:
+
+def prepare(
+    dataset: type[Dataset],
+    raw: dict[str, str],
+    folder: Path,
+    store: str = "original",
+    threads: int = 1,
+) -> pd.DataFrame:
     """Write the pixel store and the index of ``dataset`` into ``folder``; return the index.
 
-    The store is every image's bytes, one after another. The index has one row per image: id,
-    path, split, subset, label columns, height, width, channels, offset (of its first byte in the
-    store) and content (the id of the first image with the same pixels, so that copies of an image
-    can be told).
+    The store is every image's bytes, one after another, as the archives give them. The index has
+    one row per image: id, path, split, subset, label columns, height, width, channels, offset (of
+    its first byte in the store) and content (the id of the first image with the same pixels, so
+    that copies of an image can be told). Its rows, and with them the ids, are sorted: training
+    images first, then by path, whatever the order in the archives.
+
+    Args:
+        dataset: What to prepare.
+        raw: The verified archives' paths by file name.
+        folder: Where to write.
+        store: Which pixels to keep, one of :data:`dmlbench.data.decode.STORES`.
+        threads: Images decoded at a time.
 
     Raises:
-        DataError: An archive cannot be read, or the counts are not the published ones.
+        DataError: An archive or an image cannot be read, a path comes twice, the counts are not
+            the published ones, or the disk is too small.
     """
-    rows: list[dict] = []
-    first_with: dict[bytes, int] = {}
-    offset = 0
-    with replacing(folder / paths.PIXELS_FILE) as temporary:
-        with temporary.open("wb") as store:
-            for number, record in enumerate(dataset().records(raw)):
-                image = np.ascontiguousarray(record.image, dtype=np.uint8)
-                height, width, channels = image.shape
-                data = image.tobytes()
-                digest = hashlib.sha256(repr(image.shape).encode() + data).digest()
-                rows.append(
-                    {
-                        "id": number,
-                        "path": record.path,
-                        "split": record.split,
-                        "subset": record.subset,
-                        **record.labels,
-                        "height": height,
-                        "width": width,
-                        "channels": channels,
-                        "offset": offset,
-                        "content": first_with.setdefault(digest, number),
-                    }
-                )
-                offset += store.write(data)
-                if number % 10000 == 9999:
-                    log.info("%d images", number + 1)
-        table = pd.DataFrame(rows)
+    folder.mkdir(parents=True, exist_ok=True)
+    what = f"{dataset.name}/{store}"
+    records = dataset().records(raw)
+    first = _peek(records)
+    total = sum(dataset.counts.get(split, 0) for split in ("train", "test")) or None
+    refuse_full_disk(dataset, store, folder, first, total)
+    decode = partial(_decode, mode=dataset.mode, short_side=STORES[store], name=dataset.name)
+    # The index is written last: one without its pixels, or with those of another, is never there.
+    with replacing(folder / paths.PIXELS_FILE) as temporary, disk_full_is_told(folder):
+        decoded = look_ahead(decode, itertools.chain(_drain(first), records), threads)
+        with closing(decoded), temporary.open("wb") as file:
+            columns = _write(file, progress(decoded, total, what, "images"), dataset.name)
+        table = _index(columns)
         check_counts(dataset, table)
-        with replacing(folder / paths.INDEX_FILE) as temporary_index:
-            table.to_parquet(temporary_index, index=False)
-    log.info("%d images, %.1f MB of pixels", len(table), offset / 1e6)
+        (folder / paths.INDEX_FILE).unlink(missing_ok=True)
+    with replacing(folder / paths.INDEX_FILE) as temporary, disk_full_is_told(folder):
+        table.to_parquet(temporary, index=False)
+    size = (folder / paths.PIXELS_FILE).stat().st_size
+    log.info("%s: %d images, %.1f MB of pixels", what, len(table), size / 1e6)
     return table
+
+
+def _peek(records: Iterator[Record]) -> deque[Record]:
+    """The first records, few enough to keep."""
+    first: deque[Record] = deque()
+    size = 0
+    for record in itertools.islice(records, _PEEK):
+        first.append(record)
+        size += len(record.image) if isinstance(record.image, bytes) else record.image.nbytes
+        if size > _PEEK_BYTES:
+            break
+    return first
+
+
+def _drain(records: deque[Record]) -> Iterator[Record]:
+    """All ``records``, each let go as it is taken."""
+    while records:
+        yield records.popleft()
+
+
+def _decode(
+    record: Record, mode: str, short_side: int | None, name: str
+) -> tuple[Record, np.ndarray, bytes]:
+    """A record, its pixels for the store and their hash."""
+    image = pixels(record.image, mode, short_side, f"{name}: {record.path}")
+    digest = hashlib.sha256(repr(image.shape).encode() + image.tobytes()).digest()
+    return record, image, digest
+
+
+def _write(
+    file: BinaryIO, decoded: Iterator[tuple[Record, np.ndarray, bytes]], name: str
+) -> dict[str, list]:
+    """Write all pixels to ``file``; returns the index's columns in the order of the file."""
+    columns: dict[str, list] = {}
+    seen: set[str] = set()
+    offset = 0
+    for record, image, digest in decoded:
+        if record.path in seen:
+            raise DataError(f"{name}: {record.path} comes twice; the archive is damaged")
+        seen.add(record.path)
+        height, width, channels = image.shape
+        row = {
+            "path": record.path,
+            "split": record.split,
+            "subset": record.subset,
+            **record.labels,
+            "height": height,
+            "width": width,
+            "channels": channels,
+            "offset": offset,
+            "digest": digest,
+        }
+        for column, value in row.items():
+            columns.setdefault(column, []).append(value)
+        offset += file.write(image.tobytes())
+    if not columns:
+        raise DataError(f"{name}: there is no image in its archives")
+    return columns
+
+
+def _index(columns: dict[str, list]) -> pd.DataFrame:
+    """The index from its columns: rows in canonical order, ids and contents added."""
+    splits, names = columns["split"], columns["path"]
+    order = sorted(range(len(names)), key=lambda n: (splits[n] != "train", splits[n], names[n]))
+    columns = {name: [values[n] for n in order] for name, values in columns.items()}
+    first_with: dict[bytes, int] = {}
+    digests = columns.pop("digest")
+    content = [first_with.setdefault(digest, number) for number, digest in enumerate(digests)]
+    return pd.DataFrame({"id": range(len(order)), **columns, "content": content})
 
 
 def check_counts(dataset: type[Dataset], index: pd.DataFrame) -> None:

@@ -1,64 +1,90 @@
 """Images as network input."""
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 import torch
-import torch.nn.functional as F
 
+from dmlbench.data.lookahead import look_ahead
 from dmlbench.data.store import ImageStore
+from dmlbench.data.views import CroppedImages, Job, WholeImages
 from dmlbench.errors import DataError
+
+#: Mean and standard deviation of ImageNet's channels, which its weights were trained with.
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class ImageReader:
-    """Batches of network input from a store.
+    """Batches of network input from a store, as the recipe wants them."""
 
-    What is the same for every epoch (resizing, ink polarity) is done once, here; images stay
-    uint8 until they are asked for.
-    """
-
-    def __init__(self, store: ImageStore, image_size: int | None, invert: bool) -> None:
-        """Read all pixels.
+    def __init__(self, store: ImageStore, recipe: dict, threads: int) -> None:
+        """Open a store.
 
         Args:
             store: The prepared dataset.
-            image_size: Side of the square input; None keeps the stored size.
-            invert: Swap dark and light.
+            recipe: The resolved recipe, whose keys ``image_size``, ``crop``, ``crop_scale``,
+                ``invert`` and ``mean_std`` say what the network sees.
+            threads: Batches made at a time, ahead of the one in use. Changes no pixel.
 
         Raises:
-            DataError: Images differ in shape, which needs ``image_size``.
+            DataError: Images differ in size or in channels, and the recipe cannot do with that.
         """
-        images = store.uniform()
-        if images is None:
-            if image_size is None:
-                raise DataError("images differ in size: the recipe needs an image_size")
-            rows = [_resize(store.image(r)[None], image_size) for r in range(len(store.index))]
-            self._images = torch.cat(rows)
-        elif image_size is None:
-            self._images = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).contiguous()
+        if len(set(store.shapes[:, 2])) > 1:
+            raise DataError("images differ in channels; the dataset must say their mode")
+        self._threads = threads
+        self._invert = recipe["invert"]
+        self._crops = recipe["crop"] == "random_resized"
+        if self._crops:
+            scale = tuple(recipe["crop_scale"])
+            self._images = CroppedImages(store, recipe["image_size"], scale)
         else:
-            blocks = range(0, len(images), 4096)
-            self._images = torch.cat([_resize(images[b : b + 4096], image_size) for b in blocks])
-        if invert:
-            self._images = 255 - self._images
+            self._images = WholeImages(store, recipe["image_size"])
+        self._imagenet = recipe["mean_std"] == "imagenet"
+        if self._imagenet and self.channels != 3:
+            raise DataError("mean_std: imagenet is for colour images, and these have one channel")
 
     @property
     def channels(self) -> int:
         """Colour channels of the input."""
-        return self._images.shape[1]
+        return self._images.channels
 
     @property
     def size(self) -> int:
         """Height of the input in pixels."""
-        return self._images.shape[2]
+        return self._images.size
 
-    def batch(self, rows: torch.Tensor, device: torch.device) -> torch.Tensor:
-        """Images of ``rows`` as float32 in [0, 1], B x C x H x W, on ``device``."""
-        return self._images[rows].to(device).float().div_(255)
+    def batches(
+        self,
+        batches: Iterable[np.ndarray],
+        device: torch.device,
+        rng: np.random.Generator | None = None,
+    ) -> Iterator[torch.Tensor]:
+        """The images of each batch of rows: float32, B x C x H x W, on ``device``.
+
+        In [0, 1], or with the mean and deviation of ImageNet taken out.
+
+        Args:
+            batches: Rows of the index, batch by batch.
+            device: Where the network is.
+            rng: The stream of random crops, for training; None gives the evaluation view.
+        """
+        jobs = (self._images.job(rows, rng) for rows in batches)
+        # Whole images lie in memory: handing them between threads takes longer than to copy them.
+        made = look_ahead(_do, jobs, self._threads) if self._crops else map(_do, jobs)
+        for pixels in made:
+            yield self._input(pixels.to(device))
+
+    def _input(self, pixels: torch.Tensor) -> torch.Tensor:
+        images = (255 - pixels if self._invert else pixels).float().div_(255)
+        if not self._imagenet:
+            return images
+        mean, std = (
+            torch.tensor(values, device=images.device)[:, None, None]
+            for values in (IMAGENET_MEAN, IMAGENET_STD)
+        )
+        return images.sub_(mean).div_(std)
 
 
-def _resize(images: np.ndarray, size: int) -> torch.Tensor:
-    """uint8 N x H x W x C to uint8 N x C x size x size, averaging what a pixel covers."""
-    pixels = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float()
-    resized = F.interpolate(
-        pixels, size=(size, size), mode="bilinear", antialias=True, align_corners=False
-    )
-    return resized.round().clamp(0, 255).to(torch.uint8)
+def _do(job: Job) -> torch.Tensor:
+    return job()

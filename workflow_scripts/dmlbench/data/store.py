@@ -14,6 +14,7 @@ class ImageStore:
 
     Attributes:
         index: One row per image; see :func:`dmlbench.data.prepare.prepare`.
+        shapes: N x 3: height, width and channels of each row.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -27,21 +28,30 @@ class ImageStore:
             if not path.is_file():
                 raise DataError(f"{path} is missing; run the prepare step first")
         self.index = pd.read_parquet(index)
-        sizes = self.index["height"] * self.index["width"] * self.index["channels"]
-        if pixels.stat().st_size != sizes.sum():
+        # As arrays: a row of the table takes longer to look up than its pixels to read.
+        self.shapes = self.index[["height", "width", "channels"]].to_numpy(dtype=np.int64)
+        self._starts = self.index["offset"].to_numpy(dtype=np.int64)
+        sizes, size = self.shapes.prod(axis=1), pixels.stat().st_size
+        if size != sizes.sum() or size != (self._starts + sizes).max():
             raise DataError(f"{pixels} does not belong to {index}; delete both and prepare again")
-        self._pixels = np.memmap(pixels, dtype=np.uint8, mode="r")
+        self._pixels = np.memmap(pixels, dtype=np.uint8, mode="r").view(np.ndarray)
 
     def image(self, row: int) -> np.ndarray:
-        """The pixels of one row: uint8, height x width x channels."""
-        at = self.index.iloc[row]
-        shape = (at["height"], at["width"], at["channels"])
-        start = at["offset"]
-        return self._pixels[start : start + int(np.prod(shape))].reshape(shape)
+        """The pixels of one row, read-only: uint8, height x width x channels."""
+        shape, start = self.shapes[row], self._starts[row]
+        return self._pixels[start : start + shape.prod()].reshape(shape)
 
-    def uniform(self) -> np.ndarray | None:
-        """All images as one array, N x H x W x C, or None where their shapes differ."""
-        shapes = self.index[["height", "width", "channels"]].drop_duplicates()
-        if len(shapes) != 1:
-            return None
-        return self._pixels.reshape(len(self.index), *shapes.iloc[0])
+    def images(self, rows: np.ndarray) -> np.ndarray:
+        """The pixels of rows of one shape: uint8, N x H x W x C; a copy.
+
+        The store has the order of the archives, rows have that of the index.
+        """
+        images = np.empty((len(rows), *self.shapes[rows[0]]), dtype=np.uint8)
+        for image, row in zip(images, rows, strict=True):
+            image[...] = self.image(row)
+        return images
+
+    def uniform(self) -> tuple[int, int, int] | None:
+        """Height, width and channels of all images, or None where they differ."""
+        same = (self.shapes == self.shapes[0]).all()
+        return tuple(self.shapes[0].tolist()) if same else None

@@ -20,7 +20,7 @@ def embed(
     """
     was_training = model.training
     model.eval()
-    batches = torch.from_numpy(rows).split(batch_size)
-    parts = [model(reader.batch(batch, device)).float().cpu() for batch in batches]
+    batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
+    parts = [model(images).float().cpu() for images in reader.batches(batches, device)]
     model.train(was_training)
     return torch.cat(parts).numpy()

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,7 +54,7 @@ class Trainer:
         make_deterministic(spec["threads"])
         self.spec, self.recipe = spec, spec["recipe"]
         self.device = pick_device(self.recipe["device"])
-        self.reader = ImageReader(store, self.recipe["image_size"], self.recipe["invert"])
+        self.reader = ImageReader(store, self.recipe, spec["threads"])
         index = run_index(store.index, self.recipe["test_fold"])
         held_out = validation_mask(
             index, dataset.train_label, self.recipe["validation"], dataset.name
@@ -111,9 +112,13 @@ class Trainer:
         self.model.train()
         self.loss.train()
         started, images = time.monotonic(), 0
-        for batch in self._batches(epoch):
-            images += len(batch)
-            self._step(batch, generator, record)
+        batches = list(self._batches(epoch))
+        rows = [self.rows[positions] for positions in batches]
+        crops = np.random.default_rng(derive_seed("crops", *self._data_axes(epoch)))
+        with closing(self.reader.batches(rows, self.device, crops)) as inputs:
+            for positions, pixels in zip(batches, inputs, strict=True):
+                images += len(positions)
+                self._step(positions, pixels, generator, record)
         row = record.row()
         seconds = time.monotonic() - started
         return row | {"seconds": seconds, "images_per_second": images / seconds}
@@ -121,21 +126,31 @@ class Trainer:
     def _batches(self, epoch: int) -> Iterator[np.ndarray]:
         """The batches of an epoch, as positions among the training images."""
         size, per_class = self.recipe["batch_size"], self.spec["sampler"]["per_class"]
-        # The order of the data depends on neither loss nor choices: methods that compose their
-        # batches alike see the same batches, and are compared in pairs.
-        rng = np.random.default_rng(
-            derive_seed("batches", size, per_class, self.spec["seed"], epoch)
-        )
+        rng = np.random.default_rng(derive_seed("batches", *self._data_axes(epoch)))
         if per_class is None:
             return shuffled_batches(self.labels, size, rng)
         return class_batches(self.labels, size, per_class, rng)
 
-    def _step(self, positions: np.ndarray, generator: torch.Generator, record: EpochRecord) -> None:
-        """One optimiser step."""
-        rows = self.rows[positions]
-        images = self.reader.batch(torch.from_numpy(rows), self.device)
+    def _data_axes(self, epoch: int) -> tuple:
+        """What the order of the data and its crops depend on.
+
+        Neither loss nor choices: methods that compose their batches alike see the same batches,
+        and are compared in pairs.
+        """
+        return (
+            self.recipe["batch_size"], self.spec["sampler"]["per_class"], self.spec["seed"], epoch
+        )  # fmt: skip
+
+    def _step(
+        self,
+        positions: np.ndarray,
+        images: torch.Tensor,
+        generator: torch.Generator,
+        record: EpochRecord,
+    ) -> None:
+        """One optimiser step on the images at ``positions`` among the training images."""
         labels = torch.from_numpy(self.labels[positions]).to(self.device)
-        content = torch.from_numpy(self.content[rows]).to(self.device)
+        content = torch.from_numpy(self.content[self.rows[positions]]).to(self.device)
         half = self.recipe["precision"] == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
             embeddings = self.model(images)

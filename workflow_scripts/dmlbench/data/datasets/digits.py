@@ -19,6 +19,7 @@ from dmlbench.data.dataset import Dataset, Record, register_dataset
         ("test", "unseen", "digit"),
     ],
     counts={"train": 720, "test": 1077, "test/seen": 363, "test/unseen": 714},
+    mode="L",
 )
 class DigitsEvenOdd(Dataset):
     """Even against odd on digits 0-5, tested on the digits themselves, 0-5 and 6-9.

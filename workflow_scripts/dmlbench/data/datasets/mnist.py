@@ -17,6 +17,7 @@ from dmlbench.errors import DataError
     train_classes=2,
     evaluations=[("test", "seen", "digit"), ("test", "unseen", "digit")],
     counts={"train": 36017, "test": 10000, "test/seen": 6031, "test/unseen": 3969},
+    mode="L",
 )
 class MnistEvenOdd(Dataset):
     """Even against odd on the training images of digits 0-5; tested on all test images.
@@ -42,6 +43,7 @@ class MnistEvenOdd(Dataset):
 @register_dataset(
     "mnist",
     source="mnist",
+    mode="L",
     train_label="digit",
     train_classes=5,
     evaluations=[("test", "", "digit"), ("train", "", "digit")],

@@ -1,0 +1,70 @@
+"""Room on the disk: told before a store is written, and where it runs out."""
+
+import errno
+import logging
+import shutil
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dmlbench.data.dataset import Dataset, Record
+from dmlbench.data.decode import CHANNELS, STORES, image_size, stored_size
+from dmlbench.errors import DataError
+
+log = logging.getLogger(__name__)
+
+
+def refuse_full_disk(
+    dataset: type[Dataset], store: str, folder: Path, first: Collection[Record], total: int | None
+) -> None:
+    """Say how large a store will be, and refuse where it does not fit.
+
+    Args:
+        dataset: What is prepared.
+        store: Which pixels of it, one of :data:`dmlbench.data.decode.STORES`.
+        folder: Where the store will lie; it exists.
+        first: Some of its images, to estimate the mean size from.
+        total: How many images there will be; None where that is not known.
+
+    Raises:
+        DataError: The disk has less room than the estimate, or an image cannot be read.
+    """
+    what = f"{dataset.name}/{store}"
+    free = shutil.disk_usage(folder).free
+    if not first or total is None:
+        log.info("%s: size not known beforehand, %s free", what, _size(free))
+        return
+    sizes = []
+    for record in first:
+        image = record.image
+        whole = image_size(image, f"{dataset.name}: {record.path}")
+        width, height = stored_size(*whole, STORES[store])
+        channels = CHANNELS[dataset.mode] if isinstance(image, bytes) else image.shape[2]
+        sizes.append(width * height * channels)
+    size = sum(sizes) * total // len(sizes)
+    text = f"{'' if len(set(sizes)) == 1 else 'about '}{_size(size)}"
+    if size > free:
+        raise DataError(
+            f"{what}: the store takes {text}, but {folder} has only {_size(free)} free; make room "
+            "or put the folder on another disk (a link will do)"
+        )
+    log.info("%s: the store will take %s of disk, %s are free", what, text, _size(free))
+
+
+@contextmanager
+def disk_full_is_told(folder: Path) -> Iterator[None]:
+    """One line where the disk is full after all.
+
+    Raises:
+        DataError: In the place of the OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise DataError(f"{folder}: no room left on the disk; nothing half-written stays") from None
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
