@@ -111,6 +111,8 @@ def _tar_members(
             if info.issym() or info.islnk():
                 folder = str(PurePosixPath(name).parent) if info.issym() else "."
                 _check_link(path, name, folder, info.linkname, wanted(name))
+            elif info.size < 0:
+                raise _refused(path, name, "has a negative size")
             elif info.issparse():
                 raise _refused(path, name, "is a sparse file")
             elif not info.isreg() and not info.isdir():
@@ -133,7 +135,7 @@ class _StrictHeader(tarfile.TarInfo):
             return super().fromtarfile(tarfile_)
         except tarfile.EOFHeaderError:  # a block of zeros: the end
             raise
-        except (tarfile.HeaderError, ValueError) as error:
+        except (tarfile.HeaderError, ValueError, RecursionError) as error:
             raise tarfile.ReadError(f"cut off or overwritten: {error}") from None
 
 
