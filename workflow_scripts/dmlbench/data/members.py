@@ -82,14 +82,14 @@ def _zip_members(
         for info in archive.infolist():
             name = _safe_name(path, info.filename)
             kind = stat.S_IFMT(info.external_attr >> 16)
+            if info.flag_bits & 1:
+                raise _refused(path, name, "is encrypted")
             if stat.S_ISLNK(kind):
                 with archive.open(info) as content:
                     target = _content(content, path, name, expansion).decode(errors="replace")
                 _check_link(path, name, str(PurePosixPath(name).parent), target, wanted(name))
             elif kind and not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
                 raise _refused(path, name, "is a device or pipe")
-            elif info.flag_bits & 1:
-                raise _refused(path, name, "is encrypted")
             elif not info.is_dir() and wanted(name):
                 _check_new(path, name, seen)
                 with archive.open(info) as content:
