@@ -42,11 +42,16 @@ def arrays(path: Path) -> tuple[np.ndarray, np.ndarray]:
         return stored["embeddings"], stored["ids"]
 
 
-def test_download(tmp_path, shared_data):
+@pytest.mark.parametrize(
+    "place",
+    ["mirror: {folder}", "files: {{t10k-labels-idx1-ubyte.gz: {folder}/mnist/{file}}}"],
+)
+def test_download(tmp_path, shared_data, place):
     target = "data/raw/mnist/t10k-labels-idx1-ubyte.gz"
+    place = place.format(folder=shared_data.as_uri(), file=Path(target).name)
     done = run_snakemake(
         *("-c1", target, "--directory", tmp_path, "--configfile", ROOT / "configs/mnist.yaml"),
-        *("--config", f"data={{mirror: {shared_data.as_uri()}}}"),
+        *("--config", f"data={{{place}}}"),
     )
     assert done.returncode == 0, done.stderr
     original = shared_data / "mnist" / "t10k-labels-idx1-ubyte.gz"

@@ -216,6 +216,26 @@ def test_a_tar_name_that_claims_a_gigabyte(tmp_path):
     assert "has a header of more than 1,048,576 bytes" in refusal(made)
 
 
+def test_tar_headers_inside_headers(tmp_path):
+    made = tmp_path / "x.tar"
+    info = tarfile.TarInfo("././@LongLink")
+    info.type, info.size = tarfile.GNUTYPE_LONGNAME, 1
+    made.write_bytes((info.tobuf(tarfile.GNU_FORMAT) + bytes(512)) * 900)
+    assert "a damaged archive (cut off or overwritten" in refusal(made)
+
+
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE])
+def test_a_tar_header_of_negative_size(tmp_path, kind):
+    made = tmp_path / "x.tar"
+    info = tarfile.TarInfo("a.png")
+    info.type = kind
+    header = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    header[124:136] = b"\xff" * 10 + b"\xfc\x00"  # -1,024: back to where it came from
+    header[148:156] = b"%06o\0 " % tarfile.calc_chksums(bytes(header))[0]
+    made.write_bytes(bytes(header) + bytes(4096))
+    refusal(made)
+
+
 def test_a_sparse_tar_member(tmp_path):
     made = tmp_path / "x.tar"
     info = tarfile.TarInfo("a.png")

@@ -1,6 +1,7 @@
 """The architecture holds: imports point one way, light rooms stay light."""
 
 import ast
+import itertools
 import re
 import subprocess
 import sys
@@ -60,6 +61,15 @@ def test_the_code_of_a_run_covers_every_shared_module_that_it_imports():
     for file in files:
         used = {n.split(".")[1] for n in imports_of(file) if n.startswith("dmlbench.")}
         assert used <= covered | decides_nothing | set(rooms), file
+
+
+def test_reading_archives_decides_what_the_data_are_and_fetching_them_does_not(monkeypatch):
+    files = []
+    monkeypatch.setattr(provenance, "_hash", lambda *parts: files.extend(itertools.chain(*parts)))
+    provenance.data_code.__wrapped__("omniglot")
+    assert {"members.py", "expansion.py", "verify.py"} <= {file.name for file in files}
+    provenance.training_code.__wrapped__("omniglot", ())
+    assert not [file for file in files if file.parent.name == "download"]
 
 
 @pytest.mark.parametrize("room", ["evaluation", "reporting"])

@@ -82,14 +82,14 @@ def _zip_members(
         for info in archive.infolist():
             name = _safe_name(path, info.filename)
             kind = stat.S_IFMT(info.external_attr >> 16)
+            if info.flag_bits & 1:
+                raise _refused(path, name, "is encrypted")
             if stat.S_ISLNK(kind):
                 with archive.open(info) as content:
                     target = _content(content, path, name, expansion).decode(errors="replace")
                 _check_link(path, name, str(PurePosixPath(name).parent), target, wanted(name))
             elif kind and not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
                 raise _refused(path, name, "is a device or pipe")
-            elif info.flag_bits & 1:
-                raise _refused(path, name, "is encrypted")
             elif not info.is_dir() and wanted(name):
                 _check_new(path, name, seen)
                 with archive.open(info) as content:
@@ -111,6 +111,8 @@ def _tar_members(
             if info.issym() or info.islnk():
                 folder = str(PurePosixPath(name).parent) if info.issym() else "."
                 _check_link(path, name, folder, info.linkname, wanted(name))
+            elif info.size < 0:
+                raise _refused(path, name, "has a negative size")
             elif info.issparse():
                 raise _refused(path, name, "is a sparse file")
             elif not info.isreg() and not info.isdir():
@@ -133,7 +135,7 @@ class _StrictHeader(tarfile.TarInfo):
             return super().fromtarfile(tarfile_)
         except tarfile.EOFHeaderError:  # a block of zeros: the end
             raise
-        except (tarfile.HeaderError, ValueError) as error:
+        except (tarfile.HeaderError, ValueError, RecursionError) as error:
             raise tarfile.ReadError(f"cut off or overwritten: {error}") from None
 
 

@@ -151,4 +151,4 @@ def _reason(error: BaseException) -> str:
     if isinstance(inner, BaseException):
         return _reason(inner)
     text = getattr(error, "strerror", None) or str(error)
-    return " ".join(str(text).split()).removeprefix("<").split(">: ")[-1]
+    return re.sub(r"^.*?(Connection|Pool)\(.*?\)>?: ", "", " ".join(str(text).split()))
