@@ -148,6 +148,20 @@ def test_easy_and_hard_choices_are_equal(seed, positive):
     assert all(torch.equal(mine[i], theirs[j]) for i, j in enumerate((0, 1, 3)))
 
 
+def test_the_semihard_band_of_every_positive_is_the_librarys():
+    batch = batch_of(3)
+    mining = miners.TripletMarginMiner(margin=0.2, type_of_triplets="semihard")
+    listed = {tuple(t) for t in torch.stack(mining(batch.embeddings, batch.labels)).T.tolist()}
+    pairs = {pair[:2] for pair in listed}
+    drawn = set()
+    for _ in range(300):
+        drawn |= {
+            tuple(t) for t in torch.stack(choose(batch, "all", "semihard").indices()).T.tolist()
+        }
+    assert {t for t in drawn if t[:2] in pairs} == listed
+    assert len(listed) > 100
+
+
 def test_semihard_draws_from_a_band_where_the_library_takes_the_hardest_beyond_the_positive():
     batch = batch_of(1)
     theirs = miners.BatchEasyHardMiner("easy", "semihard")(batch.embeddings, batch.labels)

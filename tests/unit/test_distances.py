@@ -33,6 +33,12 @@ def test_near_duplicates_keep_their_distance_and_its_gradient(gap):
     assert (gradient - wanted).norm() / wanted.norm() < 1e-6 + 1e-6 / gap
 
 
+def test_one_embedding_far_away_costs_the_others_no_digits():
+    points = torch.cat([near_pair(0.1), torch.full((1, 32), 1e6)])
+    near = pairwise_distances(points)[:10, :10].double()
+    torch.testing.assert_close(near, direct(points[:10].double()), rtol=1e-4, atol=0)
+
+
 def test_copies_are_at_zero_and_have_no_gradient():
     points = torch.ones(3, 8, requires_grad=True)
     distances = pairwise_distances(points)

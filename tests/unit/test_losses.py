@@ -150,7 +150,10 @@ class TestEveryRegisteredLoss:
         points = torch.randn(12, 4)
         points[3] = wrong
         batch = Batch.of(points, torch.arange(12) % 2, torch.arange(12), torch.Generator())
-        assert self.make(name)(batch, tuples_of(batch, *choices)).value.isnan()
+        batch.embeddings.requires_grad_()
+        value = self.make(name)(batch, tuples_of(batch, *choices)).value
+        assert value.isnan()
+        value.backward()
 
     @pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
     def test_autocast_changes_nothing(self, name, half):

@@ -121,6 +121,20 @@ def test_what_fails_when_it_is_used_is_told_in_one_line(own_module, monkeypatch,
         build_loss({"type": "own_losses.One"}, 2, 8)
 
 
+def test_a_decorator_by_attribute_registers_and_a_class_of_another_kind_is_refused(own_module):
+    own_module.write_text(
+        "from dmlbench.losses import base\n"
+        '@base.register_loss("one", takes="batch")\nclass One(base.Loss):\n    pass\n'
+    )
+    read_tree.cache_clear()
+    config = config_with("own_losses.One")
+    with pytest.raises(ConfigError, match="takes whole batches and no tuples"):
+        resolve_config(config, "test")
+    sampler = {"per_class": 16, "positive": "own_losses.One", "negative": "random"}
+    with pytest.raises(ConfigError, match=r"own_losses.One is no positive: it registers itself as"):
+        resolve_config(config_with(sampler=sampler), "test")
+
+
 def test_a_loss_inherits_the_options_of_its_base(own_module):
     own_module.write_text(
         "from dmlbench.losses.base import register_loss\n"

@@ -61,4 +61,4 @@ def construct(path: str, **options: object) -> object:
 
 
 def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

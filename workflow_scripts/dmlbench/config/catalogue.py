@@ -142,14 +142,17 @@ def _refuse_other_kinds(kind: str, path: str, source: Source) -> None:
     Raises:
         ConfigError: It is one.
     """
-    if kind not in ("loss", "miner"):
+    if kind == "object":
         return
+    for other, (_, decorator) in ROOMS.items():
+        if _call(source.node, decorator):
+            raise ConfigError(f"{path} is no {kind}: it registers itself as a {other}")
     library, _, family = source.module.partition(".")
     family = family.partition(".")[0]
-    if library == "pytorch_metric_learning" and family != _FAMILIES[kind]:
+    if library == "pytorch_metric_learning" and family != _FAMILIES.get(kind):
         raise ConfigError(f"{path} is no {kind}: it is among the library's {family}")
     arguments = method_arguments(source, "forward")
-    if arguments is not None and len(arguments) < 2:
+    if kind in _FAMILIES and arguments is not None and len(arguments) < 2:
         raise ConfigError(
             f"{path} is no {kind}: its forward takes ({', '.join(arguments)}), not embeddings and "
             "labels"
@@ -167,7 +170,7 @@ def _foreign_takes(source: Source) -> str:
 def _call(node: ast.ClassDef, decorator: str) -> ast.Call | None:
     """The call of ``decorator`` above a class."""
     for call in node.decorator_list:
-        if isinstance(call, ast.Call) and getattr(call.func, "id", None) == decorator:
+        if isinstance(call, ast.Call) and ast.unparse(call.func).split(".")[-1] == decorator:
             return call
     return None
 

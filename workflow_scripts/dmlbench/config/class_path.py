@@ -253,4 +253,5 @@ def _near(name: str, file: Path) -> str:
     known = [n.name for n in tree.body if isinstance(n, ast.ClassDef)]
     imports = [n for n in tree.body if isinstance(n, ast.ImportFrom)]
     known += [alias.asname or alias.name for node in imports for alias in node.names]
+    known = [word for word in known if word != "*"]
     return nearest(name, known)

@@ -1,6 +1,8 @@
 """From a file, or from the dict that Snakemake merged, to a plan; or to one line per mistake."""
 
 import json
+import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -69,12 +71,24 @@ def resolve_config(data: Any, source: str) -> Plan:
     """
     if not isinstance(data, dict) or not data:
         raise ConfigError(f"{source}: holds no keys; start from configs/demo.yaml")
+    if lines := [f"{source}: {line}" for line in _not_finite(data)]:
+        raise ConfigError("\n".join(lines))
     try:
         benchmark = Benchmark.model_validate(data)
     except ValidationError as error:
         lines = [f"{source}: {describe(e, Benchmark)}" for e in error.errors()]
         raise ConfigError("\n".join(lines)) from None
     return build_plan(benchmark, source)
+
+
+def _not_finite(value: Any, where: str = "") -> Iterator[str]:
+    """Infinities and NaN, wherever they stand: JSON has none, and no argument means them."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield f"{where}: should be a finite number (got {value})"
+    items = value.items() if isinstance(value, dict) else ()
+    items = enumerate(value) if isinstance(value, list) else items
+    for key, item in items:
+        yield from _not_finite(item, f"{where}.{key}" if where else str(key))
 
 
 def json_schema() -> str:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from dmlbench.config.types import (
+    Majority,
     Name,
     NonNegativeFloat,
     PositiveFloat,
@@ -225,7 +226,7 @@ class Projection(Section):
 class Theory(Section):
     """The simulation of EPS section 4; its lengths are in units of the root of the margin."""
 
-    p: list[Annotated[float, Field(gt=0.5, le=1)]] = Field(
+    p: list[Majority] = Field(
         [1.0, 0.95, 0.9, 0.8, 0.7],
         description="Chances that a point carries the label of its class.",
         min_length=1,

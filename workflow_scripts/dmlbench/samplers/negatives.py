@@ -10,8 +10,6 @@ from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.choice import NegativeChoice, register_negative
 from dmlbench.samplers.draw import draw
 
-#: Largest number of entries of a matrix of pairs against the batch: 128 MB of integers.
-_CHUNK = 2**24
 #: What logarithms of weights lose: a far negative more than any near one differs from another, an
 #: image of the anchor's class more than that. (Arithmetic: masks in random order are slow.)
 _FAR = 1e6
@@ -47,7 +45,9 @@ class SemihardNegative(NegativeChoice):
     """Uniform among the negatives a little farther than the positive.
 
     FaceNet (Schroff et al. 2015, section 3.2): d(a,p) < d(a,n) < d(a,p) + margin, on plain
-    distances. A pair that has none gets a random negative, as in Roth et al. 2020.
+    distances. A pair that has none gets a random negative, as in Roth et al. 2020. Of
+    pytorch-metric-learning, TripletMarginMiner lists the whole band and BatchEasyHardMiner takes
+    the hardest negative beyond the positive.
     """
 
     def __init__(self, *, margin: PositiveFloat = 0.2) -> None:
@@ -55,16 +55,27 @@ class SemihardNegative(NegativeChoice):
         self.margin = margin
 
     def __call__(self, batch: Batch, anchor: torch.Tensor, positive: torch.Tensor) -> torch.Tensor:
-        rows = max(1, _CHUNK // len(batch.labels))
-        parts = zip(anchor.split(rows), positive.split(rows), strict=True)
-        return torch.cat([self._part(batch, *part) for part in parts])
+        if anchor is batch.positions:  # one pair for each row: no need to sort
+            near = batch.distances[anchor, positive][:, None]
+            beyond = batch.negatives & (batch.distances > near)
+            band = beyond & (batch.distances < near + self.margin)
+            return draw(or_else(band, batch.negatives), anchor, batch.generator)
+        return self._of_many(batch, anchor, positive)
 
-    def _part(self, batch: Batch, anchor: torch.Tensor, positive: torch.Tensor) -> torch.Tensor:
-        distances, negatives = batch.distances[anchor], batch.negatives[anchor]  # T x B
-        near = batch.distances[anchor, positive][:, None]
-        band = negatives & (distances > near) & (distances < near + self.margin)
-        rows = torch.arange(len(anchor), device=anchor.device)
-        return draw(or_else(band, negatives), rows, batch.generator)
+    def _of_many(self, batch: Batch, anchor: torch.Tensor, positive: torch.Tensor) -> torch.Tensor:
+        """Of any number of pairs, by places in the sorted distances: memory grows with B^2."""
+        distances = batch.distances.detach()
+        far, order = distances.masked_fill(~batch.negatives, torch.inf).sort(dim=1)
+        first = torch.searchsorted(far, distances, right=True)[anchor, positive]
+        last = torch.searchsorted(far, distances + self.margin)[anchor, positive]
+        none = last <= first
+        first = first.masked_fill(none, 0)
+        last = torch.where(none, batch.negatives.sum(dim=1)[anchor], last)
+        uniform = torch.rand(
+            len(anchor), generator=batch.generator, dtype=torch.float64, device=anchor.device
+        )
+        place = first + (uniform * (last - first)).long()
+        return order[anchor, place.clamp_(max=len(order) - 1)]
 
 
 @register_negative("softhard", chooses="one", label="SoftH", words="soft-hard")

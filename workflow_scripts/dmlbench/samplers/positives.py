@@ -30,7 +30,8 @@ class EasyPositive(PositiveChoice):
     """Easy Positive Sampling: the nearest other image of the anchor's class.
 
     EPS, section 4.3: p_a = argmin over t in C_a of ||f(t) - f(a)||. C_a excludes the anchor and any
-    second copy of its image, which would be at distance zero and teach nothing. Of equally near
+    second copy of its image, which would be at distance zero and teach nothing
+    (pytorch-metric-learning takes the copy). Of equally near
     ones the first in the batch is taken; the batch is in random order.
     """
 
