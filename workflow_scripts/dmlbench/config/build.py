@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from dmlbench.config import catalogue
 from dmlbench.config.checks import (
     batch_problems,
+    image_problems,
     measure_problems,
     method_problems,
     published_problems,
@@ -170,6 +171,7 @@ class _Builder:
         sampler = plan.samplers[method[2]]
         names = f"{where}: recipe '{method[0]}' with sampler '{method[2]}'"
         self.problems += batch_problems(dataset, recipe, sampler, names)
+        self.problems += image_problems(dataset, recipe, f"{where}: recipe '{method[0]}'")
         names = f"{where}: loss '{method[1]}' with sampler '{method[2]}'"
         self.problems += method_problems(recipe, loss, sampler, names)
 

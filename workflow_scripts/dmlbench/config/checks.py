@@ -58,6 +58,13 @@ def published_problems(experiment: Experiment, where: str) -> Iterator[str]:
             )
 
 
+def image_problems(dataset: str, recipe: dict, names: str) -> Iterator[str]:
+    """Images that a recipe cannot take."""
+    mode = catalogue.entry("dataset", dataset).facts.get("mode", "RGB")
+    if recipe["mean_std"] == "imagenet" and mode == "L":
+        yield f"{names}: mean_std imagenet is for colour images, and those of {dataset} are gray"
+
+
 def batch_problems(dataset: str, recipe: dict, sampler: dict, names: str) -> Iterator[str]:
     """Batches that cannot be composed."""
     batch, per_class = recipe["batch_size"], sampler["per_class"]

@@ -80,7 +80,8 @@ class ImageReader:
         if device.type == "cpu":
             # On one core and to the same bit: PyTorch would wait for all its threads, and theirs
             # are the cores on which the next batches are made. A third faster.
-            images = torch.from_numpy(np.divide(pixels.numpy(), np.float32(255), dtype=np.float32))
+            images = torch.empty_like(pixels, dtype=torch.float32)  # and to the same strides
+            np.divide(pixels.numpy(), np.float32(255), out=images.numpy())
         else:
             images = pixels.to(device).float().div_(255)
         if not self._imagenet:
