@@ -177,6 +177,16 @@ def test_gray_images_have_no_imagenet_mean(tmp_path):
         ImageReader(ImageStore(tmp_path), recipe(image_size=8, mean_std="imagenet"), 1)
 
 
+def test_inputs_have_the_strides_of_the_pixels(tmp_path):
+    # By them PyTorch chooses its kernels: others would change the results of MNIST.
+    prepare(dataset_of({str(n): photo(28, 28, 1, n) for n in range(9)}, mode="L"), {}, tmp_path)
+    reader = ImageReader(ImageStore(tmp_path), recipe(), 1)
+    (images,) = reader.batches([np.arange(9)], CPU)
+    whole = reader._images.job(np.arange(9), None)()
+    assert torch.equal(images, whole.float().div_(255))
+    assert images.stride() == whole.float().stride()
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
@@ -185,6 +195,7 @@ def test_gray_images_have_no_imagenet_mean(tmp_path):
         ({**CROPS, "crop_scale": [0.5, 0.2]}, "smallest, then largest"),
         ({**CROPS, "crop_scale": [0, 1]}, "crop_scale"),
         ({**CROPS, "crop_scale": [0.1]}, "crop_scale"),
+        ({"mean_std": "imagenet"}, "those of digits_even_odd are gray"),
     ],
 )
 def test_crops_that_cannot_be_are_refused(smoke_config, changes, told):

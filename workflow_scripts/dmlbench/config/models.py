@@ -50,8 +50,9 @@ class Recipe(Section):
     store: Literal["original", "resize256"] = Field(
         "original",
         description="Which prepared pixels to read: original keeps whole images; resize256 has "
-        "their short side resized to 256, which is smaller and faster. Random crops differ: a crop "
-        "of 8% of a resized image is some 72 pixels wide and blurred when enlarged to 224.",
+        "their short side resized to 256, which is smaller and faster. Random crops of the two "
+        "differ: 8% of 500 x 375 pixels are some 122 pixels wide, and 84 once resized, so that "
+        "more of them are enlarged to 224. Papers use either; see docs/data.md.",
     )
     image_size: PositiveInt | None = Field(
         None,

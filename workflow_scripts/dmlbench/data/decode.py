@@ -92,7 +92,7 @@ def pixels(image: np.ndarray | bytes, mode: str, short_side: int | None, what: s
     if size != decoded.size:
         decoded = decoded.resize(size, Image.Resampling.BILINEAR)
     array = np.asarray(decoded)
-    return array[:, :, None] if array.ndim == 2 else array
+    return np.ascontiguousarray(array[:, :, None] if array.ndim == 2 else array)
 
 
 def _decoded(data: bytes, mode: str, what: str) -> Image.Image:

@@ -99,8 +99,9 @@ def _decode(
 ) -> tuple[Record, np.ndarray, bytes]:
     """A record, its pixels for the store and their hash."""
     image = pixels(record.image, mode, short_side, f"{name}: {record.path}")
-    digest = hashlib.sha256(repr(image.shape).encode() + image.tobytes()).digest()
-    return record, image, digest
+    digest = hashlib.sha256(repr(image.shape).encode())
+    digest.update(image)
+    return record, image, digest.digest()
 
 
 def _write(
@@ -128,7 +129,7 @@ def _write(
         }
         for column, value in row.items():
             columns.setdefault(column, []).append(value)
-        offset += file.write(image.tobytes())
+        offset += file.write(image.data)
     if not columns:
         raise DataError(f"{name}: there is no image in its archives")
     return columns

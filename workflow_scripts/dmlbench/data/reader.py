@@ -73,10 +73,17 @@ class ImageReader:
         # Whole images lie in memory: handing them between threads takes longer than to copy them.
         made = look_ahead(_do, jobs, self._threads) if self._crops else map(_do, jobs)
         for pixels in made:
-            yield self._input(pixels.to(device))
+            yield self._input(pixels, device)
 
-    def _input(self, pixels: torch.Tensor) -> torch.Tensor:
-        images = (255 - pixels if self._invert else pixels).float().div_(255)
+    def _input(self, pixels: torch.Tensor, device: torch.device) -> torch.Tensor:
+        pixels = 255 - pixels if self._invert else pixels
+        if device.type == "cpu":
+            # On one core and to the same bit: PyTorch would wait for all its threads, and theirs
+            # are the cores on which the next batches are made. A third faster.
+            images = torch.empty_like(pixels, dtype=torch.float32)  # and to the same strides
+            np.divide(pixels.numpy(), np.float32(255), out=images.numpy())
+        else:
+            images = pixels.to(device).float().div_(255)
         if not self._imagenet:
             return images
         mean, std = (
