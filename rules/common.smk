@@ -105,10 +105,12 @@ def raw_archives(wildcards):
     return [paths.RAW.format(source=source, archive=file) for file in archives(source)]
 
 
-def folder_option(wildcards):
-    """How the prepare script is told of a folder of one's own."""
+def data_origin(wildcards):
+    """How the prepare script is told where images come from: archives, or one's own folder."""
     own = BENCHMARK.datasets.get(wildcards.dataset)
-    return f"--folder {quote(own.model_dump_json())}" if own else ""
+    if own:
+        return f"--folder {quote(own.model_dump_json())}"
+    return f"--source {source_of(wildcards.dataset)}"
 
 
 def folder_listing(wildcards):

@@ -45,15 +45,14 @@ rule prepare:
     params:
         script=f"{SCRIPTS}/prepare.py",
         code=lambda wildcards: provenance.data_code(wildcards.dataset),
-        source=lambda wildcards: source_of(wildcards.dataset),
-        folder=folder_option,
+        origin=data_origin,
         listing=folder_listing,
         out=paths.PREPARED,
     message:
         "prepare {wildcards.dataset}, pixels: {wildcards.store}"
     shell:
-        "python {params.script:q} --dataset {wildcards.dataset} --source {params.source:q}"
-        " {params.folder} --store {wildcards.store} --threads {threads} --raw {input:q}"
+        "python {params.script:q} --dataset {wildcards.dataset} {params.origin}"
+        " --store {wildcards.store} --threads {threads} --raw {input:q}"
         " --out {params.out:q} --log {log:q}"
 
 

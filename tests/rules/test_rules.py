@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from conftest import ROOT, run_snakemake
+from PIL import Image
 
 RUN = "results/smoke/runs/digits_even_odd/digits_8d/triplet/eps/seed0"
 DATA = "data/prepared/digits_even_odd/original"
@@ -159,3 +161,27 @@ def test_report(alone):
     page = (alone("report", file, ["results", ".snakemake/metadata", "data"]) / file).read_text()
     for part in ("Summary", "Tables", "Figures"):
         assert part in page
+
+
+def test_prepare_and_summarise_take_a_folder_of_ones_own(tmp_path, smoke_config):
+    for number in range(4):
+        place = tmp_path / "images" / f"class{number}"
+        place.mkdir(parents=True)
+        for image in range(3):
+            Image.new("RGB", (9, 8 + image), (60 * number, 0, 0)).save(place / f"{image}.png")
+    smoke_config["datasets"] = {"mine": {"folder": str(tmp_path / "images")}}
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump(smoke_config))
+    folder = tmp_path / "data/prepared/mine/original"
+    where = ("--configfile", file, "--directory", tmp_path)
+    done = run_snakemake("-c1", folder.relative_to(tmp_path) / "summary.txt", *where)
+    assert done.returncode == 0, done.stdout + done.stderr
+    index = pd.read_parquet(folder / "index.parquet")
+    assert index.groupby("split")["class"].unique().apply(list).to_dict() == {
+        "test": ["class2", "class3"],
+        "train": ["class0", "class1"],
+    }
+    assert "mine: 12 images, 8 to 10 pixels a side" in (folder / "summary.txt").read_text()
+    assert (folder / "images.png").stat().st_size > 100
+    (tmp_path / "images/class0/0.png").unlink()
+    assert "prepare" in run_snakemake("-n", folder / "index.parquet", *where).stdout
