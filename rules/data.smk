@@ -102,7 +102,7 @@ rule summarise:
         gpu=RESOURCES.prepare.gpu,
     params:
         script=f"{SCRIPTS}/summarise.py",
-        folder=paths.PREPARED,
+        folder=lambda wildcards, input: Path(input.index).parent,
     message:
         "summarise {wildcards.dataset}"
     shell:
