@@ -1,10 +1,12 @@
 """Archives, index, store and splits."""
 
 import gzip
+import zipfile
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from dmlbench.config.splits import validation_classes
 from dmlbench.data.archives import archives
@@ -69,15 +71,42 @@ def test_a_damaged_idx_file_is_named(tmp_path, content):
         read_idx(file)
 
 
-@pytest.mark.parametrize("name", ["mnist_even_odd", "omniglot"])
-def test_the_real_archives_give_the_published_counts(name, shared_data, tmp_path):
+def omniglot_images(folder):
+    """Every drawing as Pillow decodes it, by its name in the zips."""
+    for file in ("images_background.zip", "images_evaluation.zip"):
+        with zipfile.ZipFile(folder / file) as archive:
+            for name in archive.namelist():
+                if name.endswith(".png"):
+                    yield name, np.asarray(Image.open(archive.open(name)).convert("L"))
+
+
+def mnist_images(folder):
+    """Every scan of the digits that are used: 784 bytes each after a header of 16."""
+    for split, prefix in (("train", "train"), ("test", "t10k")):
+        pixels = gzip.decompress((folder / f"{prefix}-images-idx3-ubyte.gz").read_bytes())[16:]
+        digits = gzip.decompress((folder / f"{prefix}-labels-idx1-ubyte.gz").read_bytes())[8:]
+        for number, digit in enumerate(digits):
+            if split == "test" or digit <= 5:
+                image = pixels[784 * number : 784 * (number + 1)]
+                yield f"{split}/{number:05d}", np.frombuffer(image, np.uint8).reshape(28, 28)
+
+
+@pytest.mark.parametrize(
+    ("name", "images"), [("mnist_even_odd", mnist_images), ("omniglot", omniglot_images)]
+)
+def test_every_image_of_the_real_archives_is_in_the_store(name, images, shared_data, tmp_path):
     dataset = get_dataset(name)
     raw = {}
     for file, archive in archives(dataset.source).items():
         download(archive, tmp_path / file, shared_data.as_uri())
         raw[file] = str(tmp_path / file)
-    index = prepare(dataset, raw, tmp_path)
-    assert ImageStore(tmp_path).uniform() is not None
+    index = prepare(dataset, raw, tmp_path, threads=2)  # asserts the published counts
+    store = ImageStore(tmp_path)
+    assert store.uniform() is not None
+    rows = dict(zip(index["path"], range(len(index)), strict=True))
+    for path, image in images(tmp_path):
+        assert (store.image(rows.pop(path))[:, :, 0] == image).all(), path
+    assert not rows
     if name == "omniglot":  # two drawings of one Braille letter are the same file
         copies = index[index["content"] != index["id"]]
         assert copies["path"].str.endswith("Braille/character01/0192_19.png").tolist() == [True]

@@ -11,18 +11,26 @@ from PIL import Image
 from dmlbench.data.dataset import get_dataset
 from dmlbench.data.datasets.lfw import read_folds
 from dmlbench.data.pairs import all_pairs, clean, read_pairs, trained_on
-from dmlbench.data.prepare import check_counts
+from dmlbench.data.prepare import check_counts, prepare
 from dmlbench.data.splits import run_index
+from dmlbench.data.store import ImageStore
 from dmlbench.errors import DataError
 
 
-def jpeg(colour="red", mode="RGB") -> bytes:
+def jpeg(mode: str, size: tuple[int, int]) -> bytes:
     file = io.BytesIO()
-    Image.new(mode, (2, 2), colour).save(file, "JPEG")
+    Image.effect_noise(size, 64).convert(mode).save(file, "JPEG")
     return file.getvalue()
 
 
-TINY = jpeg()
+#: Colour, gray among colour as CUB has it, upright, and one that is large for its kind.
+SHAPES = [("RGB", (4, 3)), ("L", (3, 4)), ("RGB", (2, 9)), ("CMYK", (5, 5)), ("RGB", (120, 80))]
+JPEGS = [jpeg(*shape) for shape in SHAPES]
+
+
+def made(names) -> dict[str, bytes]:
+    """An image for each name; neighbours differ in kind and size."""
+    return {name: JPEGS[number % len(JPEGS)] for number, name in enumerate(names)}
 
 
 def tgz(path, members):
@@ -49,7 +57,7 @@ def cub(folder, shared_data, images=None):
     metadata = shared_data / "cub200" / "CUB_200_2011"
     members = {f"CUB_200_2011/{f.name}": f.read_bytes() for f in metadata.glob("*.txt")}
     names = [line.split()[1] for line in (metadata / "images.txt").read_text().splitlines()]
-    members |= {f"CUB_200_2011/images/{name}": TINY for name in (images or names)}
+    members |= made(f"CUB_200_2011/images/{name}" for name in (images or names))
     return {"CUB_200_2011.tgz": tgz(folder / "CUB_200_2011.tgz", members)}
 
 
@@ -59,7 +67,7 @@ def cars(folder, shared_data):
     }
     raw = {"car_devkit.tgz": tgz(folder / "car_devkit.tgz", devkit)}
     for part, count in (("train", 8144), ("test", 8041)):
-        members = {f"cars_{part}/{n:05d}.jpg": TINY for n in range(1, count + 1)}
+        members = made(f"cars_{part}/{n:05d}.jpg" for n in range(1, count + 1))
         raw[f"cars_{part}.tgz"] = tgz(folder / f"cars_{part}.tgz", members)
     labels = "cars_test_annos_withlabels.mat"
     return raw | {labels: shared_data / "cars196" / labels}
@@ -68,12 +76,29 @@ def cars(folder, shared_data):
 def lfw(folder, shared_data, archive="lfw.tgz", top="lfw"):
     tables = {f.name: f for f in (shared_data / "lfw").glob("*.txt")}
     people = [line.split("\t") for line in tables["lfw-names.txt"].read_text().splitlines()]
-    members = {
-        f"{top}/{name}/{name}_{n:04d}.jpg": TINY
+    members = made(
+        f"{top}/{name}/{name}_{n:04d}.jpg"
         for name, count in people
         for n in range(1, int(count) + 1)
-    }
+    )
     return tables | {archive: tgz(folder / archive, members)}
+
+
+@pytest.mark.parametrize(("name", "made_raw"), [("cub200", cub), ("cars196", cars), ("lfw", lfw)])
+def test_every_image_goes_from_the_archive_to_the_store(name, made_raw, tmp_path, shared_data):
+    raw = {k: str(v) for k, v in made_raw(tmp_path, shared_data).items()}
+    dataset = get_dataset(name)
+    prepare(dataset, raw, tmp_path / "out", threads=2)  # asserts the published counts
+    store = ImageStore(tmp_path / "out")
+    decoded = {content: np.asarray(open_rgb(content)) for content in JPEGS}
+    rows = dict(zip(store.index["path"], range(len(store.index)), strict=True))
+    for record in dataset().records(raw):
+        assert (store.image(rows.pop(record.path)) == decoded[record.image]).all()
+    assert not rows
+
+
+def open_rgb(content: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(content)).convert("RGB")
 
 
 def test_cub_has_the_published_classes_and_counts(tmp_path, shared_data):
@@ -110,7 +135,7 @@ def test_cars_in_one_folder_are_the_same_split(tmp_path):
     kinds = [("relative_im_path", "O"), ("class", "O"), ("test", "O")]
     rows = [(f"car_ims/{n:06d}.jpg", 196 if n % 2 else 98, n % 3 == 0) for n in range(1, 9)]
     savemat(tmp_path / "cars_annos.mat", {"annotations": np.array(rows, dtype=kinds)})
-    images = {row[0]: TINY for row in rows}
+    images = made(row[0] for row in rows)
     raw = {
         "car_ims.tgz": tgz(tmp_path / "car_ims.tgz", images),
         "cars_annos.mat": tmp_path / "cars_annos.mat",
@@ -159,7 +184,7 @@ def test_a_damaged_file_of_people_is_named(text, tmp_path):
 def test_a_person_with_an_image_too_few_is_named(tmp_path, shared_data):
     raw = lfw(tmp_path, shared_data)
     with tarfile.open(raw["lfw.tgz"]) as archive:
-        members = {m.name: TINY for m in archive}
+        members = made(m.name for m in archive)
     members.pop("lfw/Abdullah_Gul/Abdullah_Gul_0007.jpg")
     tgz(raw["lfw.tgz"], members)
     with pytest.raises(DataError, match="Abdullah_Gul has 18 images, published are 19"):
