@@ -8,21 +8,26 @@ import torch
 
 
 def select_distance_weighted(embeddings, labels, rng):
-    """Each positive of an anchor with one distance-weighted negative."""
-    distances = torch.cdist(embeddings, embeddings).cpu().numpy()
+    """Each positive of an anchor with one distance-weighted negative.
+
+    As in the code that EPS builds on (Roth et al. 2020): an anchor's weights are computed where the
+    embeddings are, then NumPy draws, so that a GPU is waited for at each anchor.
+    """
+    distances = torch.cdist(embeddings, embeddings)
     classes, dim = labels.cpu().numpy(), embeddings.shape[1]
     chosen = []
     for a in range(len(classes)):
-        d = np.clip(distances[a], 0.5, 1.99)
-        log = (2 - dim) * np.log(d) - (dim - 3) / 2 * np.log(1 - d**2 / 4)
-        valid = (classes != classes[a]) & (distances[a] < 1.4)
+        d = distances[a].clamp(0.5, 1.99)
+        log = (2 - dim) * torch.log(d) - (dim - 3) / 2 * torch.log(1 - d.pow(2) / 4)
+        valid = (labels != labels[a]) & (distances[a] < 1.4)
         if not valid.any():
-            valid, log = classes != classes[a], np.zeros_like(log)
-        weights = np.exp(np.where(valid, log - log[valid].max(), -np.inf))
-        weights /= weights.sum()
+            valid, log = labels != labels[a], torch.zeros_like(log)
+        weights = torch.exp(log.masked_fill(~valid, -torch.inf) - log[valid].max())
+        share = weights.double().cpu().numpy()
+        share /= share.sum()
         for p in np.flatnonzero(classes == classes[a]):
             if p != a:
-                chosen.append((a, p, rng.choice(len(classes), p=weights)))
+                chosen.append((a, p, rng.choice(len(classes), p=share)))
     return chosen
 
 
