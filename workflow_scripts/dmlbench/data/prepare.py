@@ -58,7 +58,8 @@ def prepare(
     what = f"{dataset.name}/{store}"
     records = dataset().records(raw)
     first = _peek(records)
-    total = sum(dataset.counts.get(split, 0) for split in ("train", "test")) or None
+    whole = (count for part, count in dataset.counts.items() if not {"/", ":"} & set(part))
+    total = sum(whole) or None  # train and test, or all folds
     refuse_full_disk(dataset, store, folder, first, total)
     decode = partial(_decode, mode=dataset.mode, short_side=STORES[store], name=dataset.name)
     # The index is written last: one without its pixels, or with those of another, is never there.
