@@ -8,7 +8,7 @@ from conftest import config_with
 from pytorch_metric_learning import losses, miners
 
 from dmlbench.config import resolve_config
-from dmlbench.config.catalogue import entry
+from dmlbench.config.class_path import find_class
 from dmlbench.errors import ConfigError
 from dmlbench.losses.build import build_loss
 from dmlbench.samplers.batch import Batch
@@ -89,12 +89,27 @@ def test_every_loss_of_the_library_is_accepted_and_trains_with_all_its_parameter
         ({"type": f"{LOSSES}.CrossBatchMemory", "loss": {"type": f"{LOSSES}.No"}}, "no class 'No'"),
         (f"{LOSSES}.SmoothAPLoss", "refused: in pytorch-metric-learning 2.9.0 it cuts the batch"),
         (f"{LOSSES}.VICRegLoss", "refused: it compares two views"),
+        (f"{LOSSES}.BaseMetricLossFunction", "is a base class: .* has to write compute_loss"),
+        (f"{LOSSES}.GenericPairLoss", "is a base class: .* has to write _compute_loss"),
+        (f"{LOSSES}.EmbeddingRegularizerMixin", "is no loss, but a part of some"),
+        ("dmlbench.losses.base.Loss", "is a base class: .* has to write result"),
+        ("torch.nn.Module", "no class of Python or PyTorch"),
+        ("torch.nn.TripletMarginLoss", "no class of Python or PyTorch"),
+        ("collections.OrderedDict", "no class of Python or PyTorch"),
         (f"{MINERS}.HDCMiner", "is no loss: it is among the library's miners"),
         ("pytorch_metric_learning.reducers.MeanReducer", "among the library's reducers"),
-        ("torch.nn.Linear", r"is no loss: its forward takes .input., not embeddings and labels"),
+        ("dmlbench.models.embedder.Embedder", r"is no loss: its forward takes .images., not embeddings"),
         (
             {"type": f"{LOSSES}.TripletMarginLoss", "distance": {"type": "LpDistance"}},
             "distance: 'LpDistance' is no class path",
+        ),
+        (
+            {"type": f"{LOSSES}.TripletMarginLoss", "distance": 3},
+            "distance: should describe a class: {type: pytorch_metric_learning.distances",
+        ),
+        (
+            {"type": f"{LOSSES}.ContrastiveLoss", "reducer": {"type": f"{LOSSES}.CircleLoss"}},
+            "reducer: should be among the library's reducers, not its losses",
         ),
     ],
 )
@@ -111,7 +126,7 @@ def test_a_loss_is_no_miner():
 
 
 def test_re_exports_of_everything_are_followed():
-    assert entry("loss", "torch.nn.CrossEntropyLoss").file.name == "loss.py"
+    assert find_class("torch.nn.CrossEntropyLoss").file.name == "loss.py"
 
 
 def test_arguments_may_be_classes_too():

@@ -63,9 +63,10 @@ class _PairwiseDistances(torch.autograd.Function):
         # d_ij and d_ji both move with x_i, along a unit vector; the smallest number that float32
         # holds well makes that zero, not NaN, where they are zero.
         inverse = distance / (distance * distance).add_(_TINY)
-        weights = (gradient + gradient.T).mul_(inverse)
+        weights = (gradient + gradient.T).mul_(inverse).neg_()  # zero on the diagonal
+        weights.diagonal().sub_(weights.sum(dim=1))
         # The type of the input is enough: these sums err by what rounding the input to it makes.
-        return torch.addmm(weights.sum(dim=1, keepdim=True) * points, weights, points, alpha=-1)
+        return weights @ points
 
 
 class _PairwiseSimilarities(torch.autograd.Function):

@@ -23,33 +23,44 @@ def or_else(mask: torch.Tensor, fallback: torch.Tensor) -> torch.Tensor:
     return mask | (fallback & ~any_of_row(mask))
 
 
-def log_one_plus_sum_exp(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """log(1 + sum of exp(values) over what a row's mask marks); differentiable once.
+def soft_excess(
+    values: torch.Tensor, mask: torch.Tensor, rate: float, threshold: float
+) -> torch.Tensor:
+    """How far a row's marked values exceed a threshold, softly; differentiable once.
+
+    log(1 + sum of exp(rate (value - threshold))) / |rate|, summed over what the row's mask marks:
+    half of Wang et al. 2019, equation 9. With a negative rate it is how far they fall below.
 
     Args:
-        values: R x C, between -1e8 and 1e8.
+        values: R x C.
         mask: R x C booleans.
+        rate: Not zero; its products with the values lie between -1e8 and 1e8.
+        threshold: Where the excess begins.
 
     Returns:
         R numbers, zero for a row that marks nothing.
     """
-    return _LogOnePlusSumExp.apply(values, mask)
+    return _SoftExcess.apply(values, mask, rate, threshold)
 
 
-class _LogOnePlusSumExp(torch.autograd.Function):
+class _SoftExcess(torch.autograd.Function):
     """With the gradient written out: each value's share of the sum."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        marked = values.add(~mask, alpha=-_FAR_BELOW)
-        largest = marked.amax(dim=1, keepdim=True).clamp_min_(0)  # of the sum; its 1 is exp(0)
+    def forward(
+        ctx: FunctionCtx, values: torch.Tensor, mask: torch.Tensor, rate: float, threshold: float
+    ) -> torch.Tensor:
+        one = rate * threshold  # where exp(rate * value - one) is the 1 of the sum
+        marked = torch.mul(values, rate).add_(~mask, alpha=-_FAR_BELOW)
+        largest = marked.amax(dim=1, keepdim=True).clamp_min_(one)
         shares = marked.sub_(largest).clamp_min_(LOWEST).exp_()
-        total = shares.sum(dim=1, keepdim=True).add_((-largest).exp_())
+        total = shares.sum(dim=1, keepdim=True).add_(torch.rsub(largest, one).exp_())
         ctx.save_for_backward(shares.div_(total))
-        return total.log_().add_(largest).squeeze(1)
+        ctx.sign = 1 if rate > 0 else -1
+        return total.log_().add_(largest.sub_(one)).div_(abs(rate)).squeeze(1)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+    def backward(ctx: FunctionCtx, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         (shares,) = ctx.saved_tensors
-        return gradient[:, None] * shares, None
+        return (ctx.sign * gradient)[:, None] * shares, None, None, None

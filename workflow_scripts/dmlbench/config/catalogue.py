@@ -15,7 +15,6 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, create_model
 
 from dmlbench.config.class_path import (
-    Constructor,
     Source,
     constructor,
     find_class,
@@ -23,6 +22,7 @@ from dmlbench.config.class_path import (
     method_arguments,
     read_tree,
 )
+from dmlbench.config.kinds import described_argument, refuse_other_kinds
 from dmlbench.config.messages import nearest
 from dmlbench.config.refused import REFUSED
 from dmlbench.config.types import ANNOTATIONS, LossRate, Number
@@ -41,8 +41,6 @@ _REQUIRED_FACTS = {
     "positive": {"chooses": ("one", "set")},
     "negative": {"chooses": ("one", "set")},
 }
-#: Where pytorch-metric-learning keeps what a class path may name.
-_FAMILIES = {"loss": "losses", "miner": "miners"}
 #: Constructor arguments that the program supplies, not the user.
 SUPPLIED = {"num_classes", "embedding_dim", "embedding_size"}
 
@@ -131,32 +129,18 @@ def _by_path(kind: str, path: str) -> Entry:
     call = _call(source.node, ROOMS[kind][1]) if kind in ROOMS else None
     if call:
         return _registered(kind, path, source, call)
-    _refuse_other_kinds(kind, path, source)
-    options = _foreign_options(constructor(source), source.node.name, kind)
+    if kind != "object":
+        _refuse_registered(kind, path, source)
+        refuse_other_kinds(kind, path, source)
+    options = _foreign_options(source, kind)
     return Entry(path, source.file, {"takes": _foreign_takes(source)}, options, "", foreign=True)
 
 
-def _refuse_other_kinds(kind: str, path: str, source: Source) -> None:
-    """A distance or a reducer of the library in the place of a loss, say.
-
-    Raises:
-        ConfigError: It is one.
-    """
-    if kind == "object":
-        return
+def _refuse_registered(kind: str, path: str, source: Source) -> None:
+    """Raises ConfigError for a class that registers itself as something else."""
     for other, (_, decorator) in ROOMS.items():
         if _call(source.node, decorator):
             raise ConfigError(f"{path} is no {kind}: it registers itself as a {other}")
-    library, _, family = source.module.partition(".")
-    family = family.partition(".")[0]
-    if library == "pytorch_metric_learning" and family != _FAMILIES.get(kind):
-        raise ConfigError(f"{path} is no {kind}: it is among the library's {family}")
-    arguments = method_arguments(source, "forward")
-    if kind in _FAMILIES and arguments is not None and len(arguments) < 2:
-        raise ConfigError(
-            f"{path} is no {kind}: its forward takes ({', '.join(arguments)}), not embeddings and "
-            "labels"
-        )
 
 
 def _foreign_takes(source: Source) -> str:
@@ -216,8 +200,9 @@ def _options(source: Source) -> type[BaseModel]:
     return create_model(name, __config__=ConfigDict(extra="forbid"), **fields)
 
 
-def _foreign_options(known: Constructor, name: str, kind: str) -> type[BaseModel]:
+def _foreign_options(source: Source, kind: str) -> type[BaseModel]:
     """The model of any class's constructor arguments; types follow from literal defaults."""
+    known = constructor(source)
     fields: dict = {}
     for argument, default in known.defaults.items():
         if argument in SUPPLIED:
@@ -229,11 +214,10 @@ def _foreign_options(known: Constructor, name: str, kind: str) -> type[BaseModel
             except ValueError:
                 value = None
         numeric = isinstance(value, int | float) and not isinstance(value, bool)
-        annotation = Number if numeric else bool if isinstance(value, bool) else Any
-        if isinstance(annotation, str):
-            raise TypeError(f"the annotation of '{argument}' is quoted")
+        described = described_argument(source.module, argument)
+        annotation = Number if numeric else bool if isinstance(value, bool) else described
         fields[argument] = (annotation, ... if default is None else value)
     if kind == "loss":
         fields["loss_lr"] = (LossRate, None)
     extra = "allow" if known.open else "forbid"
-    return create_model(f"{name}Options", __config__=ConfigDict(extra=extra), **fields)
+    return create_model(f"{source.node.name}Options", __config__=ConfigDict(extra=extra), **fields)

@@ -67,7 +67,7 @@ class Loss(nn.Module):
         """
         with full_precision(batch.embeddings.device):
             result = self.result(batch, tuples)
-            value = result.value + 0 * batch.embeddings.detach().sum()
+            value = result.value.add(batch.embeddings.detach().sum(), alpha=0)
         return LossResult(value, result.active, result.counts)
 
     def start(self, class_means: torch.Tensor) -> None:

@@ -6,7 +6,7 @@ import torch
 
 from dmlbench.config.types import PositiveFloat
 from dmlbench.losses.base import TupleLoss, register_loss
-from dmlbench.masked import any_of_row, log_one_plus_sum_exp
+from dmlbench.masked import any_of_row, soft_excess
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.tuples import Tuples
 
@@ -48,9 +48,8 @@ class MultiSimilarity(TupleLoss):
     def terms(self, batch: Batch, tuples: Tuples) -> tuple[torch.Tensor, torch.Tensor]:
         """B terms, one for each anchor; those that have a pair count."""
         sets = tuples.pair_sets(len(batch.labels))
-        excess = batch.similarities - self.threshold  # B x B
-        near = log_one_plus_sum_exp(-self.alpha * excess, sets.positives) / self.alpha
-        far = log_one_plus_sum_exp(self.beta * excess, sets.negatives) / self.beta
+        near = soft_excess(batch.similarities, sets.positives, -self.alpha, self.threshold)
+        far = soft_excess(batch.similarities, sets.negatives, self.beta, self.threshold)
         return near + far, any_of_row(sets.positives | sets.negatives).squeeze(1)
 
     def sums(self, batch: Batch, tuples: Tuples) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

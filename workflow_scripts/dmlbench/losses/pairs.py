@@ -36,7 +36,7 @@ class Pairs:
         """
         if isinstance(tuples, Triplets):
             distance = triplet_distances(batch, tuples, squared)
-            sign = distance.new_tensor([[1.0], [-1.0]])
+            sign = torch.arange(1, -2, -2, dtype=distance.dtype, device=distance.device)[:, None]
             labels = batch.labels.index_select(0, tuples.anchor)
             return cls(distance, sign, tuples.valid.expand(2, -1), labels)
         distance = batch.distances.square() if squared else batch.distances

@@ -1,6 +1,7 @@
 """Drawing columns of a matrix of weights."""
 
 import torch
+import torch.nn.functional as F
 
 #: Weights are counted in steps of this: sums of them are exact, and the same on any device.
 _STEPS = 2.0**30
@@ -25,7 +26,7 @@ def draw(weights: torch.Tensor, rows: torch.Tensor, generator: torch.Generator) 
     columns = weights.shape[1]
     steps = weights if weights.dtype == torch.bool else weights * _STEPS
     sums = steps.long().flatten().cumsum(0)
-    ends = torch.cat([sums.new_zeros(1), sums[columns - 1 :: columns]])  # of the rows
+    ends = F.pad(sums[columns - 1 :: columns], (1, 0))  # of the rows
     before = ends.index_select(0, rows)
     total = ends[1:].index_select(0, rows) - before
     uniform = torch.rand(len(rows), generator=generator, dtype=torch.float64, device=rows.device)
