@@ -47,7 +47,7 @@ def read_plan():
 PLAN = read_plan()
 BENCHMARK = PLAN.benchmark
 NAME = BENCHMARK.name
-set_job_environment(BENCHMARK.data.mirror, BENCHMARK.data.files)
+set_job_environment(BENCHMARK.data)
 RESOURCES = BENCHMARK.resources
 CONFIG = paths.resolved_config(NAME)
 PROJECTION = BENCHMARK.projection

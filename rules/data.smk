@@ -22,6 +22,7 @@ rule download:
     shell:
         "python {params.script:q} --source {wildcards.source} --archive {wildcards.archive}"
         ' --mirror "$DMLBENCH_MIRROR" --files "$DMLBENCH_FILES"'
+        ' --checksums "$DMLBENCH_CHECKSUMS"'
         " --out {output:q} --log {log:q}"
 
 

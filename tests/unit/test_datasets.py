@@ -5,13 +5,17 @@ import tarfile
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from scipy.io import loadmat, savemat
 
 from dmlbench.data.dataset import get_dataset
 from dmlbench.data.datasets.lfw import read_folds
 from dmlbench.data.pairs import all_pairs, clean, read_pairs, trained_on
 from dmlbench.data.prepare import check_counts, prepare
+from dmlbench.data.rows import read_rows
 from dmlbench.data.splits import run_index
 from dmlbench.data.store import ImageStore
 from dmlbench.errors import DataError
@@ -61,11 +65,14 @@ def cub(folder, shared_data, images=None):
     return {"CUB_200_2011.tgz": tgz(folder / "CUB_200_2011.tgz", members)}
 
 
+def devkit(folder, shared_data):
+    files = (shared_data / "cars196/devkit").iterdir()
+    members = {f"devkit/{f.name}": f.read_bytes() for f in files}
+    return {"car_devkit.tgz": tgz(folder / "car_devkit.tgz", members)}
+
+
 def cars(folder, shared_data):
-    devkit = {
-        f"devkit/{f.name}": f.read_bytes() for f in (shared_data / "cars196/devkit").iterdir()
-    }
-    raw = {"car_devkit.tgz": tgz(folder / "car_devkit.tgz", devkit)}
+    raw = devkit(folder, shared_data)
     for part, count in (("train", 8144), ("test", 8041)):
         members = made(f"cars_{part}/{n:05d}.jpg" for n in range(1, count + 1))
         raw[f"cars_{part}.tgz"] = tgz(folder / f"cars_{part}.tgz", members)
@@ -84,21 +91,48 @@ def lfw(folder, shared_data, archive="lfw.tgz", top="lfw"):
     return tables | {archive: tgz(folder / archive, members)}
 
 
-@pytest.mark.parametrize(("name", "made_raw"), [("cub200", cub), ("cars196", cars), ("lfw", lfw)])
+def cars_parquet(folder, shared_data, change=lambda labels: labels):
+    """The two parts in two files each, labels from 0, as the mirror has them."""
+    tables = {
+        "train": "devkit/cars_train_annos.mat",
+        "test": "cars_test_annos_withlabels.mat",
+    }
+    raw = devkit(folder, shared_data)
+    for part, table in tables.items():
+        rows = loadmat(shared_data / "cars196" / table, squeeze_me=True)["annotations"]
+        values = change([int(row["class"]) - 1 for row in rows])
+        images = [{"bytes": content, "path": None} for content in made(range(len(values))).values()]
+        for number, rows in enumerate((slice(0, 5000), slice(5000, None))):
+            name = f"{part}-{number:05d}-of-00002.parquet"
+            table = {"image": images[rows], "label": values[rows], "more": values[rows]}
+            pq.write_table(pa.table(table), folder / name, row_group_size=1000)
+            raw[name] = folder / name
+    return raw
+
+
+def lfw_a(folder, shared_data):
+    return lfw(folder, shared_data, "lfwa.tar.gz", "lfw2")
+
+
+@pytest.mark.parametrize(
+    ("name", "made_raw"),
+    [("cub200", cub), ("cars196", cars), ("cars196", cars_parquet), ("lfw", lfw), ("lfw_a", lfw_a)],
+)
 def test_every_image_goes_from_the_archive_to_the_store(name, made_raw, tmp_path, shared_data):
     raw = {k: str(v) for k, v in made_raw(tmp_path, shared_data).items()}
     dataset = get_dataset(name)
     prepare(dataset, raw, tmp_path / "out", threads=2)  # asserts the published counts
     store = ImageStore(tmp_path / "out")
-    decoded = {content: np.asarray(open_rgb(content)) for content in JPEGS}
+    decoded = {content: as_array(content, dataset.mode) for content in JPEGS}
     rows = dict(zip(store.index["path"], range(len(store.index)), strict=True))
     for record in dataset().records(raw):
         assert (store.image(rows.pop(record.path)) == decoded[record.image]).all()
     assert not rows
 
 
-def open_rgb(content: bytes) -> Image.Image:
-    return Image.open(io.BytesIO(content)).convert("RGB")
+def as_array(content: bytes, mode: str) -> np.ndarray:
+    pixels = np.asarray(Image.open(io.BytesIO(content)).convert(mode))
+    return pixels if pixels.ndim == 3 else pixels[:, :, None]
 
 
 def test_cub_has_the_published_classes_and_counts(tmp_path, shared_data):
@@ -129,9 +163,31 @@ def test_cars_are_split_by_label_and_not_by_folder(tmp_path, shared_data):
     assert 0 < (in_train_folder & (index["split"] == "test")).sum() < in_train_folder.sum()
 
 
-def test_cars_in_one_folder_are_the_same_split(tmp_path):
-    from scipy.io import savemat
+def test_rows_with_other_models_than_the_devkit_are_refused(tmp_path, shared_data):
+    raw = cars_parquet(tmp_path, shared_data, change=lambda labels: [195 - x for x in labels])
+    with pytest.raises(DataError, match=r"have other numbers of images of each model"):
+        table_of("cars196", raw)
 
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"PAR1 nothing more", r"a damaged Parquet file"),
+        ({"picture": [1]}, r"has no column image or label"),
+        ({"image": [b"x" * 100] * 1_000_000, "label": [0] * 1_000_000}, r"unpacks to more than"),
+    ],
+)
+def test_a_parquet_file_that_is_none_of_ours(content, told, tmp_path):
+    file = tmp_path / "a.parquet"
+    if isinstance(content, bytes):
+        file.write_bytes(content)
+    else:
+        pq.write_table(pa.table(content), file)
+    with pytest.raises(DataError, match=rf"a\.parquet:? {told}"):
+        list(read_rows(file, ["image", "label"]))
+
+
+def test_cars_in_one_folder_are_the_same_split(tmp_path):
     kinds = [("relative_im_path", "O"), ("class", "O"), ("test", "O")]
     rows = [(f"car_ims/{n:06d}.jpg", 196 if n % 2 else 98, n % 3 == 0) for n in range(1, 9)]
     savemat(tmp_path / "cars_annos.mat", {"annotations": np.array(rows, dtype=kinds)})

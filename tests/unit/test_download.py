@@ -8,18 +8,15 @@ import os
 import subprocess
 import sys
 import threading
-import zipfile
 
 import pytest
 from conftest import SCRIPTS
 from file_server import serving
 
-from dmlbench.config import resolve_config
-from dmlbench.data.archives import Archive, archive, archives
-from dmlbench.data.download import Patience, download, partial, progress
-from dmlbench.data.verify import members_sha256, verify
-from dmlbench.errors import ConfigError, DataError
-from dmlbench.job_environment import set_job_environment
+from dmlbench.data import progress
+from dmlbench.data.archives import Archive
+from dmlbench.data.download import Patience, download, partial
+from dmlbench.errors import DataError
 
 CONTENT = bytes(range(256)) * 2000
 QUICK = Patience(wait=0.01, stall=0.3, connect=1)
@@ -457,21 +454,14 @@ def test_many_threads_take_turns(server, target):
     assert len(server.requests) == 1
 
 
-# Progress
-
-
 def test_size_speed_and_time_left_are_logged_where_there_is_no_terminal(
     server, target, monkeypatch, caplog
 ):
     monkeypatch.setattr(progress, "LOG_EVERY", 0)
     with caplog.at_level(logging.INFO, "dmlbench"):
         download(served(server.url()), target, patience=QUICK)
-    assert "a.bin: 0.5 of 0.5 MB (100%)" in caplog.text
+    assert "a.bin: 0.5 MB of 0.5 MB (100%)" in caplog.text
     assert "00:00 left" in caplog.text
-    line = progress._Lines("a.bin", 10_000_000, 110_000_000)
-    line.done = 60_000_000
-    assert line.line(10) == "a.bin: 60.0 of 110.0 MB (55%), 5.0 MB/s, 00:10 left"
-    assert progress._Lines("a.bin", 0, None).line(1) == "a.bin: 0.0 MB, 0.0 MB/s"
 
 
 def test_a_bar_is_shown_on_a_terminal(server, target, monkeypatch, capsys):
@@ -480,89 +470,22 @@ def test_a_bar_is_shown_on_a_terminal(server, target, monkeypatch, capsys):
     assert "a.bin:   0%" in capsys.readouterr().err
 
 
-# Checksums and facts
+def test_an_archive_without_a_checksum_is_taken_only_as_the_user_pins_it(server, target):
+    unknown = served(server.url(), bytes=None, sha256=None)
+    sha256 = hashlib.sha256(CONTENT).hexdigest()
+    told = failure(unknown, target)
+    assert "nobody has published a checksum" in told
+    assert f"--config 'data={{checksums: {{a.bin: {sha256}}}}}'" in told
+    assert left(target) == ["a.bin.part"]  # it waits for the pin
+    download(unknown.pinned(sha256), target, patience=QUICK)
+    check_done(target)
+    assert sum(server.sent) == len(CONTENT)
+    with pytest.raises(DataError, match="nobody has published"):
+        download(unknown, target, patience=QUICK)
+    assert target.read_bytes() == CONTENT
 
 
-def zipped(path, members, **options):
-    with zipfile.ZipFile(path, "w", **options) as made:
-        for name, content in members:
-            made.writestr(name, content)
-    return path
-
-
-def test_a_repacked_zip_is_accepted_and_a_changed_member_is_not(tmp_path):
-    members = [("a/1.png", b"one"), ("a/2.png", b"two")]
-    original = zipped(tmp_path / "o.zip", members)
-    wanted = archive_of(original, members_sha256=members_sha256(original))
-    repacked = zipped(tmp_path / "r.zip", members[::-1], compression=zipfile.ZIP_DEFLATED)
-    verify(repacked, wanted)
-    with pytest.raises(DataError, match="wrong checksum"):
-        verify(zipped(tmp_path / "c.zip", [members[0], ("a/2.png", b"TWO")]), wanted)
-    with pytest.raises(DataError, match="wrong checksum"):
-        verify(zipped(tmp_path / "n.zip", [members[0], ("a/3.png", b"two")]), wanted)
-    with pytest.raises(DataError, match=r"nor the same members packed anew \(.*'/x' has an abs"):
-        verify(zipped(tmp_path / "u.zip", [*members, ("/x", b"")]), wanted)
-
-
-def test_the_members_hash_does_not_depend_on_the_container(tmp_path):
-    from test_members import tar_of
-
-    members = [("a/1.png", b"one"), ("./a/2.png", b"two")]
-    expected = members_sha256(zipped(tmp_path / "o.zip", members))
-    assert members_sha256(tar_of(tmp_path / "o.tgz", members[::-1])) == expected
-
-
-def test_a_md5_is_enough_where_there_is_no_better_one(mirror):
-    good = hashlib.md5(mirror.read_bytes()).hexdigest()
-    verify(mirror, archive_of(mirror, bytes=None, sha256=None, md5=good))
-    with pytest.raises(DataError, match=r"wrong checksum: md5 is .* should be 0+…$"):
-        verify(mirror, archive_of(mirror, bytes=None, sha256=None, md5="0" * 32))
-
-
-SOURCES = ["mnist", "omniglot", "cub200", "cars196", "cars196_ims", "lfw", "lfw_funneled"]
-
-
-@pytest.mark.parametrize("source", SOURCES)
-def test_every_archive_can_be_verified(source):
-    for known in archives(source).values():
-        method, checksum = known.checksum
-        assert len(checksum) == {"sha256": 64, "md5": 32}[method]
-        assert all(url.startswith("https://") for url in known.addresses)
-
-
-@pytest.mark.parametrize("source", ["lfw", "cars196"])
-def test_the_real_files_are_those_of_the_table(source, shared_data):
-    found = 0
-    for known in archives(source).values():
-        if (file := shared_data / source / known.file).exists():
-            verify(file, known)
-            verify(file, archive_of(file, sha256=None, md5=known.md5))
-            assert file.stat().st_size == known.bytes
-            found += 1
-    assert found == {"lfw": 6, "cars196": 1}[source]
-
-
-def test_an_archive_that_there_is_not():
-    with pytest.raises(DataError, match=r"source 'lfw' has no archive 'lfw\.zip'; it has"):
-        archive("lfw", "lfw.zip")
-
-
-# The config
-
-
-def test_places_of_single_files_reach_the_jobs_and_change_no_run(smoke_config, monkeypatch):
-    plain = resolve_config(smoke_config, "c.yaml")
-    smoke_config["data"] = {"files": {"lfw.tgz": "/mine/lfw.tgz"}}
-    plan = resolve_config(smoke_config, "c.yaml")
-    for key in ("PATH", "DMLBENCH_MIRROR", "DMLBENCH_FILES"):
-        monkeypatch.setenv(key, "")
-    set_job_environment(plan.benchmark.data.mirror, plan.benchmark.data.files)
-    assert json.loads(os.environ["DMLBENCH_FILES"]) == {"lfw.tgz": "/mine/lfw.tgz"}
-    run = next(iter(plan.runs.values()))
-    assert plan.fingerprint(run) == plain.fingerprint(run)
-
-
-def test_a_place_of_an_unknown_file_is_a_mistake(smoke_config):
-    smoke_config["data"] = {"files": {"lwf.tgz": "/mine/lfw.tgz"}}
-    with pytest.raises(ConfigError, match=r"data\.files\.lwf\.tgz: .* did you mean 'lfw\.tgz'\?"):
-        resolve_config(smoke_config, "c.yaml")
+def test_a_pin_that_does_not_hold_and_one_that_is_not_needed(server, target):
+    unknown = served(server.url(), bytes=None, sha256=None)
+    assert "a.bin: wrong checksum" in failure(unknown.pinned("0" * 64), target)
+    assert served(sha256="1" * 64).pinned("0" * 64).sha256 == "1" * 64  # a published one holds

@@ -16,7 +16,6 @@ from dmlbench.data import disk, prepare
 from dmlbench.data.dataset import Dataset, Record
 from dmlbench.data.decode import STORES, pixels
 from dmlbench.data.lookahead import look_ahead
-from dmlbench.data.progress import progress
 from dmlbench.data.store import ImageStore
 from dmlbench.errors import DataError
 
@@ -288,11 +287,3 @@ def test_a_disk_that_runs_full_is_told(tmp_path):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     with pytest.raises(PermissionError), disk.disk_full_is_told(tmp_path):
         raise PermissionError(errno.EACCES, "no")
-
-
-def test_progress_is_lines_in_a_log(monkeypatch, caplog):
-    caplog.set_level(logging.INFO, logger="dmlbench")
-    monkeypatch.setattr("dmlbench.data.progress.LOG_EVERY", 0.0)
-    assert list(progress(range(3), 4, "made", "images")) == [0, 1, 2]
-    assert "made: 2 of 4 images" in caplog.text
-    assert "s left" in caplog.messages[0]

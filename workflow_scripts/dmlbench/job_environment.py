@@ -5,8 +5,10 @@ import os
 import sys
 from pathlib import Path
 
+from dmlbench.config.models import Data
 
-def set_job_environment(mirror: str | None, files: dict[str, str]) -> None:
+
+def set_job_environment(data: Data) -> None:
     """Set the interpreter and the places of archives for all children of this process.
 
     ``python`` means the interpreter of this process, whether its environment is activated or not; a
@@ -16,10 +18,10 @@ def set_job_environment(mirror: str | None, files: dict[str, str]) -> None:
     a parameter another mirror would have Snakemake make everything anew.
 
     Args:
-        mirror: Folder or URL of archives.
-        files: Path or URL of single archives, by file name.
+        data: Where archives come from.
     """
     own = str(Path(sys.executable).parent)
     os.environ["PATH"] = os.pathsep.join([own, os.environ.get("PATH", os.defpath)])
-    os.environ["DMLBENCH_MIRROR"] = mirror or ""
-    os.environ["DMLBENCH_FILES"] = json.dumps(files)
+    os.environ["DMLBENCH_MIRROR"] = data.mirror or ""
+    os.environ["DMLBENCH_FILES"] = json.dumps(data.files)
+    os.environ["DMLBENCH_CHECKSUMS"] = json.dumps(data.checksums)

@@ -164,12 +164,12 @@ def _registered(kind: str, name: str | None, source: Source, call: ast.Call) -> 
     where = f"{source.file}, line {source.node.lineno}: class {source.node.name}"
     try:
         registered = ast.literal_eval(call.args[0])
-        facts = {k.arg: ast.literal_eval(k.value) for k in call.keywords}
+        facts = _facts(call, source.tree)
         options = _options(source)
     except (ValueError, NameError, TypeError, IndexError, SyntaxError) as error:
         raise ConfigError(
-            f"{where}: the decorator must give a name and literals, defaults must be literals, and "
-            f"annotations unquoted and among {sorted(ANNOTATIONS)} "
+            f"{where}: the decorator must give a name and literals (or constants of the file), "
+            f"defaults must be literals, and annotations unquoted and among {sorted(ANNOTATIONS)} "
             f"({str(error).partition(chr(10))[0]})"
         ) from None
     for key, valid in _REQUIRED_FACTS.get(kind, {}).items():
@@ -177,6 +177,25 @@ def _registered(kind: str, name: str | None, source: Source, call: ast.Call) -> 
             raise ConfigError(f"{where}: its decorator must say {key}=, one of {', '.join(valid)}")
     summary = (ast.get_docstring(source.node) or "").partition("\n")[0]
     return Entry(name or registered, source.file, facts, options, summary)
+
+
+def _facts(call: ast.Call, tree: ast.Module) -> dict:
+    """A decorator's keyword arguments: literals, or constants of the same file, ``**`` too."""
+    constants = {
+        target.id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    facts: dict = {}
+    for keyword in call.keywords:
+        value = keyword.value
+        if isinstance(value, ast.Name) and value.id in constants:
+            value = constants[value.id]
+        literal = ast.literal_eval(value)
+        facts |= literal if keyword.arg is None else {keyword.arg: literal}
+    return facts
 
 
 def _options(source: Source) -> type[BaseModel]:

@@ -84,13 +84,17 @@ def published_problems(experiment: Experiment, where: str) -> Iterator[str]:
 
 
 def data_problems(data: Data) -> Iterator[str]:
-    """Places of archives that there are not."""
-    if not data.files:
+    """Places or checksums of archives that there are not."""
+    if not data.files and not data.checksums:
         return
     text = (catalogue.PACKAGE / "data/archives.yaml").read_text(encoding="utf-8")
-    known = {row["file"] for rows in yaml.safe_load(text).values() for row in rows}
-    for name in sorted(set(data.files) - known):
-        yield f"data.files.{name}: no archive is called that{nearest(name, sorted(known))}"
+    rows = {row["file"]: row for rows in yaml.safe_load(text).values() for row in rows}
+    for key, names in (("files", data.files), ("checksums", data.checksums)):
+        for name in sorted(set(names) - set(rows)):
+            yield f"data.{key}.{name}: no archive is called that{nearest(name, sorted(rows))}"
+    for name in sorted(set(data.checksums) & set(rows)):
+        if any(rows[name].get(method) for method in ("sha256", "sha1", "md5")):
+            yield f"data.checksums.{name}: the published one holds; leave this out"
 
 
 def fold_problems(dataset: str, folds: int, test_fold: int | None, where: str) -> Iterator[str]:

@@ -264,6 +264,10 @@ class Data(Section):
         {},
         description="Path or URL of single archives by file name, tried before the mirror.",
     )
+    checksums: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = Field(
+        {},
+        description="SHA-256 of archives that nobody has published a checksum of, by file name.",
+    )
 
 
 class RuleResources(Section):

@@ -1,6 +1,6 @@
 """The facts of every archive, from ``archives.yaml``."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -17,9 +17,9 @@ class Archive:
         source: Which upstream it belongs to, such as ``mnist``.
         file: Its name, upstream's.
         bytes: Its size, where it is known.
-        sha256: Its checksum; without it there is ``md5``.
+        sha256: Its checksum, as published or as the user pinned it.
         urls: Where it lies, in the order tried: full addresses, or folders that end in ``/``.
-        md5: Its checksum, where upstream published no better one.
+        md5, sha1: Its checksum, where nobody published a better one.
         members_sha256: The hash of its members, where a repacked archive is as good.
     """
 
@@ -29,6 +29,7 @@ class Archive:
     sha256: str | None
     urls: tuple[str, ...]
     md5: str | None = None
+    sha1: str | None = None
     members_sha256: str | None = None
 
     @property
@@ -37,14 +38,19 @@ class Archive:
         return [url + self.file if url.endswith("/") else url for url in self.urls]
 
     @property
-    def checksum(self) -> tuple[str, str]:
+    def checksum(self) -> tuple[str, str] | None:
         """The best known checksum: its method, as hashlib calls it, and its value."""
-        return ("sha256", self.sha256) if self.sha256 else ("md5", str(self.md5))
+        known = {"sha256": self.sha256, "sha1": self.sha1, "md5": self.md5}
+        return next(((method, value) for method, value in known.items() if value), None)
+
+    def pinned(self, sha256: str | None) -> "Archive":
+        """The same with the user's checksum, where nobody published one."""
+        return self if self.checksum else replace(self, sha256=sha256)
 
     def described(self) -> str:
         """Size and checksum in words."""
         size = f"{self.bytes:,} bytes, " if self.bytes is not None else ""
-        return size + " ".join(self.checksum)
+        return size + " ".join(self.checksum or ["no published checksum"])
 
 
 @cache

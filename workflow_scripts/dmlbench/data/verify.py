@@ -8,6 +8,10 @@ from dmlbench.data.members import read_members
 from dmlbench.errors import DataError
 
 
+class NoChecksumError(DataError):
+    """Nobody has said what this file should be."""
+
+
 def checksum_of(path: Path, method: str) -> str:
     """The checksum of a file; ``method`` as hashlib calls it."""
     with path.open("rb") as stream:
@@ -34,8 +38,16 @@ def verify(path: Path, archive: Archive) -> None:
     """Check that ``path`` is ``archive``, itself or with the same members packed anew.
 
     Raises:
+        NoChecksumError: There is nothing to hold it against; the message says how to pin it.
         DataError: It is something else.
     """
+    if archive.checksum is None:
+        raise NoChecksumError(
+            f"{archive.file}: nobody has published a checksum of it, so it is not taken for what "
+            f"its name says; this copy has {path.stat().st_size:,} bytes. If you know that it is "
+            "the right one, pin it and run again: --config "
+            f"'data={{checksums: {{{archive.file}: {checksum_of(path, 'sha256')}}}}}'"
+        )
     method, expected = archive.checksum
     actual = checksum_of(path, method)
     if actual == expected:

@@ -10,19 +10,16 @@ from dmlbench.errors import DataError
 _SPLITS = {"train": "peopleDevTrain.txt", "test": "peopleDevTest.txt"}
 
 
-@register_dataset(
-    "lfw",
-    source="lfw",
-    mode="RGB",
-    train_label="person",
-    train_classes=4038,
-    evaluations=[("test", "retrieval", "person")],
-    pairs={
+_VIEW_1 = {
+    "train_label": "person",
+    "train_classes": 4038,
+    "evaluations": [("test", "retrieval", "person")],
+    "pairs": {
         "view1": "pairsDevTest.txt",
         "view1_threshold": "pairsDevTrain.txt",
         "view2": "pairs.txt",
     },
-    counts={
+    "counts": {
         "train": 9525,
         "test": 3708,
         "test/retrieval": 2493,
@@ -30,7 +27,10 @@ _SPLITS = {"train": "peopleDevTrain.txt", "test": "peopleDevTest.txt"}
         "test:person": 1711,
         "test/retrieval:person": 496,
     },
-)
+}
+
+
+@register_dataset("lfw", source="lfw", mode="RGB", **_VIEW_1)
 class Lfw(Dataset):
     """Faces: the 4,038 people of peopleDevTrain to train on, the 1,711 of peopleDevTest to test on.
 
@@ -66,31 +66,18 @@ class Lfw(Dataset):
         return {split: read_folds(Path(raw[file]))[0] for split, file in _SPLITS.items()}
 
 
-@register_dataset(
-    "lfw_funneled",
-    source="lfw_funneled",
-    mode="RGB",
-    train_label="person",
-    train_classes=4038,
-    evaluations=[("test", "retrieval", "person")],
-    pairs={
-        "view1": "pairsDevTest.txt",
-        "view1_threshold": "pairsDevTrain.txt",
-        "view2": "pairs.txt",
-    },
-    counts={
-        "train": 9525,
-        "test": 3708,
-        "test/retrieval": 2493,
-        "train:person": 4038,
-        "test:person": 1711,
-        "test/retrieval:person": 496,
-    },
-)
+@register_dataset("lfw_funneled", source="lfw_funneled", mode="RGB", **_VIEW_1)
 class LfwFunneled(Lfw):
     """The same faces, aligned by funneling (Huang et al. 2007, ICCV)."""
 
     archive = "lfw-funneled.tgz"
+
+
+@register_dataset("lfw_a", source="lfw_a", mode="L", **_VIEW_1)
+class LfwA(Lfw):
+    """LFW-a: the same faces in gray, aligned by commercial software (Wolf et al. 2009)."""
+
+    archive = "lfwa.tar.gz"
 
 
 @register_dataset(

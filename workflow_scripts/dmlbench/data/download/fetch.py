@@ -11,9 +11,9 @@ from dmlbench.data.archives import Archive
 from dmlbench.data.download.partial import Partial
 from dmlbench.data.download.patience import Patience
 from dmlbench.data.download.problems import Interrupted, SourceError
-from dmlbench.data.download.progress import progress
 from dmlbench.data.download.request import request
-from dmlbench.data.verify import verify
+from dmlbench.data.progress import counting
+from dmlbench.data.verify import NoChecksumError, verify
 from dmlbench.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -32,11 +32,14 @@ def fetch(source: str, archive: Archive, partial: Partial, patience: Patience) -
 
     Raises:
         SourceError: The source does not have it.
+        NoChecksumError: It is here, and nothing says whether it is the right one.
         DiskError: It cannot be written.
     """
     resumed = _bring(source, archive, partial, patience)
     try:
         verify(partial.path, archive)
+    except NoChecksumError:
+        raise
     except DataError as error:
         partial.discard()
         if not resumed:
@@ -93,7 +96,7 @@ def _copy(path: Path, archive: Archive, partial: Partial) -> None:
         raise SourceError(f"cannot be read ({error.strerror})") from None
     try:
         size = path.stat().st_size
-        with stream, partial.writing(0) as append, progress(archive.file, 0, size) as count:
+        with stream, partial.writing(0) as append, counting(archive.file, size, "B") as count:
             while block := _read(stream):
                 append(block)
                 count(len(block))

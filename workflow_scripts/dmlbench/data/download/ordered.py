@@ -9,7 +9,7 @@ from dmlbench.data.download.lock import locked
 from dmlbench.data.download.partial import Partial
 from dmlbench.data.download.patience import Patience
 from dmlbench.data.download.problems import DiskError, SourceError
-from dmlbench.data.verify import verify
+from dmlbench.data.verify import NoChecksumError, verify
 from dmlbench.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -57,6 +57,8 @@ def _download(archive: Archive, target: Path, sources: list[str], patience: Pati
     if target.exists():
         try:
             verify(target, archive)
+        except NoChecksumError:
+            raise
         except DataError as error:
             raise DataError(f"{target.parent}/{error}; delete it and run again") from None
         log.info("%s is there already and intact", target)
@@ -73,6 +75,8 @@ def _download(archive: Archive, target: Path, sources: list[str], patience: Pati
             log.warning("%s: %s; %s", source, error, following)
         except DiskError as error:
             raise DataError(f"{source}: {error}{_kept(partial)}") from None
+        except NoChecksumError as error:
+            raise DataError(f"{error}{_kept(partial)}") from None
         else:
             partial.finish()
             log.info("%s verified", target)

@@ -11,7 +11,7 @@ from dmlbench.data.archives import Archive
 from dmlbench.data.download.partial import Partial
 from dmlbench.data.download.patience import Patience
 from dmlbench.data.download.problems import Interrupted, SourceError
-from dmlbench.data.download.progress import progress
+from dmlbench.data.progress import counting
 
 _BLOCK = 1 << 20
 _TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)
@@ -102,7 +102,7 @@ def _receive(
 ) -> None:
     most = archive.bytes and archive.bytes * (_REPACKED if archive.members_sha256 else 1)
     size = start
-    with partial.writing(start) as append, progress(archive.file, start, total) as count:
+    with partial.writing(start) as append, counting(archive.file, total, "B", start) as count:
         while block := _read(response, patience):
             if size == 0 and re.match(rb"\s*<(!doctype html|html)", block[:100].lower()):
                 raise SourceError("a web page (HTML) came instead of the file")
