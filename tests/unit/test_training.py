@@ -73,18 +73,18 @@ def test_methods_see_the_same_batches(spec, store):
         spec["loss"] = {"name": loss, "type": loss}
         trainer = Trainer(spec, DATASET, store)
         trainer.train()
-        seen.append(np.stack(list(trainer._batches(2))))
+        seen.append(np.stack(trainer.images.batches(2)))
     assert (seen[0] == seen[1]).all()
 
 
 def test_validation_images_are_never_trained_on(spec, store):
     trainer = Trainer(spec, DATASET, store)
     splits = store.index["split"].to_numpy()
-    held_out = trainer.monitors["val"].rows
-    assert (splits[trainer.rows] == "train").all()
+    held_out = trainer.images.monitors["val"].rows
+    assert (splits[trainer.images.rows] == "train").all()
     assert (splits[held_out] == "train").all()
-    assert not set(trainer.rows) & set(held_out)
-    assert (splits[trainer.monitors["test_max"].rows] == "test").all()
+    assert not set(trainer.images.rows) & set(held_out)
+    assert (splits[trainer.images.monitors["test_max"].rows] == "test").all()
 
 
 @pytest.mark.parametrize("loss", [None, "pytorch_metric_learning.losses.CircleLoss"])
@@ -139,6 +139,7 @@ def test_proxies_train_on_shuffled_images(spec, store):
     spec["loss"] = {"name": "pd", "type": "pd_loss", "proxies": "class_means"}
     spec["sampler"] = {"per_class": None, "positive": None, "negative": None, "miner": None}
     trainer = Trainer(spec, DATASET, store)
+    trainer.begin()
     before = trainer.loss.proxies.detach().clone()
     torch.testing.assert_close(before.norm(dim=1), torch.ones(2))
     history = trainer.train().history
@@ -156,9 +157,11 @@ def test_half_precision_trains_the_network_only(spec, store, loss):
     seen = []
     trainer.model.head.register_forward_hook(lambda *a: seen.append(a[2].dtype))
     trainer.loss.register_forward_hook(lambda *a: seen.append(a[2].value.dtype))
-    positions = next(iter(trainer._batches(1)))
-    images = next(trainer.reader.batches([trainer.rows[positions]], trainer.device))
-    trainer._step(positions, images, torch.Generator(), EpochRecord(loss, 1, []))
+    positions = trainer.images.batches(1)[0]
+    images = next(trainer.reader.batches([trainer.images.rows[positions]], trainer.device))
+    labels = torch.from_numpy(trainer.images.labels[positions])
+    record = EpochRecord(loss, 1, [])
+    trainer.step.take(images, labels, torch.arange(len(labels)), torch.Generator(), record)
     assert seen == [torch.bfloat16, torch.float32]
     assert trainer.train().history["loss"].notna().all()
 
@@ -184,7 +187,7 @@ def test_a_saved_model_gives_the_recall_that_was_measured(smoke_config, spec, st
         read_record(tmp_path, "another")
     for name in ("val", "test_max"):
         model = load_model(tmp_path, record, name, torch.device("cpu"))
-        measured = trainer.monitors[name].measure(model, trainer.reader, torch.device("cpu"))
+        measured = trainer.images.monitors[name].measure(model, trainer.reader, torch.device("cpu"))
         assert measured == trained.selections.best[name]
     assert json.loads((tmp_path / "run.json").read_text())["run"] == spec
 

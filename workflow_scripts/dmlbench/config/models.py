@@ -270,6 +270,14 @@ class Data(Section):
     )
 
 
+class Training(Section):
+    """What no result depends on."""
+
+    checkpoint_minutes: PositiveFloat = Field(
+        5.0, description="Minutes between two checkpoints; what a killed training loses at most."
+    )
+
+
 class RuleResources(Section):
     threads: PositiveInt = Field(1, description="CPU threads.")
     mem_mb: PositiveInt = Field(4000, description="Memory in MB.")
@@ -330,6 +338,7 @@ class Benchmark(Section):
     evaluation: Evaluation = Field(default_factory=Evaluation, description="What is measured.")
     projection: Projection = Field(default_factory=Projection, description="t-SNE.")
     theory: Theory = Field(default_factory=Theory, description="The simulation of EPS section 4.")
+    training: Training = Field(default_factory=Training, description="How trainings are run.")
     resources: Resources = Field(default_factory=Resources, description="What rules ask for.")
 
     @field_validator("seeds", "selections")
