@@ -19,12 +19,13 @@ from dmlbench import paths
 from dmlbench.config import resolve_config
 from dmlbench.data.dataset import get_dataset
 from dmlbench.data.prepare import prepare
-from dmlbench.errors import DivergedError, TrainingError
+from dmlbench.errors import ConfigError, DivergedError, TrainingError
 from dmlbench.training import lock as locks
 from dmlbench.training.checkpoint import Checkpoint
 from dmlbench.training.lock import RunLock
 from dmlbench.training.session import train_run
 from dmlbench.training.stopping import LeaveNow, Stopping
+from dmlbench.training.writers import make_writers
 
 LOSSES = "pytorch_metric_learning.losses"
 RUN = "digits_even_odd/digits_8d/triplet/eps/seed0"
@@ -397,3 +398,28 @@ def test_a_batch_that_does_not_fit_ends_with_the_size_that_would(tmp_path):
     assert "Traceback" not in done.stderr
     fits = int(done.stderr.partition("); ")[2].split()[0])
     assert 0 < fits < 608
+
+
+def test_tensorboard_and_dvclive_are_told_of_each_epoch(plan, monkeypatch):
+    pytest.importorskip("tensorboard", reason="not installed: dmlbench[loggers]")
+    pytest.importorskip("dvclive", reason="not installed: dmlbench[loggers]")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    plan.benchmark.training.loggers = ["tensorboard", "dvclive"]
+    trained_in_parts(plan, monkeypatch, steps=30)
+    run = plan.run_by_id(RUN)
+    history = pd.read_csv(plan.run_folder(run) / "history.csv")
+    folder = paths.local(paths.loggers("smoke"), **vars(run))
+    events = EventAccumulator(str(folder / "tensorboard")).Reload()
+    assert [(e.step, pytest.approx(e.value)) for e in events.Scalars("loss")] == list(
+        zip(history["epoch"], history["loss"], strict=True)
+    )
+    live = pd.read_csv(folder / "dvclive/plots/metrics/loss.tsv", sep="\t")
+    assert live["step"].tolist() == history["epoch"].tolist()
+    assert live["loss"].tolist() == pytest.approx(history["loss"].tolist())
+
+
+def test_a_logger_that_is_not_installed_is_one_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "dvclive", None)
+    with pytest.raises(ConfigError, match=r"training.loggers: dvclive is not installed; pip"):
+        make_writers(["dvclive"], Path("nowhere"))

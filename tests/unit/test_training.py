@@ -8,12 +8,13 @@ import pandas as pd
 import pytest
 import torch
 from conftest import ROOT
+from safetensors.torch import save_file
 
 from dmlbench.config import load_config, resolve_config
 from dmlbench.data.dataset import get_dataset
 from dmlbench.data.prepare import prepare
 from dmlbench.data.store import ImageStore
-from dmlbench.errors import DataError, TrainingError
+from dmlbench.errors import ConfigError, DataError, TrainingError
 from dmlbench.losses.base import LossResult
 from dmlbench.models.embedder import Embedder
 from dmlbench.neighbours import recall_at
@@ -217,6 +218,42 @@ def test_any_timm_backbone_trains(spec, store):
     spec["recipe"] |= {"backbone": "test_resnet", "epochs": 1, "image_size": 32, "freeze_bn": True}
     trained = Trainer(spec, DATASET, store).train()
     assert trained.history["loss"].notna().all()
+
+
+@pytest.mark.parametrize("ending", ["safetensors", "pth"])
+def test_pretrained_weights_come_from_a_file(spec, tmp_path, ending):
+    import timm
+
+    source = timm.create_model("test_resnet", num_classes=10)
+    file = tmp_path / f"weights.{ending}"
+    save = save_file if ending == "safetensors" else torch.save
+    save(source.state_dict(), file)
+    recipe = spec["recipe"] | {"backbone": "test_resnet", "weights": str(file)}
+    colour, gray = (Embedder(recipe, channels, 32).backbone for channels in (3, 1))
+    expected = {k: v for k, v in source.state_dict().items() if not k.startswith("fc")}
+    assert same(expected, colour.state_dict())
+    first = "conv1.0.weight"
+    torch.testing.assert_close(gray.state_dict()[first], expected[first].sum(1, keepdim=True))
+
+
+def test_weights_that_cannot_be_had_are_one_line(spec, tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "evil"), "w"))
+
+    torch.save({"state_dict": Evil()}, tmp_path / "evil.pth")
+    torch.save({"other": torch.ones(1)}, tmp_path / "other.pth")
+    for weights, told in (
+        (tmp_path / "no.safetensors", "weights: no file"),
+        (tmp_path / "evil.pth", "cannot be had .* or train from scratch"),
+        (tmp_path / "other.pth", "other.pth' lack .* tensors of test_resnet, such as conv1"),
+        ("no_such_tag", "cannot be had"),
+    ):
+        recipe = spec["recipe"] | {"backbone": "test_resnet", "weights": str(weights)}
+        with pytest.raises(ConfigError, match=told) as caught:
+            Embedder(recipe, 3, 32)
+        assert len(str(caught.value).splitlines()) == 1
+    assert not (tmp_path / "evil").exists()
 
 
 def test_frozen_batch_norm_stays_frozen(spec):

@@ -45,6 +45,11 @@ def checkpoints(name: str) -> str:
     return f"{results(name)}/checkpoints/{RUN_ID}"
 
 
+def loggers(name: str) -> str:
+    """The pattern of the folder of what TensorBoard and DVCLive keep of one run."""
+    return f"{results(name)}/loggers/{RUN_ID}"
+
+
 def model(selection: str) -> str:
     """The weights of one selection, inside a run's folder."""
     return f"model_{selection}.safetensors"

@@ -73,7 +73,7 @@ def training_files(dataset: str, classes: tuple[tuple[str, str], ...]) -> dict[s
             (:meth:`dmlbench.config.Plan.classes`).
     """
     # A file that is added counts until it is named here.
-    decide_nothing = ("artefacts", "checkpoint", "lock", "memory", "session", "stopping")
+    decide_nothing = ("artefacts", "checkpoint", "lock", "memory", "session", "stopping", "writers")
     trainer = [f for f in (PACKAGE / "training").glob("*.py") if f.stem not in decide_nothing]
     rooms = [trainer, (PACKAGE / "models").glob("*.py")]
     rooms += [shared_files("loss"), shared_files("positive")]

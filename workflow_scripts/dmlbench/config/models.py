@@ -38,7 +38,8 @@ class Recipe(Section):
     backbone: str = Field(description="small_cnn, or the name of any timm model.")
     weights: str = Field(
         "none",
-        description="none (from scratch), a timm tag such as tv_in1k, or a .safetensors path.",
+        description="none (from scratch), a timm tag such as tv_in1k, or a file: .safetensors, or "
+        ".pth, which is read without running code.",
     )
     widths: list[PositiveInt] = Field(
         [32, 64], description="Channels of each block of small_cnn.", min_length=1
@@ -275,6 +276,10 @@ class Training(Section):
 
     checkpoint_minutes: PositiveFloat = Field(
         5.0, description="Minutes between two checkpoints; what a killed training loses at most."
+    )
+    loggers: list[Literal["tensorboard", "dvclive"]] = Field(
+        default_factory=list,
+        description="Who else is told of each epoch; results/<name>/loggers/ holds what they keep.",
     )
 
 

@@ -29,6 +29,7 @@ def save_run(out: Path, plan: Plan, run: Run, trained: Trained) -> None:
         "code": training_code(run.dataset, plan.classes(run)),
         "selected_epochs": trained.selections.epochs,
         "input": trained.input,
+        "initial_weights": trained.initial_weights,
         "device": trained.device,
         "gpu": hardware(torch.device(trained.device))["gpu"],
         "seconds": trained.history["seconds"].sum(),

@@ -42,12 +42,14 @@ class Trained:
         history: One row per epoch.
         input: Channels and size that the model was built for.
         device: Where it was trained.
+        initial_weights: The hash of the model's weights before the first step.
     """
 
     selections: Selections
     history: pd.DataFrame
     input: dict[str, int]
     device: str
+    initial_weights: str
 
 
 class Trainer:
@@ -67,6 +69,7 @@ class Trainer:
         )
         self.sampler = build_sampler(spec["sampler"])
         self.optimizer = build_optimizer(self.recipe["optimizer"], self.model, self.loss)
+        self._initial = self.model.sha256()
         half = self.recipe["precision"] == "bfloat16"
         self.step = Step(self.model, self.loss, self.sampler, self.optimizer, half)
         self._checkpoint, self._stopping = Checkpoint(None), Stopping()
@@ -115,7 +118,7 @@ class Trainer:
         else:
             size = {"channels": self.reader.channels, "image_size": self.reader.size}
             history = pd.DataFrame(progress.history)
-            return Trained(progress.selections, history, size, str(self.device))
+            return Trained(progress.selections, history, size, str(self.device), self._initial)
         raise TrainingError(self._too_large(told))  # here, where nothing holds the failed step
 
     def begin(self) -> None:

@@ -12,6 +12,7 @@ from dmlbench.training.checkpoint import Checkpoint
 from dmlbench.training.lock import RunLock
 from dmlbench.training.loop import Trainer
 from dmlbench.training.stopping import LeaveNow, Stopping
+from dmlbench.training.writers import make_writers
 
 __all__ = ["LeaveNow", "train_run"]
 
@@ -51,8 +52,18 @@ def train_run(
             "code": training_files(run.dataset, plan.classes(run)),
             "machine": hardware(trainer.device),
         }
+        loggers = plan.benchmark.training.loggers
+        writers = make_writers(
+            loggers, paths.local(paths.loggers(plan.benchmark.name), **vars(run))
+        )
+
+        def each_epoch(history: list[dict]) -> None:
+            write_history(out, history)
+            for write in writers:
+                write(history[-1])
+
         checkpoint = Checkpoint(folder / paths.CHECKPOINT_FILE, identity, every, lock)
-        trained = trainer.train(checkpoint, stopping, lambda rows: write_history(out, rows))
+        trained = trainer.train(checkpoint, stopping, each_epoch)
         lock.check()
         save_run(out, plan, run, trained)
         checkpoint.discard()
