@@ -1,5 +1,6 @@
 """The whole workflow: dry runs of every config, one real run, and what goes wrong in one line."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT, job_counts, run_script, run_snakemake
+from test_datasets import cars_parquet
 
 from dmlbench.config import load_config, resolve_config
 
@@ -223,6 +225,39 @@ def test_prepare_refuses_an_archive_that_changed(tmp_path):
     assert "Traceback" not in done.stderr
     assert "train-images-idx3-ubyte.gz: wrong checksum" in line
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_parquet_files_that_the_user_pinned_go_all_the_way(tmp_path, shared_data):
+    """In a copy of the repository that takes the made devkit for the published one."""
+    for part in ("workflow_scripts", "rules"):
+        shutil.copytree(ROOT / part, tmp_path / part)
+    shutil.copy(ROOT / "Snakefile", tmp_path)
+    mirror = tmp_path / "mirror" / "cars196_parquet"
+    mirror.mkdir(parents=True)
+    sums = {
+        name: hashlib.sha256(file.read_bytes()).hexdigest()
+        for name, file in cars_parquet(mirror, shared_data).items()
+    }
+    table = tmp_path / "workflow_scripts/dmlbench/data/archives.yaml"
+    rows = yaml.safe_load(table.read_text())
+    for row in rows["cars196_parquet"]:
+        if row["file"] == "car_devkit.tgz":
+            row |= {"bytes": None, "md5": None, "sha256": sums.pop(row["file"])}
+    table.write_text(yaml.safe_dump(rows))
+    data = {
+        "sources": {"cars196": "cars196_parquet"},
+        "mirror": str(mirror.parent),
+        "checksums": sums,
+    }
+    made = tmp_path / "data/prepared/cars196/original/index.parquet"
+    where = ("--configfile", ROOT / "config.yaml", "--directory", tmp_path)
+    done = run_snakemake(
+        *("-c2", made.relative_to(tmp_path), *where, "--config", f"data={json.dumps(data)}"),
+        root=tmp_path,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert pd.read_parquet(made)["split"].value_counts().to_dict() == {"test": 8131, "train": 8054}
 
 
 def test_wrong_counts_are_one_line_and_leave_nothing(tmp_path):
