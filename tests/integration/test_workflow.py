@@ -123,6 +123,13 @@ def test_dry_run_has_the_jobs_that_the_config_plans(path, tmp_path):
     assert counts["collect"] == counts["summary"] == counts["report"] == counts["all"] == 1
 
 
+def test_view_2_leaves_each_fold_out_once():
+    plan = load_config(ROOT / "configs" / "lfw_view2.yaml")
+    folds = [plan.recipes[run.recipe]["test_fold"] for run in plan.runs.values()]
+    assert folds == list(range(1, 11))
+    assert plan.datasets == ["lfw_view2"]
+
+
 def test_a_given_config_replaces_the_default_one(tmp_path):
     """Snakemake would merge demo.yaml into config.yaml, key by key."""
     shutil.copy(ROOT / "config.yaml", tmp_path)

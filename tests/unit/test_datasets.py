@@ -1,6 +1,7 @@
 """Splits and counts of the datasets, from their real names and tables; the images are made."""
 
 import io
+import logging
 import tarfile
 
 import numpy as np
@@ -13,7 +14,7 @@ from scipy.io import loadmat, savemat
 
 from dmlbench.data.dataset import get_dataset
 from dmlbench.data.datasets.lfw import read_folds
-from dmlbench.data.pairs import all_pairs, clean, read_pairs, trained_on
+from dmlbench.data.pairs import all_pairs, clean, pair_table, read_pairs, trained_on, without_fold
 from dmlbench.data.prepare import check_counts, prepare
 from dmlbench.data.rows import read_rows
 from dmlbench.data.splits import run_index
@@ -228,6 +229,42 @@ def test_view_2_has_ten_folds_and_a_run_trains_on_nine_of_them(tmp_path, shared_
         assert len(people["train"]) >= dataset.train_classes
         pairs = all_pairs(files, mine)
         assert (pairs["trained_on"] == (pairs["fold"] != fold)).all()
+        whole = without_fold(all_pairs(files, index), fold)
+        assert (whole["trained_on"] == pairs["trained_on"]).all()
+        assert len(clean(whole)) == 600
+
+
+def test_pairs_of_a_dataset_in_folds_are_never_clean_without_a_fold(tmp_path, shared_data, caplog):
+    caplog.set_level(logging.INFO, "dmlbench")
+    _, index = table_of("lfw_view2", lfw(tmp_path, shared_data))
+    index["id"] = np.arange(len(index))
+    all_pairs({"view2": shared_data / "lfw" / "pairs.txt"}, index).to_parquet(tmp_path / "pairs")
+    assert "6,000 pairs of people in 10 folds; a model trained without one fold" in caplog.text
+    assert "600 to 600 of them" in caplog.text
+    pairs = pd.read_parquet(tmp_path / "pairs")
+    assert pairs["trained_on"].isna().all()
+    with pytest.raises(DataError, match=r"view2: these people are in folds.*name its test_fold"):
+        clean(pairs)
+    for fold in range(1, 11):
+        left = clean(without_fold(pairs, fold))
+        assert set(left["fold"]) == {fold}
+        assert len(left) == 600
+    with pytest.raises(DataError, match="test_fold 11: the pairs are of people in fold1"):
+        without_fold(pairs, 11)
+
+
+def test_pairs_without_word_of_whom_training_saw_are_refused():
+    pairs = read_pairs("1\na\t1\t2\nb\t1\tc\t1", "pairs.txt")
+    index = pd.DataFrame({"path": [f"{p}/{p}_000{n}.jpg" for p in "abc" for n in (1, 2)]})
+    index = index.assign(id=range(6), person=index["path"].str[0], split="test")
+    with pytest.raises(DataError, match="made: the index has neither training images nor folds"):
+        pair_table(pairs, index, "made")
+    index["split"] = ["fold1", "fold2", "fold1", "fold1", "fold2", "fold2"]
+    with pytest.raises(DataError, match="made: a is in two parts of the dataset"):
+        pair_table(pairs, index, "made")
+    table = pair_table(pairs, index.assign(split=["test"] * 4 + ["train"] * 2), "made")
+    with pytest.raises(DataError, match=r"test_fold 1: the pairs are of people in test, train"):
+        without_fold(table, 1)
 
 
 @pytest.mark.parametrize("text", ["2\na\t1", "1\na\t1\nb\t2", "1\na\tx", "2\n1\na\t1\n2\nb\t1", ""])
