@@ -2,15 +2,20 @@
 
 import hashlib
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT, job_counts, run_script, run_snakemake
+from file_server import serving
 from test_datasets import cars_parquet
 
 from dmlbench.config import load_config, resolve_config
@@ -214,6 +219,46 @@ def test_a_corrupted_archive_is_one_line(tmp_path, offline):
     assert "wrong checksum" in line
     assert "21 bytes, should be f7ae60f9" in line
     assert not list((tmp_path / "data").rglob("*.gz"))
+
+
+@pytest.mark.slow
+def test_a_copy_put_by_hand_after_a_kill_is_kept(tmp_path, shared_data, offline, monkeypatch):
+    """Snakemake deletes what has the name of an output that a killed job was making."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    name = "data/raw/mnist/t10k-labels-idx1-ubyte.gz"
+    content = (shared_data / "mnist" / Path(name).name).read_bytes()
+    config = ["--configfile", str(ROOT / "configs" / "mnist.yaml")]
+    with serving(content) as server:
+        server.manners = ["stall"]
+        place = f"data={{files: {{{Path(name).name}: '{server.url()}'}}}}"
+        command = [
+            sys.executable,
+            "-m",
+            "snakemake",
+            "--snakefile",
+            ROOT / "Snakefile",
+            "-c1",
+            name,
+        ]
+        command += ["--directory", tmp_path, *config, "--config", place]
+        killed = subprocess.Popen(
+            command, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        part = tmp_path / f"{name}.part"
+        for _ in range(600):
+            if part.exists() and part.stat().st_size:
+                break
+            time.sleep(0.1)
+        os.killpg(killed.pid, signal.SIGKILL)
+        killed.communicate()
+    where = (name, *config, "--directory", tmp_path)
+    assert run_snakemake("--unlock", *where).returncode == 0
+    done = run_snakemake("-c1", *where, "--rerun-incomplete")
+    assert f"or put it at {name}.part and run again" in done.stderr
+    part.write_bytes(content)
+    done = run_snakemake("-c1", *where, "--rerun-incomplete")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / name).read_bytes() == content
 
 
 def test_prepare_refuses_an_archive_that_changed(tmp_path):

@@ -269,6 +269,18 @@ class Data(Section):
         description="SHA-256 of archives that nobody has published a checksum of, by file name.",
     )
 
+    @field_validator("mirror", "files")
+    @classmethod
+    def _can_be_fetched(cls, value: str | dict[str, str] | None) -> str | dict[str, str] | None:
+        places = value.values() if isinstance(value, dict) else [value or "."]
+        for place in places:
+            scheme, colon, _ = place.partition("://")
+            if colon and scheme.lower() not in ("http", "https", "file"):
+                raise ValueError(f"{scheme}:// cannot be fetched from, only http, https and file")
+            if not place.strip():
+                raise ValueError("is empty")
+        return value
+
 
 class Training(Section):
     """What no result depends on."""
