@@ -317,7 +317,9 @@ class Resources(Section):
 
 
 class FolderDataset(Section):
-    folder: str = Field(description="A folder with one folder of images for each class.")
+    folder: str = Field(
+        min_length=1, description="A folder with one folder of images for each class."
+    )
     split: Literal["first", "random"] = Field(
         "first", description="Which classes train: the first ones by name, or drawn at random."
     )
