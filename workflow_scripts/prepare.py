@@ -5,7 +5,7 @@ import argparse
 import json
 from pathlib import Path
 
-from dmlbench import cli
+from dmlbench import cli, paths
 from dmlbench.config.models import FolderDataset
 from dmlbench.data.archives import archive, archives
 from dmlbench.data.dataset import get_dataset
@@ -18,6 +18,9 @@ from dmlbench.errors import DataError
 
 def main(args) -> None:
     """Verify the archives once more, then write index and pixels."""
+    # What was made from an index before would tell of it still if this ends without one.
+    for pattern in (paths.DATA_SUMMARY, paths.CONTACT_SHEET, paths.PAIRS):
+        (args.out / Path(pattern).name).unlink(missing_ok=True)
     if args.folder:
         folder = FolderDataset.model_validate_json(args.folder)
         prepare(folder_dataset(args.dataset, folder), {}, args.out, args.store, args.threads)
