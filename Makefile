@@ -29,13 +29,16 @@ demo: $(READY) ## the whole pipeline on a small real dataset: tables, figures, r
 	@echo "tables and figures: results/demo/tables, results/demo/figures"
 	@echo "report, to open in a browser: results/demo/report/report.html"
 
-# MIRROR names a folder or URL that is tried before the addresses in archives.yaml.
+# MIRROR names a folder or URL that is tried before the addresses in archives.yaml; DATA holds more
+# keys of the config's section data. Both reach the script as they are, whatever they hold.
 STORE ?= original
+CONFIG ?= config.yaml
+export DATASET STORE CONFIG MIRROR DATA
 data: $(READY) ## fetch, prepare and show one dataset: make data DATASET=omniglot
-	@test -n "$(DATASET)" || { echo "error: name a dataset: make data DATASET=omniglot"; exit 2; }
-	$(BIN)/snakemake -c$(CORES) data/prepared/$(DATASET)/$(STORE)/summary.txt \
-	  --configfile config.yaml $(if $(MIRROR),--config 'data={mirror: $(MIRROR)}')
-	@cat data/prepared/$(DATASET)/$(STORE)/summary.txt
+	@test -n "$$DATASET" || { echo "error: name a dataset: make data DATASET=omniglot"; exit 2; }
+	@$(BIN)/python workflow_scripts/make_data.py --cores $(CORES) --config "$$CONFIG" \
+	  --dataset "$$DATASET" --store "$$STORE" --mirror "$$MIRROR" \
+	  $(if $(filter command,$(word 1,$(origin DATA))),--data "$$DATA")
 
 test: $(READY) ## all tests
 	$(BIN)/python -m pytest

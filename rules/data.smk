@@ -54,6 +54,7 @@ rule prepare:
     shell:
         "python {params.script:q} --dataset {wildcards.dataset} {params.origin}"
         " --store {wildcards.store} --threads {threads} --raw {input:q}"
+        ' --checksums "$DMLBENCH_CHECKSUMS"'
         " --out {params.out:q} --log {log:q}"
 
 

@@ -2,9 +2,10 @@
 """Turn a dataset's archives into an index and a pixel store."""
 
 import argparse
+import json
 from pathlib import Path
 
-from dmlbench import cli
+from dmlbench import cli, paths
 from dmlbench.config.models import FolderDataset
 from dmlbench.data.archives import archive, archives
 from dmlbench.data.dataset import get_dataset
@@ -17,6 +18,9 @@ from dmlbench.errors import DataError
 
 def main(args) -> None:
     """Verify the archives once more, then write index and pixels."""
+    # What was made from an index before would tell of it still if this ends without one.
+    for pattern in (paths.DATA_SUMMARY, paths.CONTACT_SHEET, paths.PAIRS):
+        (args.out / Path(pattern).name).unlink(missing_ok=True)
     if args.folder:
         folder = FolderDataset.model_validate_json(args.folder)
         prepare(folder_dataset(args.dataset, folder), {}, args.out, args.store, args.threads)
@@ -24,12 +28,14 @@ def main(args) -> None:
     dataset = get_dataset(args.dataset)
     raw = {path.name: str(path) for path in args.raw}
     source = args.source or dataset.sources[0]
+    pins = json.loads(args.checksums or "{}")
     if missing := sorted(set(archives(source)) - set(raw)):
         raise DataError(f"{args.dataset} needs {', '.join(missing)}; give them with --raw")
     for path in args.raw:
         if not path.is_file():
             raise DataError(f"{path} is missing; run the download step first")
-        verify(path, archive(source, path.name))
+        # The user's pin, as the download had it: without it, what was fetched could not be read.
+        verify(path, archive(source, path.name).pinned(pins.get(path.name)))
     prepare(dataset, raw, args.out, args.store, args.threads)
 
 
@@ -46,6 +52,7 @@ if __name__ == "__main__":
     parser.add_argument("--source", help="which form its archives have, such as cars196_ims")
     parser.add_argument("--folder", help="of one's own dataset: its entry in the config, as JSON")
     parser.add_argument("--raw", type=Path, nargs="*", default=[], help="its archives")
+    parser.add_argument("--checksums", help="JSON: sha256 of archives that have no published one")
     parser.add_argument("--store", choices=list(STORES), default="original", help="which pixels")
     parser.add_argument("--threads", type=positive, default=1, help="images decoded at a time")
     parser.add_argument("--out", type=Path, required=True, help="folder for index and store")

@@ -1,15 +1,22 @@
 """The whole workflow: dry runs of every config, one real run, and what goes wrong in one line."""
 
+import hashlib
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT, job_counts, run_script, run_snakemake
+from file_server import serving
+from test_datasets import cars_parquet
 
 from dmlbench.config import load_config, resolve_config
 
@@ -159,6 +166,13 @@ def test_dry_run_has_the_jobs_that_the_config_plans(path, tmp_path):
     assert counts["collect"] == counts["summary"] == counts["report"] == counts["all"] == 1
 
 
+def test_view_2_leaves_each_fold_out_once():
+    plan = load_config(ROOT / "configs" / "lfw_view2.yaml")
+    folds = [plan.recipes[run.recipe]["test_fold"] for run in plan.runs.values()]
+    assert folds == list(range(1, 11))
+    assert plan.datasets == ["lfw_view2"]
+
+
 def test_a_given_config_replaces_the_default_one(tmp_path):
     """Snakemake would merge demo.yaml into config.yaml, key by key."""
     shutil.copy(ROOT / "config.yaml", tmp_path)
@@ -245,6 +259,46 @@ def test_a_corrupted_archive_is_one_line(tmp_path, offline):
     assert not list((tmp_path / "data").rglob("*.gz"))
 
 
+@pytest.mark.slow
+def test_a_copy_put_by_hand_after_a_kill_is_kept(tmp_path, shared_data, offline, monkeypatch):
+    """Snakemake deletes what has the name of an output that a killed job was making."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    name = "data/raw/mnist/t10k-labels-idx1-ubyte.gz"
+    content = (shared_data / "mnist" / Path(name).name).read_bytes()
+    config = ["--configfile", str(ROOT / "configs" / "mnist.yaml")]
+    with serving(content) as server:
+        server.manners = ["stall"]
+        place = f"data={{files: {{{Path(name).name}: '{server.url()}'}}}}"
+        command = [
+            sys.executable,
+            "-m",
+            "snakemake",
+            "--snakefile",
+            ROOT / "Snakefile",
+            "-c1",
+            name,
+        ]
+        command += ["--directory", tmp_path, *config, "--config", place]
+        killed = subprocess.Popen(
+            command, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        part = tmp_path / f"{name}.part"
+        for _ in range(600):
+            if part.exists() and part.stat().st_size:
+                break
+            time.sleep(0.1)
+        os.killpg(killed.pid, signal.SIGKILL)
+        killed.communicate()
+    where = (name, *config, "--directory", tmp_path)
+    assert run_snakemake("--unlock", *where).returncode == 0
+    done = run_snakemake("-c1", *where, "--rerun-incomplete")
+    assert f"or put it at {name}.part and run again" in done.stderr
+    part.write_bytes(content)
+    done = run_snakemake("-c1", *where, "--rerun-incomplete")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / name).read_bytes() == content
+
+
 def test_prepare_refuses_an_archive_that_changed(tmp_path):
     spoilt = []
     for prefix, kind, dims in [
@@ -261,6 +315,39 @@ def test_prepare_refuses_an_archive_that_changed(tmp_path):
     assert "Traceback" not in done.stderr
     assert "train-images-idx3-ubyte.gz: wrong checksum" in line
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_parquet_files_that_the_user_pinned_go_all_the_way(tmp_path, shared_data):
+    """In a copy of the repository that takes the made devkit for the published one."""
+    for part in ("workflow_scripts", "rules"):
+        shutil.copytree(ROOT / part, tmp_path / part)
+    shutil.copy(ROOT / "Snakefile", tmp_path)
+    mirror = tmp_path / "mirror" / "cars196_parquet"
+    mirror.mkdir(parents=True)
+    sums = {
+        name: hashlib.sha256(file.read_bytes()).hexdigest()
+        for name, file in cars_parquet(mirror, shared_data).items()
+    }
+    table = tmp_path / "workflow_scripts/dmlbench/data/archives.yaml"
+    rows = yaml.safe_load(table.read_text())
+    for row in rows["cars196_parquet"]:
+        if row["file"] == "car_devkit.tgz":
+            row |= {"bytes": None, "md5": None, "sha256": sums.pop(row["file"])}
+    table.write_text(yaml.safe_dump(rows))
+    data = {
+        "sources": {"cars196": "cars196_parquet"},
+        "mirror": str(mirror.parent),
+        "checksums": sums,
+    }
+    made = tmp_path / "data/prepared/cars196/original/index.parquet"
+    where = ("--configfile", ROOT / "config.yaml", "--directory", tmp_path)
+    done = run_snakemake(
+        *("-c2", made.relative_to(tmp_path), *where, "--config", f"data={json.dumps(data)}"),
+        root=tmp_path,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert pd.read_parquet(made)["split"].value_counts().to_dict() == {"test": 8131, "train": 8054}
 
 
 def test_wrong_counts_are_one_line_and_leave_nothing(tmp_path):
@@ -341,3 +428,73 @@ def test_outputs_lie_below_the_configs_name(smoke_run):
 def test_snakemake_lint_is_clean():
     done = run_snakemake("--lint", "--configfile", ROOT / "configs" / "smoke.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def make_data(tmp_path, *arguments):
+    """What `make data` runs, in an empty folder with the repository's workflow."""
+    shutil.copy(ROOT / "Snakefile", tmp_path)
+    for part in ("rules", "workflow_scripts"):
+        (tmp_path / part).symlink_to(ROOT / part)
+    return run_script(
+        "make_data", "--config", ROOT / "config.yaml", "--cores", 1, *arguments, cwd=tmp_path
+    )
+
+
+@pytest.mark.slow
+def test_make_data_takes_a_mirror_of_any_name(tmp_path, shared_data, offline):
+    mirror = tmp_path / "my mirror, {old}: it's"
+    mirror.symlink_to(shared_data)
+    done = make_data(tmp_path, "--dataset", "mnist", "--mirror", mirror)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "mnist: 35,457 images" in done.stdout
+    # The size stands on the terminal, before anything is written.
+    assert "mnist/original: the store will take 27.8 MB of disk" in done.stderr
+
+
+@pytest.mark.slow
+def test_make_data_tells_everything_that_is_missing_at_once(tmp_path, offline):
+    keys = "sources: {cars196: cars196_parquet}"
+    mirror = tmp_path / "mirror" / "cars196_parquet"
+    mirror.mkdir(parents=True)
+    for name in ("test-00000-of-00002.parquet", "train-00001-of-00002.parquet"):
+        (mirror / name).write_bytes(b"some bytes")
+    done = make_data(
+        tmp_path, "--dataset", "cars196", "--data", keys, "--mirror", tmp_path / "mirror"
+    )
+    assert done.returncode != 0
+    lines = error_lines(done)
+    assert len(lines) == 5
+    assert sum("could not be had" in line for line in lines) == 3
+    assert sum("nobody has published a checksum" in line for line in lines) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--dataset", "omniglott"], "there is no dataset 'omniglott'; did you mean 'omniglot'?"),
+        (["--dataset", "x"], "there is no dataset 'x'; valid here: cars196, cub200, digits_even"),
+        (
+            ["--dataset", "mnist", "--store", "resize"],
+            "there is no store 'resize'; did you mean 'resize256'?",
+        ),
+        (["--dataset", "mnist", "--data", "mirro: x"], "data.mirro: unknown key"),
+        (["--dataset", "mnist", "--data", "mirror: ["], "DATA='mirror: [': no keys of the section"),
+        (["--dataset", "mnist", "--data", "{a"], "DATA='{a': no keys of the section"),
+    ],
+)
+def test_a_mistake_in_make_data_is_one_line(tmp_path, arguments, told):
+    done = make_data(tmp_path, *arguments)
+    assert done.returncode == 2
+    (line,) = error_lines(done)
+    assert told in line
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
+def test_the_makefile_hands_on_what_it_is_given():
+    given = ["DATASET=cars196", "MIRROR=/x, y's", "DATA=sources: {cars196: cars196_parquet}"]
+    command = ["make", "-n", "-C", str(ROOT), "data", *given]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert '--mirror "$MIRROR"' in done.stdout
+    assert '--data "$DATA"' in done.stdout
+    assert "--data " not in subprocess.run(command[:-1], capture_output=True, text=True).stdout

@@ -1,6 +1,8 @@
 """A web server in a thread that behaves, or misbehaves, as a test says."""
 
 import re
+import socket
+import struct
 import threading
 import time
 from contextlib import contextmanager
@@ -15,7 +17,8 @@ class FileServer(ThreadingHTTPServer):
     Attributes:
         manners: What to do with each request, the last one for all that follow: good, cut (at
             half of what is left), no_ranges, cut_no_ranges, html, html_mislabelled, stall, wrong,
-            short, endless, unsized_cut, chunked, slow, other_range, or a status code.
+            short, endless, unsized_cut, chunked, chunked_cut, reset, slow, drip, byte,
+            other_range, or a status code.
         requests: Path and Range header of every request.
         sent: Bytes of content sent, for each request.
     """
@@ -79,7 +82,7 @@ class _Handler(BaseHTTPRequestHandler):
                 first = 0 if manner == "other_range" else start
                 headers["Content-Range"] = f"bytes {first}-{len(content) - 1}/{len(content)}"
         body = content[start:]
-        if manner == "chunked":
+        if manner.startswith("chunked"):
             headers["Transfer-Encoding"] = "chunked"
         elif manner not in ("endless", "unsized_cut"):
             headers["Content-Length"] = len(body)
@@ -93,6 +96,21 @@ class _Handler(BaseHTTPRequestHandler):
             for piece in (half, body[len(half) :]):
                 self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
             self.wfile.write(b"0\r\n\r\n")
+        elif manner == "chunked_cut":
+            self.wfile.write(b"%x\r\n%s" % (len(body), half))
+        elif manner == "reset":
+            self.wfile.write(half)
+            self.wfile.flush()
+            # Closed with lingering of no time, a connection is reset.
+            linger = struct.pack("ii", 1, 0)
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        elif manner == "byte":
+            self.wfile.write(body[:1])
+        elif manner == "drip":
+            for byte in body:
+                if self.server.released.wait(0.01):
+                    break
+                self.wfile.write(bytes([byte]))
         elif manner == "endless":
             self.wfile.write(body * 3)
         elif "cut" in manner:

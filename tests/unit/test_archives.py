@@ -109,3 +109,19 @@ def test_a_place_of_an_unknown_file_is_a_mistake(smoke_config):
     smoke_config["data"] = {"files": {"lwf.tgz": "/mine/lfw.tgz"}}
     with pytest.raises(ConfigError, match=r"data\.files\.lwf\.tgz: .* did you mean 'lfw\.tgz'\?"):
         resolve_config(smoke_config, "c.yaml")
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ({"mirror": "ftp://x/y"}, r"data\.mirror: ftp:// cannot be fetched from, only http"),
+        ({"mirror": " "}, r"data\.mirror: is empty"),
+        ({"files": {"lfw.tgz": "s3://x/lfw.tgz"}}, r"data\.files: s3:// cannot be fetched from"),
+    ],
+)
+def test_a_place_that_nothing_can_be_fetched_from_is_a_mistake(smoke_config, data, told):
+    smoke_config["data"] = data
+    with pytest.raises(ConfigError, match=told):
+        resolve_config(smoke_config, "c.yaml")
+    smoke_config["data"] = {"mirror": "file:///x, y", "files": {"lfw.tgz": "HTTPS://x/lfw.tgz"}}
+    resolve_config(smoke_config, "c.yaml")

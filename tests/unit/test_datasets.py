@@ -1,7 +1,11 @@
 """Splits and counts of the datasets, from their real names and tables; the images are made."""
 
 import io
+import logging
+import subprocess
+import sys
 import tarfile
+from collections import Counter
 
 import numpy as np
 import pandas as pd
@@ -12,8 +16,9 @@ from PIL import Image
 from scipy.io import loadmat, savemat
 
 from dmlbench.data.dataset import get_dataset
+from dmlbench.data.datasets import cars196
 from dmlbench.data.datasets.lfw import read_folds
-from dmlbench.data.pairs import all_pairs, clean, read_pairs, trained_on
+from dmlbench.data.pairs import all_pairs, clean, pair_table, read_pairs, trained_on, without_fold
 from dmlbench.data.prepare import check_counts, prepare
 from dmlbench.data.rows import read_rows
 from dmlbench.data.splits import run_index
@@ -165,7 +170,7 @@ def test_cars_are_split_by_label_and_not_by_folder(tmp_path, shared_data):
 
 def test_rows_with_other_models_than_the_devkit_are_refused(tmp_path, shared_data):
     raw = cars_parquet(tmp_path, shared_data, change=lambda labels: [195 - x for x in labels])
-    with pytest.raises(DataError, match=r"have other numbers of images of each model"):
+    with pytest.raises(DataError, match=r"have other numbers of images of \d+ models than"):
         table_of("cars196", raw)
 
 
@@ -174,7 +179,7 @@ def test_rows_with_other_models_than_the_devkit_are_refused(tmp_path, shared_dat
     [
         (b"PAR1 nothing more", r"a damaged Parquet file"),
         ({"picture": [1]}, r"has no column image or label"),
-        ({"image": [b"x" * 100] * 1_000_000, "label": [0] * 1_000_000}, r"unpacks to more than"),
+        ({"image": [b"x" * 100_000] * 1000, "label": [0] * 1000}, r"unpacks to more than"),
     ],
 )
 def test_a_parquet_file_that_is_none_of_ours(content, told, tmp_path):
@@ -185,6 +190,71 @@ def test_a_parquet_file_that_is_none_of_ours(content, told, tmp_path):
         pq.write_table(pa.table(content), file)
     with pytest.raises(DataError, match=rf"a\.parquet:? {told}"):
         list(read_rows(file, ["image", "label"]))
+
+
+@pytest.mark.parametrize("kind", ["many values", "one value many times"])
+def test_a_small_file_of_rows_cannot_fill_the_memory(kind, tmp_path):
+    file = tmp_path / "bomb.parquet"
+    large = bytes(60 << 20)
+    if kind == "many values":
+        images = pa.array([large[:-1] + bytes([n]) for n in range(30)])
+    else:
+        images = pa.DictionaryArray.from_arrays(pa.array([0] * 500), pa.array([large]))
+    table = pa.table({"image": images, "label": [0] * len(images)})
+    pq.write_table(table, file, compression="zstd", use_dictionary=kind != "many values")
+    assert file.stat().st_size < 100_000
+    del images, table
+    code = (
+        "import resource, sys; from pathlib import Path; from dmlbench.data.rows import read_rows\n"
+        "try:\n    list(read_rows(Path(sys.argv[1]), ['image', 'label']))\n"
+        "except Exception as error:\n    print(error)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    # vfork'd children inherit the peak of their parent on Linux; a shell between them does not.
+    command = ["sh", "-c", '"$@"; true', "sh", sys.executable, "-c", code, str(file)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    told, peak = done.stdout.splitlines()
+    assert "the archive is refused" in told
+    assert int(peak) < 600_000
+
+
+GOOD = {"bytes": b"x", "path": None}
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "told"),
+    [
+        ([GOOD, GOOD], [0, None], r"row 2: the label is None, should be 0 to 195"),
+        ([GOOD], ["Audi"], r"row 1: the label is 'Audi', should be"),
+        ([GOOD], [196], r"row 1: the label is 196, should be"),
+        ([GOOD], [-1], r"row 1: the label is -1, should be"),
+        ([GOOD], [0.5], r"row 1: the label is 0\.5, should be"),
+        ([GOOD, None], [0, 0], r"row 2: the image has no bytes"),
+        ([b"plain"], [0], r"row 1: the image has no bytes"),
+        ([{"path": "a.jpg"}], [0], r"row 1: the image has no bytes"),
+        ([{"bytes": None, "path": "a"}], [0], r"row 1: the image has no bytes"),
+        ([{"bytes": "text", "path": "a"}], [0], r"row 1: the image has no bytes"),
+    ],
+)
+def test_rows_that_are_no_images_of_cars_are_named(images, labels, told, tmp_path, shared_data):
+    raw = devkit(tmp_path, shared_data)
+    name = "train-00000-of-00002.parquet"
+    raw[name] = tmp_path / name
+    pq.write_table(pa.table({"image": images, "label": labels}), raw[name])
+    with pytest.raises(DataError, match=told):
+        table_of("cars196", raw)
+
+
+def test_the_test_counts_of_cars_are_those_of_the_annotations(tmp_path, shared_data):
+    file = shared_data / "cars196/cars_test_annos_withlabels.mat"
+    rows = loadmat(file, squeeze_me=True)["annotations"]
+    assert Counter(int(row["class"]) for row in rows) == cars196.published_test()
+
+    def swap(labels):  # one image of the test part with another label, and none of the training
+        return labels if len(labels) == 8144 else [(labels[0] + 1) % 196, *labels[1:]]
+
+    with pytest.raises(DataError, match=r"test-\*\.parquet have other .* of 2 models"):
+        table_of("cars196", cars_parquet(tmp_path, shared_data, swap))
 
 
 def test_cars_in_one_folder_are_the_same_split(tmp_path):
@@ -228,6 +298,42 @@ def test_view_2_has_ten_folds_and_a_run_trains_on_nine_of_them(tmp_path, shared_
         assert len(people["train"]) >= dataset.train_classes
         pairs = all_pairs(files, mine)
         assert (pairs["trained_on"] == (pairs["fold"] != fold)).all()
+        whole = without_fold(all_pairs(files, index), fold)
+        assert (whole["trained_on"] == pairs["trained_on"]).all()
+        assert len(clean(whole)) == 600
+
+
+def test_pairs_of_a_dataset_in_folds_are_never_clean_without_a_fold(tmp_path, shared_data, caplog):
+    caplog.set_level(logging.INFO, "dmlbench")
+    _, index = table_of("lfw_view2", lfw(tmp_path, shared_data))
+    index["id"] = np.arange(len(index))
+    all_pairs({"view2": shared_data / "lfw" / "pairs.txt"}, index).to_parquet(tmp_path / "pairs")
+    assert "6,000 pairs of people in 10 folds; a model trained without one fold" in caplog.text
+    assert "600 to 600 of them" in caplog.text
+    pairs = pd.read_parquet(tmp_path / "pairs")
+    assert pairs["trained_on"].isna().all()
+    with pytest.raises(DataError, match=r"view2: these people are in folds.*name its test_fold"):
+        clean(pairs)
+    for fold in range(1, 11):
+        left = clean(without_fold(pairs, fold))
+        assert set(left["fold"]) == {fold}
+        assert len(left) == 600
+    with pytest.raises(DataError, match="test_fold 11: the pairs are of people in fold1"):
+        without_fold(pairs, 11)
+
+
+def test_pairs_without_word_of_whom_training_saw_are_refused():
+    pairs = read_pairs("1\na\t1\t2\nb\t1\tc\t1", "pairs.txt")
+    index = pd.DataFrame({"path": [f"{p}/{p}_000{n}.jpg" for p in "abc" for n in (1, 2)]})
+    index = index.assign(id=range(6), person=index["path"].str[0], split="test")
+    with pytest.raises(DataError, match="made: the index has neither training images nor folds"):
+        pair_table(pairs, index, "made")
+    index["split"] = ["fold1", "fold2", "fold1", "fold1", "fold2", "fold2"]
+    with pytest.raises(DataError, match="made: a is in two parts of the dataset"):
+        pair_table(pairs, index, "made")
+    table = pair_table(pairs, index.assign(split=["test"] * 4 + ["train"] * 2), "made")
+    with pytest.raises(DataError, match=r"test_fold 1: the pairs are of people in test, train"):
+        without_fold(table, 1)
 
 
 @pytest.mark.parametrize("text", ["2\na\t1", "1\na\t1\nb\t2", "1\na\tx", "2\n1\na\t1\n2\nb\t1", ""])

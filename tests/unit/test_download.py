@@ -15,7 +15,7 @@ from file_server import serving
 
 from dmlbench.data import progress
 from dmlbench.data.archives import Archive
-from dmlbench.data.download import Patience, download, partial
+from dmlbench.data.download import Patience, download, partial, request
 from dmlbench.errors import DataError
 
 CONTENT = bytes(range(256)) * 2000
@@ -111,7 +111,7 @@ def test_a_corrupted_archive_is_refused_and_leaves_nothing(tmp_path, mirror, tar
     line = failure(wanted, target, mirror=str(tmp_path / "mirror"))
     assert f"{mirror}: a.bin: wrong checksum" in line
     assert f"sha256 {wanted.sha256}" in line
-    assert f"put it at {target}" in line
+    assert f"or put it at {target}.part and run again" in line
     assert left(target) == []
 
 
@@ -147,6 +147,18 @@ def test_a_file_put_by_hand_under_the_name_of_the_part_is_used(target):
     part = target.with_name("a.bin.part")
     part.write_bytes(CONTENT)
     download(served(), target, own=str(part))
+    check_done(target)
+
+
+@pytest.mark.parametrize("size", [len(CONTENT), None])
+def test_a_copy_put_by_hand_where_the_part_goes_is_taken_without_any_source(target, size):
+    target.parent.mkdir()
+    part = target.with_name("a.bin.part")
+    part.write_bytes(CONTENT[:-1] + b"x")
+    line = failure(served(bytes=size), target)
+    assert f"could not be had ({part}: a.bin: wrong checksum" in line
+    part.write_bytes(CONTENT)
+    download(served(bytes=size), target)
     check_done(target)
 
 
@@ -271,6 +283,45 @@ def test_a_server_that_stalls_for_ever(server, target):
         download(served(server.url()), target, patience=patience)
     assert f"{server.url()}: stalled: nothing came for 0.1 s" in str(caught.value)
     assert left(target) == ["a.bin.part"]
+
+
+def test_a_server_that_drips_is_too_slow(server, target):
+    server.manners = ["drip", "good"]
+    patience = Patience(wait=0.01, window=0.1, slowest=10_000)
+    download(served(server.url()), target, patience=patience)
+    check_done(target)
+    assert len(server.requests) == 2
+    server.manners, server.requests[:] = ["drip"], []
+    patience = Patience(wait=0.01, window=0.1, slowest=10_000, resumptions=3)
+    target.unlink()
+    with pytest.raises(DataError, match=r"too slow: \d+ bytes a second; it broke off 3 times, and"):
+        download(served(server.url()), target, patience=patience)
+
+
+def test_a_server_that_breaks_off_after_every_byte_is_given_up(server, target):
+    server.manners = ["byte"]
+    patience = Patience(wait=0.001, resumptions=20)
+    with pytest.raises(DataError, match=r"it broke off 20 times, and 20 bytes are here"):
+        download(served(server.url()), target, patience=patience)
+    assert len(server.requests) == 20
+
+
+@pytest.mark.parametrize("manner", ["chunked_cut", "reset", "cut", "unsized_cut"])
+def test_a_broken_connection_is_told_in_words(server, target, manner):
+    server.manners = [manner]
+    line = failure(served(server.url()), target)
+    told = line[line.index("could not be had") : line.index("Next step")]
+    for raw in ("Error", "IncompleteRead", "('", "None", "errno", "Errno", "b'"):
+        assert raw not in told
+
+
+@pytest.mark.parametrize("manner", ["endless", "good"])
+def test_an_archive_of_unknown_size_is_not_without_end(server, target, monkeypatch, manner):
+    monkeypatch.setattr(request, "_UNKNOWN_SIZE", len(CONTENT) - 1)
+    server.manners = [manner]
+    line = failure(served(server.url(), bytes=None), target)
+    assert f"{server.url()}: another file: " in line
+    assert left(target) == []
 
 
 def test_wrong_bytes(server, target):

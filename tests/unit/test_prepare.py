@@ -285,5 +285,10 @@ def test_the_size_is_told_first_and_a_small_disk_refused(tmp_path, monkeypatch, 
 def test_a_disk_that_runs_full_is_told(tmp_path):
     with pytest.raises(DataError, match="no room left"), disk.disk_full_is_told(tmp_path):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with (
+        pytest.raises(DataError, match="a file may not be as large"),
+        disk.disk_full_is_told(tmp_path),
+    ):
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
     with pytest.raises(PermissionError), disk.disk_full_is_told(tmp_path):
         raise PermissionError(errno.EACCES, "no")

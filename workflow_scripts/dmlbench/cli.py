@@ -40,6 +40,11 @@ def run_parser(description: str) -> argparse.ArgumentParser:
     return made
 
 
+def _for_the_terminal(record: logging.LogRecord) -> bool:
+    """Beside a log file: errors, and what long work says first, with ``extra={"tell": True}``."""
+    return record.levelno >= logging.ERROR or getattr(record, "tell", False)
+
+
 def run(
     main: Callable[[argparse.Namespace], None],
     arguments: argparse.ArgumentParser,
@@ -53,7 +58,7 @@ def run(
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if options.log:
         options.log.parent.mkdir(parents=True, exist_ok=True)
-        handlers[0].setLevel(logging.ERROR)
+        handlers[0].addFilter(_for_the_terminal)
         handlers.append(logging.FileHandler(options.log, mode=log_mode, encoding="utf-8"))
     # Libraries only warn: fontTools alone would fill the log.
     logging.getLogger("dmlbench").setLevel(logging.INFO)

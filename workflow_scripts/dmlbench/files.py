@@ -1,5 +1,8 @@
 """Writing files so that a reader never sees half of one."""
 
+import errno
+import fcntl
+import glob
 import json
 import os
 import tempfile
@@ -7,17 +10,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+#: What flock says where a file system has no locks.
+_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it there when the block ends well.
 
-    The temporary name keeps the suffix, because several writers choose their format by it.
+    The temporary name keeps the suffix, because several writers choose their format by it. What a
+    killed process left of the same path is removed first: a lock on the temporary file says that
+    its process lives, and ends with it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".tmp-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    _remove_stale(path)
+    handle, temporary = _make_temporary(path)
     try:
         yield temporary
         umask = os.umask(0)
@@ -26,6 +33,49 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _make_temporary(path: Path) -> tuple[int, Path]:
+    """A new, locked file beside ``path``: its handle, which holds the lock, and its name."""
+    while True:
+        handle, name = tempfile.mkstemp(prefix=_prefix(path), suffix=path.suffix, dir=path.parent)
+        # Before the lock was there, another process may have taken it for a stale one.
+        if _lock(handle) is not False and os.path.exists(name):
+            return handle, Path(name)
+        os.close(handle)
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove the temporary files of ``path`` that no living process holds."""
+    pattern = f"{glob.escape(_prefix(path))}*{glob.escape(path.suffix)}"
+    for file in path.parent.glob(pattern):
+        try:
+            handle = os.open(file, os.O_RDWR)
+        except (FileNotFoundError, PermissionError):  # finished meanwhile, or another user's
+            continue
+        try:
+            if _lock(handle):
+                file.unlink(missing_ok=True)
+        finally:
+            os.close(handle)
+
+
+def _prefix(path: Path) -> str:
+    return f".tmp-{path.stem}-"
+
+
+def _lock(handle: int) -> bool | None:
+    """Whether ``handle`` is locked now, by us; None where the file system has no locks."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        return None
+    return True
 
 
 def write_text(path: Path, text: str) -> None:

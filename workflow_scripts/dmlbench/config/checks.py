@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import yaml
 
 from dmlbench.config import catalogue
-from dmlbench.config.folders import classes_of
+from dmlbench.config.folders import contents
 from dmlbench.config.messages import nearest
 from dmlbench.config.models import Data, Evaluation, Experiment, FolderDataset, Recipe
 from dmlbench.config.splits import validation_classes
@@ -56,7 +56,7 @@ def folder_problems(name: str, folder: FolderDataset) -> Iterator[str]:
     if name in catalogue.entries("dataset"):
         yield f"datasets.{name}: there is a dataset of this name; take another"
     try:
-        classes_of(folder)
+        contents(folder)
     except ConfigError as error:
         yield f"datasets.{name}.folder: {error}"
 

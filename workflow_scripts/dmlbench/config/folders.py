@@ -2,28 +2,119 @@
 
 import hashlib
 import math
+import os
 import random
+import re
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 from dmlbench.config.models import FolderDataset
 from dmlbench.errors import ConfigError
 
 #: What counts as an image; anything else in a class folder is left alone.
-SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".webp"}
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a folder holds.
+
+    Attributes:
+        images: The file names of each class, both sorted.
+        left_out: How many things of each kind look as if they were meant to be images of the
+            dataset, and are not.
+    """
+
+    images: dict[str, list[str]]
+    left_out: Counter
+
+    @property
+    def told(self) -> str:
+        """What is left out, in words; empty where that is nothing."""
+        return ", ".join(f"{what} ({count:,})" for what, count in sorted(self.left_out.items()))
+
+
+def contents(dataset: FolderDataset) -> Contents:
+    """Look through a folder once; no file is opened.
+
+    Raises:
+        ConfigError: See :func:`classes_of`; or a class without images, or something with an
+            image's name that is no file.
+    """
+    left_out: Counter = Counter()
+    top = Path(dataset.folder)
+    for entry in _entries(top) if top.is_dir() else []:
+        if _is_image(entry.name) and entry.is_file():
+            left_out["images beside the class folders"] += 1
+    images = {}
+    for name in classes_of(dataset):
+        files = []
+        for entry in _entries(top / name):
+            if _is_image(entry.name):
+                if not entry.is_file():
+                    raise ConfigError(f"'{entry.path}' {_kind(entry)}; take it away or mend it")
+                files.append(entry.name)
+            elif entry.is_dir():
+                left_out["folders inside class folders"] += 1
+            else:
+                left_out[f"{Path(entry.name).suffix.lower() or 'other'} files"] += 1
+        if not files:
+            known = ", ".join(sorted(SUFFIXES))
+            raise ConfigError(f"'{top / name}' holds no images ({known})")
+        images[name] = sorted(files)
+    return Contents(images, left_out)
+
+
+def _is_image(name: str) -> bool:
+    return Path(name).suffix.lower() in SUFFIXES
+
+
+def _kind(entry: os.DirEntry) -> str:
+    """Why ``entry`` is no file."""
+    if entry.is_dir():
+        return "is a folder with an image's name"
+    return "is a link that leads nowhere" if entry.is_symlink() else "is a pipe or device, no file"
+
+
+def _entries(folder: Path) -> list[os.DirEntry]:
+    """What lies in ``folder``, hidden things left out.
+
+    Raises:
+        ConfigError: It cannot be read, or a name is no text.
+    """
+    try:
+        with os.scandir(folder) as found:
+            entries = [entry for entry in found if not entry.name.startswith(".")]
+    except OSError as error:
+        raise ConfigError(f"'{folder}' cannot be read ({error.strerror})") from None
+    for entry in entries:
+        # Undecodable bytes are lone surrogates to Python; line breaks would break messages.
+        if re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", entry.name):
+            name = os.fsencode(entry.name)
+            raise ConfigError(
+                f"'{folder}' holds {name!r}, a name that is not UTF-8 text; rename it"
+            )
+    return entries
 
 
 def classes_of(dataset: FolderDataset) -> list[str]:
     """The names of the class folders, sorted.
 
     Raises:
-        ConfigError: There is no such folder, or too few classes for training and test.
+        ConfigError: There is no such folder, it cannot be read, or has too few classes for training
+            and test.
     """
     folder = Path(dataset.folder)
     if not folder.is_dir():
         raise ConfigError(
             f"no folder '{folder}'; give one that has a folder of images for each class"
         )
-    names = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    entries = _entries(folder)
+    for entry in entries:
+        if entry.is_symlink() and not os.path.exists(entry.path):
+            raise ConfigError(f"'{entry.path}' {_kind(entry)}; take it away or mend it")
+    names = sorted(entry.name for entry in entries if entry.is_dir())
     if len(names) < 4:
         raise ConfigError(
             f"'{folder}' has {len(names)} class folders; two are needed to train and two to test"
@@ -44,27 +135,23 @@ def training_classes(dataset: FolderDataset) -> set[str]:
     return set(names[: min(max(count, 2), len(names) - 2)])
 
 
-def image_files(dataset: FolderDataset, name: str) -> list[Path]:
-    """The images of one class, sorted by name."""
-    files = (Path(dataset.folder) / name).iterdir()
-    return sorted(f for f in files if f.suffix.lower() in SUFFIXES and not f.name.startswith("."))
-
-
 def folder_facts(dataset: FolderDataset) -> dict:
     """What a registered dataset says in its decorator.
 
     Raises:
-        ConfigError: See :func:`classes_of`.
+        ConfigError: See :func:`contents`.
     """
-    training = len(training_classes(dataset))
+    training = training_classes(dataset)
+    counts: Counter = Counter()
+    for name, files in contents(dataset).images.items():
+        split = "train" if name in training else "test"
+        counts[split] += len(files)
+        counts[f"{split}:class"] += 1
     return {
         "train_label": "class",
-        "train_classes": training,
+        "train_classes": len(training),
         "evaluations": [("test", "", "class"), ("train", "", "class")],
-        "counts": {
-            "train:class": training,
-            "test:class": len(classes_of(dataset)) - training,
-        },
+        "counts": dict(counts),
         "mode": dataset.mode,
     }
 
@@ -72,8 +159,8 @@ def folder_facts(dataset: FolderDataset) -> dict:
 def listing(dataset: FolderDataset) -> str:
     """A hash of the names, sizes and times of all images: it changes when one of them does."""
     digest = hashlib.sha256()
-    for name in classes_of(dataset):
-        for file in image_files(dataset, name):
-            facts = file.stat()
-            digest.update(f"{name}/{file.name}\0{facts.st_size}\0{facts.st_mtime_ns}\0".encode())
+    for name, files in contents(dataset).images.items():
+        for file in files:
+            facts = (Path(dataset.folder) / name / file).stat()
+            digest.update(f"{name}/{file}\0{facts.st_size}\0{facts.st_mtime_ns}\0".encode())
     return digest.hexdigest()[:16]

@@ -270,6 +270,18 @@ class Data(Section):
         description="SHA-256 of archives that nobody has published a checksum of, by file name.",
     )
 
+    @field_validator("mirror", "files")
+    @classmethod
+    def _can_be_fetched(cls, value: str | dict[str, str] | None) -> str | dict[str, str] | None:
+        places = value.values() if isinstance(value, dict) else [value or "."]
+        for place in places:
+            scheme, colon, _ = place.partition("://")
+            if colon and scheme.lower() not in ("http", "https", "file"):
+                raise ValueError(f"{scheme}:// cannot be fetched from, only http, https and file")
+            if not place.strip():
+                raise ValueError("is empty")
+        return value
+
 
 class Training(Section):
     """What no result depends on."""
@@ -310,7 +322,9 @@ class Resources(Section):
 
 
 class FolderDataset(Section):
-    folder: str = Field(description="A folder with one folder of images for each class.")
+    folder: str = Field(
+        min_length=1, description="A folder with one folder of images for each class."
+    )
     split: Literal["first", "random"] = Field(
         "first", description="Which classes train: the first ones by name, or drawn at random."
     )

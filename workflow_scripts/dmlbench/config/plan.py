@@ -49,6 +49,7 @@ class Plan:
     samplers: dict[str, dict] = field(default_factory=dict)
     methods: dict[str, list[tuple[str, str, str]]] = field(default_factory=dict)
     runs: dict[str, Run] = field(default_factory=dict)
+    _folders: dict[str, dict] = field(default_factory=dict, repr=False)
 
     @property
     def datasets(self) -> list[str]:
@@ -63,7 +64,11 @@ class Plan:
     def facts(self, dataset: str) -> dict:
         """What a dataset's decorator says, or follows from its folder."""
         own = self.benchmark.datasets
-        return folder_facts(own[dataset]) if dataset in own else entry("dataset", dataset).facts
+        if dataset not in own:
+            return entry("dataset", dataset).facts
+        if dataset not in self._folders:  # every file is looked at, so only once
+            self._folders[dataset] = folder_facts(own[dataset])
+        return self._folders[dataset]
 
     def spec(self, run: Run) -> dict:
         """Everything that decides the run's result, names included."""

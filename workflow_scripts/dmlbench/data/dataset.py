@@ -43,6 +43,9 @@ class Dataset(ABC):
     sources: list[str]
     pairs: dict[str, str]
     folds: int = 0
+    #: The ends of messages: what to think of an image that cannot be read, and of a wrong count.
+    damaged_image: str = "the archive may be damaged"
+    wrong_count: str = "published are {expected:,}; the archive is another version or damaged"
 
     @abstractmethod
     def records(self, raw: dict[str, str]) -> Iterator[Record]:

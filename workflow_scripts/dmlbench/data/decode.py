@@ -30,12 +30,13 @@ _UNREADABLE = (
 )
 
 
-def image_size(image: np.ndarray | bytes, what: str) -> tuple[int, int]:
+def image_size(image: np.ndarray | bytes, what: str, hint: str) -> tuple[int, int]:
     """Width and height in pixels, of an encoded image from its header alone.
 
     Args:
         image: As in :class:`dmlbench.data.dataset.Record`.
         what: The image's name, for messages.
+        hint: The end of a message, what to think of an image that cannot be read.
 
     Raises:
         DataError: The header cannot be read.
@@ -46,7 +47,7 @@ def image_size(image: np.ndarray | bytes, what: str) -> tuple[int, int]:
         with Image.open(io.BytesIO(image), formats=_FORMATS) as opened:
             return opened.size
     except _UNREADABLE as error:
-        raise DataError(_unreadable(what, error)) from None
+        raise DataError(_unreadable(what, error, hint)) from None
 
 
 def stored_size(width: int, height: int, short_side: int | None) -> tuple[int, int]:
@@ -63,7 +64,13 @@ def stored_size(width: int, height: int, short_side: int | None) -> tuple[int, i
     return int(short_side * width / height), short_side
 
 
-def pixels(image: np.ndarray | bytes, mode: str, short_side: int | None, what: str) -> np.ndarray:
+def pixels(
+    image: np.ndarray | bytes,
+    mode: str,
+    short_side: int | None,
+    what: str,
+    hint: str = "it may be damaged",
+) -> np.ndarray:
     """The pixels that a store keeps of an image: uint8, height x width x channels.
 
     Encoded images become ``mode`` as Pillow converts them: an alpha channel is dropped, of 16 bits
@@ -75,7 +82,7 @@ def pixels(image: np.ndarray | bytes, mode: str, short_side: int | None, what: s
         image: As in :class:`dmlbench.data.dataset.Record`.
         mode: ``RGB`` or ``L``; arrays have their channels already.
         short_side: See :func:`stored_size`.
-        what: The image's name, for messages.
+        what, hint: The image's name, and the end of a message that it cannot be read.
 
     Raises:
         DataError: The image cannot be read, or is cut short.
@@ -87,7 +94,7 @@ def pixels(image: np.ndarray | bytes, mode: str, short_side: int | None, what: s
             return array
         decoded = Image.fromarray(array.squeeze(2) if array.shape[2] == 1 else array)
     else:
-        decoded = _decoded(image, mode, what)
+        decoded = _decoded(image, mode, what, hint)
         size = stored_size(*decoded.size, short_side)
     if size != decoded.size:
         decoded = decoded.resize(size, Image.Resampling.BILINEAR)
@@ -95,7 +102,7 @@ def pixels(image: np.ndarray | bytes, mode: str, short_side: int | None, what: s
     return np.ascontiguousarray(array[:, :, None] if array.ndim == 2 else array)
 
 
-def _decoded(data: bytes, mode: str, what: str) -> Image.Image:
+def _decoded(data: bytes, mode: str, what: str, hint: str) -> Image.Image:
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             image.load()
@@ -104,10 +111,10 @@ def _decoded(data: bytes, mode: str, what: str) -> Image.Image:
                 image = Image.fromarray(upper.clip(0, 255).astype(np.uint8))
             return image.convert(mode)
     except _UNREADABLE as error:
-        raise DataError(_unreadable(what, error)) from None
+        raise DataError(_unreadable(what, error, hint)) from None
 
 
-def _unreadable(what: str, error: Exception) -> str:
+def _unreadable(what: str, error: Exception, hint: str) -> str:
     # Pillow's own message of an unknown format names an object in memory.
     reason = "no known image format" if "cannot identify" in str(error) else error
-    return f"{what} cannot be read as an image ({reason}); the archive may be damaged"
+    return f"{what} cannot be read as an image ({reason}); {hint}"

@@ -13,6 +13,12 @@ from dmlbench.errors import DataError
 
 log = logging.getLogger(__name__)
 
+_NO_ROOM = {
+    errno.ENOSPC: "no room left on the disk",
+    errno.EDQUOT: "no room left in your quota of the disk",
+    errno.EFBIG: "a file may not be as large as the store (see `ulimit -f`, and the file system)",
+}
+
 
 def refuse_full_disk(
     dataset: type[Dataset], store: str, folder: Path, first: Collection[Record], total: int | None
@@ -37,7 +43,7 @@ def refuse_full_disk(
     sizes = []
     for record in first:
         image = record.image
-        whole = image_size(image, f"{dataset.name}: {record.path}")
+        whole = image_size(image, f"{dataset.name}: {record.path}", dataset.damaged_image)
         width, height = stored_size(*whole, STORES[store])
         channels = CHANNELS[dataset.mode] if isinstance(image, bytes) else image.shape[2]
         sizes.append(width * height * channels)
@@ -48,7 +54,11 @@ def refuse_full_disk(
             f"{what}: the store takes {text}, but {folder} has only {_size(free)} free; make room "
             "or put the folder on another disk (a link will do)"
         )
-    log.info("%s: the store will take %s of disk, %s are free", what, text, _size(free))
+    log.info(
+        "%s: the store will take %s of disk, %s are free",
+        *(what, text, _size(free)),
+        extra={"tell": True},
+    )
 
 
 @contextmanager
@@ -61,9 +71,10 @@ def disk_full_is_told(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        reason = _NO_ROOM.get(error.errno)
+        if reason is None:
             raise
-        raise DataError(f"{folder}: no room left on the disk; nothing half-written stays") from None
+        raise DataError(f"{folder}: {reason}; nothing half-written stays") from None
 
 
 def _size(count: int) -> str:

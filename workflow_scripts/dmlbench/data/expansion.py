@@ -26,7 +26,8 @@ class Expansion:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.total = 0
-        self.limit = min(TOTAL_BYTES, max(HARMLESS_BYTES, RATIO * path.stat().st_size))
+        self.packed = path.stat().st_size
+        self.limit = min(TOTAL_BYTES, max(HARMLESS_BYTES, RATIO * self.packed))
 
     def add(
         self, size: int, name: str = "", member: int = 0, compressed: int | None = None

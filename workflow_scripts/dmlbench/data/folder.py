@@ -1,32 +1,36 @@
 """A user's own folder of images as a dataset."""
 
+import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 from dmlbench.config import Plan
-from dmlbench.config.folders import classes_of, folder_facts, image_files, training_classes
+from dmlbench.config.folders import contents, folder_facts, training_classes
 from dmlbench.config.models import FolderDataset
 from dmlbench.data.dataset import Dataset, Record, get_dataset
-from dmlbench.errors import DataError
+
+log = logging.getLogger(__name__)
 
 
 class Folder(Dataset):
     """One folder of images for each class; whole classes are for training or for the test."""
 
     folder: FolderDataset
+    damaged_image = "mend it, or take it out of the folder"
+    wrong_count = "there were {expected:,} a moment ago; run again"
 
     def records(self, raw: dict[str, str]) -> Iterator[Record]:
-        training = training_classes(self.folder)
-        for name in classes_of(self.folder):
-            files = image_files(self.folder, name)
-            if not files:
-                raise DataError(f"{self.folder.folder}/{name} holds no images")
+        training, found = training_classes(self.folder), contents(self.folder)
+        if found.told:
+            log.info("%s: left out: %s", self.name, found.told, extra={"tell": True})
+        for name, files in found.images.items():
             for file in files:
                 yield Record(
-                    path=f"{name}/{file.name}",
+                    path=f"{name}/{file}",
                     split="train" if name in training else "test",
                     subset="",
                     labels={"class": name},
-                    image=file.read_bytes(),
+                    image=(Path(self.folder.folder) / name / file).read_bytes(),
                 )
 
 
@@ -34,7 +38,7 @@ def folder_dataset(name: str, folder: FolderDataset) -> type[Dataset]:
     """The dataset that a config describes under ``datasets``.
 
     Raises:
-        ConfigError: There is no such folder, or it has too few classes.
+        ConfigError: It cannot be a dataset; see :func:`dmlbench.config.folders.contents`.
     """
     facts = {"name": name, "source": "", "sources": [""], "pairs": {}, "folds": 0, "folder": folder}
     return type(name, (Folder,), facts | folder_facts(folder))

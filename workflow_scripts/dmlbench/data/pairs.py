@@ -1,6 +1,7 @@
 """Pairs for verification: the protocol files of LFW, and the check that no one was trained on."""
 
 import logging
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,41 +69,91 @@ def trained_on(pairs: list[Pair], people: set[str]) -> list[bool]:
 
 
 def pair_table(pairs: list[Pair], index: pd.DataFrame, protocol: str) -> pd.DataFrame:
-    """Pairs as image ids: protocol, fold, left, right, same, and whether training saw anyone.
+    """Pairs as image ids, with what is needed to tell which of them training leaves clean.
+
+    The columns: protocol, fold (of the protocol), left, right (image ids), same, left_part and
+    right_part (the index's split that each person is in), and trained_on, whether training saw
+    anyone. Of a dataset in folds that depends on the run, so that trained_on is missing (NA) and
+    :func:`without_fold` fills it in; :func:`clean` refuses a table that still lacks it.
 
     Args:
         pairs: Pairs of paths.
-        index: The prepared index, with a ``person`` column; those of its training split are
-            the people that training saw.
+        index: The prepared index, or that of a run, with a ``person`` column; those of its training
+            split are the people that training saw.
         protocol: The name of the protocol, for the table.
 
     Raises:
-        DataError: An image is not in the index.
+        DataError: An image is not in the index, its training people are not marked, or someone is
+            in two parts.
     """
-    ids = dict(zip(index["path"], index["id"], strict=True))
-    if missing := sorted({p for pair in pairs for p in (pair.left, pair.right)} - set(ids)):
+    rows = index.drop_duplicates("path").set_index("path")
+    if missing := sorted({p for pair in pairs for p in (pair.left, pair.right)} - set(rows.index)):
         raise DataError(f"{protocol}: image {missing[0]} and {len(missing) - 1} others are missing")
-    people = set(index.loc[index["split"] == "train", "person"])
-    return pd.DataFrame(
+    parts = _parts(index, protocol)
+    table = pd.DataFrame(
         {
             "protocol": protocol,
             "fold": [pair.fold for pair in pairs],
-            "left": [ids[pair.left] for pair in pairs],
-            "right": [ids[pair.right] for pair in pairs],
+            "left": [rows["id"][pair.left] for pair in pairs],
+            "right": [rows["id"][pair.right] for pair in pairs],
             "same": [pair.same for pair in pairs],
-            "trained_on": trained_on(pairs, people),
+            "left_part": [parts[pair.people[0]] for pair in pairs],
+            "right_part": [parts[pair.people[1]] for pair in pairs],
         }
     )
+    if "train" not in set(index["split"]):
+        return table.assign(trained_on=pd.array([pd.NA] * len(pairs), dtype="boolean"))
+    return table.assign(trained_on=trained_on(pairs, {p for p in parts if parts[p] == "train"}))
+
+
+def _parts(index: pd.DataFrame, protocol: str) -> dict[str, str]:
+    """The split that each person is in: train and test, or folds."""
+    found = index[["person", "split"]].drop_duplicates()
+    if len(twice := found[found["person"].duplicated()]):
+        raise DataError(f"{protocol}: {twice['person'].iloc[0]} is in two parts of the dataset")
+    splits = set(found["split"])
+    if "train" not in splits and not all(re.fullmatch(r"fold\d+", split) for split in splits):
+        # As nobody would be marked, every pair would pass for clean.
+        raise DataError(f"{protocol}: the index has neither training images nor folds")
+    return dict(zip(found["person"], found["split"], strict=True))
+
+
+def without_fold(table: pd.DataFrame, test_fold: int) -> pd.DataFrame:
+    """The pairs of a dataset in folds for a model that was trained on all folds but ``test_fold``.
+
+    Whoever is in another fold counts as trained on: ``trained_on`` is filled in.
+
+    Args:
+        table: From :func:`pair_table` of the dataset's own index.
+        test_fold: The recipe's key, from 1.
+
+    Raises:
+        DataError: The dataset has no such fold.
+    """
+    part = f"fold{test_fold}"
+    parts = set(table["left_part"]) | set(table["right_part"])
+    if part not in parts:
+        raise DataError(
+            f"test_fold {test_fold}: the pairs are of people in {', '.join(sorted(parts))}"
+        )
+    inside = (table["left_part"] == part) & (table["right_part"] == part)
+    return table.assign(trained_on=~inside)
 
 
 def clean(table: pd.DataFrame) -> pd.DataFrame:
     """The pairs of one protocol that show nobody whom training saw: all that may be scored.
 
     Raises:
-        DataError: None is left of one kind, so that nothing can be verified.
+        DataError: Whom training saw is not known, or no pair is left of one kind, so that nothing
+            can be verified.
     """
-    left = table[~table["trained_on"]]
     name, total = table["protocol"].iloc[0], len(table)
+    if table["trained_on"].isna().any():
+        raise DataError(
+            f"{name}: these people are in folds, and which pairs are clean depends on the fold "
+            "that a model was not trained on; name its test_fold"
+        )
+    left = table[~table["trained_on"].astype(bool)]
     if left["same"].nunique() < 2:
         raise DataError(
             f"{name}: training saw people of {total - len(left):,} of {total:,} pairs; what is "
@@ -131,11 +182,18 @@ def all_pairs(files: dict[str, Path], index: pd.DataFrame) -> pd.DataFrame:
         for protocol, file in files.items()
     ]
     for table in tables:
-        seen = f"{table['trained_on'].sum():,}"
-        log.info(
-            "%s: training saw people of %s of %s pairs",
-            table["protocol"].iloc[0],
-            seen,
-            f"{len(table):,}",
-        )
+        log.info("%s", _told(table))
     return pd.concat(tables, ignore_index=True)
+
+
+def _told(table: pd.DataFrame) -> str:
+    """Whom training saw, in a line."""
+    name, total = table["protocol"].iloc[0], f"{len(table):,}"
+    if table["trained_on"].isna().any():
+        within = table["left_part"][table["left_part"] == table["right_part"]].value_counts()
+        return (
+            f"{name}: {total} pairs of people in {len(within)} folds; a model trained without one "
+            f"fold may be scored on the pairs within that fold only, {within.min():,} to "
+            f"{within.max():,} of them"
+        )
+    return f"{name}: training saw people of {table['trained_on'].sum():,} of {total} pairs"

@@ -61,7 +61,7 @@ def prepare(
     whole = (count for part, count in dataset.counts.items() if not {"/", ":"} & set(part))
     total = sum(whole) or None  # train and test, or all folds
     refuse_full_disk(dataset, store, folder, first, total)
-    decode = partial(_decode, mode=dataset.mode, short_side=STORES[store], name=dataset.name)
+    decode = partial(_decode, dataset=dataset, short_side=STORES[store])
     # The index is written last: one without its pixels, or with those of another, is never there.
     with replacing(folder / paths.PIXELS_FILE) as temporary, disk_full_is_told(folder):
         decoded = look_ahead(decode, itertools.chain(_drain(first), records), threads)
@@ -96,10 +96,11 @@ def _drain(records: deque[Record]) -> Iterator[Record]:
 
 
 def _decode(
-    record: Record, mode: str, short_side: int | None, name: str
+    record: Record, dataset: type[Dataset], short_side: int | None
 ) -> tuple[Record, np.ndarray, bytes]:
     """A record, its pixels for the store and their hash."""
-    image = pixels(record.image, mode, short_side, f"{name}: {record.path}")
+    what = f"{dataset.name}: {record.path}"
+    image = pixels(record.image, dataset.mode, short_side, what, dataset.damaged_image)
     digest = hashlib.sha256(repr(image.shape).encode())
     digest.update(image)
     return record, image, digest.digest()
@@ -164,5 +165,5 @@ def check_counts(dataset: type[Dataset], index: pd.DataFrame) -> None:
             what = f"classes of {column}" if column else "images"
             raise DataError(
                 f"{dataset.name}: {split}{'/' + subset if subset else ''} has {actual:,} {what}, "
-                f"published are {expected:,}; the archive is another version or damaged"
+                f"{dataset.wrong_count.format(expected=expected)}"
             )

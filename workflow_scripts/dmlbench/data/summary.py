@@ -36,10 +36,11 @@ def summarise(name: str, index: pd.DataFrame) -> str:
     table = pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)
     sides = index[["height", "width"]]
     copies = (index["content"] != index["id"]).sum()
+    word = "copy" if copies == 1 else "copies"
     pixels = (index["height"] * index["width"] * index["channels"]).sum()
     return (
         f"{name}: {len(index):,} images, {sides.min().min()} to {sides.max().max()} pixels a side, "
-        f"{pixels / 1e6:,.1f} MB of pixels, {copies:,} copies of another image\n\n"
+        f"{pixels / 1e6:,.1f} MB of pixels, {copies:,} {word} of another image\n\n"
         f"{table}\n\n(images per class: fewest - median - most)\n"
     )
 

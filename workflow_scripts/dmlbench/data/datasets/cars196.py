@@ -12,6 +12,18 @@ from dmlbench.errors import DataError
 
 #: Models 1-98 are for training (Song et al. 2016, section 5).
 _TRAIN_CLASSES = 98
+_CLASSES = 196
+
+#: Images of each model, from the first, in the test part: counted in cars_test_annos_withlabels.mat
+#: (checksum in archives.yaml), which is on no public server any more.
+_TEST_IMAGES = """
+44 32 43 42 40 44 39 45 41 33 38 36 41 42 43 43 40 42 40 46 42 42 39 45 39 34 35 41 42 41 44 41 42
+44 41 41 38 40 36 39 35 34 46 44 32 43 35 42 37 42 43 41 44 40 39 46 37 44 44 36 43 37 44 29 45 41
+38 40 38 42 35 45 44 43 44 43 40 37 48 43 45 45 40 42 43 42 44 39 44 41 38 40 39 43 45 41 42 46 27
+33 42 39 39 42 43 41 44 44 44 43 42 45 42 45 45 37 42 41 68 42 44 40 44 39 43 42 41 39 38 41 42 43
+42 33 42 24 43 39 42 42 34 32 40 46 44 43 44 45 42 36 43 35 44 42 42 39 36 29 36 44 48 45 36 43 44
+41 47 42 38 44 46 44 43 41 30 38 44 41 45 42 38 46 42 40 38 38 43 43 40 43 46 42 41 45 43 40
+"""
 
 
 @register_dataset(
@@ -62,23 +74,50 @@ def _members(raw: dict[str, str], models: dict[str, int]) -> Iterator[tuple[str,
 def _rows(raw: dict[str, str]) -> Iterator[tuple[str, int, bytes]]:
     """The same of the rows of Parquet files, named by their numbers; labels begin at 0 there.
 
+    The labels are held against the devkit (training part) and against :func:`published_test` by the
+    number of images of each model. That does not show two images with their labels exchanged: which
+    row is which image of the devkit, the mirror does not say.
+
     Raises:
-        DataError: The models of the training part are not as many as the devkit says.
+        DataError: A row is something else, or a model has other numbers of images than published.
     """
-    counts: Counter[int] = Counter()
+    counts: dict[str, Counter[int]] = {"train": Counter(), "test": Counter()}
     for part in ("train", "test"):
         number = 0
         for file in sorted(f for f in raw if f.startswith(part)):
-            for row in read_rows(Path(raw[file]), ["image", "label"]):
+            for place, row in enumerate(read_rows(Path(raw[file]), ["image", "label"]), start=1):
                 number += 1
-                model = row["label"] + 1
-                counts[model] += part == "train"
-                yield f"{part}/{number:05d}", model, row["image"]["bytes"]
-    if +counts != Counter(_train_models(raw).values()):
-        raise DataError(
-            f"{Path(raw['car_devkit.tgz']).parent}: train-*.parquet have other numbers of images "
-            "of each model than the devkit"
-        )
+                model, content = _row(row, f"{raw[file]}: row {place}")
+                counts[part][model] += 1
+                yield f"{part}/{number:05d}", model, content
+    published = {"train": Counter(_train_models(raw).values()), "test": published_test()}
+    for part, expected in published.items():
+        if wrong := sorted(m for m in expected | counts[part] if expected[m] != counts[part][m]):
+            raise DataError(
+                f"{Path(raw['car_devkit.tgz']).parent}: {part}-*.parquet have other numbers of "
+                f"images of {len(wrong)} models than published; of model {wrong[0]} they have "
+                f"{counts[part][wrong[0]]}, published are {expected[wrong[0]]}"
+            )
+
+
+def published_test() -> Counter[int]:
+    """Images of each model in the test part, as published."""
+    return Counter({model: int(n) for model, n in enumerate(_TEST_IMAGES.split(), start=1)})
+
+
+def _row(row: dict, what: str) -> tuple[int, bytes]:
+    """Model and content of one row; ``what`` names it in messages.
+
+    Raises:
+        DataError: It has no label from 0 to 195, or no image.
+    """
+    label, image = row["label"], row["image"]
+    if type(label) is not int or not 0 <= label < _CLASSES:
+        raise DataError(f"{what}: the label is {label!r:.40}, should be 0 to {_CLASSES - 1}")
+    content = image.get("bytes") if isinstance(image, dict) else None
+    if not isinstance(content, bytes):
+        raise DataError(f"{what}: the image has no bytes; it should be an encoded image in 'bytes'")
+    return label + 1, content
 
 
 def _two_folders(raw: dict[str, str]) -> dict[str, int]:

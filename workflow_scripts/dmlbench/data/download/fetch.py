@@ -66,8 +66,8 @@ def _bring(source: str, archive: Archive, partial: Partial, patience: Patience) 
 
 
 def _ask(url: str, archive: Archive, partial: Partial, patience: Patience) -> None:
-    """Ask ``url`` until everything is here, or several answers in a row brought nothing new."""
-    failures, most = 0, partial.size()
+    """Ask ``url`` until everything is here, or patience is at its end."""
+    failures, most, resumed = 0, partial.size(), 0
     with requests.Session() as session:
         while True:
             try:
@@ -76,9 +76,14 @@ def _ask(url: str, archive: Archive, partial: Partial, patience: Patience) -> No
             except Interrupted as error:
                 size = partial.size()
                 failures = 1 if size > most else failures + 1
+                resumed += 1
                 most = max(most, size)
                 if failures >= (patience.unreachable if error.unreachable else patience.tries):
                     raise SourceError(f"{error}, {failures} times in a row") from None
+                if resumed >= patience.resumptions:
+                    raise SourceError(
+                        f"{error}; it broke off {resumed} times, and {size:,} bytes are here"
+                    ) from None
                 wait = min(max(patience.before(failures), error.wait), patience.longest)
                 log.warning("%s: %s; trying again in %g s", url, error, wait)
                 time.sleep(wait)

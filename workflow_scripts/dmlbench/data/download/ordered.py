@@ -64,7 +64,11 @@ def _download(archive: Archive, target: Path, sources: list[str], patience: Pati
         log.info("%s is there already and intact", target)
         return
     partial = Partial(target, archive.bytes)
-    failures = []
+    failures: list[str] = []
+    if _put_there_whole(archive, partial, sources, failures):
+        log.info("%s was whole and is verified", partial.path)
+        partial.finish()
+        return
     for number, source in enumerate(sources, start=1):
         log.info("fetching %s (%s)", source, archive.described())
         try:
@@ -84,16 +88,39 @@ def _download(archive: Archive, target: Path, sources: list[str], patience: Pati
     raise DataError(_by_hand(archive, target, failures) + _kept(partial))
 
 
+def _put_there_whole(
+    archive: Archive, partial: Partial, sources: list[str], failures: list[str]
+) -> bool:
+    """Whether the part is all of the archive, as where someone put a copy there by hand.
+
+    What is wrong with it is a failure only where no source could bring the rest.
+    """
+    size = partial.size()
+    cut = archive.bytes is not None and size < archive.bytes and not archive.members_sha256
+    if not size or cut or not archive.checksum:
+        return False
+    try:
+        verify(partial.path, archive)
+    except DataError as error:
+        if not sources:
+            failures.append(f"{partial.path}: {error}")
+        return False
+    return True
+
+
 def _by_hand(archive: Archive, target: Path, failures: list[str]) -> str:
     """What to do where no source has the archive."""
     tried = "; ".join(failures) or "no public source of it is alive"
     addresses = archive.addresses
     get = f"fetch it by hand from {addresses[0]}" if addresses else "get a copy from elsewhere"
+    # Not under the target's own name: after a kill Snakemake takes a file of that name for one
+    # half-written, and deletes it.
     return (
         f"{archive.source}/{archive.file} could not be had ({tried}). Next step: {get} "
-        f"({archive.described()}) and put it at {target}, or name its place: "
-        f"--config 'data={{files: {{{archive.file}: PATH_OR_URL}}}}', or that of a folder of "
-        "archives: --config 'data={mirror: FOLDER_OR_URL}'"
+        f"({archive.described()}) and name its place: "
+        f"--config 'data={{files: {{{archive.file}: PATH_OR_URL}}}}', or that of a folder with "
+        f"{archive.source}/{archive.file}: --config 'data={{mirror: FOLDER_OR_URL}}'; or put it at "
+        f"{target}.part and run again"
     )
 
 

@@ -1,8 +1,10 @@
 """One HTTP request: the rest of an archive, appended to what is here."""
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import IncompleteRead
 
 import requests
 import urllib3.exceptions
@@ -17,6 +19,8 @@ _BLOCK = 1 << 20
 _TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)
 #: An archive packed anew may be larger, but not without end.
 _REPACKED = 4
+#: Bytes of an archive whose size nobody published; the largest known one has 1.2 GB.
+_UNKNOWN_SIZE = 16 << 30
 
 
 def request(
@@ -86,6 +90,8 @@ def _check_whole(response: requests.Response, archive: Archive, start: int) -> i
     if not length.isdecimal():
         return archive.bytes
     total = start + int(length)
+    if archive.bytes is None and total > _UNKNOWN_SIZE:
+        raise SourceError(f"another file: {total:,} bytes, more than any archive has")
     if archive.bytes not in (None, total) and not archive.members_sha256:
         what = "short file" if total < archive.bytes else "another file"
         raise SourceError(f"{what}: {total:,} bytes, should be {archive.bytes:,}")
@@ -100,20 +106,45 @@ def _receive(
     total: int | None,
     patience: Patience,
 ) -> None:
-    most = archive.bytes and archive.bytes * (_REPACKED if archive.members_sha256 else 1)
+    most = _UNKNOWN_SIZE
+    if archive.bytes is not None:
+        most = archive.bytes * (_REPACKED if archive.members_sha256 else 1)
     size = start
+    speed = _Speed(patience)
     with partial.writing(start) as append, counting(archive.file, total, "B", start) as count:
         while block := _read(response, patience):
             if size == 0 and re.match(rb"\s*<(!doctype html|html)", block[:100].lower()):
                 raise SourceError("a web page (HTML) came instead of the file")
-            if most and size + len(block) > most:
+            if size + len(block) > most:
                 raise SourceError(f"another file: more than {most:,} bytes")
             append(block)
             size += len(block)
             count(len(block))
+            speed.check(size - start)
     if total is not None and size < total:
         # Without Content-Length a closed connection looks like the end.
         raise Interrupted(f"short file: the connection closed after {size:,} of {total:,} bytes")
+
+
+class _Speed:
+    """Watches that a connection that never stalls does not drip either."""
+
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
+        self._since, self._size = time.monotonic(), 0
+
+    def check(self, size: int) -> None:
+        """Take note that ``size`` bytes have come.
+
+        Raises:
+            Interrupted: Those of the last minute are too few.
+        """
+        seconds = time.monotonic() - self._since
+        if seconds < self._patience.window:
+            return
+        if (speed := (size - self._size) / seconds) < self._patience.slowest:
+            raise Interrupted(f"too slow: {speed:,.0f} bytes a second")
+        self._since, self._size = time.monotonic(), size
 
 
 def _read(response: requests.Response, patience: Patience) -> bytes:
@@ -144,11 +175,17 @@ def _translated(patience: Patience) -> Iterator[None]:
 
 
 def _reason(error: BaseException) -> str:
-    """The innermost cause, on one line: the outer ones repeat host and address."""
-    if isinstance(error.args[-1] if error.args else None, urllib3.exceptions.IncompleteRead):
-        return f"{error.args[-1].expected:,} bytes are missing"
-    inner = getattr(error, "reason", None) or (error.args[0] if error.args else None)
-    if isinstance(inner, BaseException):
-        return _reason(inner)
-    text = getattr(error, "strerror", None) or str(error)
+    """The innermost cause, on one line: the outer ones repeat host, address and the cause."""
+    while (inner := _inner(error)) is not None:
+        error = inner
+    if isinstance(error, IncompleteRead):
+        missing = error.expected
+        return f"{missing:,} bytes are missing" if missing else "it ended in the middle"
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return re.sub(r"^.*?(Connection|Pool)\(.*?\)>?: ", "", " ".join(str(text).split()))
+
+
+def _inner(error: BaseException) -> BaseException | None:
+    """What ``error`` wraps: requests and urllib3 put it among the arguments, mostly last."""
+    inner = [getattr(error, "reason", None), *reversed(error.args)]
+    return next((e for e in inner if isinstance(e, BaseException)), None)
