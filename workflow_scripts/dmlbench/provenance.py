@@ -35,7 +35,7 @@ def _scripts(*names: str) -> list[Path]:
 def _shared() -> list[Path]:
     names = (
         "decidability", "distances", "masked", "neighbours", "objects", "precision", "registry",
-        "seeding",
+        "search", "search_gpu", "seeding",
     )  # fmt: skip
     return [PACKAGE / f"{name}.py" for name in names]
 
