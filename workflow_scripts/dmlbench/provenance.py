@@ -83,7 +83,9 @@ def embedding_code() -> str:
 @cache
 def evaluation_code() -> str:
     """The hash of the sources that metrics depend on."""
-    return _hash(_shared(), _scripts("evaluate", "project"), (PACKAGE / "evaluation").glob("*.py"))
+    data = [PACKAGE / "data" / f"{name}.py" for name in ("pairs", "splits")]
+    rooms = (PACKAGE / "evaluation").glob("*.py")
+    return _hash(_shared(), _scripts("evaluate", "project"), rooms, data)
 
 
 @cache

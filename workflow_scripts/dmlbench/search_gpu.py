@@ -23,6 +23,13 @@ def on_gpu(embeddings: Any) -> bool:
     return is_tensor(embeddings) and embeddings.device.type != "cpu"
 
 
+def to_gpu(embeddings: np.ndarray) -> Any:
+    """Embeddings as a tensor on the GPU; as they are where there is none."""
+    import torch
+
+    return torch.from_numpy(embeddings).cuda() if torch.cuda.is_available() else embeddings
+
+
 def as_array(embeddings: Any) -> np.ndarray:
     """Embeddings as a NumPy array of float32, contiguous."""
     if is_tensor(embeddings):

@@ -36,7 +36,8 @@ def folder_dataset(name: str, folder: FolderDataset) -> type[Dataset]:
     Raises:
         ConfigError: There is no such folder, or it has too few classes.
     """
-    facts = {"name": name, "source": "", "sources": [""], "pairs": {}, "folds": 0, "folder": folder}
+    facts = {"name": name, "source": "", "sources": [""], "pairs": {}, "sub_labels": {}}
+    facts |= {"folds": 0, "folder": folder}
     return type(name, (Folder,), facts | folder_facts(folder))
 
 

@@ -95,6 +95,20 @@ def pair_table(pairs: list[Pair], index: pd.DataFrame, protocol: str) -> pd.Data
     )
 
 
+def of_run(table: pd.DataFrame, index: pd.DataFrame, label: str) -> pd.DataFrame:
+    """The table with ``trained_on`` as it is for one run: of a dataset in folds, nine train.
+
+    Args:
+        table: See :func:`pair_table`.
+        index: The index of the run, ``train`` being what it trained on.
+        label: The column that says who is on an image.
+    """
+    people = index.set_index("id")[label]
+    seen = set(index.loc[index["split"] == "train", label])
+    shown = [table[side].map(people).isin(seen) for side in ("left", "right")]
+    return table.assign(trained_on=shown[0] | shown[1])
+
+
 def clean(table: pd.DataFrame) -> pd.DataFrame:
     """The pairs of one protocol that show nobody whom training saw: all that may be scored.
 
