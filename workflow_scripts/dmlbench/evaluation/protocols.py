@@ -1,5 +1,7 @@
 """The verification protocols of a dataset with pairs: which pairs are scored, which choose."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 
@@ -44,16 +46,22 @@ def verify(
         left, right = (embeddings[place[pairs[side]]] for side in ("left", "right"))
         return Scored.of(left, right, pairs["same"].to_numpy())
 
-    return {
-        name: _accuracy(name, by_protocol, scored) + _pooled(by_protocol[name], scored, rates)
-        for name in by_protocol
-        if not name.endswith(THRESHOLD)
-    }
+    result = {}
+    for name in by_protocol:
+        if not name.endswith(THRESHOLD):
+            tested = clean(by_protocol[name])
+            rows = _accuracy(name, tested, by_protocol, scored)
+            result[name] = rows + _pooled(scored(tested), rates)
+    return result
 
 
-def _accuracy(name: str, by_protocol: dict[str, pd.DataFrame], scored) -> list[dict]:
+def _accuracy(
+    name: str,
+    tested: pd.DataFrame,
+    by_protocol: dict[str, pd.DataFrame],
+    scored: Callable[[pd.DataFrame], Scored],
+) -> list[dict]:
     table = by_protocol[name]
-    tested = clean(table)
     scope = f"{len(tested):,} of {len(table):,} pairs"
     if (chooser := by_protocol.get(name + THRESHOLD)) is not None:
         threshold = verification.best_threshold(scored(chooser))
@@ -75,9 +83,8 @@ def _accuracy(name: str, by_protocol: dict[str, pd.DataFrame], scored) -> list[d
     return [*rows, row("verification_accuracy_sem", 0, sem, note)]
 
 
-def _pooled(table: pd.DataFrame, scored, rates: list[float]) -> list[dict]:
+def _pooled(pairs: Scored, rates: list[float]) -> list[dict]:
     """Measures without a chosen threshold, of all pairs that may be scored."""
-    pairs = scored(clean(table))
     genuine, impostors = len(pairs) - pairs.impostors, pairs.impostors
     note = f"{genuine:,} genuine and {impostors:,} impostor pairs"
     rows = [
