@@ -42,22 +42,29 @@ class Points:
             block = source[rows].astype(np.float64)
             centre += block.sum(axis=0) / len(order)
             largest = max(largest, np.abs(block).max(initial=0.0))
-        self.values = np.empty(source.shape, dtype=dtype)
+        # A last column of -|y|^2 / 2, for queries that end in 1: the product is the score.
+        self.values = np.empty((len(order), source.shape[1] + 1), dtype=dtype)
         norms = np.empty(len(order))
         _, exponent = np.frexp(2 * largest * np.sqrt(source.shape[1]) or 1.0)
         scale = np.ldexp(1.0, -int(exponent))
         at = 0
         for rows in chunks(order, source.shape[1]):
             block = (source[rows].astype(np.float64) - centre) * scale
-            self.values[at : at + len(rows)] = block
-            norms[at : at + len(rows)] = np.square(block).sum(axis=1)
+            here = slice(at, at + len(rows))
+            norms[here] = np.square(block).sum(axis=1)
+            self.values[here, :-1], self.values[here, -1] = block, -norms[here] / 2
             at += len(rows)
-        self.half = (norms / 2).astype(dtype)
         self.error = _error(np.sqrt(norms), source.shape[1], dtype)
         self.memory = threading.local()
 
     def __len__(self) -> int:
         return len(self.values)
+
+    def queries(self, rows: np.ndarray) -> np.ndarray:
+        """Some points as queries."""
+        queries = self.values[rows]
+        queries[:, -1] = 1
+        return queries
 
     def candidates(
         self, rows: np.ndarray, wanted: int, limit: int | None
@@ -73,7 +80,7 @@ class Points:
             Scores (rows x width, -inf where there is none), point numbers, and which rows were
             given up.
         """
-        queries = self.values[rows]
+        queries = self.queries(rows)
         slack = 3 * self.error[rows].astype(self.values.dtype)
         threshold = np.full(len(rows), -np.inf, dtype=self.values.dtype)
         given_up = np.zeros(len(rows), dtype=bool)
@@ -110,7 +117,6 @@ class Points:
             memory = self.memory.scores = np.empty(shape[0] * shape[1], dtype=tile.dtype)
         scores = memory[: shape[0] * shape[1]].reshape(shape)
         np.matmul(queries, tile.T, out=scores)
-        scores -= self.half[start : start + TILE]
         return scores
 
     def closer(
@@ -127,9 +133,9 @@ class Points:
             decide: Told positions in ``rows`` and point numbers that the scores cannot tell, says
                 which of the pairs are nearer.
         """
-        queries = self.values[rows]
+        queries = self.queries(rows)
         slack = 3 * self.error[rows]
-        reference = np.einsum("ij,ij->i", queries, self.values[than]) - self.half[than]
+        reference = np.einsum("ij,ij->i", queries, self.values[than])
         upper = (reference + slack).astype(self.values.dtype)[:, None]
         lower = (reference - slack).astype(self.values.dtype)[:, None]
         counts = np.zeros(len(rows), dtype=np.int64)
@@ -164,13 +170,14 @@ def chunks(order: np.ndarray, width: int) -> Iterator[np.ndarray]:
 def _error(lengths: np.ndarray, dim: int, dtype: type) -> np.ndarray:
     """How far a score of each row may be from the true one; Higham 2002, section 3.1.
 
-    D products summed in any order, the points and half their norm rounded, one subtraction. Last,
+    D + 1 products summed in any order; the points and half their squared lengths, rounded. Last,
     centring: the source's coordinates are exact, their differences to the centre are not.
     """
     unit = np.finfo(dtype).eps / 2
     longest = lengths.max(initial=0.0)
     centring = 8 * 2.0**-53 * (lengths + longest)
-    return 1.01 * (unit * longest * ((dim + 8) * lengths + 4 * longest) + centring)
+    summed = (dim + 8) * (lengths + longest / 2) + 4 * longest
+    return 1.01 * (unit * longest * summed + centring)
 
 
 def _kth_best(scores: np.ndarray, wanted: int) -> np.ndarray:

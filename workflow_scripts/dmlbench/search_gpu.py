@@ -48,7 +48,6 @@ class GpuPoints(Points):
 
         super().__init__(source, order, np.float32)
         self.on_device = torch.from_numpy(self.values).to(device)
-        self.minus_half = -torch.from_numpy(self.half).to(device)
 
     def candidates(
         self, rows: np.ndarray, wanted: int, limit: int | None
@@ -60,8 +59,8 @@ class GpuPoints(Points):
         before = torch.get_float32_matmul_precision()
         torch.set_float32_matmul_precision("highest")
         try:
-            queries = self.on_device[int(rows[0]) : int(rows[-1]) + 1]  # blocks are consecutive
-            best = torch.addmm(self.minus_half, queries, self.on_device.T).topk(width, dim=1)
+            queries = torch.from_numpy(self.queries(rows)).to(self.on_device.device)
+            best = (queries @ self.on_device.T).topk(width, dim=1)
         finally:
             torch.set_float32_matmul_precision(before)
         scores, found = best.values.cpu().numpy(), best.indices.cpu().numpy()

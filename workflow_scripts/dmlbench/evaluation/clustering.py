@@ -70,7 +70,7 @@ def kmeans(embeddings: np.ndarray, clusters: int, seed: int, restarts: int = 1) 
 
     faiss on the CPU in one thread, k-means++ starts, 50 iterations at most, all points.
     """
-    faiss = _faiss()
+    faiss = load_faiss()
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
     try:
@@ -89,7 +89,7 @@ def kmeans(embeddings: np.ndarray, clusters: int, seed: int, restarts: int = 1) 
         faiss.omp_set_num_threads(before)
 
 
-def _faiss() -> ModuleType:
+def load_faiss() -> ModuleType:
     """Faiss, told which processor this is.
 
     The OpenBLAS of 2021 that comes with it takes what it does not know for one without AVX, which

@@ -88,7 +88,7 @@ def retrieval(
     depth = int(max([*ks, *deepest, 1]))
 
     def use(found: Found) -> np.ndarray:
-        return _sums(gallery, classes, found, ks, means)
+        return block_sums(gallery, classes, found, ks, means)
 
     total = np.zeros(len(ks) + len(means))
     with counting("neighbours", len(gallery), "images") as count:
@@ -101,7 +101,7 @@ def retrieval(
     return {**recalls, **dict(zip(means, others, strict=True))}
 
 
-def _sums(
+def block_sums(
     gallery: Gallery, classes: Classes, found: Found, ks: list[int], means: tuple[str, ...]
 ) -> tuple[np.ndarray, int]:
     """Each metric summed over a block of queries, and their number."""
