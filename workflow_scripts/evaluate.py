@@ -46,7 +46,7 @@ def main(args) -> None:
         for part in collapse_parts(parts, finer) if "collapse" in settings["metrics"] else []:
             vectors, ids, labels = stored.of(part)
             sub_labels = stored.labels(part, finer.get(part.label))
-            measured = measure_collapse(vectors, labels, ids, sub_labels)
+            measured = measure_collapse(vectors, labels, ids, sub_labels, resources.threads)
             rows += [{"selection": selection, **part.__dict__, **row} for row in measured]
         if plan.verifies(run.dataset):
             table = pd.read_parquet(plan.data_folder(run) / paths.PAIRS_FILE)

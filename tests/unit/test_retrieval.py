@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from metric_loops import retrieval as loop
 
-from dmlbench import neighbours, search
+from dmlbench import exact, neighbours, search
 from dmlbench.evaluation.retrieval import retrieval
 
 
@@ -59,12 +59,12 @@ def test_equals_the_loop(kind, seed, count, dim):
 def test_many_blocks_tiles_and_crowds_change_nothing(kind, monkeypatch):
     points, labels, ids = data(kind, 120, 5, seed=1)
     expected = loop(points, labels, ids, [1, 4])
-    for module in (search, neighbours):
+    for module in (search, neighbours, exact):
         monkeypatch.setattr(module, "ENTRIES", 64, raising=False)
         monkeypatch.setattr(module, "BLOCK", 16, raising=False)
     monkeypatch.setattr(search, "TILE", 32)
     monkeypatch.setattr(neighbours, "CROWD", 0)
-    monkeypatch.setattr(neighbours, "MANY", 8)
+    monkeypatch.setattr(exact, "MANY", 8)
     equal(retrieval(points, labels, ids, [1, 4], threads=3), expected)
     monkeypatch.setattr(neighbours, "LONG", 1)
     equal(retrieval(points, labels, ids, [1, 4], threads=1), expected)

@@ -16,11 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from dmlbench.exact import ExactDistances
 from dmlbench.search import BLOCK, CROWD, ENTRIES, Points
 from dmlbench.search_gpu import GpuPoints, as_array, on_gpu
 
-#: Of this many distances at once, those of equal embeddings are looked up and not computed.
-MANY = 2**16
 #: Of more neighbours than this, the first products are in float64.
 LONG = 256
 
@@ -65,8 +64,11 @@ class Gallery:
     def __init__(self, embeddings: Any, ids: np.ndarray) -> None:
         self.order = np.argsort(tie_keys(ids), kind="stable")
         self.source = as_array(embeddings)
-        if not all(np.isfinite(self.source[i : i + ENTRIES]).all() for i in self._starts()):
+        starts = range(0, len(self.source), ENTRIES)
+        if not all(np.isfinite(self.source[i : i + ENTRIES]).all() for i in starts):
             raise ValueError("embeddings hold NaN or infinity")
+        #: Squared distances of pairs of places in the gallery.
+        self.distances = ExactDistances(self.source, self.order)
         if on_gpu(embeddings):
             self.points = GpuPoints(self.source, self.order, embeddings.device)
         else:
@@ -74,9 +76,6 @@ class Gallery:
 
     def __len__(self) -> int:
         return len(self.order)
-
-    def _starts(self) -> range:
-        return range(0, len(self.order), ENTRIES)
 
     def search(
         self, k: int, threads: int | None = None, use: Callable[[Found], Any] = lambda found: found
@@ -174,44 +173,12 @@ class Gallery:
 
         return 1 + self.points.closer(rows, than, decide)
 
-    def distances(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """Squared distances of pairs of images, in float64 from the embeddings as they came."""
-        if len(a) < MANY:
-            return self._direct(self.order[a], self.order[b])
-        first, table = self._twins
-        if table is not None:
-            return table[first[a], first[b]]
-        result = np.zeros(len(a))
-        different = np.flatnonzero(first[a] != first[b])
-        result[different] = self._direct(self.order[a[different]], self.order[b[different]])
-        return result
-
-    def _direct(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        result = np.empty(len(a))
-        size = max(1, ENTRIES // self.source.shape[1])
-        for start in range(0, len(a), size):
-            some = slice(start, start + size)
-            difference = self.source[a[some]].astype(np.float64)
-            difference -= self.source[b[some]]
-            result[some] = np.square(difference, out=difference).sum(axis=1)
-        return result
-
-    @cached_property
-    def _twins(self) -> tuple[np.ndarray, np.ndarray | None]:
-        """Which embeddings are equal (a number for each), and if few differ, all distances."""
-        rows = np.ascontiguousarray(self.source[self.order]).view(f"V{4 * self.source.shape[1]}")
-        _, where, number = np.unique(rows.ravel(), return_index=True, return_inverse=True)
-        if len(where) > CROWD:
-            return number, None
-        a, b = np.meshgrid(self.order[where], self.order[where], indexing="ij")
-        return number, self._direct(a.ravel(), b.ravel()).reshape(a.shape)
-
 
 def in_threads(work: Any, blocks: list, threads: int | None) -> Iterator[Any]:
     """``work`` of every block in order, some blocks at a time, each with BLAS on one thread."""
     from threadpoolctl import threadpool_limits
 
-    threads = threads or len(os.sched_getaffinity(0))
+    threads = threads or processors()
     waiting: deque = deque()
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
         for block in blocks:
@@ -220,6 +187,13 @@ def in_threads(work: Any, blocks: list, threads: int | None) -> Iterator[Any]:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def nearest_neighbours(

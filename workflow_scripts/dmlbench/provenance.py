@@ -34,8 +34,8 @@ def _scripts(*names: str) -> list[Path]:
 
 def _shared() -> list[Path]:
     names = (
-        "decidability", "distances", "masked", "neighbours", "objects", "precision", "registry",
-        "search", "search_gpu", "seeding",
+        "decidability", "distances", "exact", "masked", "neighbours", "objects", "precision",
+        "registry", "search", "search_gpu", "seeding",
     )  # fmt: skip
     return [PACKAGE / f"{name}.py" for name in names]
 

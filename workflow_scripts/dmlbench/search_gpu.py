@@ -3,6 +3,7 @@
 Nothing here imports torch before it is given a tensor.
 """
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,7 @@ class GpuPoints(Points):
         import torch
 
         super().__init__(source, order, np.float32)
+        self.lock = threading.Lock()  # how torch multiplies is set for the whole process
         self.on_device = torch.from_numpy(self.values).to(device)
 
     def candidates(
@@ -56,13 +58,14 @@ class GpuPoints(Points):
         import torch
 
         width = min(wanted + PADDING, len(self))
-        before = torch.get_float32_matmul_precision()
-        torch.set_float32_matmul_precision("highest")
-        try:
-            queries = torch.from_numpy(self.queries(rows)).to(self.on_device.device)
-            best = (queries @ self.on_device.T).topk(width, dim=1)
-        finally:
-            torch.set_float32_matmul_precision(before)
+        queries = torch.from_numpy(self.queries(rows)).to(self.on_device.device)
+        with self.lock:
+            before = torch.get_float32_matmul_precision()
+            torch.set_float32_matmul_precision("highest")
+            try:
+                best = (queries @ self.on_device.T).topk(width, dim=1)
+            finally:
+                torch.set_float32_matmul_precision(before)
         scores, found = best.values.cpu().numpy(), best.indices.cpu().numpy()
         least = scores[:, wanted - 1] - 3 * self.error[rows].astype(np.float32)
         given_up = (scores[:, -1] >= least) & (width < len(self))

@@ -102,7 +102,11 @@ def modes_per_class(
 
 
 def same_sub_label(
-    embeddings: np.ndarray, labels: np.ndarray, sub_labels: np.ndarray, ids: np.ndarray
+    embeddings: np.ndarray,
+    labels: np.ndarray,
+    sub_labels: np.ndarray,
+    ids: np.ndarray,
+    threads: int | None = None,
 ) -> tuple[float, float] | None:
     """The share of images whose nearest neighbour within their class has their sub-label.
 
@@ -114,6 +118,7 @@ def same_sub_label(
         labels: N labels that training saw.
         sub_labels: N finer labels.
         ids: N image ids.
+        threads: Of the search; changes no result.
 
     Returns:
         The share, and what it would be were sub-labels spread at random within classes. An image
@@ -124,7 +129,7 @@ def same_sub_label(
         if len(rows) < 2:
             continue
         mine = sub_labels[rows]
-        nearest = nearest_neighbours(embeddings[rows], ids[rows], 1)[:, 0]
+        nearest = nearest_neighbours(embeddings[rows], ids[rows], 1, threads)[:, 0]
         found.append(mine[nearest] == mine)
         _, codes, counts = np.unique(mine, return_inverse=True, return_counts=True)
         chance.append((counts[codes] - 1) / (len(rows) - 1))

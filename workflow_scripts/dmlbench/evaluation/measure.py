@@ -92,6 +92,7 @@ def measure_collapse(
     labels: np.ndarray,
     ids: np.ndarray,
     sub_labels: np.ndarray | None = None,
+    threads: int | None = None,
 ) -> list[dict]:
     """What :mod:`dmlbench.evaluation.collapse` measures, of one set of embeddings.
 
@@ -100,6 +101,7 @@ def measure_collapse(
         labels: N class labels.
         ids: N image ids.
         sub_labels: N finer labels; None where there are none.
+        threads: Of searches; changes no result.
     """
     ratio = collapse.variance_ratio(embeddings, labels)
     same = "all images have one embedding"
@@ -115,7 +117,10 @@ def measure_collapse(
     rows.append(row("d_prime", 0, d_prime, note if d_prime is not None else none))
     rows.append(row("modes_per_class", 0, modes, "Vendi score" if modes is not None else lone))
     if sub_labels is not None:
-        found = collapse.same_sub_label(embeddings, labels, sub_labels, ids) or (None, None)
+        found = collapse.same_sub_label(embeddings, labels, sub_labels, ids, threads) or (
+            None,
+            None,
+        )
         note = "nearest neighbour within the class" if found[0] is not None else lone
         rows.append(row("same_sub_label", 1, found[0], note))
         rows.append(row("same_sub_label_chance", 1, found[1], "sub-labels at random in classes"))
