@@ -23,6 +23,8 @@ def data(kind, count, dim, seed):
         points = points[rng.integers(0, count // 2 + 1, count)]
     elif kind == "collapsed":
         points = np.ones((count, dim))
+    elif kind == "three points":
+        points = points[rng.integers(0, 3, count)]
     elif kind == "nearly collapsed":  # all float32 differences are in the last digits
         points = points[labels % 2] + 1e-7 * rng.normal(size=(count, dim))
     elif kind == "far":
@@ -34,7 +36,8 @@ def data(kind, count, dim, seed):
     return points.astype(np.float32), labels, rng.permutation(10 * count)[:count]
 
 
-KINDS = ["plain", "grid", "duplicates", "collapsed", "nearly collapsed", "far", "tiny", "huge"]
+KINDS = ["plain", "grid", "duplicates", "collapsed", "three points", "nearly collapsed"]
+KINDS += ["far", "tiny", "huge"]
 
 
 def equal(ours, theirs):
@@ -66,6 +69,9 @@ def test_many_blocks_tiles_and_crowds_change_nothing(kind, monkeypatch):
     monkeypatch.setattr(neighbours, "CROWD", 0)
     monkeypatch.setattr(exact, "MANY", 8)
     equal(retrieval(points, labels, ids, [1, 4], threads=3), expected)
+    monkeypatch.setattr(search, "CROWD", 0)
+    monkeypatch.setattr(exact, "CROWD", 0)  # no table of few embeddings
+    equal(retrieval(points, labels, ids, [1, 4]), expected)
     monkeypatch.setattr(neighbours, "LONG", 1)
     equal(retrieval(points, labels, ids, [1, 4], threads=1), expected)
 

@@ -27,12 +27,32 @@ class ExactDistances:
         """The squared distances of pairs of numbers."""
         if len(a) < MANY:
             return self._direct(self.order[a], self.order[b])
-        first, table = self._twins
+        first, table = self.twins
         if table is not None:
             return table[first[a], first[b]]
         result = np.zeros(len(a))
         different = np.flatnonzero(first[a] != first[b])
         result[different] = self._direct(self.order[a[different]], self.order[b[different]])
+        return result
+
+    def nearest_of_few(self, rows: np.ndarray, k: int) -> np.ndarray | None:
+        """The ``k`` nearest others of some numbers, where there are few different embeddings.
+
+        All with one embedding have the same list, each without itself; ties go by number. None
+        where many embeddings differ.
+        """
+        first, table = self.twins
+        if table is None:
+            return None
+        result = np.empty((len(rows), k), dtype=np.int64)
+        for one in np.unique(first[rows]):
+            distance = table[one][first]
+            near = np.flatnonzero(distance <= np.partition(distance, k)[k])
+            near = near[np.argsort(distance[near], kind="stable")][: k + 1]
+            mine = np.flatnonzero(first[rows] == one)
+            itself = near == rows[mine, None]
+            itself[~itself.any(axis=1), -1] = True
+            result[mine] = np.broadcast_to(near, itself.shape)[~itself].reshape(-1, k)
         return result
 
     def _direct(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -46,7 +66,7 @@ class ExactDistances:
         return result
 
     @cached_property
-    def _twins(self) -> tuple[np.ndarray, np.ndarray | None]:
+    def twins(self) -> tuple[np.ndarray, np.ndarray | None]:
         """Which embeddings are equal (a number for each), and if few differ, all distances."""
         rows = np.ascontiguousarray(self.source[self.order]).view(f"V{4 * self.source.shape[1]}")
         _, where, number = np.unique(rows.ravel(), return_index=True, return_inverse=True)

@@ -112,6 +112,9 @@ class Gallery:
             result[kept] = self._ordered(points, rows[kept], scores[kept], found[kept], k)
         # A crowd at one distance, such as a collapsed class: float64, a few rows at a time.
         close = np.flatnonzero(given_up)
+        if len(close) and (few := self.distances.nearest_of_few(rows[close], k)) is not None:
+            result[close] = few
+            return result
         size = max(1, ENTRIES // len(self))
         for some in (close[i : i + size] for i in range(0, len(close), size)):
             scores, found, _ = self.precise.candidates(rows[some], k + 1, None)

@@ -91,6 +91,11 @@ class Points:
             if start == 0 and tile.shape[1] >= wanted:
                 threshold = _kth_best(tile, wanted)
             flat = np.flatnonzero(tile >= (threshold - slack)[:, None])
+            if limit is not None and len(flat) > limit:
+                row = flat // tile.shape[1]
+                given_up |= np.bincount(row, minlength=len(rows)) > limit
+                flat = flat[~given_up[row]]
+                threshold[given_up] = np.inf
             places, more = _dense(flat, tile)
             scores = np.concatenate([scores, more], axis=1)
             found = np.concatenate([found, places + start], axis=1)

@@ -225,6 +225,13 @@ class Evaluation(Section):
         description="False accept rates at which verification states the true accept rate.",
     )
 
+    @field_validator("metrics")
+    @classmethod
+    def _tables_have_something(cls, values: list) -> list:
+        if not {"recall", "nmi", "nmi_plus"} & set(values):
+            raise ValueError("name one of recall, nmi and nmi_plus, which the tables print")
+        return values
+
     def nmi_plus_of(self, label: str) -> int | None:
         """Clusters per class for NMI+ of a label column; None where it is not measured."""
         return self.nmi_plus.get(label) if isinstance(self.nmi_plus, dict) else self.nmi_plus
