@@ -125,10 +125,19 @@ def pair_files(wildcards):
     return [paths.RAW.format(source=source, archive=file) for file in files]
 
 
-def prepared_index(wildcards):
+def prepared_index(wildcards, file=paths.INDEX):
     """The index of a run's dataset; the pixels beside it come from the same job."""
     store = PLAN.recipes[wildcards.recipe]["store"]
-    return paths.INDEX.format(dataset=wildcards.dataset, store=store)
+    return file.format(dataset=wildcards.dataset, store=store)
+
+
+def pairs_of_run(wildcards):
+    """What verification takes: the pairs, and embeddings of their images."""
+    if not PLAN.verifies(wildcards.dataset):
+        return []
+    files = [paths.embeddings(paths.OF_PAIRS, s) for s in BENCHMARK.selections]
+    embeddings = [f"{RUN}/{file}".format(**wildcards) for file in files]
+    return [prepared_index(wildcards, paths.PAIRS), *embeddings]
 
 
 def run_files(file, runs=None):

@@ -30,3 +30,36 @@ rule embed:
     shell:
         "{params.command} --run {wildcards.dataset}/{wildcards.recipe}/{wildcards.loss}/{wildcards.sampler}/seed{wildcards.seed}"
         " --log {log:q}"
+
+
+# Verification also needs images of the training, to choose a threshold. They are embedded when it
+# is asked for, and all else stays as it is.
+rule embed_pairs:
+    input:
+        weights=rules.train.output.weights,
+        index=prepared_index,
+        pairs=lambda wildcards: prepared_index(wildcards, paths.PAIRS),
+    output:
+        [
+            f"{RUN}/{paths.embeddings(paths.OF_PAIRS, selection)}"
+            for selection in BENCHMARK.selections
+        ],
+    log:
+        f"{LOGS}/embed_pairs/{paths.RUN_ID}.log",
+    benchmark:
+        f"{BENCHMARKS}/embed_pairs/{paths.RUN_ID}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: RESOURCES.embed.threads
+    resources:
+        mem_mb=RESOURCES.embed.mem_mb,
+        runtime=RESOURCES.embed.runtime,
+        gpu=RESOURCES.embed.gpu,
+    params:
+        command=command("embed"),
+        code=provenance.embedding_code(),
+    message:
+        "embed the images of pairs for {wildcards}"
+    shell:
+        "{params.command} --run {wildcards.dataset}/{wildcards.recipe}/{wildcards.loss}/{wildcards.sampler}/seed{wildcards.seed}"
+        " --pairs {input.pairs:q} --log {log:q}"

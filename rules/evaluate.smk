@@ -5,6 +5,7 @@ rule evaluate:
     input:
         rules.embed.output,
         prepared_index,
+        pairs_of_run,
     output:
         f"{RUN}/metrics.json",
     log:

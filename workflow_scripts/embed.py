@@ -1,15 +1,18 @@
 #!/usr/bin/env python
 """Embed the images of one run's dataset with each of its kept weights."""
 
+from pathlib import Path
+
 from dmlbench import cli, paths
 from dmlbench.config import load_config
 
 
 def main(args) -> None:
-    """Write one file of embeddings for every split and selection of the config."""
+    """Write one file for every split and selection of the config, or for the images of pairs."""
     plan = load_config(args.config)
     run = plan.run_by_id(args.run)
     import numpy as np
+    import pandas as pd
 
     from dmlbench.data.reader import ImageReader
     from dmlbench.data.splits import run_index
@@ -28,14 +31,21 @@ def main(args) -> None:
     store = ImageStore(plan.data_folder(run))
     reader = ImageReader(store, recipe, record["run"]["threads"])
     index = run_index(store.index, recipe["test_fold"])
+    if args.pairs:
+        named = np.unique(pd.read_parquet(args.pairs, columns=["left", "right"]))
+        images = {paths.OF_PAIRS: index["id"].isin(named)}
+    else:
+        images = {s: index["split"] == s for s in plan.benchmark.evaluation.splits}
     for selection in plan.benchmark.selections:
         model = load_model(folder, record, selection, device)
-        for split in plan.benchmark.evaluation.splits:
-            rows = np.flatnonzero((index["split"] == split).to_numpy())
+        for part, wanted in images.items():
+            rows = np.flatnonzero(wanted.to_numpy())
             ids = index["id"].to_numpy()[rows]
             vectors = embed(model, reader, rows, device)
-            save_embeddings(folder / paths.embeddings(split, selection), vectors, ids)
+            save_embeddings(folder / paths.embeddings(part, selection), vectors, ids)
 
 
 if __name__ == "__main__":
-    cli.run(main, cli.run_parser(__doc__))
+    parser = cli.run_parser(__doc__)
+    parser.add_argument("--pairs", type=Path, help="only what this table of pairs names")
+    cli.run(main, parser)

@@ -7,10 +7,12 @@ import pandas as pd
 
 from dmlbench import cli, paths
 from dmlbench.config import load_config
+from dmlbench.data.pairs import of_run
 from dmlbench.data.splits import run_index
-from dmlbench.errors import DataError
 from dmlbench.evaluation.embeddings import load_embeddings
-from dmlbench.evaluation.measure import Part, measure
+from dmlbench.evaluation.measure import measure, measure_collapse
+from dmlbench.evaluation.parts import Part, Stored, collapse_parts
+from dmlbench.evaluation.protocols import verify
 from dmlbench.files import write_json
 from dmlbench.provenance import evaluation_code
 from dmlbench.records import read_record
@@ -22,28 +24,37 @@ def main(args) -> None:
     """Measure every part of the dataset that the config's splits cover."""
     plan = load_config(args.config)
     run = plan.run_by_id(args.run)
-    evaluation = plan.benchmark.evaluation
-    settings = evaluation.model_dump()
-    index = pd.read_parquet(plan.data_folder(run) / paths.INDEX_FILE)
-    index = run_index(index, plan.recipes[run.recipe]["test_fold"])
+    settings = plan.benchmark.evaluation.model_dump()
+    facts, recipe = plan.facts(run.dataset), plan.recipes[run.recipe]
+    index = run_index(
+        pd.read_parquet(plan.data_folder(run) / paths.INDEX_FILE), recipe["test_fold"]
+    )
     folder = plan.run_folder(run)
-    parts = [Part(*e) for e in plan.facts(run.dataset)["evaluations"] if e[0] in settings["splits"]]
+    parts = [Part(*part) for part in facts["evaluations"] if part[0] in settings["splits"]]
+    resources = plan.benchmark.resources.evaluate
     rows = []
     for selection in plan.benchmark.selections:
+        stored = Stored(folder, selection, index)
         for part in parts:
-            vectors, ids = load_embeddings(folder / paths.embeddings(part.split, selection))
-            wanted = part.rows(index)
-            place = pd.Series(range(len(ids)), index=ids)
-            part_ids = index["id"].to_numpy()[wanted]
-            if not set(part_ids) <= set(ids):
-                raise DataError(f"{folder}: embeddings of {part.split} lack images; embed again")
-            labels = index[part.label].astype("category").cat.codes.to_numpy()[wanted]
-            chosen = vectors[place[part_ids]]
-            per_class = evaluation.nmi_plus_of(part.label)
-            measured = measure(chosen, labels, part_ids, settings, per_class)
-            where = " ".join(filter(None, (part.split, part.subset, part.label)))
-            log.info("%s, %s: recall %.4f", selection, where, measured[0]["value"])
+            vectors, ids, labels = stored.of(part)
+            log.info("%s, %s: %d images", selection, part, len(ids))
+            per_class = plan.benchmark.evaluation.nmi_plus_of(part.label)
+            where = resources.threads, resources.gpu > 0
+            measured = measure(vectors, labels, ids, settings, per_class, *where)
             rows += [{"selection": selection, **part.__dict__, **row} for row in measured]
+        finer = facts.get("sub_labels", {})
+        for part in collapse_parts(parts, finer) if "collapse" in settings["metrics"] else []:
+            vectors, ids, labels = stored.of(part)
+            sub_labels = stored.labels(part, finer.get(part.label))
+            measured = measure_collapse(vectors, labels, ids, sub_labels, resources.threads)
+            rows += [{"selection": selection, **part.__dict__, **row} for row in measured]
+        if plan.verifies(run.dataset):
+            table = pd.read_parquet(plan.data_folder(run) / paths.PAIRS_FILE)
+            table = of_run(table, index, facts["train_label"])
+            pairs = load_embeddings(folder / paths.embeddings(paths.OF_PAIRS, selection))
+            for protocol, measured in verify(table, *pairs, settings["far"]).items():
+                part = Part("test", protocol, facts["train_label"])
+                rows += [{"selection": selection, **part.__dict__, **row} for row in measured]
     record = read_record(folder, plan.fingerprint(run))
     result = {
         "run": run.__dict__,

@@ -16,7 +16,7 @@ from dmlbench.losses.base import loss_names
 PACKAGE = SCRIPTS / "dmlbench"
 BASE = {
     "errors", "seeding", "files", "paths", "registry", "objects", "distances", "decidability",
-    "masked", "neighbours", "precision", "records",
+    "exact", "masked", "neighbours", "precision", "records", "search", "search_gpu",
 }  # fmt: skip
 MAY_IMPORT = {
     "config": set(),

@@ -1,14 +1,18 @@
 """The decidability index d' of genuine and impostor similarities."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:  # the evaluation has moments without torch
+    import torch
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Means and population variances of two groups of similarities, as scalars.
+    """Means and population variances of two groups of similarities, as scalars (or floats).
 
     Attributes:
         genuine_mean, genuine_variance: Of pairs of the same class.
@@ -42,7 +46,7 @@ class Moments:
         as something to maximise that would reward genuine pairs for being less alike.
         ``epsilon`` is added to the variances.
         """
-        return self.difference / ((self.spread + epsilon) / 2).sqrt()
+        return self.difference / ((self.spread + epsilon) / 2) ** 0.5
 
     def log_decidability(self, epsilon: float) -> tuple[torch.Tensor, torch.Tensor]:
         """log d', and whether the difference of means had to be raised to ``epsilon`` for it.
@@ -55,6 +59,8 @@ class Moments:
 
 
 def _moments(values: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    import torch
+
     count = mask.sum()
     mean = torch.where(mask, values, 0.0).sum() / count
     variance = torch.where(mask, (values - mean).square(), 0.0).sum() / count

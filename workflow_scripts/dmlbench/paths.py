@@ -11,9 +11,13 @@ INDEX_FILE = "index.parquet"
 PIXELS_FILE = "pixels.bin"
 INDEX = f"{PREPARED}/{INDEX_FILE}"
 PIXELS = f"{PREPARED}/{PIXELS_FILE}"
-PAIRS = f"{PREPARED}/pairs.parquet"
+PAIRS_FILE = "pairs.parquet"
+PAIRS = f"{PREPARED}/{PAIRS_FILE}"
 DATA_SUMMARY = f"{PREPARED}/summary.txt"
 CONTACT_SHEET = f"{PREPARED}/images.png"
+
+#: In the place of a split: the images that the pairs for verification name.
+OF_PAIRS = "pairs"
 
 RUN_ID = "{dataset}/{recipe}/{loss}/{sampler}/seed{seed}"
 
@@ -56,7 +60,7 @@ def model(selection: str) -> str:
 
 
 def embeddings(split: str, selection: str) -> str:
-    """The embeddings of one split and selection, inside a run's folder."""
+    """The embeddings of one split (or ``OF_PAIRS``) and selection, inside a run's folder."""
     return f"embeddings_{split}_{selection}.npz"
 
 

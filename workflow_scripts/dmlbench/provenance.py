@@ -40,8 +40,8 @@ def _scripts(*names: str) -> list[Path]:
 
 def _shared() -> list[Path]:
     names = (
-        "decidability", "distances", "masked", "neighbours", "objects", "precision", "registry",
-        "seeding",
+        "decidability", "distances", "exact", "masked", "neighbours", "objects", "precision",
+        "registry", "search", "search_gpu", "seeding",
     )  # fmt: skip
     return [PACKAGE / f"{name}.py" for name in names]
 
@@ -101,7 +101,9 @@ def embedding_code() -> str:
 @cache
 def evaluation_code() -> str:
     """The hash of the sources that metrics depend on."""
-    return _hash(_shared(), _scripts("evaluate", "project"), (PACKAGE / "evaluation").glob("*.py"))
+    data = [PACKAGE / "data" / f"{name}.py" for name in ("pairs", "splits")]
+    rooms = (PACKAGE / "evaluation").glob("*.py")
+    return _hash(_shared(), _scripts("evaluate", "project"), rooms, data)
 
 
 @cache

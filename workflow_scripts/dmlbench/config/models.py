@@ -4,7 +4,7 @@ Only what can be checked inside one section is checked here; what needs two sect
 ``build``. Every field has a description: the JSON schema for editors is made from them.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
@@ -198,10 +198,19 @@ class Experiment(Section):
 
 
 ClustersPerClass = Annotated[int, Field(ge=2)]
+Metric = Literal[
+    "recall", "r_precision", "map_at_r", "mrr", "nmi", "nmi_plus", "ami", "verification", "collapse"
+]
 
 
 class Evaluation(Section):
     splits: list[Split] = Field(["test"], description="Splits to embed and measure.", min_length=1)
+    metrics: list[Metric] = Field(
+        list(get_args(Metric)),
+        description="What is measured; verification only of datasets with pairs. Changing it, or "
+        "anything here but splits, measures the stored embeddings anew and trains nothing.",
+        min_length=1,
+    )
     recall_at: list[PositiveInt] = Field([1, 2, 4, 8], description="K of Recall@K.", min_length=1)
     nmi_plus: ClustersPerClass | dict[str, ClustersPerClass] = Field(
         10,
@@ -209,10 +218,31 @@ class Evaluation(Section):
         "those labels only.",
     )
     kmeans_seeds: list[Seed] = Field([0, 1, 2], description="Seeds of k-means.", min_length=1)
+    kmeans_restarts: PositiveInt = Field(
+        3, description="Starts of each k-means; the best one is kept."
+    )
+    far: list[Annotated[float, Field(gt=0, lt=1)]] = Field(
+        [0.01, 0.001],
+        description="False accept rates at which verification states the true accept rate.",
+    )
+
+    @field_validator("metrics")
+    @classmethod
+    def _tables_have_something(cls, values: list) -> list:
+        if not {"recall", "nmi", "nmi_plus"} & set(values):
+            raise ValueError("name one of recall, nmi and nmi_plus, which the tables print")
+        return values
 
     def nmi_plus_of(self, label: str) -> int | None:
         """Clusters per class for NMI+ of a label column; None where it is not measured."""
         return self.nmi_plus.get(label) if isinstance(self.nmi_plus, dict) else self.nmi_plus
+
+    @field_validator("metrics", "recall_at", "kmeans_seeds", "far")
+    @classmethod
+    def _no_repeats(cls, values: list) -> list:
+        if len(set(values)) != len(values):
+            raise ValueError("a value is named twice")
+        return values
 
 
 class Projection(Section):

@@ -70,6 +70,11 @@ class Plan:
             self._folders[dataset] = folder_facts(own[dataset])
         return self._folders[dataset]
 
+    def verifies(self, dataset: str) -> bool:
+        """Whether runs on a dataset are measured on pairs of images."""
+        wanted = "verification" in self.benchmark.evaluation.metrics
+        return wanted and bool(self.facts(dataset).get("pairs"))
+
     def spec(self, run: Run) -> dict:
         """Everything that decides the run's result, names included."""
         own = self.benchmark.datasets.get(run.dataset)

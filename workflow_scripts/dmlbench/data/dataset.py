@@ -42,6 +42,7 @@ class Dataset(ABC):
     mode: str = "RGB"
     sources: list[str]
     pairs: dict[str, str]
+    sub_labels: dict[str, str]
     folds: int = 0
     #: The ends of messages: what to think of an image that cannot be read, and of a wrong count.
     damaged_image: str = "the archive may be damaged"
@@ -70,6 +71,7 @@ def register_dataset(
     mode: str = "RGB",
     other_sources: list[str] | None = None,
     pairs: dict[str, str] | None = None,
+    sub_labels: dict[str, str] | None = None,
     folds: int = 0,
 ) -> Callable[[type], type]:
     """Register a dataset. The config reads these arguments from the source: literals only.
@@ -88,6 +90,8 @@ def register_dataset(
         other_sources: Sources that hold the same images in another form; the config's
             ``data.sources`` picks one.
         pairs: For verification, the file of pairs of each protocol (:mod:`dmlbench.data.pairs`).
+            The threshold of a protocol ``x`` comes from ``x_threshold``, else from its other folds.
+        sub_labels: Of a label column, the finer one inside it, to see classes collapse.
         folds: Its parts are called fold1, fold2 and so on, this many; a recipe's ``test_fold`` says
             which of them is the test of a run, and the others train.
     """
@@ -102,6 +106,7 @@ def register_dataset(
         mode=mode,
         sources=[source, *(other_sources or [])],
         pairs=pairs or {},
+        sub_labels=sub_labels or {},
         folds=folds,
     )
 

@@ -40,7 +40,8 @@ def folder_dataset(name: str, folder: FolderDataset) -> type[Dataset]:
     Raises:
         ConfigError: It cannot be a dataset; see :func:`dmlbench.config.folders.contents`.
     """
-    facts = {"name": name, "source": "", "sources": [""], "pairs": {}, "folds": 0, "folder": folder}
+    facts = {"name": name, "source": "", "sources": [""], "pairs": {}, "sub_labels": {}}
+    facts |= {"folds": 0, "folder": folder}
     return type(name, (Folder,), facts | folder_facts(folder))
 
 

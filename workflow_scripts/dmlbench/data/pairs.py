@@ -74,7 +74,7 @@ def pair_table(pairs: list[Pair], index: pd.DataFrame, protocol: str) -> pd.Data
     The columns: protocol, fold (of the protocol), left, right (image ids), same, left_part and
     right_part (the index's split that each person is in), and trained_on, whether training saw
     anyone. Of a dataset in folds that depends on the run, so that trained_on is missing (NA) and
-    :func:`without_fold` fills it in; :func:`clean` refuses a table that still lacks it.
+    :func:`of_run` fills it in; :func:`clean` refuses a table that still lacks it.
 
     Args:
         pairs: Pairs of paths.
@@ -118,26 +118,23 @@ def _parts(index: pd.DataFrame, protocol: str) -> dict[str, str]:
     return dict(zip(found["person"], found["split"], strict=True))
 
 
-def without_fold(table: pd.DataFrame, test_fold: int) -> pd.DataFrame:
-    """The pairs of a dataset in folds for a model that was trained on all folds but ``test_fold``.
-
-    Whoever is in another fold counts as trained on: ``trained_on`` is filled in.
+def of_run(table: pd.DataFrame, index: pd.DataFrame, label: str) -> pd.DataFrame:
+    """The table with ``trained_on`` as it is for one run: of a dataset in folds, nine train.
 
     Args:
-        table: From :func:`pair_table` of the dataset's own index.
-        test_fold: The recipe's key, from 1.
+        table: See :func:`pair_table`.
+        index: The index of the run, ``train`` being what it trained on.
+        label: The column that says who is on an image.
 
     Raises:
-        DataError: The dataset has no such fold.
+        DataError: Nobody is marked as trained on, so that everybody would pass for unseen.
     """
-    part = f"fold{test_fold}"
-    parts = set(table["left_part"]) | set(table["right_part"])
-    if part not in parts:
-        raise DataError(
-            f"test_fold {test_fold}: the pairs are of people in {', '.join(sorted(parts))}"
-        )
-    inside = (table["left_part"] == part) & (table["right_part"] == part)
-    return table.assign(trained_on=~inside)
+    if "train" not in set(index["split"]):
+        raise DataError("pairs: the index has no training images; of a dataset in folds, name one")
+    people = index.set_index("id")[label]
+    seen = set(index.loc[index["split"] == "train", label])
+    shown = [table[side].map(people).isin(seen) for side in ("left", "right")]
+    return table.assign(trained_on=shown[0] | shown[1])
 
 
 def clean(table: pd.DataFrame) -> pd.DataFrame:

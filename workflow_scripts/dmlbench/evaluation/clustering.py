@@ -1,65 +1,110 @@
-"""Normalised mutual information of k-means clusters and class labels."""
+"""Mutual information of k-means clusters and class labels: NMI, NMI+ and AMI."""
+
+import os
+from types import ModuleType
 
 import numpy as np
 
 from dmlbench.errors import DataError
 
+#: Processors that NumPy's OpenBLAS knows, as faiss's older one calls those with the same kernels.
+_KERNELS = {"SkylakeX": "SkylakeX", "Cooperlake": "SkylakeX", "SapphireRapids": "SkylakeX"}
+_KERNELS |= dict.fromkeys(("Haswell", "Zen"), "Haswell")
 
-def nmi(
-    embeddings: np.ndarray, labels: np.ndarray, clusters: int, seeds: list[int]
-) -> dict[str, float]:
-    """NMI of the labels and a k-means clustering, averaged over k-means seeds.
 
-    EPS, section 5: ``clusters`` = number of classes gives NMI, a multiple of it NMI+. The
-    averaging of the two entropies matters for NMI+ (1.4 points at ten clusters per class), so
-    both conventions are returned; tables show the arithmetic one, scikit-learn's default.
-
-    Engine: faiss on the CPU in one thread, k-means++ start, 50 iterations.
+def clusterings(
+    embeddings: np.ndarray, clusters: int, seeds: list[int], restarts: int
+) -> list[np.ndarray]:
+    """One k-means clustering for each seed: the cluster number of every image.
 
     Args:
         embeddings: N x D, float32.
-        labels: N class labels.
         clusters: Number of clusters, at most N.
         seeds: One k-means for each.
-
-    Returns:
-        ``arithmetic``, ``geometric`` and ``spread``, the standard deviation of the arithmetic one
-        over the seeds (0 for one seed).
+        restarts: Starts of each k-means; the one with the smallest sum of squares is kept.
 
     Raises:
         DataError: There are more clusters than images.
     """
-    from sklearn.metrics import normalized_mutual_info_score
-
     if clusters > len(embeddings):
         raise DataError(
             f"k-means with {clusters} clusters needs as many images, there are {len(embeddings)}; "
             "lower evaluation.nmi_plus"
         )
-    scores = {"arithmetic": [], "geometric": []}
-    for seed in seeds:
-        assigned = kmeans(embeddings, clusters, seed)
-        for average, values in scores.items():
-            values.append(normalized_mutual_info_score(labels, assigned, average_method=average))
+    return [kmeans(embeddings, clusters, seed, restarts) for seed in seeds]
+
+
+def mutual_information(
+    labels: np.ndarray, assigned: list[np.ndarray], adjusted: bool = False
+) -> dict[str, float]:
+    """NMI of labels and clusterings, or AMI: adjusted for chance (Vinh et al. 2010).
+
+    EPS, section 5: as many clusters as classes give NMI, a multiple of it NMI+. How the two
+    entropies are averaged matters for NMI+ (1.4 points at ten clusters per class), so both
+    conventions are returned; tables show the arithmetic one, scikit-learn's default.
+
+    Args:
+        labels: N class labels.
+        assigned: N cluster numbers for each k-means seed.
+        adjusted: AMI instead of NMI.
+
+    Returns:
+        ``arithmetic`` and ``geometric``, means over k-means seeds, and ``spread``, the standard
+        deviation of the arithmetic one over them (0 for one seed).
+    """
+    from sklearn.metrics import adjusted_mutual_info_score, normalized_mutual_info_score
+
+    score = adjusted_mutual_info_score if adjusted else normalized_mutual_info_score
+    values = {
+        average: [score(labels, clusters, average_method=average) for clusters in assigned]
+        for average in ("arithmetic", "geometric")
+    }
     return {
-        "arithmetic": float(np.mean(scores["arithmetic"])),
-        "geometric": float(np.mean(scores["geometric"])),
-        "spread": float(np.std(scores["arithmetic"])),
+        **{average: float(np.mean(scores)) for average, scores in values.items()},
+        "spread": float(np.std(values["arithmetic"])),
     }
 
 
-def kmeans(embeddings: np.ndarray, clusters: int, seed: int) -> np.ndarray:
-    """The cluster number of every row, the same for the same input on the same machine."""
-    import faiss
+def kmeans(embeddings: np.ndarray, clusters: int, seed: int, restarts: int = 1) -> np.ndarray:
+    """The cluster number of every row, the same for the same input on the same machine.
 
+    faiss on the CPU in one thread, k-means++ starts, 50 iterations at most, all points.
+    """
+    faiss = load_faiss()
+    before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
-    points = np.ascontiguousarray(embeddings, dtype=np.float32)
-    engine = faiss.Clustering(points.shape[1], clusters)
-    engine.seed = seed
-    engine.niter = 50
-    engine.init_method = faiss.ClusteringInitMethod_KMEANS_PLUS_PLUS
-    engine.min_points_per_centroid = 1  # only silences a warning
-    engine.max_points_per_centroid = len(points)  # all points, no random subset
-    index = faiss.IndexFlatL2(points.shape[1])
-    engine.train(points, index)
-    return index.search(points, 1)[1][:, 0]
+    try:
+        points = np.ascontiguousarray(embeddings, dtype=np.float32)
+        engine = faiss.Clustering(points.shape[1], clusters)
+        engine.seed = seed
+        engine.niter = 50
+        engine.nredo = restarts
+        engine.init_method = faiss.ClusteringInitMethod_KMEANS_PLUS_PLUS
+        engine.min_points_per_centroid = 1  # only silences a warning
+        engine.max_points_per_centroid = len(points)  # all points, no random subset
+        index = faiss.IndexFlatL2(points.shape[1])
+        engine.train(points, index)
+        return index.search(points, 1)[1][:, 0]
+    finally:
+        faiss.omp_set_num_threads(before)
+
+
+def load_faiss() -> ModuleType:
+    """Faiss, told which processor this is.
+
+    The OpenBLAS of 2021 that comes with it takes what it does not know for one without AVX, which
+    makes k-means four times as slow; NumPy's knows it. The choice is read when faiss is loaded.
+    """
+    from threadpoolctl import threadpool_info
+
+    known = [info.get("architecture") for info in threadpool_info()]
+    kernels = next((_KERNELS[name] for name in known if name in _KERNELS), None)
+    free = kernels is not None and "OPENBLAS_CORETYPE" not in os.environ
+    try:
+        if free:
+            os.environ["OPENBLAS_CORETYPE"] = kernels
+        import faiss
+    finally:
+        if free:
+            del os.environ["OPENBLAS_CORETYPE"]
+    return faiss

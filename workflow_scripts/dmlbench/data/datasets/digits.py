@@ -18,6 +18,7 @@ from dmlbench.data.dataset import Dataset, Record, register_dataset
         ("test", "seen", "digit"),
         ("test", "unseen", "digit"),
     ],
+    sub_labels={"parity": "digit"},
     counts={"train": 720, "test": 1077, "test/seen": 363, "test/unseen": 714},
     mode="L",
 )

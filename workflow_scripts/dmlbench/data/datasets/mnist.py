@@ -16,6 +16,7 @@ from dmlbench.errors import DataError
     train_label="parity",
     train_classes=2,
     evaluations=[("test", "seen", "digit"), ("test", "unseen", "digit")],
+    sub_labels={"parity": "digit"},
     counts={"train": 36017, "test": 10000, "test/seen": 6031, "test/unseen": 3969},
     mode="L",
 )

@@ -17,6 +17,7 @@ from dmlbench.data.members import read_members
         ("train", "", "alphabet"),
         ("train", "", "letter"),
     ],
+    sub_labels={"alphabet": "letter"},
     counts={
         "train": 19280,
         "test": 13180,

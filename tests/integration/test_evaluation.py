@@ -1,0 +1,136 @@
+"""Measuring again trains nothing; verification embeds what its pairs name."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import yaml
+from conftest import ROOT, job_counts, run_script, run_snakemake
+
+TRAINING = {"prepare", "train", "embed", "embed_pairs"}
+
+
+def jobs(folder, config, tmp_path, *arguments):
+    file = tmp_path / "changed.yaml"
+    file.write_text(yaml.safe_dump(config))
+    done = run_snakemake("-n", *arguments, "--configfile", file, "--directory", folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return job_counts(done.stdout) if "Job stats:" in done.stdout else {}
+
+
+def test_another_metric_measures_stored_embeddings_and_trains_nothing(
+    smoke_run, smoke_config, tmp_path
+):
+    changes = {
+        "metrics": ["recall", "map_at_r"],
+        "recall_at": [1, 2, 100],
+        "nmi_plus": 7,
+        "kmeans_seeds": [4, 5],
+        "kmeans_restarts": 2,
+        "far": [0.05],
+    }
+    for key, value in changes.items():
+        config = smoke_config | {"evaluation": smoke_config["evaluation"] | {key: value}}
+        counts = jobs(smoke_run, config, tmp_path)
+        assert counts["evaluate"] == 4, key
+        assert counts["collect"] == counts["tables"] == 1
+        assert not TRAINING & set(counts), (key, counts)
+
+
+def test_the_metrics_of_a_run_are_the_config_s(smoke_run):
+    table = pd.read_parquet(smoke_run / "results/smoke/summary/metrics.parquet")
+    assert table.notna()["value"].all()
+    measured = set(table["metric"])
+    assert {"recall", "r_precision", "map_at_r", "mrr", "nmi", "nmi_plus", "ami"} <= measured
+    sub = table[table["metric"] == "same_sub_label"]
+    assert set(sub["label"]) == {"parity"}
+    assert set(sub["subset"]) == {"seen", "unseen"}
+    assert sub["value"].between(0.2, 1).all()
+
+
+def faces(folder, people=24, folds=4):
+    """A little LFW, prepared: two gray images of each person, six people in a fold, and pairs."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    person = np.arange(2 * people) // 2
+    pixels = rng.integers(0, 200, (people, 64))[person] + rng.integers(0, 50, (2 * people, 64))
+    (folder / "pixels.bin").write_bytes(pixels.astype(np.uint8).tobytes())
+    fold = person // (people // folds) + 1
+    index = pd.DataFrame(
+        {
+            "id": np.arange(2 * people),
+            "path": [f"{i:03d}" for i in range(2 * people)],
+            "split": [f"fold{f}" for f in fold],
+            "subset": "retrieval",
+            "person": [f"p{p:02d}" for p in person],
+            "height": 8,
+            "width": 8,
+            "channels": 1,
+            "offset": 64 * np.arange(2 * people),
+            "content": np.arange(2 * people),
+        }
+    )
+    index.to_parquet(folder / "index.parquet")
+    left = np.arange(0, 2 * people, 2)
+    other = left - left % 12 + (left + 2) % 12
+    pairs = [
+        pd.DataFrame({"left": left, "right": right, "same": same, "fold": fold[left]})
+        for right, same in ((left + 1, True), (other, False))
+    ]
+    table = pd.concat(pairs).assign(protocol="view2", trained_on=False)
+    table.to_parquet(folder / "pairs.parquet")
+
+
+def faces_config(smoke_config):
+    recipe = smoke_config["recipes"]["digits_8d"]
+    recipe |= {"test_fold": 2, "validation": 0, "batch_size": 8, "epochs": 1}
+    smoke_config["samplers"]["eps"]["per_class"] = 2
+    smoke_config["experiments"] = {
+        "faces": {
+            "dataset": "lfw_view2",
+            "recipe": "digits_8d",
+            "methods": [{"loss": "triplet", "sampler": "eps"}],
+        }
+    }
+    return smoke_config | {
+        "seeds": [0],
+        "selections": ["last"],
+        "evaluation": {"recall_at": [1], "nmi_plus": 2, "kmeans_seeds": [0]},
+    }
+
+
+def test_faces_are_verified_on_the_fold_that_was_not_trained_on(smoke_config, tmp_path):
+    faces(tmp_path / "data/prepared/lfw_view2/original")
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(faces_config(smoke_config)))
+    run = "lfw_view2/digits_8d/triplet/eps/seed0"
+    arguments = ("--config", "config.yaml", "--run", run)
+    pairs = ("--pairs", "data/prepared/lfw_view2/original/pairs.parquet")
+    for script, *more in (("train",), ("embed",), ("embed", *pairs), ("evaluate",)):
+        done = run_script(script, *arguments, *more, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    folder = tmp_path / "results/smoke/runs" / run
+    with np.load(folder / "embeddings_pairs_last.npz") as stored:
+        assert len(stored["ids"]) == 48
+    rows = json.loads((folder / "metrics.json").read_text())["metrics"]
+    found = {row["metric"]: row for row in rows if row["subset"] == "view2"}
+    assert found["verification_accuracy"]["note"].startswith("12 of 48 pairs; mean over 1 folds")
+    assert found["eer"]["note"] == "6 genuine and 6 impostor pairs"
+    assert found["tar_at_far_0.01"]["value"] is None
+    assert found["auc"]["value"] > 0.9
+
+
+def test_pairs_are_embedded_only_for_verification(smoke_config, tmp_path):
+    config = faces_config(smoke_config)
+    target = "results/smoke/runs/lfw_view2/digits_8d/triplet/eps/seed0/metrics.json"
+    counts = jobs(tmp_path, config, tmp_path, target)
+    assert counts["pairs"] == counts["embed_pairs"] == counts["embed"] == counts["evaluate"] == 1
+    config["evaluation"]["metrics"] = ["recall"]
+    counts = jobs(tmp_path, config, tmp_path, target)
+    assert not {"pairs", "embed_pairs"} & set(counts)
+
+
+def test_the_configs_plan_no_verification_where_there_are_no_pairs(tmp_path):
+    done = run_snakemake(
+        *("-n", "--configfile", ROOT / "configs/omniglot.yaml", "--directory", tmp_path)
+    )
+    assert "embed_pairs" not in done.stdout
