@@ -4,6 +4,7 @@ import gzip
 import io
 import os
 import random
+import re
 import struct
 import tarfile
 import warnings
@@ -328,5 +329,7 @@ def test_nothing_in_the_package_unpickles_data():
     for file in package.rglob("*.py"):
         text = file.read_text()
         assert "allow_pickle=True" not in text, file
-        assert "import pickle" not in text, file
+        # The error is what torch.load raises where it is told to run no code.
+        assert not re.search(r"from pickle|pickle\.(?!UnpicklingError)", text), file
+        assert "torch.load(" not in text or "weights_only=True" in text, file
         assert "extractall" not in text, file
