@@ -50,6 +50,7 @@ def main(config: str, run: str, whole: str, killed: str, seed: str) -> None:
         checkpoint_every=0.0,
         time_budget=None,
         wait=5.0,
+        pairs=None,
     )
     # Once for all children, or most kills would come before the first step. Nothing of torch that
     # takes threads may run before they are forked.
