@@ -27,4 +27,5 @@ rule train:
         "train {wildcards}"
     shell:
         "{params.command} --run {wildcards.dataset}/{wildcards.recipe}/{wildcards.loss}/{wildcards.sampler}/seed{wildcards.seed}"
-        " --log {log:q}"
+        # Only a scheduler ends a job when its time is up.
+        ' --time-budget "${{SLURM_JOB_ID:+{resources.runtime}}}" --log {log:q}'

@@ -79,6 +79,44 @@ def test_a_changed_sampler_trains_its_runs_and_a_title_none(smoke_run, smoke_con
     assert counts["train"] == counts["embed"] == counts["evaluate"] == 2
 
 
+@pytest.mark.slow
+def test_changed_code_trains_only_what_depends_on_it(smoke_config, tmp_path):
+    for part in ("workflow_scripts", "rules"):
+        shutil.copytree(ROOT / part, tmp_path / part)
+    shutil.copy(ROOT / "Snakefile", tmp_path)
+    losses = tmp_path / "workflow_scripts/dmlbench/losses"
+    smoke_config |= {"seeds": [0], "selections": ["last"]}
+    smoke_config["losses"]["margin"] = {"type": "margin"}
+    methods = [{"loss": ["triplet", "margin"], "sampler": "eps"}]
+    smoke_config["experiments"]["even_odd"]["methods"] = methods
+    smoke_config["recipes"]["digits_8d"]["epochs"] = 1
+    (tmp_path / "smoke.yaml").write_text(yaml.safe_dump(smoke_config))
+
+    def snakemake(*options):
+        command = (*options, "--configfile", "smoke.yaml")
+        done = run_snakemake(*command, cwd=tmp_path, root=tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def trained_anew():
+        said = snakemake("-n", "collect")
+        return re.findall(r"^.*train dataset=.*loss=(\w+).*$", said, flags=re.MULTILINE)
+
+    snakemake("-c2", "collect")
+    for file in tmp_path.rglob("*.py"):
+        file.touch()
+    assert trained_anew() == []
+    with (losses / "margin.py").open("a") as file:
+        file.write("# another\n")
+    assert trained_anew() == ["margin"]
+    with (losses / "contrastive.py").open("a") as file:
+        file.write("# of nobody here\n")
+    assert trained_anew() == ["margin"]
+    with (tmp_path / "workflow_scripts/dmlbench/training/step.py").open("a") as file:
+        file.write("# another\n")
+    assert sorted(trained_anew()) == ["margin", "triplet"]
+
+
 def test_preparing_anew_leaves_no_missing_job_out(smoke_file, tmp_path):
     # With ancient() inputs Snakemake 9.27 ran only the forced job and called it a success.
     made = tmp_path / "data/prepared/digits_even_odd/original"

@@ -188,8 +188,10 @@ def trimmed(loss, points, labels, tuples):
         groups = [list(pair) for pair in zip(terms[:half], terms[half:], strict=True)]
     groups.sort(key=lambda group: sum(group).item())
     kept = [t for g in groups[: math.ceil((1 - loss.trim) * len(groups) - 1e-9)] for t in g]
-    if loss.reduction == "active":
-        return sum(kept) / max(1, sum(1 for t in kept if t > 0)) if kept else mean([])
+    if kept and name == "Margin":
+        return sum(kept) / max(1, sum(1 for t in kept if t > 0))
+    if kept and name == "MultiSimilarity" and loss.inner.normalizer == "batch":
+        return sum(kept) / len(points)
     return mean(kept)
 
 

@@ -12,6 +12,7 @@ from dmlbench.config.class_path import find_class
 from dmlbench.errors import ConfigError
 from dmlbench.losses.build import build_loss
 from dmlbench.samplers.batch import Batch
+from dmlbench.samplers.miner import MinerSampler
 from dmlbench.samplers.sampler import build_sampler
 from dmlbench.training.optimizer import build_optimizer
 
@@ -91,8 +92,9 @@ def test_every_loss_of_the_library_is_accepted_and_trains_with_all_its_parameter
         (f"{LOSSES}.VICRegLoss", "refused: it compares two views"),
         (f"{LOSSES}.BaseMetricLossFunction", "is a base class: .* has to write compute_loss"),
         (f"{LOSSES}.GenericPairLoss", "is a base class: .* has to write _compute_loss"),
-        (f"{LOSSES}.EmbeddingRegularizerMixin", "is no loss, but a part of some"),
+        (f"{LOSSES}.EmbeddingRegularizerMixin", "is no loss: it has no forward"),
         ("dmlbench.losses.base.Loss", "is a base class: .* has to write result"),
+        ("sklearn.neighbors.KNeighborsClassifier", "is no loss: it has no forward"),
         ("torch.nn.Module", "no class of Python or PyTorch"),
         ("torch.nn.TripletMarginLoss", "no class of Python or PyTorch"),
         ("collections.OrderedDict", "no class of Python or PyTorch"),
@@ -168,6 +170,27 @@ def test_miners_take_the_place_of_both_choices(options):
         value = build_loss({"type": loss}, 4, 8)(batches[0], sampler(batches[0])).value
         assert value.isfinite()
         assert value > 0
+
+
+@pytest.mark.parametrize(
+    ("mined", "told"),
+    [
+        (None, "NoneType, not the three tensors"),
+        (([0], [1], [2]), "something else than vectors of whole numbers"),
+        ((torch.zeros(1),) * 3, "something else than vectors of whole numbers"),
+        (
+            (torch.tensor([0]), torch.tensor([1, 2]), *(torch.tensor([2]),) * 2),
+            r"vectors of \[1, 2",
+        ),
+        (
+            (torch.tensor([0]), torch.tensor([1]), torch.tensor([16])),
+            "positions outside the batch of 16",
+        ),
+    ],
+)
+def test_what_a_miner_must_not_give(mined, told):
+    with pytest.raises(ConfigError, match=rf"^the miner function gave {told}"):
+        MinerSampler(lambda embeddings, labels: mined)(batch_of())
 
 
 def test_a_miner_leaves_the_global_stream_alone():

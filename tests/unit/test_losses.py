@@ -112,6 +112,19 @@ def test_active_counts_the_terms_that_are_not_zero():
         assert result.active == (4 if choices[1] == "all" else 3)
 
 
+@pytest.mark.parametrize("normalizer", ["batch", "mined", None])
+@pytest.mark.parametrize("choices", [("all", "all"), ("easy", "multi_similarity")])
+def test_nothing_trimmed_is_the_inner_loss(normalizer, choices):
+    inner = {"type": "multi_similarity", "normalizer": normalizer} if normalizer else {}
+    inner = inner or {"type": "margin"}
+    batch = draw_batch(3, 11, 4, 3)
+    tuples = tuples_of(batch, *choices)
+    whole = build_loss(inner, 3, 4)(batch, tuples).value
+    trimmed = build_loss({"type": "trimmed", "trim": 0.0, "loss": inner}, 3, 4)(batch, tuples)
+    assert whole > 0
+    torch.testing.assert_close(trimmed.value, whole)
+
+
 SMALLEST = {"trimmed": {"loss": {"type": "margin"}}}
 
 

@@ -11,7 +11,7 @@ from dmlbench.config.catalogue import entry, shared_files
 from dmlbench.config.class_path import read_tree, sources
 from dmlbench.errors import ConfigError
 from dmlbench.losses.build import build_loss
-from dmlbench.provenance import training_code
+from dmlbench.provenance import training_code, training_files
 from dmlbench.samplers.batch import Batch
 
 OWN_LOSS = '''
@@ -46,7 +46,7 @@ def own_module(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))  # importing adds the working directory
     yield tmp_path / "own_losses.py"
-    for cached in (entry, training_code, read_tree):
+    for cached in (entry, training_code, training_files, read_tree):
         cached.cache_clear()
     sys.modules.pop("own_losses", None)
 
@@ -65,6 +65,7 @@ def test_a_loss_of_ones_own_is_named_by_its_path(own_module):
     before = training_code(run.dataset, plan.classes(run))
     own_module.write_text(OWN_LOSS.replace("mean()", "sum()"))
     training_code.cache_clear()
+    training_files.cache_clear()
     assert training_code(run.dataset, plan.classes(run)) != before
 
     plain = build_loss({"type": "own_losses.Plain", "scale": 5.0}, 2, 8)
@@ -121,6 +122,47 @@ def test_what_fails_when_it_is_used_is_told_in_one_line(own_module, monkeypatch,
         build_loss({"type": "own_losses.One"}, 2, 8)
 
 
+MODULE = "import torch\nclass One(torch.nn.Module):\n"
+FORWARD = "    def forward(self, embeddings, labels):\n        "
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (FORWARD + "return embeddings.sum(), 1", "One gave a tuple, not a scalar"),
+        (FORWARD + "return 3.0", "One gave a float, not a scalar"),
+        (FORWARD + "return embeddings[0]", r"One gave a Tensor of shape \(8,\), not a scalar"),
+        (
+            "    def __init__(self):\n        super().__init__()\n"
+            "        self.kept = [torch.nn.Parameter(torch.ones(1))]\n"
+            + FORWARD
+            + "return self.kept[0].sum()",
+            "One keeps parameters in a plain list, 'kept'",
+        ),
+        (
+            FORWARD + "self.late = torch.nn.Parameter(torch.ones(1)); return self.late.sum()",
+            "One makes parameters while it is used",
+        ),
+    ],
+)
+def test_what_a_loss_of_ones_own_must_not_do(own_module, monkeypatch, body, told):
+    own_module.write_text(MODULE + body)
+    monkeypatch.delitem(sys.modules, "own_losses", raising=False)
+    with pytest.raises(ConfigError, match=told):
+        build_loss({"type": "own_losses.One"}, 2, 8)(
+            Batch.of(torch.ones(2, 8), torch.tensor([0, 1]))
+        )
+
+
+def test_a_loss_that_must_be_given_tuples_needs_a_sampler_that_chooses(own_module):
+    own_module.write_text(MODULE + "    def forward(self, embeddings, labels, tuples): pass")
+    config = config_with("own_losses.One")
+    resolve_config(config, "test")
+    config["experiments"]["even_odd"]["methods"] = [{"loss": "triplet"}]
+    with pytest.raises(ConfigError, match="needs positives and negatives"):
+        resolve_config(config, "test")
+
+
 def test_a_decorator_by_attribute_registers_and_a_class_of_another_kind_is_refused(own_module):
     own_module.write_text(
         "from dmlbench.losses import base\n"
@@ -158,6 +200,7 @@ def test_the_code_of_a_run_covers_what_its_own_module_imports(own_module):
     before = training_code("digits_even_odd", classes)
     helper.write_text("x = 2")
     training_code.cache_clear()
+    training_files.cache_clear()
     assert training_code("digits_even_odd", classes) != before
     library = {file.name for file in sources("pytorch_metric_learning.losses.CircleLoss")}
     assert library >= {"circle_loss.py", "generic_pair_loss.py", "base_metric_loss_function.py"}

@@ -8,12 +8,13 @@ import pandas as pd
 import pytest
 import torch
 from conftest import ROOT
+from safetensors.torch import save_file
 
 from dmlbench.config import load_config, resolve_config
 from dmlbench.data.dataset import get_dataset
 from dmlbench.data.prepare import prepare
 from dmlbench.data.store import ImageStore
-from dmlbench.errors import DataError, TrainingError
+from dmlbench.errors import ConfigError, DataError, TrainingError
 from dmlbench.losses.base import LossResult
 from dmlbench.models.embedder import Embedder
 from dmlbench.neighbours import recall_at
@@ -73,18 +74,18 @@ def test_methods_see_the_same_batches(spec, store):
         spec["loss"] = {"name": loss, "type": loss}
         trainer = Trainer(spec, DATASET, store)
         trainer.train()
-        seen.append(np.stack(list(trainer._batches(2))))
+        seen.append(np.stack(trainer.images.batches(2)))
     assert (seen[0] == seen[1]).all()
 
 
 def test_validation_images_are_never_trained_on(spec, store):
     trainer = Trainer(spec, DATASET, store)
     splits = store.index["split"].to_numpy()
-    held_out = trainer.monitors["val"].rows
-    assert (splits[trainer.rows] == "train").all()
+    held_out = trainer.images.monitors["val"].rows
+    assert (splits[trainer.images.rows] == "train").all()
     assert (splits[held_out] == "train").all()
-    assert not set(trainer.rows) & set(held_out)
-    assert (splits[trainer.monitors["test_max"].rows] == "test").all()
+    assert not set(trainer.images.rows) & set(held_out)
+    assert (splits[trainer.images.monitors["test_max"].rows] == "test").all()
 
 
 @pytest.mark.parametrize("loss", [None, "pytorch_metric_learning.losses.CircleLoss"])
@@ -139,6 +140,7 @@ def test_proxies_train_on_shuffled_images(spec, store):
     spec["loss"] = {"name": "pd", "type": "pd_loss", "proxies": "class_means"}
     spec["sampler"] = {"per_class": None, "positive": None, "negative": None, "miner": None}
     trainer = Trainer(spec, DATASET, store)
+    trainer.begin()
     before = trainer.loss.proxies.detach().clone()
     torch.testing.assert_close(before.norm(dim=1), torch.ones(2))
     history = trainer.train().history
@@ -156,9 +158,11 @@ def test_half_precision_trains_the_network_only(spec, store, loss):
     seen = []
     trainer.model.head.register_forward_hook(lambda *a: seen.append(a[2].dtype))
     trainer.loss.register_forward_hook(lambda *a: seen.append(a[2].value.dtype))
-    positions = next(iter(trainer._batches(1)))
-    images = next(trainer.reader.batches([trainer.rows[positions]], trainer.device))
-    trainer._step(positions, images, torch.Generator(), EpochRecord(loss, 1, []))
+    positions = trainer.images.batches(1)[0]
+    images = next(trainer.reader.batches([trainer.images.rows[positions]], trainer.device))
+    labels = torch.from_numpy(trainer.images.labels[positions])
+    record = EpochRecord(loss, 1, [])
+    trainer.step.take(images, labels, torch.arange(len(labels)), torch.Generator(), record)
     assert seen == [torch.bfloat16, torch.float32]
     assert trainer.train().history["loss"].notna().all()
 
@@ -184,7 +188,7 @@ def test_a_saved_model_gives_the_recall_that_was_measured(smoke_config, spec, st
         read_record(tmp_path, "another")
     for name in ("val", "test_max"):
         model = load_model(tmp_path, record, name, torch.device("cpu"))
-        measured = trainer.monitors[name].measure(model, trainer.reader, torch.device("cpu"))
+        measured = trainer.images.monitors[name].measure(model, trainer.reader, torch.device("cpu"))
         assert measured == trained.selections.best[name]
     assert json.loads((tmp_path / "run.json").read_text())["run"] == spec
 
@@ -214,6 +218,42 @@ def test_any_timm_backbone_trains(spec, store):
     spec["recipe"] |= {"backbone": "test_resnet", "epochs": 1, "image_size": 32, "freeze_bn": True}
     trained = Trainer(spec, DATASET, store).train()
     assert trained.history["loss"].notna().all()
+
+
+@pytest.mark.parametrize("ending", ["safetensors", "pth"])
+def test_pretrained_weights_come_from_a_file(spec, tmp_path, ending):
+    import timm
+
+    source = timm.create_model("test_resnet", num_classes=10)
+    file = tmp_path / f"weights.{ending}"
+    save = save_file if ending == "safetensors" else torch.save
+    save(source.state_dict(), file)
+    recipe = spec["recipe"] | {"backbone": "test_resnet", "weights": str(file)}
+    colour, gray = (Embedder(recipe, channels, 32).backbone for channels in (3, 1))
+    expected = {k: v for k, v in source.state_dict().items() if not k.startswith("fc")}
+    assert same(expected, colour.state_dict())
+    first = "conv1.0.weight"
+    torch.testing.assert_close(gray.state_dict()[first], expected[first].sum(1, keepdim=True))
+
+
+def test_weights_that_cannot_be_had_are_one_line(spec, tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "evil"), "w"))
+
+    torch.save({"state_dict": Evil()}, tmp_path / "evil.pth")
+    torch.save({"other": torch.ones(1)}, tmp_path / "other.pth")
+    for weights, told in (
+        (tmp_path / "no.safetensors", "weights: no file"),
+        (tmp_path / "evil.pth", "cannot be had .* or train from scratch"),
+        (tmp_path / "other.pth", "other.pth' lack .* tensors of test_resnet, such as conv1"),
+        ("no_such_tag", "cannot be had"),
+    ):
+        recipe = spec["recipe"] | {"backbone": "test_resnet", "weights": str(weights)}
+        with pytest.raises(ConfigError, match=told) as caught:
+            Embedder(recipe, 3, 32)
+        assert len(str(caught.value).splitlines()) == 1
+    assert not (tmp_path / "evil").exists()
 
 
 def test_frozen_batch_norm_stays_frozen(spec):

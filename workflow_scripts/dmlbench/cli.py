@@ -8,10 +8,13 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
-from dmlbench.errors import UserError
+from dmlbench.errors import Unfinished, UserError
 
 EXIT_USER_ERROR = 2
+#: sysexits.h calls it EX_TEMPFAIL: try again.
+EXIT_UNFINISHED = 75
 
 
 def parser(description: str) -> argparse.ArgumentParser:
@@ -37,14 +40,21 @@ def run_parser(description: str) -> argparse.ArgumentParser:
     return made
 
 
-def run(main: Callable[[argparse.Namespace], None], arguments: argparse.ArgumentParser) -> None:
-    """Parse the command line and call ``main``; leave with 2 and one line on a user's mistake."""
+def run(
+    main: Callable[[argparse.Namespace], None],
+    arguments: argparse.ArgumentParser,
+    log_mode: Literal["w", "a"] = "w",
+) -> None:
+    """Parse the command line and call ``main``; leave with 2 and one line on a user's mistake.
+
+    Work that says it is unfinished leaves with 75; ``log_mode`` ``a`` goes on with its log.
+    """
     options = arguments.parse_args()
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if options.log:
         options.log.parent.mkdir(parents=True, exist_ok=True)
         handlers[0].setLevel(logging.ERROR)
-        handlers.append(logging.FileHandler(options.log, mode="w", encoding="utf-8"))
+        handlers.append(logging.FileHandler(options.log, mode=log_mode, encoding="utf-8"))
     # Libraries only warn: fontTools alone would fill the log.
     logging.getLogger("dmlbench").setLevel(logging.INFO)
     logging.basicConfig(
@@ -65,6 +75,9 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Argument
         for line in str(error).splitlines():
             log.error("error: %s", line)
         sys.exit(EXIT_USER_ERROR)
+    except Unfinished as reason:
+        log.error("unfinished: %s", reason)
+        sys.exit(EXIT_UNFINISHED)
     except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
         # pyarrow names the file only in the text.
         what = f"{error.filename}: {error.strerror}" if error.filename else f"{error}: no such file"

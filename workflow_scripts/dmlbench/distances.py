@@ -21,7 +21,9 @@ def pairwise_distances(embeddings: torch.Tensor) -> torch.Tensor:
     By inner products, but in float64: in float32 that shortcut loses all digits where two
     embeddings nearly coincide, which is where easy positives lie; the direct difference keeps them
     and takes 3 to 15 times as long. Squares are lowered by 1e-14 of both squared norms: what
-    float32 cannot tell apart (1e-7 of a norm) is at distance zero, with gradient zero.
+    float32 cannot tell apart (1e-7 of a norm) is at distance zero, with gradient zero. Beside that
+    a distance d of unit vectors is exact to 5e-15 / d^2 of itself, and a gradient, computed in the
+    input's own type, to its rounding divided by d: half a percent at 1e-5 in float32.
 
     Args:
         embeddings: B x D.
@@ -65,7 +67,7 @@ class _PairwiseDistances(torch.autograd.Function):
         inverse = distance / (distance * distance).add_(_TINY)
         weights = (gradient + gradient.T).mul_(inverse).neg_()  # zero on the diagonal
         weights.diagonal().sub_(weights.sum(dim=1))
-        # The type of the input is enough: these sums err by what rounding the input to it makes.
+        # The type of the input is enough: these sums err as if the input had been rounded to it.
         return weights @ points
 
 

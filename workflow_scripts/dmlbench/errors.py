@@ -14,4 +14,12 @@ class DataError(UserError):
 
 
 class TrainingError(UserError):
-    """A training run that cannot go on, such as a loss that is no longer finite."""
+    """A training run that cannot go on."""
+
+
+class Unfinished(Exception):
+    """Work that was saved, and goes on when it is started again."""
+
+
+class DivergedError(TrainingError):
+    """A loss that is no longer finite."""

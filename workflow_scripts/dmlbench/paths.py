@@ -37,6 +37,23 @@ def run(name: str) -> str:
     return f"{results(name)}/runs/{RUN_ID}"
 
 
+#: What a training goes on from, inside its folder of checkpoints.
+CHECKPOINT_FILE = "checkpoint.pt"
+
+
+def checkpoints(name: str) -> str:
+    """The pattern of the folder of one run's checkpoint and lock.
+
+    Not below the run's own: Snakemake deletes what a failed job was to make.
+    """
+    return f"{results(name)}/checkpoints/{RUN_ID}"
+
+
+def loggers(name: str) -> str:
+    """The pattern of the folder of what TensorBoard and DVCLive keep of one run."""
+    return f"{results(name)}/loggers/{RUN_ID}"
+
+
 def model(selection: str) -> str:
     """The weights of one selection, inside a run's folder."""
     return f"model_{selection}.safetensors"

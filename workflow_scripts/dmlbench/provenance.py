@@ -1,6 +1,7 @@
 """What ran, where, on which code."""
 
 import hashlib
+import json
 import os
 import platform
 import subprocess
@@ -19,13 +20,18 @@ PACKAGES = (
 )  # fmt: skip
 
 
+def _files(*parts: Iterable[Path]) -> dict[str, str]:
+    """The hash of every file by its name; a user's own module lies elsewhere, no matter where."""
+    return {
+        str(f.relative_to(SCRIPTS) if f.is_relative_to(SCRIPTS) else f.name): hashlib.sha256(
+            f.read_bytes()
+        ).hexdigest()[:16]
+        for f in sorted({file for part in parts for file in part})
+    }
+
+
 def _hash(*parts: Iterable[Path]) -> str:
-    digest = hashlib.sha256()
-    for file in sorted({file for part in parts for file in part}):
-        # A user's own module lies elsewhere; where does not matter.
-        name = file.relative_to(SCRIPTS) if file.is_relative_to(SCRIPTS) else file.name
-        digest.update(str(name).encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()[:16]
+    return hashlib.sha256(json.dumps(_files(*parts)).encode()).hexdigest()[:16]
 
 
 def _scripts(*names: str) -> list[Path]:
@@ -58,20 +64,32 @@ def data_code(dataset: str) -> str:
 
 
 @cache
-def training_code(dataset: str, classes: tuple[tuple[str, str], ...]) -> str:
-    """The hash of the sources that a trained model depends on: of the losses only its own.
+def training_files(dataset: str, classes: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    """The hashes of the sources that a trained model depends on: of the losses only its own.
 
     Args:
         dataset: The dataset's name.
         classes: Kind and name of every class that the run's config names
             (:meth:`dmlbench.config.Plan.classes`).
     """
-    rooms = [(PACKAGE / room).glob("*.py") for room in ("training", "models", "data")]
+    # A file that is added counts until it is named here.
+    decide_nothing = ("artefacts", "checkpoint", "lock", "memory", "session", "stopping", "writers")
+    trainer = [f for f in (PACKAGE / "training").glob("*.py") if f.stem not in decide_nothing]
+    rooms = [trainer, (PACKAGE / "models").glob("*.py")]
     rooms += [shared_files("loss"), shared_files("positive")]
+    data = ("dataset", "decode", "folder", "lookahead", "reader", "splits", "store")
+    seen = [PACKAGE / "data" / f"{name}.py" for name in (*data, "transforms", "views")]
     own = [entry(kind, name).file for kind, name in classes]
     own += [file for _, name in classes if is_class_path(name) for file in sources(name)]
     own += [_dataset_file(dataset), PACKAGE / "config" / "splits.py", *_scripts("train")]
-    return _hash(_shared(), own, *rooms)
+    return _files(_shared(), own, seen, *rooms)
+
+
+@cache
+def training_code(dataset: str, classes: tuple[tuple[str, str], ...]) -> str:
+    """One hash of :func:`training_files`."""
+    files = json.dumps(training_files(dataset, classes))
+    return hashlib.sha256(files.encode()).hexdigest()[:16]
 
 
 @cache
@@ -118,6 +136,20 @@ def git_state() -> dict:
 def _git(*arguments: str) -> str:
     command = ["git", "-C", str(PACKAGE), *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def hardware(device) -> dict:
+    """What the last digits depend on besides the code: processor, GPU, and the version of PyTorch.
+
+    Args:
+        device: The ``torch.device`` of the training.
+    """
+    gpu = None
+    if device.type == "cuda":
+        import torch
+
+        gpu = torch.cuda.get_device_name(device)
+    return {"machine": platform.machine(), "gpu": gpu, "torch": version("torch")}
 
 
 def environment() -> dict:

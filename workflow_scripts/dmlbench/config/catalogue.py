@@ -21,6 +21,7 @@ from dmlbench.config.class_path import (
     is_class_path,
     method_arguments,
     read_tree,
+    required_arguments,
 )
 from dmlbench.config.kinds import described_argument, refuse_other_kinds
 from dmlbench.config.messages import nearest
@@ -144,11 +145,13 @@ def _refuse_registered(kind: str, path: str, source: Source) -> None:
 
 
 def _foreign_takes(source: Source) -> str:
-    """Whether a loss of a library can be given tuples: it has an argument for them, and uses it."""
+    """Whether a loss of a library can, or must, be given tuples: its forward tells."""
     arguments = method_arguments(source, "forward")
     # What pytorch-metric-learning's losses call to refuse them.
     refuses = "indices_tuple_not_supported" in ast.unparse(source.node)
-    return "batch" if refuses or (arguments is not None and len(arguments) < 3) else "any"
+    if refuses or (arguments is not None and len(arguments) < 3):
+        return "batch"
+    return "tuples" if required_arguments(source, "forward") > 2 else "any"
 
 
 def _call(node: ast.ClassDef, decorator: str) -> ast.Call | None:

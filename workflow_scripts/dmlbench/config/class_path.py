@@ -200,6 +200,33 @@ def _module_file(module: str) -> Path | None:
     return None
 
 
+def lacks(source: Source, method: str) -> bool:
+    """Whether a class and all its bases could be read and none has the method."""
+    if any(getattr(node, "name", "") == method for node in source.node.body):
+        return False
+    for base in source.node.bases:
+        words = ast.unparse(base)
+        if words.split(".")[-1] in ("object", "ABC", "Module"):
+            continue
+        found = _class_in(source.file, source.module, words) if words.isidentifier() else None
+        if found is None or not lacks(found, method):
+            return False
+    return True
+
+
+def required_arguments(source: Source, method: str) -> int:
+    """How many of :func:`method_arguments` have no default."""
+    for node in source.node.body:
+        if isinstance(node, ast.FunctionDef) and node.name == method:
+            return len(node.args.args) - 1 - len(node.args.defaults)
+    for base in source.node.bases:
+        words = ast.unparse(base)
+        found = _class_in(source.file, source.module, words) if words.isidentifier() else None
+        if found and not lacks(found, method):
+            return required_arguments(found, method)
+    return 0
+
+
 def method_arguments(source: Source, method: str) -> list[str] | None:
     """A method's positional arguments after self, its own or inherited; None if unknown."""
     for node in source.node.body:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from dmlbench.config.class_path import Source, method_arguments
+from dmlbench.config.class_path import Source, lacks, method_arguments
 from dmlbench.errors import ConfigError
 
 _LIBRARY = "pytorch_metric_learning"
@@ -39,6 +39,8 @@ def refuse_other_kinds(kind: str, path: str, source: Source) -> None:
         raise ConfigError(f"{path} is no {kind}: it is among the library's {family}")
     if source.module.startswith("torch.") or _in_standard_library(source):
         raise ConfigError(f"{path} is no {kind}: no class of Python or PyTorch takes labels so")
+    if lacks(source, "forward") and lacks(source, "__call__"):
+        raise ConfigError(f"{path} is no {kind}: it has no forward")
     arguments = method_arguments(source, "forward")
     if arguments is not None and len(arguments) < 2:
         raise ConfigError(
@@ -47,8 +49,6 @@ def refuse_other_kinds(kind: str, path: str, source: Source) -> None:
         )
     if missing := next((n.name for n in source.node.body if _not_implemented(n)), None):
         raise ConfigError(f"{path} is a base class: what derives from it has to write {missing}")
-    if source.node.name.endswith("Mixin"):
-        raise ConfigError(f"{path} is no {kind}, but a part of some")
 
 
 def described_argument(module: str, argument: str) -> Any:

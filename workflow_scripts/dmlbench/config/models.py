@@ -38,7 +38,8 @@ class Recipe(Section):
     backbone: str = Field(description="small_cnn, or the name of any timm model.")
     weights: str = Field(
         "none",
-        description="none (from scratch), a timm tag such as tv_in1k, or a .safetensors path.",
+        description="none (from scratch), a timm tag such as tv_in1k, or a file: .safetensors, or "
+        ".pth, which is read without running code.",
     )
     widths: list[PositiveInt] = Field(
         [32, 64], description="Channels of each block of small_cnn.", min_length=1
@@ -300,6 +301,18 @@ class Data(Section):
     )
 
 
+class Training(Section):
+    """What no result depends on."""
+
+    checkpoint_minutes: PositiveFloat = Field(
+        5.0, description="Minutes between two checkpoints; what a killed training loses at most."
+    )
+    loggers: list[Literal["tensorboard", "dvclive"]] = Field(
+        default_factory=list,
+        description="Who else is told of each epoch; results/<name>/loggers/ holds what they keep.",
+    )
+
+
 class RuleResources(Section):
     threads: PositiveInt = Field(1, description="CPU threads.")
     mem_mb: PositiveInt = Field(4000, description="Memory in MB.")
@@ -360,6 +373,7 @@ class Benchmark(Section):
     evaluation: Evaluation = Field(default_factory=Evaluation, description="What is measured.")
     projection: Projection = Field(default_factory=Projection, description="t-SNE.")
     theory: Theory = Field(default_factory=Theory, description="The simulation of EPS section 4.")
+    training: Training = Field(default_factory=Training, description="How trainings are run.")
     resources: Resources = Field(default_factory=Resources, description="What rules ask for.")
 
     @field_validator("seeds", "selections")

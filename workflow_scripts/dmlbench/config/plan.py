@@ -101,6 +101,10 @@ class Plan:
         """Where a run's files lie."""
         return paths.local(paths.run(self.benchmark.name), **run.__dict__)
 
+    def checkpoint_folder(self, run: Run) -> Path:
+        """Where a run's checkpoint and lock lie while it trains."""
+        return paths.local(paths.checkpoints(self.benchmark.name), **run.__dict__)
+
     def data_folder(self, run: Run) -> Path:
         """Where the prepared dataset of a run lies."""
         store = self.recipes[run.recipe]["store"]

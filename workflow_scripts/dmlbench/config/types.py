@@ -28,6 +28,8 @@ def _no_boolean(value: Any) -> Any:
 _FLOAT, _INT = BeforeValidator(_number), BeforeValidator(_no_boolean)
 Finite = Annotated[float, Field(allow_inf_nan=False), _FLOAT]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False), _FLOAT]
+#: A factor in an exponent: far beyond any in use, and far below what float32 rounds away.
+Rate = Annotated[float, Field(gt=0, le=1e6), _FLOAT]
 NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False), _FLOAT]
 Share = Annotated[float, Field(ge=0, lt=1), _FLOAT]
 PositiveShare = Annotated[float, Field(gt=0, le=1), _FLOAT]
@@ -49,6 +51,7 @@ ANNOTATIONS: dict[str, object] = {
     "PositiveFloat": PositiveFloat,
     "NonNegativeFloat": NonNegativeFloat,
     "PositiveInt": PositiveInt,
+    "Rate": Rate,
     "Share": Share,
     "LossRate": LossRate,
     "LossSpec": LossSpec,

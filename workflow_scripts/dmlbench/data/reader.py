@@ -1,6 +1,7 @@
 """Images as network input."""
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 import numpy as np
 import torch
@@ -59,6 +60,7 @@ class ImageReader:
         batches: Iterable[np.ndarray],
         device: torch.device,
         rng: np.random.Generator | None = None,
+        skip: int = 0,
     ) -> Iterator[torch.Tensor]:
         """The images of each batch of rows: float32, B x C x H x W, on ``device``.
 
@@ -68,8 +70,10 @@ class ImageReader:
             batches: Rows of the index, batch by batch.
             device: Where the network is.
             rng: The stream of random crops, for training; None gives the evaluation view.
+            skip: How many batches are drawn but not made, as an interrupted epoch has had them.
         """
         jobs = (self._images.job(rows, rng) for rows in batches)
+        jobs = islice(jobs, skip, None)
         # Whole images lie in memory: handing them between threads takes longer than to copy them.
         made = look_ahead(_do, jobs, self._threads) if self._crops else map(_do, jobs)
         for pixels in made:

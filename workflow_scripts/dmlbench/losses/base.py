@@ -110,5 +110,8 @@ class TupleLoss(Loss):
     def result(self, batch: Batch, tuples: Tuples | None) -> LossResult:
         assert tuples is not None, f"{type(self).__name__} needs tuples"
         total, count, active = self.sums(batch, tuples)
-        divisor = active if self.reduction == "active" else count
-        return LossResult(total / divisor.clamp(min=1), active)
+        return LossResult(total / self.divisor(batch, count, active).clamp(min=1), active)
+
+    def divisor(self, batch: Batch, count: torch.Tensor, active: torch.Tensor) -> torch.Tensor:
+        """What the sum is divided by; at least one."""
+        return active if self.reduction == "active" else count

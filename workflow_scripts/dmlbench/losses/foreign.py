@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from dmlbench.errors import ConfigError
 from dmlbench.losses.base import Loss, LossResult
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.tuples import Tuples
@@ -24,14 +25,30 @@ class ForeignLoss(Loss):
         super().__init__(num_classes=num_classes, embedding_dim=embedding_dim)
         self.module = module
         self.lr = lr
+        self._parameter_ids = [id(p) for p in self.parameters()]
+        _check_registered(module)
 
     def result(self, batch: Batch, tuples: Tuples | None) -> LossResult:
+        """See the base.
+
+        Raises:
+            ConfigError: It gives no scalar, or made parameters that the optimizer does not know.
+        """
         embeddings, labels = batch.embeddings, batch.labels
         if not embeddings.isfinite().all():  # what it would do with them, no loss says
             return LossResult(embeddings.sum() * torch.nan)
-        if tuples is None:
-            return LossResult(self.module(embeddings, labels))
-        return LossResult(self.module(embeddings, labels, tuples.indices()))
+        indices = () if tuples is None else (tuples.indices(),)
+        value = self.module(embeddings, labels, *indices)
+        name = type(self.module).__name__
+        if not isinstance(value, torch.Tensor) or value.dim():
+            shape = f" of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else ""
+            raise ConfigError(f"the loss {name} gave a {type(value).__name__}{shape}, not a scalar")
+        if [id(p) for p in self.parameters()] != self._parameter_ids:
+            raise ConfigError(
+                f"the loss {name} makes parameters while it is used, which no optimizer moves; "
+                "make them in __init__"
+            )
+        return LossResult(value)
 
     def parameter_groups(self) -> list[dict]:
         """One group; a rate of their own frees them from weight decay too."""
@@ -39,3 +56,21 @@ class ForeignLoss(Loss):
         if self.lr is None:
             return groups
         return [group | {"lr": self.lr, "weight_decay": 0.0} for group in groups]
+
+
+def _check_registered(module: nn.Module) -> None:
+    """Parameters in a plain list are no parameters to PyTorch, and would never move.
+
+    Raises:
+        ConfigError: There are some.
+    """
+    for inner in module.modules():
+        for name, value in vars(inner).items():
+            held = value.values() if isinstance(value, dict) else value
+            plain = isinstance(value, list | tuple | dict) and not name.startswith("_")
+            if plain and any(isinstance(item, nn.Parameter) for item in held):
+                raise ConfigError(
+                    f"the loss {type(module).__name__} keeps parameters in a plain "
+                    f"{type(value).__name__}, '{name}', which no optimizer finds; use "
+                    "torch.nn.ParameterList or ParameterDict"
+                )

@@ -4,7 +4,7 @@ from typing import Literal
 
 import torch
 
-from dmlbench.config.types import PositiveFloat
+from dmlbench.config.types import Rate
 from dmlbench.losses.base import TupleLoss, register_loss
 from dmlbench.masked import any_of_row, soft_excess
 from dmlbench.samplers.batch import Batch
@@ -29,8 +29,8 @@ class MultiSimilarity(TupleLoss):
         *,
         num_classes: int,
         embedding_dim: int,
-        alpha: PositiveFloat = 2.0,
-        beta: PositiveFloat = 50.0,
+        alpha: Rate = 2.0,
+        beta: Rate = 50.0,
         threshold: float = 1.0,
         normalizer: Literal["batch", "mined"] = "batch",
     ) -> None:
@@ -52,8 +52,7 @@ class MultiSimilarity(TupleLoss):
         far = soft_excess(batch.similarities, sets.negatives, self.beta, self.threshold)
         return near + far, any_of_row(sets.positives | sets.negatives).squeeze(1)
 
-    def sums(self, batch: Batch, tuples: Tuples) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """See the base; with normalizer ``batch``, anchors without a pair count as zero terms."""
-        total, count, active = super().sums(batch, tuples)
+    def divisor(self, batch: Batch, count: torch.Tensor, active: torch.Tensor) -> torch.Tensor:
+        """With normalizer ``batch``, anchors without a pair count as zero terms."""
         size = torch.full_like(count, len(batch.labels))
-        return total, size if self.normalizer == "batch" else count, active
+        return size if self.normalizer == "batch" else count

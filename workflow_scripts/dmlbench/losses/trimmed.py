@@ -17,8 +17,9 @@ class Trimmed(TupleLoss):
     """Trimmed loss: only the tuples that cost least count in a batch.
 
     Shen and Sanghavi 2019, as EPS (section 5.2.5) applies it: of n triplets the ceil((1 - trim) n)
-    of lowest loss are kept; where a sampler gives sets, of n pairs or anchors. The mean is over
-    what is kept. EPS is trimming of the positives only.
+    of lowest loss are kept; where a sampler gives sets, of n pairs or anchors. Their sum is divided
+    as the inner loss divides, which for most is the mean over what is kept. EPS is trimming of the
+    positives only.
     """
 
     def __init__(
@@ -36,7 +37,6 @@ class Trimmed(TupleLoss):
                 f"trimmed: {loss['type']} is no loss on tuples: it has no terms to trim"
             )
         self.inner = inner
-        self.reduction = inner.reduction
         self.trim = trim
 
     def terms(self, batch: Batch, tuples: Tuples) -> tuple[torch.Tensor, torch.Tensor]:
@@ -52,6 +52,10 @@ class Trimmed(TupleLoss):
         # A share such as 0.1 is no exact float: 0.9 * 10 must give 9, not 10.
         kept = torch.ceil((1 - self.trim) * valid.sum().double() - 1e-9)
         return values, counted & (rank < kept).view(costs.shape)
+
+    def divisor(self, batch: Batch, count: torch.Tensor, active: torch.Tensor) -> torch.Tensor:
+        """That of the inner loss."""
+        return self.inner.divisor(batch, count, active)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Those of the inner loss."""

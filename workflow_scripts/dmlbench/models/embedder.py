@@ -1,5 +1,7 @@
 """Backbone plus embedding head."""
 
+import hashlib
+import pickle
 from pathlib import Path
 
 import torch
@@ -8,6 +10,9 @@ from torch import nn
 
 from dmlbench.errors import ConfigError
 from dmlbench.models.small_cnn import SmallCNN
+
+#: Endings of files with weights.
+_FILES = (".safetensors", ".pth", ".pt", ".bin")
 
 
 class Embedder(nn.Module):
@@ -34,6 +39,13 @@ class Embedder(nn.Module):
         embeddings = self.head(self.backbone(images)).float()
         return F.normalize(embeddings, dim=1) if self.normalize else embeddings
 
+    def sha256(self) -> str:
+        """The hash of all weights as they are, names included."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self.state_dict().items()):
+            digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
     def train(self, mode: bool = True) -> "Embedder":
         """Switch mode; frozen batch norm stays in evaluation mode."""
         super().train(mode)
@@ -52,18 +64,31 @@ def _timm_backbone(name: str, weights: str, channels: int) -> nn.Module:
             f"backbone '{name}' is neither small_cnn nor a timm model; "
             f"near it: {timm.list_models(f'*{name[:6]}*')[:5]}"
         )
-    options: dict = {"num_classes": 0, "in_chans": channels}
-    if weights.endswith(".safetensors"):
-        if not Path(weights).is_file():
-            raise ConfigError(f"weights: no file {weights}")
-        return timm.create_model(name, checkpoint_path=weights, **options)
-    if weights == "none":
-        return timm.create_model(name, pretrained=False, **options)
+    if weights.endswith(_FILES) and not Path(weights).is_file():
+        raise ConfigError(f"weights: no file {weights}")
+    tag, options = name, {"pretrained": weights != "none"}
+    if weights.endswith(_FILES):
+        options["pretrained_cfg_overlay"] = {"file": weights}
+    elif weights != "none":
+        tag = f"{name}.{weights}"
+    start = torch.get_rng_state()
     try:
-        return timm.create_model(f"{name}.{weights}", pretrained=True, **options)
-    except (OSError, RuntimeError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
+        model = timm.create_model(tag, num_classes=0, in_chans=channels, **options)
+    except (OSError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        reason = str(error).strip().partition("\n")[0]
         raise ConfigError(
             f"weights '{weights}' of {name} cannot be had ({reason}); fetch them once on a machine "
-            "with network, or give a .safetensors path"
+            "with network (timm keeps them in its cache), name a file of them (.safetensors, or "
+            ".pth with nothing but tensors), or train from scratch with weights: none"
         ) from None
+    if options["pretrained"]:
+        with torch.random.fork_rng():
+            torch.set_rng_state(start)
+            random = timm.create_model(name, num_classes=0, in_chans=channels).state_dict()
+        left = [k for k, v in model.state_dict().items() if v.dim() > 1 and v.equal(random[k])]
+        if left:  # timm only warns
+            raise ConfigError(
+                f"weights '{weights}' lack {len(left)} tensors of {name}, such as {left[0]}; are "
+                "they of another model?"
+            )
+    return model

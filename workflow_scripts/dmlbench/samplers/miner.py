@@ -41,14 +41,25 @@ class MinerSampler:
         with torch.random.fork_rng(), full_precision(batch.embeddings.device):
             torch.manual_seed(seed.item())
             mined = self.miner(batch.embeddings.detach(), batch.labels)
-        if isinstance(mined, tuple) and len(mined) == 3:
+        if problem := _problem(mined, len(batch.labels)):
+            raise ConfigError(f"the miner {type(self.miner).__name__} gave {problem}")
+        if len(mined) == 3:
             return Triplets(*mined, torch.ones_like(mined[0], dtype=torch.bool))
-        if isinstance(mined, tuple) and len(mined) == 4:
-            return PairSets(_mask(batch, *mined[:2]), _mask(batch, *mined[2:]))
-        raise ConfigError(
-            f"the miner {type(self.miner).__name__} gave {type(mined).__name__}, not the three "
-            "tensors of triplets or the four of pairs"
-        )
+        return PairSets(_mask(batch, *mined[:2]), _mask(batch, *mined[2:]))
+
+
+def _problem(mined: object, size: int) -> str:
+    """What is wrong with a miner's answer; nothing if it is all right."""
+    if not isinstance(mined, tuple) or len(mined) not in (3, 4):
+        return f"{type(mined).__name__}, not the three tensors of triplets or the four of pairs"
+    if any(not isinstance(m, torch.Tensor) or m.dtype != torch.long or m.dim() != 1 for m in mined):
+        return "something else than vectors of whole numbers (torch.long)"
+    lengths = [len(m) for m in mined]
+    if lengths[0] != lengths[1] or lengths[-1] != lengths[-2]:
+        return f"vectors of {lengths} numbers, which are no tuples"
+    if any(len(m) and not 0 <= m.min() <= m.max() < size for m in mined):
+        return f"positions outside the batch of {size}"
+    return ""
 
 
 def _mask(batch: Batch, anchor: torch.Tensor, other: torch.Tensor) -> torch.Tensor:

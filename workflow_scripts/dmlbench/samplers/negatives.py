@@ -124,8 +124,8 @@ class DistanceWeightedNegative(NegativeChoice):
     def weights(self, batch: Batch) -> torch.Tensor:
         """B x B weights, the largest of a row 1; no more than 1e-26 for what is not to be drawn."""
         dim = batch.embeddings.shape[1]
-        # Above 1.99 the density's logarithm diverges at 2, the diameter. Beyond the upper cut-off
-        # all count alike: what a row without a nearer one draws from.
+        # Beyond the upper cut-off all count alike: what a row without a nearer one draws from. The
+        # density's logarithm diverges at 2, the diameter; the config keeps the cut-off below 1.99.
         d = batch.distances.clamp(self.cutoff, max(self.cutoff, min(self.upper_cutoff, 1.99)))
         # (4 - d^2) for (1 - d^2/4): a constant factor is nothing.
         log_weights = (

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
 
@@ -10,7 +11,7 @@ from dmlbench.config import Plan, Run
 from dmlbench.errors import DataError
 from dmlbench.files import replacing, write_json
 from dmlbench.models.embedder import Embedder
-from dmlbench.provenance import environment, training_code
+from dmlbench.provenance import environment, hardware, training_code
 from dmlbench.training.loop import Trained
 
 
@@ -21,20 +22,26 @@ def save_run(out: Path, plan: Plan, run: Run, trained: Trained) -> None:
     for name, weights in trained.selections.weights.items():
         with replacing(out / paths.model(name)) as temporary:
             save_file(weights, temporary)
-    with replacing(out / "history.csv") as temporary:
-        trained.history.to_csv(temporary, index=False)
+    write_history(out, trained.history)
     record = {
         "run": plan.spec(run),
         "fingerprint": plan.fingerprint(run),
         "code": training_code(run.dataset, plan.classes(run)),
         "selected_epochs": trained.selections.epochs,
         "input": trained.input,
+        "initial_weights": trained.initial_weights,
         "device": trained.device,
-        "gpu": torch.cuda.get_device_name() if trained.device.startswith("cuda") else None,
+        "gpu": hardware(torch.device(trained.device))["gpu"],
         "seconds": trained.history["seconds"].sum(),
         **environment(),
     }
     write_json(out / "run.json", record)
+
+
+def write_history(out: Path, history: pd.DataFrame | list[dict]) -> None:
+    """Write ``history.csv``: a row per epoch."""
+    with replacing(out / "history.csv") as temporary:
+        pd.DataFrame(history).to_csv(temporary, index=False)
 
 
 def load_model(folder: Path, record: dict, selection: str, device: torch.device) -> Embedder:

@@ -5,12 +5,14 @@ import math
 import torch
 
 from dmlbench.decidability import Moments
-from dmlbench.errors import TrainingError
+from dmlbench.errors import DivergedError
 from dmlbench.losses.base import LossResult
 from dmlbench.samplers.batch import Batch
 
 #: Steps between two looks at the loss on a GPU, which has to be waited for.
 _LOOK_EVERY = 50
+#: What the names of a loss's own counts begin with.
+_COUNT = "count "
 
 
 class EpochRecord:
@@ -27,31 +29,49 @@ class EpochRecord:
         self.loss_name = loss_name
         self.epoch = epoch
         self.before = before
-        self.values: list[torch.Tensor] = []
-        self.read: list[float] = []  # those of them that have been looked at
-        self.batches: list[torch.Tensor] = []
-        self.results: list[LossResult] = []
+        self.read: list[float] = []  # the losses that have been looked at
+        #: For each step: loss, sums over the batch, active tuples and further counts if it has any.
+        self.steps: dict[str, list[torch.Tensor]] = {"loss": [], "sums": []}
 
     def add(self, batch: Batch, result: LossResult) -> None:
         """Take note of one step.
 
         Raises:
-            TrainingError: The loss is no longer finite.
+            DivergedError: The loss is no longer finite.
         """
-        value = result.value.detach()  # the graph of a step must not outlive it
-        self.values.append(value)
-        self.results.append(LossResult(value, result.active, result.counts))
-        self.batches.append(_sums(batch))
-        if value.device.type == "cpu" or len(self.values) % _LOOK_EVERY == 0:
+        # The graph of a step must not outlive it.
+        numbers = {"loss": result.value.detach(), "sums": _sums(batch)}
+        if result.active is not None:
+            numbers["active"] = result.active
+        numbers |= {f"{_COUNT}{name}": value for name, value in result.counts.items()}
+        for name, value in numbers.items():
+            self.steps.setdefault(name, []).append(value.detach())
+        steps = len(self.steps["loss"])
+        if result.value.device.type == "cpu" or steps % _LOOK_EVERY == 0:
             self.check()
+
+    def state(self) -> dict:
+        """Everything of the steps so far, for :meth:`restored`."""
+        stacked = {name: torch.stack(values) for name, values in self.steps.items() if values}
+        plain = {name: getattr(self, name) for name in ("loss_name", "epoch", "before", "read")}
+        return {**plain, "steps": stacked}
+
+    @classmethod
+    def restored(cls, state: dict, device: torch.device) -> "EpochRecord":
+        """The record that :meth:`state` was taken of."""
+        record = cls(state["loss_name"], state["epoch"], state["before"])
+        record.read = state["read"]
+        for name, values in state["steps"].items():
+            record.steps[name] = list(values.to(device).unbind())
+        return record
 
     def check(self) -> None:
         """See :meth:`add`; the one place that looks for NaN."""
-        new = self.values[len(self.read) :]
+        new = self.steps["loss"][len(self.read) :]
         for value in torch.stack(new).tolist() if new else []:
             if not math.isfinite(value):
                 finite = [f"{v:.6g}" for v in (self.before + self.read)[-3:]]
-                raise TrainingError(
+                raise DivergedError(
                     f"the loss '{self.loss_name}' is {value} in epoch {self.epoch}, step "
                     f"{len(self.read) + 1}; the last finite values were "
                     f"{', '.join(finite) or 'none'}; lower the learning rate"
@@ -72,20 +92,20 @@ class EpochRecord:
         classes in a batch (copies of an image left out). decidability: their d'.
         """
         self.check()
-        active = [r.active for r in self.results if r.active is not None]
-        sums = torch.stack(self.batches).sum(dim=0)
-        anchors, positives, paired, equal, *moments = sums.tolist()
+        columns = {name: torch.stack(values) for name, values in self.steps.items()}
+        anchors, positives, paired, equal, *moments = columns["sums"].sum(dim=0).tolist()
         similarity = _moments(*moments)
-        names = sorted({name for result in self.results for name in result.counts})
+        active = columns.get("active")
+        counts = sorted(name for name in columns if name.startswith(_COUNT))
         return {
-            "loss": torch.stack(self.values).mean().item(),
+            "loss": columns["loss"].mean().item(),
             "positives_per_anchor": positives / anchors,
-            "easy_equals_random": equal / paired if paired else float("nan"),
-            "active_tuples": torch.stack(active).double().mean().item() if active else float("nan"),
+            "easy_equals_random": equal / paired if paired else math.nan,
+            "active_tuples": math.nan if active is None else active.double().mean().item(),
             "genuine_similarity": similarity.genuine_mean.item(),
             "impostor_similarity": similarity.impostor_mean.item(),
             "decidability": similarity.decidability().item(),
-            **{name: sum(r.counts[name].item() for r in self.results) for name in names},
+            **{name.removeprefix(_COUNT): columns[name].double().sum().item() for name in counts},
         }
 
 

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -11,20 +11,24 @@ import pandas as pd
 import torch
 
 from dmlbench.data.dataset import Dataset
-from dmlbench.data.reader import ImageReader
-from dmlbench.data.splits import run_index, validation_mask
+from dmlbench.data.progress import counting
 from dmlbench.data.store import ImageStore
+from dmlbench.errors import DivergedError, TrainingError
 from dmlbench.losses.build import build_loss
 from dmlbench.models.embedder import Embedder
-from dmlbench.samplers.batch import Batch
-from dmlbench.samplers.batches import class_batches, shuffled_batches
 from dmlbench.samplers.sampler import build_sampler
 from dmlbench.seeding import derive_seed
+from dmlbench.training.checkpoint import Checkpoint
 from dmlbench.training.class_means import class_means
 from dmlbench.training.determinism import make_deterministic, pick_device, seed_everything
 from dmlbench.training.epoch import EpochRecord
-from dmlbench.training.monitors import Monitor, Selections
+from dmlbench.training.images import TrainingImages
+from dmlbench.training.memory import fitting_batch, is_out_of_memory
+from dmlbench.training.monitors import Selections
 from dmlbench.training.optimizer import build_optimizer
+from dmlbench.training.state import Progress, Snapshot
+from dmlbench.training.step import Step
+from dmlbench.training.stopping import LeaveNow, Stopping
 
 log = logging.getLogger(__name__)
 
@@ -38,12 +42,14 @@ class Trained:
         history: One row per epoch.
         input: Channels and size that the model was built for.
         device: Where it was trained.
+        initial_weights: The hash of the model's weights before the first step.
     """
 
     selections: Selections
     history: pd.DataFrame
     input: dict[str, int]
     device: str
+    initial_weights: str
 
 
 class Trainer:
@@ -54,134 +60,143 @@ class Trainer:
         make_deterministic(spec["threads"])
         self.spec, self.recipe = spec, spec["recipe"]
         self.device = pick_device(self.recipe["device"])
-        self.reader = ImageReader(store, self.recipe, spec["threads"])
-        index = run_index(store.index, self.recipe["test_fold"])
-        held_out = validation_mask(
-            index, dataset.train_label, self.recipe["validation"], dataset.name
-        )
-        self.rows = np.flatnonzero((index["split"] == "train").to_numpy() & ~held_out)
-        codes = index.loc[self.rows, dataset.train_label].astype("category").cat
-        self.labels = codes.codes.to_numpy(dtype=np.int64)
-        self.content = index["content"].to_numpy()
-        self.monitors = _monitors(index, held_out, dataset)
+        self.images = TrainingImages(spec, dataset, store)
+        self.reader = self.images.reader
         seed_everything(derive_seed("initial weights", self.recipe["backbone"], spec["seed"]))
         self.model = Embedder(self.recipe, self.reader.channels, self.reader.size).to(self.device)
-        self.loss = build_loss(
-            spec["loss"], len(codes.categories), self.recipe["embedding_dim"]
-        ).to(self.device)
-        if self.loss.wants_class_means:
-            self.loss.start(
-                class_means(self.model, self.reader, self.rows, self.labels, self.device)
-            )
+        self.loss = build_loss(spec["loss"], self.images.classes, self.recipe["embedding_dim"]).to(
+            self.device
+        )
         self.sampler = build_sampler(spec["sampler"])
         self.optimizer = build_optimizer(self.recipe["optimizer"], self.model, self.loss)
+        self._initial = self.model.sha256()
+        half = self.recipe["precision"] == "bfloat16"
+        self.step = Step(self.model, self.loss, self.sampler, self.optimizer, half)
+        self._checkpoint, self._stopping = Checkpoint(None), Stopping()
 
-    def train(self) -> Trained:
-        """Train all epochs.
+    def train(
+        self,
+        checkpoint: Checkpoint | None = None,
+        stopping: Stopping | None = None,
+        each_epoch: Callable[[list[dict]], None] = lambda history: None,
+    ) -> Trained:
+        """Train all epochs, or what a checkpoint leaves of them.
+
+        Args:
+            checkpoint: Where to go on from, and what is saved now and then.
+            stopping: Says when to save and leave.
+            each_epoch: Called with the history when an epoch ends.
 
         Raises:
-            TrainingError: The loss is no longer finite.
+            TrainingError: The loss is no longer finite, a batch does not fit into memory, or the
+                checkpoint is another run's.
+            LeaveNow: It was time to, and everything is saved.
         """
-        epochs = self.recipe["epochs"]
-        selections = Selections(self.spec["selections"])
-        history, started = [], time.monotonic()
-        last_values: list[float] = []
-        for epoch in range(1, epochs + 1):
-            record = EpochRecord(self.spec["loss"]["name"], epoch, last_values)
-            row = {"epoch": epoch, **self._epoch(epoch, record)}
-            last_values = record.last_values()
-            if epoch % self.recipe["monitor_every"] == 0 or epoch == epochs:
+        self._checkpoint = checkpoint or self._checkpoint
+        self._stopping = stopping or self._stopping
+        progress = Progress(Selections(self.spec["selections"]), torch.Generator(self.device))
+        snapshot = Snapshot(self.model, self.loss, self.optimizer, self.sampler, progress)
+        if saved := self._checkpoint.load():
+            snapshot.restore(saved)
+            log.info("goes on in epoch %d after step %d", progress.epoch, progress.step)
+        else:
+            self.begin()
+        try:
+            while progress.epoch <= self.recipe["epochs"]:
+                self._epoch(progress, snapshot)
+                each_epoch(progress.history)
+        except LeaveNow:
+            self._checkpoint.save(snapshot.take())
+            raise
+        except DivergedError as error:
+            where = self._checkpoint.save_beside("diverged", snapshot.take())
+            raise DivergedError(f"{error}{where and f'; the state is in {where}'}") from None
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            told = str(error).partition("\n")[0]
+        else:
+            size = {"channels": self.reader.channels, "image_size": self.reader.size}
+            history = pd.DataFrame(progress.history)
+            return Trained(progress.selections, history, size, str(self.device), self._initial)
+        raise TrainingError(self._too_large(told))  # here, where nothing holds the failed step
+
+    def begin(self) -> None:
+        """What a loss wants before the first step."""
+        if self.loss.wants_class_means:
+            images = self.images
+            self.loss.start(
+                class_means(self.model, self.reader, images.rows, images.labels, self.device)
+            )
+
+    def _epoch(self, progress: Progress, snapshot: Snapshot) -> None:
+        """One pass, or the rest of it, and what is measured after it."""
+        epoch, epochs = progress.epoch, self.recipe["epochs"]
+        if progress.record is None:
+            progress.generator.manual_seed(derive_seed("choices", self.spec["seed"], epoch))
+            progress.record = EpochRecord(self.spec["loss"]["name"], epoch, progress.last_values)
+        images = self._pass(progress, snapshot)
+        row = {"epoch": epoch, **progress.record.row(), "seconds": progress.seconds}
+        row["images_per_second"] = images / progress.seconds
+        measured = {}
+        if epoch % self.recipe["monitor_every"] == 0 or epoch == epochs:
+            with self._stopping.at_once():
                 measured = {
                     name: monitor.measure(self.model, self.reader, self.device)
-                    for name, monitor in self.monitors.items()
+                    for name, monitor in self.images.monitors.items()
                 }
-                row |= {f"recall_at_1_{name}": value for name, value in measured.items()}
-                selections.update(epoch, self.model, measured)
-            else:
-                selections.update(epoch, self.model, {})
-            history.append(row)
-            left = (time.monotonic() - started) / epoch * (epochs - epoch)
-            log.info("%s, %.0f s left", _line(row, epochs), left)
-        size = {"channels": self.reader.channels, "image_size": self.reader.size}
-        return Trained(selections, pd.DataFrame(history), size, str(self.device))
+            row |= {f"recall_at_1_{name}": value for name, value in measured.items()}
+        progress.selections.update(epoch, self.model, measured)
+        progress.end_epoch(row)
+        log.info("%s", _line(progress.history, epochs))
 
-    def _epoch(self, epoch: int, record: EpochRecord) -> dict:
-        """One pass; returns the epoch's row of the history."""
-        generator = torch.Generator(self.device)
-        generator.manual_seed(derive_seed("choices", self.spec["seed"], epoch))
+    def _pass(self, progress: Progress, snapshot: Snapshot) -> int:
+        """The steps of an epoch that are not done yet; returns how many images the epoch has."""
+        epoch, first = progress.epoch, progress.step
         self.model.train()
         self.loss.train()
-        started, images = time.monotonic(), 0
-        batches = list(self._batches(epoch))
-        rows = [self.rows[positions] for positions in batches]
-        crops = np.random.default_rng(derive_seed("crops", *self._data_axes(epoch)))
-        with closing(self.reader.batches(rows, self.device, crops)) as inputs:
-            for positions, pixels in zip(batches, inputs, strict=True):
-                images += len(positions)
-                self._step(positions, pixels, generator, record)
-        row = record.row()
-        seconds = time.monotonic() - started
-        return row | {"seconds": seconds, "images_per_second": images / seconds}
+        batches = self.images.batches(epoch)
+        rows = [self.images.rows[positions] for positions in batches]
+        inputs = self.reader.batches(rows, self.device, self.images.crops(epoch), skip=first)
+        what = f"epoch {epoch}/{self.recipe['epochs']}"
+        with closing(inputs), counting(what, len(batches), "steps", first) as count:
+            started = time.monotonic() - progress.seconds
+            for positions, pixels in zip(batches[first:], inputs, strict=True):
+                self._step(positions, pixels, progress)
+                progress.step += 1
+                progress.seconds = time.monotonic() - started
+                count(1)
+                if self._checkpoint.due:
+                    self._checkpoint.save(snapshot.take())
+                self._stopping.check()
+        return sum(len(positions) for positions in batches)
 
-    def _batches(self, epoch: int) -> Iterator[np.ndarray]:
-        """The batches of an epoch, as positions among the training images."""
-        size, per_class = self.recipe["batch_size"], self.spec["sampler"]["per_class"]
-        rng = np.random.default_rng(derive_seed("batches", *self._data_axes(epoch)))
-        if per_class is None:
-            return shuffled_batches(self.labels, size, rng)
-        return class_batches(self.labels, size, per_class, rng)
+    def _step(self, positions: np.ndarray, images: torch.Tensor, progress: Progress) -> None:
+        """One step on the images at ``positions`` among the training images."""
+        labels = torch.from_numpy(self.images.labels[positions]).to(self.device)
+        content = torch.from_numpy(self.images.content[self.images.rows[positions]])
+        self.step.take(images, labels, content.to(self.device), progress.generator, progress.record)
 
-    def _data_axes(self, epoch: int) -> tuple:
-        """What the order of the data and its crops depend on.
-
-        Neither loss nor choices: methods that compose their batches alike see the same batches,
-        and are compared in pairs.
-        """
+    def _too_large(self, told: str) -> str:
+        """What to say of a batch that does not fit into memory."""
+        size, per_class = self.recipe["batch_size"], self.spec["sampler"]["per_class"] or 1
+        shape = (size, self.reader.channels, self.reader.size, self.reader.size)
+        fits = fitting_batch(self.step, shape, self.images.classes, per_class, self.device)
+        advice = f"{fits} would" if fits else "not even the smallest batch would"
         return (
-            self.recipe["batch_size"], self.spec["sampler"]["per_class"], self.spec["seed"], epoch
-        )  # fmt: skip
-
-    def _step(
-        self,
-        positions: np.ndarray,
-        images: torch.Tensor,
-        generator: torch.Generator,
-        record: EpochRecord,
-    ) -> None:
-        """One optimiser step on the images at ``positions`` among the training images."""
-        labels = torch.from_numpy(self.labels[positions]).to(self.device)
-        content = torch.from_numpy(self.content[self.rows[positions]]).to(self.device)
-        half = self.recipe["precision"] == "bfloat16"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-            embeddings = self.model(images)
-            batch = Batch.of(embeddings, labels, content, generator)
-            tuples = self.sampler(batch) if self.sampler else None
-            result = self.loss(batch, tuples)
-        self.optimizer.zero_grad(set_to_none=True)
-        result.value.backward()
-        self.optimizer.step()
-        record.add(batch, result)
-
-
-def _monitors(
-    index: pd.DataFrame, held_out: np.ndarray, dataset: type[Dataset]
-) -> dict[str, Monitor]:
-    """The validation images by training label, and the first test evaluation of the dataset."""
-    split, subset, label = next(e for e in dataset.evaluations if e[0] == "test")
-    test = (index["split"] == split) & ((index["subset"] == subset) | (subset == ""))
-    wanted = {"val": (held_out, dataset.train_label), "test_max": (test.to_numpy(), label)}
-    return {
-        name: Monitor(
-            np.flatnonzero(mask),
-            index.loc[mask, column].to_numpy(),
-            index.loc[mask, "id"].to_numpy(),
+            f"batch_size {size} does not fit into the memory of {_name(self.device)} ({told}); "
+            f"{advice}: change recipe.batch_size, or take precision: bfloat16"
         )
-        for name, (mask, column) in wanted.items()
-        if mask.sum() > 1
-    }
 
 
-def _line(row: dict, epochs: int) -> str:
+def _name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "this machine"
+
+
+def _line(history: list[dict], epochs: int) -> str:
+    row = history[-1]
     recalls = [f"{k}={v:.3f}" for k, v in row.items() if k.startswith("recall")]
     speed = f"{row['images_per_second']:,.0f} images/s"
-    return ", ".join([f"epoch {row['epoch']}/{epochs}: loss {row['loss']:.4f}", *recalls, speed])
+    left = sum(r["seconds"] for r in history) / len(history) * (epochs - len(history))
+    parts = [f"epoch {row['epoch']}/{epochs}: loss {row['loss']:.4f}", *recalls, speed]
+    return ", ".join([*parts, f"{left:.0f} s left"])

@@ -1,0 +1,206 @@
+#!/usr/bin/env python
+"""Time the training step as users run it, against its ceiling and against a DataLoader.
+
+    python benchmarks/training.py       # ResNet-18 at 64 pixels on a CPU, ResNet-50 at 224 on a GPU
+
+The ceiling is the same step on images that are in memory already, made beforehand. The DataLoader
+decodes the same JPEGs with torchvision's transforms, image by image. Same network, loss and
+sampler, one process, contestants taking turns; medians.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import torch
+from PIL import Image
+
+from data import photograph
+from dmlbench.config.models import Recipe
+from dmlbench.data.dataset import Dataset, Record
+from dmlbench.data.prepare import prepare
+from dmlbench.data.store import ImageStore
+from dmlbench.training.epoch import EpochRecord
+from dmlbench.training.loop import Trainer
+from dmlbench.training.monitors import Selections
+from dmlbench.training.state import Progress, Snapshot
+
+BATCH, PER_CLASS = 112, 8
+#: Backbone, image size and precision by kind of device.
+CASES = {"cpu": ("resnet18", 64, "float32"), "cuda": ("resnet50", 224, "bfloat16")}
+
+
+def photographs(folder: Path, count: int) -> tuple[list[Path], type[Dataset]]:
+    """JPEG files of 500 x 375 in 16 classes, and the dataset of them."""
+    files = [folder / f"{number:06d}.jpg" for number in range(count)]
+    for number, file in enumerate(files):
+        file.write_bytes(photograph(number, 500, 375))
+
+    class Photographs(Dataset):
+        """Made images."""
+
+        name, train_label, mode = "photographs", "label", "RGB"
+        evaluations = [("test", "", "label")]  # noqa: RUF012
+        counts = {"train": count}  # noqa: RUF012
+
+        def records(self, raw: dict[str, str]) -> Iterator[Record]:
+            for number, file in enumerate(files):
+                yield Record(file.name, "train", "", {"label": number % 16}, file.read_bytes())
+
+    return files, Photographs
+
+
+def trainer_of(dataset: type[Dataset], store: ImageStore, device: str, threads: int) -> Trainer:
+    """A run as the pipeline builds it."""
+    backbone, size, precision = CASES[device]
+    recipe = Recipe.model_validate(
+        {
+            "backbone": backbone,
+            "embedding_dim": 128,
+            "image_size": size,
+            "crop": "random_resized",
+            "mean_std": "imagenet",
+            "batch_size": BATCH,
+            "epochs": 1,
+            "validation": 0,
+            "precision": precision,
+            "device": device,
+        }
+    ).model_dump(mode="json")
+    sampler = {"positive": {"type": "easy"}, "negative": {"type": "semihard"}, "miner": None}
+    spec = {
+        "recipe": recipe,
+        "loss": {"name": "triplet", "type": "triplet"},
+        "sampler": {"per_class": PER_CLASS, **sampler},
+        "seed": 0,
+        "threads": threads,
+        "selections": ["last"],
+    }
+    return Trainer(spec, dataset, store)
+
+
+def as_run(trainer: Trainer) -> Callable[[], int]:
+    """One epoch through the trainer."""
+
+    def run() -> int:
+        progress = Progress(Selections(["last"]), torch.Generator(trainer.device))
+        progress.record = EpochRecord("triplet", 1, [])
+        parts = (trainer.model, trainer.loss, trainer.optimizer, trainer.sampler, progress)
+        return trainer._pass(progress, Snapshot(*parts))
+
+    return run
+
+
+def stepping(trainer: Trainer, images: Callable[[], Iterator[torch.Tensor]]) -> Callable[[], int]:
+    """One epoch of the same steps on other images."""
+    labels = (torch.arange(BATCH) // PER_CLASS).to(trainer.device)
+    content = torch.arange(BATCH, device=trainer.device)
+    generator = torch.Generator(trainer.device)
+
+    def run() -> int:
+        record, count = EpochRecord("triplet", 1, []), 0
+        trainer.model.train()
+        for batch in images():
+            trainer.step.take(batch, labels, content, generator, record)
+            count += len(batch)
+        return count
+
+    return run
+
+
+def loader(files: list[Path], trainer: Trainer, workers: int) -> Callable[[], Iterator]:
+    """Batches from JPEG files as commonly made; the workers are kept from pass to pass."""
+    from torchvision import transforms
+
+    from dmlbench.data.reader import IMAGENET_MEAN, IMAGENET_STD
+
+    class Files(torch.utils.data.Dataset):
+        transform = transforms.Compose(
+            [
+                transforms.RandomResizedCrop(trainer.reader.size),
+                transforms.RandomHorizontalFlip(),
+                transforms.ToTensor(),
+                transforms.Normalize(IMAGENET_MEAN, IMAGENET_STD),
+            ]
+        )
+
+        def __len__(self) -> int:
+            return len(files)
+
+        def __getitem__(self, number: int) -> torch.Tensor:
+            with Image.open(files[number]) as image:
+                return self.transform(image.convert("RGB"))
+
+    batches = torch.utils.data.DataLoader(
+        Files(),
+        BATCH,
+        shuffle=True,
+        num_workers=workers,
+        drop_last=True,
+        persistent_workers=True,
+        pin_memory=trainer.device.type == "cuda",
+    )
+    return lambda: (batch.to(trainer.device, non_blocking=True) for batch in batches)
+
+
+def table(device: str, count: int, threads: int, rounds: int) -> str:
+    """Images a second of the three, in Markdown."""
+    with tempfile.TemporaryDirectory() as folder:
+        files, dataset = photographs(Path(folder), count)
+        prepare(dataset, {}, Path(folder) / "store", "original", threads)
+        trainer = trainer_of(dataset, ImageStore(Path(folder) / "store"), device, threads)
+        steps = count // BATCH
+        size = trainer.reader.size
+        made = torch.randn(BATCH, 3, size, size, device=trainer.device)
+        contestants = {
+            "as users run it": as_run(trainer),
+            "the step on images in memory": stepping(trainer, lambda: (made for _ in range(steps))),
+            f"DataLoader with {threads} workers decoding": stepping(
+                trainer, loader(files, trainer, threads)
+            ),
+        }
+        speeds: dict[str, list[float]] = {name: [] for name in contestants}
+        for number in range(rounds + 1):
+            for name, run in contestants.items():
+                started = time.perf_counter()
+                images = run()
+                if trainer.device.type == "cuda":
+                    torch.cuda.synchronize()
+                if number:  # the first one warms up
+                    speeds[name].append(images / (time.perf_counter() - started))
+    median = {name: statistics.median(values) for name, values in speeds.items()}
+    ceiling = median["the step on images in memory"]
+    rows = [
+        {
+            "": name,
+            "images/s": f"{value:,.0f}",
+            "least": f"{min(speeds[name]):,.0f}",
+            "most": f"{max(speeds[name]):,.0f}",
+            "of the ceiling": f"{value / ceiling:.0%}",
+        }
+        for name, value in median.items()
+    ]
+    return pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--threads", type=int, default=2, help="threads, and DataLoader workers")
+    parser.add_argument("--images", type=int, default=672, help="JPEGs")
+    parser.add_argument("--rounds", type=int, default=5, help="timed epochs of each")
+    args = parser.parse_args()
+    for device in ["cuda"] if torch.cuda.is_available() else ["cpu"]:
+        backbone, size, precision = CASES[device]
+        name = torch.cuda.get_device_name() if device == "cuda" else f"{args.threads} CPU threads"
+        print(f"{backbone} at {size} pixels, batch {BATCH}, {precision}, {name}\n")
+        print(table(device, args.images, args.threads, args.rounds))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""What a run trains on and is watched with: its images, in batches."""
+
+import numpy as np
+import pandas as pd
+
+from dmlbench.data.dataset import Dataset
+from dmlbench.data.reader import ImageReader
+from dmlbench.data.splits import run_index, validation_mask
+from dmlbench.data.store import ImageStore
+from dmlbench.samplers.batches import class_batches, shuffled_batches
+from dmlbench.seeding import derive_seed
+from dmlbench.training.monitors import Monitor
+
+
+class TrainingImages:
+    """The training images of a run.
+
+    Attributes:
+        reader: Makes network input of all images.
+        rows: N rows of the index, those trained on.
+        labels: Their N class numbers, 0 to ``classes`` - 1.
+        content: Of every row of the index, the image whose copy it is.
+        monitors: What is measured after an epoch, by the selection it decides.
+    """
+
+    def __init__(self, spec: dict, dataset: type[Dataset], store: ImageStore) -> None:
+        """Split the images as a resolved run says (:meth:`dmlbench.config.Plan.spec`)."""
+        self._spec = spec
+        recipe = spec["recipe"]
+        self.reader = ImageReader(store, recipe, spec["threads"])
+        index = run_index(store.index, recipe["test_fold"])
+        held_out = validation_mask(index, dataset.train_label, recipe["validation"], dataset.name)
+        self.rows = np.flatnonzero((index["split"] == "train").to_numpy() & ~held_out)
+        codes = index.loc[self.rows, dataset.train_label].astype("category").cat
+        self.labels = codes.codes.to_numpy(dtype=np.int64)
+        self.classes = len(codes.categories)
+        self.content = index["content"].to_numpy()
+        self.monitors = _monitors(index, held_out, dataset)
+
+    def batches(self, epoch: int) -> list[np.ndarray]:
+        """The batches of an epoch, as positions among the training images."""
+        size, per_class = self._spec["recipe"]["batch_size"], self._spec["sampler"]["per_class"]
+        rng = self._stream("batches", epoch)
+        if per_class is None:
+            return list(shuffled_batches(self.labels, size, rng))
+        return list(class_batches(self.labels, size, per_class, rng))
+
+    def crops(self, epoch: int) -> np.random.Generator:
+        """The stream of an epoch's random crops."""
+        return self._stream("crops", epoch)
+
+    def _stream(self, what: str, epoch: int) -> np.random.Generator:
+        """Of what depends on neither loss nor choices.
+
+        Methods that compose their batches alike see the same batches, and are compared in pairs.
+        """
+        size, per_class = self._spec["recipe"]["batch_size"], self._spec["sampler"]["per_class"]
+        seed = derive_seed(what, size, per_class, self._spec["seed"], epoch)
+        return np.random.default_rng(seed)
+
+
+def _monitors(
+    index: pd.DataFrame, held_out: np.ndarray, dataset: type[Dataset]
+) -> dict[str, Monitor]:
+    """The validation images by training label, and the first test evaluation of the dataset."""
+    split, subset, label = next(e for e in dataset.evaluations if e[0] == "test")
+    test = (index["split"] == split) & ((index["subset"] == subset) | (subset == ""))
+    wanted = {"val": (held_out, dataset.train_label), "test_max": (test.to_numpy(), label)}
+    return {
+        name: Monitor(
+            np.flatnonzero(mask),
+            index.loc[mask, column].to_numpy(),
+            index.loc[mask, "id"].to_numpy(),
+        )
+        for name, (mask, column) in wanted.items()
+        if mask.sum() > 1
+    }

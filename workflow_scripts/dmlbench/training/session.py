@@ -1,0 +1,69 @@
+"""One process's part of a run: from its last checkpoint as far as it comes."""
+
+from pathlib import Path
+
+from dmlbench import paths
+from dmlbench.config import Plan, Run
+from dmlbench.data.folder import dataset_of
+from dmlbench.data.store import ImageStore
+from dmlbench.provenance import hardware, training_files
+from dmlbench.training.artefacts import save_run, write_history
+from dmlbench.training.checkpoint import Checkpoint
+from dmlbench.training.lock import RunLock
+from dmlbench.training.loop import Trainer
+from dmlbench.training.stopping import LeaveNow, Stopping
+from dmlbench.training.writers import make_writers
+
+__all__ = ["LeaveNow", "train_run"]
+
+
+def train_run(
+    plan: Plan,
+    run: Run,
+    checkpoints: Path | None = None,
+    every: float | None = None,
+    minutes: float | None = None,
+    wait: float = 90.0,
+) -> None:
+    """Train ``run`` to its end, or until it is time to leave.
+
+    Args:
+        plan: The config.
+        run: Which of its runs.
+        checkpoints: Folder of the run's checkpoint and lock; None keeps them where Snakemake does.
+        every: Seconds between two checkpoints; None takes the config's.
+        minutes: When to leave, from now; None never.
+        wait: Seconds to wait for another process that trains this run.
+
+    Raises:
+        LeaveNow: It was time to, and everything is saved.
+        TrainingError: It cannot go on, or another process trains it.
+    """
+    stopping = Stopping(minutes)
+    folder = checkpoints or plan.checkpoint_folder(run)
+    if every is None:
+        every = 60 * plan.benchmark.training.checkpoint_minutes
+    out = plan.run_folder(run)
+    with stopping.listening(), RunLock(folder / "lock.json").held(wait) as lock:
+        spec = plan.spec(run)
+        trainer = Trainer(spec, dataset_of(plan, run.dataset), ImageStore(plan.data_folder(run)))
+        identity = {
+            "run": spec,
+            "code": training_files(run.dataset, plan.classes(run)),
+            "machine": hardware(trainer.device),
+        }
+        loggers = plan.benchmark.training.loggers
+        writers = make_writers(
+            loggers, paths.local(paths.loggers(plan.benchmark.name), **vars(run))
+        )
+
+        def each_epoch(history: list[dict]) -> None:
+            write_history(out, history)
+            for write in writers:
+                write(history[-1])
+
+        checkpoint = Checkpoint(folder / paths.CHECKPOINT_FILE, identity, every, lock)
+        trained = trainer.train(checkpoint, stopping, each_epoch)
+        lock.check()
+        save_run(out, plan, run, trained)
+        checkpoint.discard()

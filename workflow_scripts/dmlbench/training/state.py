@@ -1,0 +1,146 @@
+"""How far a training is, and everything that it goes on from."""
+
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from dmlbench.training.epoch import EpochRecord
+from dmlbench.training.monitors import Selections
+
+#: What a module may keep beside its parameters and buffers, such as where its memory is filled to.
+_PLAIN = (bool, int, float, str)
+
+
+@dataclass
+class Progress:
+    """A training between two steps.
+
+    Attributes:
+        selections: The weights kept so far.
+        generator: The stream of the samplers' choices.
+        history: A row for each finished epoch.
+        epoch: The one in progress, from 1.
+        step: Steps done in it.
+        seconds: Spent in it so far.
+        record: Its diagnostics; None before its first step.
+        last_values: The last losses of the epoch before.
+    """
+
+    selections: Selections
+    generator: torch.Generator
+    history: list[dict] = field(default_factory=list)
+    epoch: int = 1
+    step: int = 0
+    seconds: float = 0.0
+    record: EpochRecord | None = None
+    last_values: list[float] = field(default_factory=list)
+
+    def state(self) -> dict:
+        """For :meth:`restore`; tensors, numbers and text only."""
+        return {
+            "selections": dict(self.selections.__dict__),
+            "generator": self.generator.get_state(),
+            "history": self.history,
+            "epoch": self.epoch,
+            "step": self.step,
+            "seconds": self.seconds,
+            "record": self.record and self.record.state(),
+            "last_values": self.last_values,
+        }
+
+    def restore(self, state: dict) -> None:
+        """Go on from :meth:`state`."""
+        self.selections = Selections(**state["selections"])
+        self.generator.set_state(state["generator"].cpu())
+        for name in ("history", "epoch", "step", "seconds", "last_values"):
+            setattr(self, name, state[name])
+        self.record = state["record"] and EpochRecord.restored(
+            state["record"], self.generator.device
+        )
+
+    def end_epoch(self, row: dict) -> None:
+        """Add ``row`` to the history and go on to the next epoch."""
+        self.history.append(row)
+        self.last_values = self.record.last_values()
+        self.epoch, self.step, self.seconds, self.record = self.epoch + 1, 0, 0.0, None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything of a training, taken and put back in place."""
+
+    model: nn.Module
+    loss: nn.Module
+    optimizer: torch.optim.Optimizer
+    sampler: object
+    progress: Progress
+
+    def take(self) -> dict:
+        """Tensors, numbers and text only, so that it can be read without running code."""
+        return {
+            "modules": {name: _module_state(m) for name, m in self._modules().items()},
+            "optimizer": self.optimizer.state_dict(),
+            "progress": self.progress.state(),
+            "random": _random_state(),
+        }
+
+    def restore(self, state: dict) -> None:
+        """Go on from :meth:`take`."""
+        for name, module in self._modules().items():
+            _restore_module(module, state["modules"][name])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.progress.restore(state["progress"])
+        _set_random_state(state["random"])
+
+    def _modules(self) -> dict[str, nn.Module]:
+        modules = {"model": self.model, "loss": self.loss}
+        miner = getattr(self.sampler, "miner", None)
+        return modules | ({"miner": miner} if isinstance(miner, nn.Module) else {})
+
+
+def _random_state() -> dict:
+    """The global random streams; code that is not ours may draw from them."""
+    name, keys, *rest = np.random.get_state()  # noqa: NPY002
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "python": random.getstate(),
+        "numpy": [name, torch.from_numpy(keys.astype(np.int64)), *rest],
+    }
+
+
+def _set_random_state(state: dict) -> None:
+    """Go on from :func:`_random_state`."""
+    torch.set_rng_state(state["torch"].cpu())
+    if len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all([stream.cpu() for stream in state["cuda"]])
+    random.setstate(state["python"])
+    name, keys, *rest = state["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
+
+
+def _module_state(module: nn.Module) -> dict:
+    """Parameters, buffers, and plain attributes of a module and all inside it.
+
+    A library's loss may count in a plain attribute what a ``state_dict`` does not hold.
+    """
+    plain = {
+        f"{path}:{name}": value
+        for path, inner in module.named_modules()
+        for name, value in vars(inner).items()
+        if isinstance(value, (*_PLAIN, torch.Tensor))
+    }
+    return {"state": module.state_dict(), "plain": plain}
+
+
+def _restore_module(module: nn.Module, state: dict[str, Any]) -> None:
+    """Go on from :func:`_module_state`."""
+    module.load_state_dict(state["state"])
+    inside = dict(module.named_modules())
+    for key, value in state["plain"].items():
+        path, _, name = key.partition(":")
+        setattr(inside[path], name, value)

@@ -1,0 +1,74 @@
+"""One optimiser step."""
+
+from dataclasses import dataclass
+
+import torch
+
+from dmlbench.losses.base import Loss, LossResult
+from dmlbench.models.embedder import Embedder
+from dmlbench.samplers.batch import Batch
+from dmlbench.training.epoch import EpochRecord
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a step is made of.
+
+    Attributes:
+        model: The network.
+        loss: The loss.
+        sampler: Chooses tuples of a batch; None for a loss on whole batches.
+        optimizer: Moves the parameters of both.
+        half: Run the network under autocast to bfloat16; selection and loss stay float32.
+    """
+
+    model: Embedder
+    loss: Loss
+    sampler: object
+    optimizer: torch.optim.Optimizer
+    half: bool
+
+    def take(
+        self,
+        images: torch.Tensor,
+        labels: torch.Tensor,
+        content: torch.Tensor,
+        generator: torch.Generator,
+        record: EpochRecord,
+    ) -> None:
+        """Forward, backward and update, noted in ``record``.
+
+        Args:
+            images: B x C x H x W network input.
+            labels: B class numbers.
+            content: B numbers, equal for copies of one image.
+            generator: The stream of the sampler's choices.
+            record: Takes note of the step.
+
+        Raises:
+            DivergedError: The loss is not finite; the weights are those before the step.
+        """
+        batch, result = self._forward(images, labels, content, generator)
+        record.add(batch, result)
+        self.optimizer.zero_grad(set_to_none=True)
+        result.value.backward()
+        self.optimizer.step()
+
+    def rehearse(self, images: torch.Tensor, labels: torch.Tensor) -> None:
+        """Forward and backward only: takes the memory of a step and moves nothing."""
+        content = torch.arange(len(labels), device=labels.device)
+        generator = torch.Generator(labels.device)
+        self._forward(images, labels, content, generator)[1].value.backward()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def _forward(
+        self,
+        images: torch.Tensor,
+        labels: torch.Tensor,
+        content: torch.Tensor,
+        generator: torch.Generator,
+    ) -> tuple[Batch, LossResult]:
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.half):
+            batch = Batch.of(self.model(images), labels, content, generator)
+            tuples = self.sampler(batch) if self.sampler else None
+            return batch, self.loss(batch, tuples)

@@ -1,0 +1,73 @@
+"""Leaving in time: asked by a signal, or by the clock before a scheduler kills the job."""
+
+import logging
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+log = logging.getLogger(__name__)
+
+_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+#: Seconds, and share of the budget, kept for saving and for what ran before the training.
+_MARGIN, _SHARE = 15.0, 0.05
+
+
+class LeaveNow(BaseException):
+    """The training is to be saved and left; not an Exception, so that no loss catches it."""
+
+
+class Stopping:
+    """Says whether to leave, and why.
+
+    Args:
+        minutes: The job's time limit, counted from now; None for no limit.
+    """
+
+    def __init__(self, minutes: float | None = None) -> None:
+        self.reason: str | None = None
+        self._at_once = False
+        self._budget = minutes
+        self._deadline = None
+        if minutes is not None:
+            seconds = 60 * minutes
+            self._deadline = time.monotonic() + seconds - min(_MARGIN, seconds / 4)
+            self._deadline -= _SHARE * seconds
+
+    def check(self) -> None:
+        """Raise LeaveNow where it is time."""
+        if self._deadline is not None and time.monotonic() > self._deadline and not self.reason:
+            self.reason = f"the time budget of {self._budget:g} minutes is used up"
+        if self.reason:
+            raise LeaveNow(self.reason)
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """While this lasts, signals ask to leave instead of ending the process."""
+        before = {number: signal.signal(number, self._asked) for number in _SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """While this lasts, a signal does not wait for the next :meth:`check`.
+
+        For what takes long and changes nothing.
+        """
+        self.check()
+        self._at_once = True
+        try:
+            yield
+        finally:
+            self._at_once = False
+
+    def _asked(self, number: int, frame: FrameType | None) -> None:
+        self.reason = self.reason or f"{signal.Signals(number).name} came"
+        log.info("%s; saving", self.reason)
+        if self._at_once:
+            self._at_once = False
+            raise LeaveNow(self.reason)
