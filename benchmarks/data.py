@@ -7,7 +7,6 @@ Same images, same crops by kind, one process, contestants taking turns; medians,
 """
 
 import argparse
-import io
 import platform
 import resource
 import statistics
@@ -20,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from photographs import photograph
 from PIL import Image
 
 from dmlbench.data.dataset import Dataset, Record
@@ -29,17 +29,6 @@ from dmlbench.data.prepare import prepare
 SIZE, BATCH = 224, 112
 #: Images, width and height of each case of ``--memory``.
 MEMORY = [(100_000, 64, 64), (1_000, 500, 375), (4_000, 500, 375)]
-
-
-def photograph(number: int, width: int, height: int) -> bytes:
-    """A JPEG as large as a photograph's: smooth shapes and a little noise, quality 90."""
-    rng = np.random.default_rng(number)
-    shapes = Image.fromarray(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8))
-    smooth = np.asarray(shapes.resize((width, height), Image.Resampling.BICUBIC))
-    noisy = smooth + rng.normal(0, 6, smooth.shape).astype(np.float32)
-    file = io.BytesIO()
-    Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(file, "JPEG", quality=90)
-    return file.getvalue()
 
 
 def dataset_of(count: int, image: Callable[[int], bytes]) -> type[Dataset]:

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from photographs import photograph
 from PIL import Image
 
-from data import photograph
 from dmlbench.config.models import Recipe
 from dmlbench.data.dataset import Dataset, Record
 from dmlbench.data.prepare import prepare
