@@ -20,7 +20,7 @@ import torch
 from photographs import photograph
 from PIL import Image
 
-from dmlbench.config.models import Recipe
+from dmlbench.config.recipe import Recipe
 from dmlbench.data.dataset import Dataset, Record
 from dmlbench.data.prepare import prepare
 from dmlbench.data.store import ImageStore

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 from dmlbench import paths, provenance
 from dmlbench.config import read_config, resolve_config
 from dmlbench.config.catalogue import entries
-from dmlbench.config.models import Recipe
+from dmlbench.config.recipe import Recipe
 from dmlbench.data.archives import archives
 from dmlbench.config.folders import listing
 from dmlbench.data.folder import dataset_of

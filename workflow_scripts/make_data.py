@@ -13,7 +13,7 @@ from dmlbench import cli, paths
 from dmlbench.config import read_config, resolve_config
 from dmlbench.config.catalogue import entries
 from dmlbench.config.messages import nearest
-from dmlbench.config.models import Recipe
+from dmlbench.config.recipe import Recipe
 from dmlbench.errors import ConfigError
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dmlbench.config.models import Evaluation
+from dmlbench.config.settings import Evaluation
 from dmlbench.errors import DataError
 from dmlbench.evaluation.clustering import clusterings, kmeans, mutual_information
 from dmlbench.evaluation.embeddings import load_embeddings, save_embeddings

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dmlbench.config.models import Recipe
+from dmlbench.config.recipe import Recipe
 from dmlbench.data import disk, prepare
 from dmlbench.data.dataset import Dataset, Record
 from dmlbench.data.decode import STORES, pixels

@@ -11,7 +11,7 @@ from test_prepare import dataset_of, encoded
 from torchvision.transforms import v2
 
 from dmlbench.config import resolve_config
-from dmlbench.config.models import Recipe
+from dmlbench.config.recipe import Recipe
 from dmlbench.data.prepare import prepare
 from dmlbench.data.reader import IMAGENET_MEAN, IMAGENET_STD, ImageReader
 from dmlbench.data.store import ImageStore

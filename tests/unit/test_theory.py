@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from dmlbench import paths
 from dmlbench.config import resolve_config
-from dmlbench.config.models import Theory
+from dmlbench.config.settings import Theory
 from dmlbench.errors import ConfigError
 from dmlbench.reporting.theory import write_theory
 from dmlbench.theory.losses import EXPECTED, label_chances, squared_distances

@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from dmlbench.config.models import Data
+from dmlbench.config.settings import Data
 
 
 def set_job_environment(data: Data) -> None:

@@ -19,8 +19,9 @@ from dmlbench.config.checks import (
 )
 from dmlbench.config.choices import NO_SAMPLER, Choices
 from dmlbench.config.messages import describe, nearest
-from dmlbench.config.models import Benchmark, Choice, Experiment, Sampler, Section
+from dmlbench.config.models import Benchmark, Choice, Experiment, Sampler
 from dmlbench.config.plan import Plan
+from dmlbench.config.section import Section
 from dmlbench.errors import ConfigError
 
 

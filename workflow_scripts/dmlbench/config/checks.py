@@ -7,7 +7,9 @@ import yaml
 from dmlbench.config import catalogue
 from dmlbench.config.folders import contents
 from dmlbench.config.messages import nearest
-from dmlbench.config.models import Data, Evaluation, Experiment, FolderDataset, Recipe
+from dmlbench.config.models import Experiment, FolderDataset
+from dmlbench.config.recipe import Recipe
+from dmlbench.config.settings import Data, Evaluation
 from dmlbench.config.splits import validation_classes
 from dmlbench.errors import ConfigError
 

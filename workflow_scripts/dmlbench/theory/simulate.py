@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from dmlbench.config.models import Theory
+from dmlbench.config.settings import Theory
 from dmlbench.seeding import derive_seed
 from dmlbench.theory.losses import EXPECTED, label_chances, squared_distances
 

@@ -1,0 +1,161 @@
+"""The shape of the sections that hold for a whole config: what is measured, drawn and asked for."""
+
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field, field_validator
+
+from dmlbench.config.section import Section
+from dmlbench.config.types import Majority, Name, PositiveFloat, PositiveInt, Seed, Selection, Split
+
+ClustersPerClass = Annotated[int, Field(ge=2)]
+Metric = Literal[
+    "recall", "r_precision", "map_at_r", "mrr", "nmi", "nmi_plus", "ami", "verification", "collapse"
+]
+
+
+class Evaluation(Section):
+    splits: list[Split] = Field(["test"], description="Splits to embed and measure.", min_length=1)
+    metrics: list[Metric] = Field(
+        list(get_args(Metric)),
+        description="What is measured; verification only of datasets with pairs. Changing it, or "
+        "anything here but splits, measures the stored embeddings anew and trains nothing.",
+        min_length=1,
+    )
+    recall_at: list[PositiveInt] = Field([1, 2, 4, 8], description="K of Recall@K.", min_length=1)
+    nmi_plus: ClustersPerClass | dict[str, ClustersPerClass] = Field(
+        10,
+        description="NMI+ uses this many clusters per class; by label column, it is measured for "
+        "those labels only.",
+    )
+    kmeans_seeds: list[Seed] = Field([0, 1, 2], description="Seeds of k-means.", min_length=1)
+    kmeans_restarts: PositiveInt = Field(
+        3, description="Starts of each k-means; the best one is kept."
+    )
+    far: list[Annotated[float, Field(gt=0, lt=1)]] = Field(
+        [0.01, 0.001],
+        description="False accept rates at which verification states the true accept rate.",
+    )
+
+    @field_validator("metrics")
+    @classmethod
+    def _tables_have_something(cls, values: list) -> list:
+        if not {"recall", "nmi", "nmi_plus"} & set(values):
+            raise ValueError("name one of recall, nmi and nmi_plus, which the tables print")
+        return values
+
+    def nmi_plus_of(self, label: str) -> int | None:
+        """Clusters per class for NMI+ of a label column; None where it is not measured."""
+        return self.nmi_plus.get(label) if isinstance(self.nmi_plus, dict) else self.nmi_plus
+
+    @field_validator("metrics", "recall_at", "kmeans_seeds", "far")
+    @classmethod
+    def _no_repeats(cls, values: list) -> list:
+        if len(set(values)) != len(values):
+            raise ValueError("a value is named twice")
+        return values
+
+
+class Projection(Section):
+    seeds: list[int] = Field(
+        [], description="Training seeds whose embeddings are projected; none: the first seed."
+    )
+    selection: Selection = Field("last", description="Which weights.")
+    split: Split = Field("test", description="Which images.")
+    max_images: PositiveInt = Field(2000, description="At most this many images, evenly spaced.")
+    perplexity: PositiveFloat = Field(30.0, description="Perplexity of t-SNE.")
+
+
+class Theory(Section):
+    """The simulation of EPS section 4; its lengths are in units of the root of the margin."""
+
+    p: list[Majority] = Field(
+        [1.0, 0.95, 0.9, 0.8, 0.7],
+        description="Chances that a point carries the label of its class.",
+        min_length=1,
+    )
+    dimensions: list[PositiveInt] = Field(
+        [2, 8, 32], description="Dimensions of the embedding.", min_length=1
+    )
+    points_per_mode: int = Field(6, ge=2, description="Points of each of the four modes.")
+    starts: PositiveInt = Field(3, description="Starts of each kind.")
+    steps: PositiveInt = Field(1500, description="Steps of gradient descent.")
+    beta_start: PositiveFloat = Field(
+        6.0, description="Where the margin loss's learned beta starts, in units of the margin."
+    )
+
+    @field_validator("p", "dimensions")
+    @classmethod
+    def _no_repeats(cls, values: list) -> list:
+        if len(set(values)) != len(values):
+            raise ValueError("a value is named twice")
+        return values
+
+
+class Data(Section):
+    mirror: str | None = Field(
+        None,
+        description="Folder or URL (file:// too) with <source>/<archive>, tried before upstream.",
+    )
+    sources: dict[Name, Name] = Field(
+        default_factory=dict,
+        description="For a dataset that comes in several forms, which to take: "
+        "{cars196: cars196_ims}.",
+    )
+    files: dict[str, str] = Field(
+        {},
+        description="Path or URL of single archives by file name, tried before the mirror.",
+    )
+    checksums: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = Field(
+        {},
+        description="SHA-256 of archives that nobody has published a checksum of, by file name.",
+    )
+
+    @field_validator("mirror", "files")
+    @classmethod
+    def _can_be_fetched(cls, value: str | dict[str, str] | None) -> str | dict[str, str] | None:
+        places = value.values() if isinstance(value, dict) else [value or "."]
+        for place in places:
+            scheme, colon, _ = place.partition("://")
+            if colon and scheme.lower() not in ("http", "https", "file"):
+                raise ValueError(f"{scheme}:// cannot be fetched from, only http, https and file")
+            if not place.strip():
+                raise ValueError("is empty")
+        return value
+
+
+class Training(Section):
+    """What no result depends on."""
+
+    checkpoint_minutes: PositiveFloat = Field(
+        5.0, description="Minutes between two checkpoints; what a killed training loses at most."
+    )
+    loggers: list[Literal["tensorboard", "dvclive"]] = Field(
+        default_factory=list,
+        description="Who else is told of each epoch; results/<name>/loggers/ holds what they keep.",
+    )
+
+
+class RuleResources(Section):
+    threads: PositiveInt = Field(1, description="CPU threads.")
+    mem_mb: PositiveInt = Field(4000, description="Memory in MB.")
+    runtime: PositiveInt = Field(60, description="Time limit in minutes.")
+    gpu: int = Field(0, ge=0, description="GPUs.")
+
+
+class Resources(Section):
+    """What each rule asks of a scheduler; training threads also decide its rounding."""
+
+    download: RuleResources = RuleResources(mem_mb=1000, runtime=240)
+    prepare: RuleResources = RuleResources(threads=2)
+    train: RuleResources = RuleResources(mem_mb=8000, runtime=720, gpu=1)
+    embed: RuleResources = RuleResources(mem_mb=8000, gpu=1)
+    evaluate: RuleResources = RuleResources()
+    project: RuleResources = RuleResources()
+    collect: RuleResources = RuleResources()
+    tables: RuleResources = RuleResources()
+    figures: RuleResources = RuleResources()
+    report: RuleResources = RuleResources()
+    # Tensors of the simulation are small: a second thread gains a tenth, and loses minutes where
+    # another process shares the cores.
+    simulate: RuleResources = RuleResources(mem_mb=2000)
+    theory: RuleResources = RuleResources()
