@@ -19,8 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from photographs import photograph
-from PIL import Image
+from photographs import decoding, photograph
 
 from dmlbench.data.dataset import Dataset, Record
 from dmlbench.data.decode import STORES
@@ -46,33 +45,6 @@ def dataset_of(count: int, image: Callable[[int], bytes]) -> type[Dataset]:
                 yield Record(name, "train", "", {"label": number % 10}, image(number))
 
     return Photographs
-
-
-def loader(files: list[Path], workers: int) -> Callable[[], int]:
-    """One pass over JPEG files as commonly done; its workers are kept from pass to pass."""
-    import torch
-    from torchvision import transforms
-
-    class Files(torch.utils.data.Dataset):
-        transform = transforms.Compose(
-            [
-                transforms.RandomResizedCrop(SIZE),
-                transforms.RandomHorizontalFlip(),
-                transforms.ToTensor(),
-            ]
-        )
-
-        def __len__(self) -> int:
-            return len(files)
-
-        def __getitem__(self, number: int) -> torch.Tensor:
-            with Image.open(files[number]) as image:
-                return self.transform(image.convert("RGB"))
-
-    batches = torch.utils.data.DataLoader(
-        Files(), BATCH, shuffle=True, num_workers=workers, drop_last=True, persistent_workers=True
-    )
-    return lambda: sum(len(images) for images in batches)
 
 
 def reader(folder: Path, threads: int) -> Callable[[], int]:
@@ -117,8 +89,9 @@ def speed_table(count: int, threads: int, rounds: int) -> str:
         steps = {f"prepare, {store}": preparing(store) for store in STORES}
         for step in steps.values():
             step()
-        decoding = f"training batches, DataLoader with {threads} workers decoding"
-        steps[decoding] = loader(files, threads)
+        usual = f"training batches, DataLoader with {threads} workers decoding"
+        batches = decoding(files, BATCH, SIZE, threads)
+        steps[usual] = lambda: sum(len(images) for images in batches)
         steps |= {
             f"training batches, store {store}": reader(root / store, threads) for store in STORES
         }
@@ -134,8 +107,8 @@ def speed_table(count: int, threads: int, rounds: int) -> str:
     for name, value in median.items():
         row = {"": name, "images/s": f"{value:,.0f}"}
         row |= {"least": f"{min(speeds[name]):,.0f}", "most": f"{max(speeds[name]):,.0f}"}
-        batches = name.startswith("training") and name != decoding
-        rows.append(row | {"/ decoding": f"{value / median[decoding]:.1f}" if batches else ""})
+        stored = name.startswith("training") and name != usual
+        rows.append(row | {"/ decoding": f"{value / median[usual]:.1f}" if stored else ""})
     return pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)
 
 

@@ -17,12 +17,13 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from photographs import photograph
-from PIL import Image
+from photographs import decoding, photograph
+from torchvision import transforms
 
 from dmlbench.config.recipe import Recipe
 from dmlbench.data.dataset import Dataset, Record
 from dmlbench.data.prepare import prepare
+from dmlbench.data.reader import IMAGENET_MEAN, IMAGENET_STD
 from dmlbench.data.store import ImageStore
 from dmlbench.training.epoch import EpochRecord
 from dmlbench.training.loop import Trainer
@@ -112,41 +113,6 @@ def stepping(trainer: Trainer, images: Callable[[], Iterator[torch.Tensor]]) -> 
     return run
 
 
-def loader(files: list[Path], trainer: Trainer, workers: int) -> Callable[[], Iterator]:
-    """Batches from JPEG files as commonly made; the workers are kept from pass to pass."""
-    from torchvision import transforms
-
-    from dmlbench.data.reader import IMAGENET_MEAN, IMAGENET_STD
-
-    class Files(torch.utils.data.Dataset):
-        transform = transforms.Compose(
-            [
-                transforms.RandomResizedCrop(trainer.reader.size),
-                transforms.RandomHorizontalFlip(),
-                transforms.ToTensor(),
-                transforms.Normalize(IMAGENET_MEAN, IMAGENET_STD),
-            ]
-        )
-
-        def __len__(self) -> int:
-            return len(files)
-
-        def __getitem__(self, number: int) -> torch.Tensor:
-            with Image.open(files[number]) as image:
-                return self.transform(image.convert("RGB"))
-
-    batches = torch.utils.data.DataLoader(
-        Files(),
-        BATCH,
-        shuffle=True,
-        num_workers=workers,
-        drop_last=True,
-        persistent_workers=True,
-        pin_memory=trainer.device.type == "cuda",
-    )
-    return lambda: (batch.to(trainer.device, non_blocking=True) for batch in batches)
-
-
 def table(device: str, count: int, threads: int, rounds: int) -> str:
     """Images a second of the three, in Markdown."""
     with tempfile.TemporaryDirectory() as folder:
@@ -156,11 +122,14 @@ def table(device: str, count: int, threads: int, rounds: int) -> str:
         steps = count // BATCH
         size = trainer.reader.size
         made = torch.randn(BATCH, 3, size, size, device=trainer.device)
+        normalize = transforms.Normalize(IMAGENET_MEAN, IMAGENET_STD)
+        on_gpu = trainer.device.type == "cuda"
+        usual = decoding(files, BATCH, size, threads, normalize, pin_memory=on_gpu)
         contestants = {
             "as users run it": as_run(trainer),
             "the step on images in memory": stepping(trainer, lambda: (made for _ in range(steps))),
             f"DataLoader with {threads} workers decoding": stepping(
-                trainer, loader(files, trainer, threads)
+                trainer, lambda: (x.to(trainer.device, non_blocking=True) for x in usual)
             ),
         }
         speeds: dict[str, list[float]] = {name: [] for name in contestants}
