@@ -31,7 +31,7 @@ def trained(folder: str, options: Namespace) -> int:
         os.chdir(folder)
         train.main(options)
         os._exit(0)
-    except BaseException as error:
+    except BaseException as error:  # whatever it is, a child must not go on as its parent
         print(repr(error), file=sys.stderr)
         os._exit(1)
 
