@@ -63,7 +63,7 @@ def main(args) -> None:
         "code": evaluation_code(),
         "metrics": rows,
     }
-    write_json(folder / "metrics.json", result)
+    write_json(folder / paths.METRICS_FILE, result)
 
 
 if __name__ == "__main__":

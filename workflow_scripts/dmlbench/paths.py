@@ -37,6 +37,14 @@ def run(name: str) -> str:
     return f"{results(name)}/runs/{RUN_ID}"
 
 
+def log(name: str, step: str) -> str:
+    """The pattern of the log of one run's step: ``train``, ``embed`` and so on."""
+    return f"{results(name)}/logs/{step}/{RUN_ID}.log"
+
+
+#: What was measured of one run, inside its folder.
+METRICS_FILE = "metrics.json"
+
 #: What a training goes on from, inside its folder of checkpoints.
 CHECKPOINT_FILE = "checkpoint.pt"
 
@@ -72,6 +80,11 @@ def projection(split: str) -> str:
 def summary(name: str, table: str) -> str:
     """A collected long-form table: ``metrics``, ``history`` or ``runs``."""
     return f"{results(name)}/summary/{table}.parquet"
+
+
+def ledger(name: str) -> str:
+    """What became of every planned run."""
+    return f"{results(name)}/summary/ledger.csv"
 
 
 def table(name: str, experiment: str, suffix: str) -> str:
