@@ -13,7 +13,7 @@ import torch
 from dmlbench.data.dataset import Dataset
 from dmlbench.data.progress import counting
 from dmlbench.data.store import ImageStore
-from dmlbench.errors import DivergedError, TrainingError
+from dmlbench.errors import DivergedError, OutOfMemoryError
 from dmlbench.losses.build import build_loss
 from dmlbench.models.embedder import Embedder
 from dmlbench.samplers.sampler import build_sampler
@@ -119,7 +119,7 @@ class Trainer:
             size = {"channels": self.reader.channels, "image_size": self.reader.size}
             history = pd.DataFrame(progress.history)
             return Trained(progress.selections, history, size, str(self.device), self._initial)
-        raise TrainingError(self._too_large(told))  # here, where nothing holds the failed step
+        raise OutOfMemoryError(self._too_large(told))  # here, where nothing holds the failed step
 
     def begin(self) -> None:
         """What a loss wants before the first step."""
