@@ -11,8 +11,9 @@ from typing import get_args
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
 from dmlbench import paths, provenance
-from dmlbench.config import read_config, resolve_config
+from dmlbench.config import RANDOM, UNTRAINED, read_config, resolve_config
 from dmlbench.config.catalogue import entries
+from dmlbench.config.choices import NO_SAMPLER
 from dmlbench.config.recipe import Recipe
 from dmlbench.data.archives import archives
 from dmlbench.config.folders import listing
@@ -135,14 +136,22 @@ def pairs_of_run(wildcards):
     """What verification takes: the pairs, and embeddings of their images."""
     if not PLAN.verifies(wildcards.dataset):
         return []
-    files = [paths.embeddings(paths.OF_PAIRS, s) for s in BENCHMARK.selections]
+    chosen = PLAN.selections(run_of(wildcards))
+    files = [paths.embeddings(paths.OF_PAIRS, s) for s in chosen]
     embeddings = [f"{RUN}/{file}".format(**wildcards) for file in files]
     return [prepared_index(wildcards, paths.PAIRS), *embeddings]
 
 
+def embeddings_of_run(wildcards):
+    chosen = PLAN.selections(run_of(wildcards))
+    splits = BENCHMARK.evaluation.splits
+    files = [paths.embeddings(split, s) for split in splits for s in chosen]
+    return [f"{RUN}/{file}".format(**wildcards) for file in files]
+
+
 def run_files(file, runs=None):
     """One file of every run, or of some."""
-    chosen = PLAN.runs.values() if runs is None else runs
+    chosen = PLAN.all_runs.values() if runs is None else runs
     return [f"{RUN}/{file}".format(**run.__dict__) for run in chosen]
 
 
@@ -182,8 +191,8 @@ wildcard_constraints:
     dataset=one_of(DATASETS),
     store=one_of(get_args(Recipe.model_fields["store"].annotation)),
     recipe=one_of(PLAN.recipes),
-    loss=one_of(PLAN.losses),
-    sampler=one_of(PLAN.samplers),
+    loss=one_of([*PLAN.losses, RANDOM, UNTRAINED]),
+    sampler=one_of({*PLAN.samplers, NO_SAMPLER}),
     # Thousands of seeds spelled out would stand in every pattern; run_by_id refuses the others.
     seed=r"\d+",
     split=one_of(BENCHMARK.evaluation.splits),

@@ -95,7 +95,7 @@ def test_every_config_of_the_repository_is_valid(path):
         ),
         ("recipes/digits_8d/weights", "tv_in1k", ["small_cnn has no pretrained weights"]),
         ("projection", {"seeds": [7]}, ["projection.seeds", "[7]"]),
-        ("experiments/even_odd/published", "eps_table9", ["published", "'eps_table1'"]),
+        ("experiments/even_odd/published", "eps_table9", ["published", "did you mean 'eps_table"]),
         ("experiments/even_odd/published", "eps_table1", ["about mnist_even_odd", "digits"]),
         ("experiments/even_odd/sweep", {"recipe.foo.bar": [1]}, ["sweep", "no key 'foo.bar'"]),
         ("experiments/even_odd/sweep", {"loss.margin": []}, ["sweep.loss.margin", "at least 1"]),

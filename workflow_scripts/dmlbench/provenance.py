@@ -99,6 +99,14 @@ def embedding_code() -> str:
 
 
 @cache
+def control_code() -> str:
+    """The hash of the sources that controls without a training depend on."""
+    data = ("decode", "lookahead", "reader", "splits", "store", "transforms", "views")
+    rooms = (PACKAGE / "models").glob("*.py"), [PACKAGE / "training" / "determinism.py"]
+    return _hash(_scripts("control"), *rooms, [PACKAGE / "data" / f"{name}.py" for name in data])
+
+
+@cache
 def evaluation_code() -> str:
     """The hash of the sources that metrics depend on."""
     data = [PACKAGE / "data" / f"{name}.py" for name in ("pairs", "splits")]

@@ -18,7 +18,7 @@ OK, MISSING = "ok", "missing"
 #: Every run has one of these.
 STATES = (OK, RUNNING, "diverged", "out of memory", "out of time", "failed", MISSING)
 #: The steps of a run, in their order.
-STEPS = ("train", "embed", "embed_pairs", "evaluate")
+STEPS = ("train", "embed", "embed_pairs", "control", "control_pairs", "evaluate")
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Cell:
 
 def ledger(plan: Plan, runs: Iterable[Run] | None = None) -> list[Cell]:
     """The state of every planned run, or of some, in the config's order."""
-    return [_cell(plan, run) for run in (plan.runs.values() if runs is None else runs)]
+    return [_cell(plan, run) for run in (plan.all_runs.values() if runs is None else runs)]
 
 
 def _cell(plan: Plan, run: Run) -> Cell:
