@@ -105,7 +105,7 @@ def test_every_config_of_the_repository_is_valid(path):
         ("evaluation/kmeans_seeds", [2**40], ["kmeans_seeds"]),
         ("recipes/digits_8d/embedding_dim", 1, ["embedding_dim", "1"]),
         ("losses/triplet/margin", float("inf"), ["losses.triplet.margin", "finite"]),
-        ("projection", {"split": "train"}, ["projection.split", "'train'", "['test']"]),
+        ("projection", {"splits": ["train"]}, ["projection.splits", "'train'", "['test']"]),
         ("selections", ["val"], ["projection.selection", "'last'", "['val']"]),
         ("experiments/even_odd/sweep", {"batch_size": [1]}, ["sweep", "batch_size", "recipe."]),
     ],

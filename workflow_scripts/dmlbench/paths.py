@@ -77,6 +77,20 @@ def projection(split: str) -> str:
     return f"projection_{split}.parquet"
 
 
+def neighbours(split: str) -> str:
+    """The neighbours of the queries that a figure shows, inside a run's folder."""
+    return f"neighbours_{split}.parquet"
+
+
+def similarities(split: str) -> str:
+    """Histograms of genuine and impostor similarities, inside a run's folder."""
+    return f"similarities_{split}.parquet"
+
+
+#: How many pairs verification accepts at each threshold, inside a run's folder.
+ROC_FILE = "roc.parquet"
+
+
 def summary(name: str, table: str) -> str:
     """A collected long-form table: ``metrics``, ``history`` or ``runs``."""
     return f"{results(name)}/summary/{table}.parquet"
@@ -95,6 +109,11 @@ def table(name: str, experiment: str, suffix: str) -> str:
 def figure(name: str, experiment: str, kind: str, suffix: str) -> str:
     """A figure of results."""
     return f"{results(name)}/figures/{kind}_{experiment}.{suffix}"
+
+
+def overall_figure(name: str, kind: str, suffix: str) -> str:
+    """A figure over all experiments."""
+    return f"{results(name)}/figures/{kind}.{suffix}"
 
 
 def theory(name: str, file: str) -> str:

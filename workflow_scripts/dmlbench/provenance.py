@@ -110,8 +110,16 @@ def control_code() -> str:
 def evaluation_code() -> str:
     """The hash of the sources that metrics depend on."""
     data = [PACKAGE / "data" / f"{name}.py" for name in ("pairs", "splits")]
-    rooms = (PACKAGE / "evaluation").glob("*.py")
-    return _hash(_shared(), _scripts("evaluate", "project"), rooms, data)
+    drawing = ("pictures", "projection")
+    room = [f for f in (PACKAGE / "evaluation").glob("*.py") if f.stem not in drawing]
+    return _hash(_shared(), _scripts("evaluate"), room, data)
+
+
+@cache
+def picture_code() -> str:
+    """The hash of the sources that t-SNE and what else figures show of embeddings depend on."""
+    room = (PACKAGE / "evaluation").glob("*.py")
+    return _hash(_shared(), _scripts("project", "illustrate", "roc"), room)
 
 
 @cache

@@ -20,7 +20,7 @@ from dmlbench.config.checks import (
 from dmlbench.config.choices import NO_SAMPLER, Choices
 from dmlbench.config.messages import describe, nearest
 from dmlbench.config.models import Benchmark, Choice, Experiment, Sampler
-from dmlbench.config.plan import RANDOM, UNTRAINED, Plan, Run
+from dmlbench.config.plan import RANDOM, UNTRAINED, Plan, Run, Swept
 from dmlbench.config.section import Section
 from dmlbench.errors import ConfigError
 
@@ -72,9 +72,10 @@ class _Builder:
         for name, experiment in benchmark.experiments.items():
             self._experiment(name, experiment)
         projection = benchmark.projection
-        choices = {"selection": benchmark.selections, "split": benchmark.evaluation.splits}
-        for key, valid in choices.items():
-            if (value := getattr(projection, key)) not in valid:
+        wanted = [("selection", projection.selection, benchmark.selections)]
+        wanted += [("splits", s, benchmark.evaluation.splits) for s in projection.splits]
+        for key, value, valid in wanted:
+            if value not in valid:
                 self.problems.append(f"projection.{key}: '{value}' is not among {valid}")
         if missing := sorted(set(projection.seeds) - set(benchmark.seeds)):
             self.problems.append(f"projection.seeds: {missing} are not among seeds")
@@ -168,7 +169,11 @@ class _Builder:
                 names[section] += f"_{path.split('.')[-1]}_{_slug(value)}"
             for section in sections:
                 self._entry(section, base[section], names[section], changes[section], where)
-            methods.append(tuple(names[section] for section in sections))
+            method = tuple(names[section] for section in sections)
+            if keys:
+                settings = dict(zip(keys, values, strict=True))
+                self.plan.swept[method] = Swept(tuple(base.values()), settings)
+            methods.append(method)
         return methods
 
     def _entry(self, section: str, base: str, name: str, changes: dict, where: str) -> None:

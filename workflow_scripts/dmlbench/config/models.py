@@ -10,7 +10,15 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from dmlbench.config.recipe import Recipe
 from dmlbench.config.section import Section
-from dmlbench.config.settings import Data, Evaluation, Projection, Resources, Theory, Training
+from dmlbench.config.settings import (
+    Data,
+    Evaluation,
+    Gallery,
+    Projection,
+    Resources,
+    Theory,
+    Training,
+)
 from dmlbench.config.types import Name, Seed, Selection
 
 
@@ -144,6 +152,9 @@ class Benchmark(Section):
     experiments: dict[Name, Experiment] = Field(description="What is compared.", min_length=1)
     evaluation: Evaluation = Field(default_factory=Evaluation, description="What is measured.")
     projection: Projection = Field(default_factory=Projection, description="t-SNE.")
+    gallery: Gallery = Field(
+        default_factory=Gallery, description="The figure of images and their nearest neighbours."
+    )
     controls: list[Control] = Field(
         ["random", "untrained", "shuffled"],
         description="What stands below the methods of every table, once, with the first seed. "

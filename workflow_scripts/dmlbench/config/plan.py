@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from dmlbench import paths
 from dmlbench.config.catalogue import entry
@@ -44,6 +45,19 @@ class Run:
         return self.loss not in (RANDOM, UNTRAINED)
 
 
+@dataclass(frozen=True)
+class Swept:
+    """Where an entry of a sweep comes from.
+
+    Attributes:
+        base: The (recipe, loss, sampler) names that the config has.
+        settings: The value of each swept key, such as ``sampler.per_class``.
+    """
+
+    base: tuple[str, str, str]
+    settings: dict[str, Any]
+
+
 @dataclass
 class Plan:
     """A config with everything looked up: what the Snakefile and the scripts work from.
@@ -53,6 +67,7 @@ class Plan:
         recipes, losses, samplers: All entries that runs use, swept ones included, as plain dicts
             with every default filled in.
         methods: For each experiment its (recipe, loss, sampler) names, in the config's order.
+        swept: The methods that sweeps made.
         runs: Every planned training once.
         controls: For each experiment its controls by kind (random, untrained, shuffled).
     """
@@ -62,6 +77,7 @@ class Plan:
     losses: dict[str, dict] = field(default_factory=dict)
     samplers: dict[str, dict] = field(default_factory=dict)
     methods: dict[str, list[tuple[str, str, str]]] = field(default_factory=dict)
+    swept: dict[tuple[str, str, str], Swept] = field(default_factory=dict)
     runs: dict[str, Run] = field(default_factory=dict)
     controls: dict[str, dict[str, Run]] = field(default_factory=dict)
     _folders: dict[str, dict] = field(default_factory=dict, repr=False)
@@ -90,6 +106,11 @@ class Plan:
     def projected_seeds(self) -> list[int]:
         """The training seeds whose embeddings are projected; the first one is drawn."""
         return self.benchmark.projection.seeds or self.benchmark.seeds[:1]
+
+    @property
+    def projected_splits(self) -> list[str]:
+        """The splits that are projected, each for a figure of its own."""
+        return self.benchmark.projection.splits or self.benchmark.evaluation.splits
 
     def facts(self, dataset: str) -> dict:
         """What a dataset's decorator says, or follows from its folder."""
