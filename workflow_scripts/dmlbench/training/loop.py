@@ -136,7 +136,12 @@ class Trainer:
             progress.generator.manual_seed(derive_seed("choices", self.spec["seed"], epoch))
             progress.record = EpochRecord(self.spec["loss"]["name"], epoch, progress.last_values)
         images = self._pass(progress, snapshot)
-        row = {"epoch": epoch, **progress.record.row(), "seconds": progress.seconds}
+        row = {
+            "epoch": epoch,
+            "steps": progress.step,
+            **progress.record.row(),
+            "seconds": progress.seconds,
+        }
         row["images_per_second"] = images / progress.seconds
         measured = {}
         if epoch % self.recipe["monitor_every"] == 0 or epoch == epochs:
