@@ -43,7 +43,7 @@ def cell_of(plan, run):
 
 
 def log_of(plan, run, step="train"):
-    return paths.local(paths.log(plan.benchmark.name, step), **vars(run))
+    return paths.log_in(Path(paths.results(plan.benchmark.name)), step, run.id)
 
 
 class CudaOutOfMemoryError(RuntimeError):
@@ -136,7 +136,7 @@ def test_scripts_leave_their_state_and_the_ledger_is_a_table(plan, run):
     done = subprocess.run([sys.executable, "-c", code, "--log", str(log)], env=environment)
     assert done.returncode == 2
     path = Path(paths.ledger("smoke"))
-    write_ledger(plan, path)
+    write_ledger(ledger(plan), path)
     table = pd.read_csv(path).set_index("run")
     assert len(table) == len(plan.all_runs)
     assert table.loc[run.id, "state"] == "diverged"

@@ -27,9 +27,13 @@ def results(name: str) -> str:
     return f"results/{name}"
 
 
+#: The config as it was read, defaults filled in, inside the folder of its results.
+CONFIG_FILE = "config.json"
+
+
 def resolved_config(name: str) -> str:
     """The config as it was read, defaults filled in: what the scripts of a run are given."""
-    return f"{results(name)}/config.json"
+    return f"{results(name)}/{CONFIG_FILE}"
 
 
 def run(name: str) -> str:
@@ -37,9 +41,14 @@ def run(name: str) -> str:
     return f"{results(name)}/runs/{RUN_ID}"
 
 
-def log(name: str, step: str) -> str:
-    """The pattern of the log of one run's step: ``train``, ``embed`` and so on."""
-    return f"{results(name)}/logs/{step}/{RUN_ID}.log"
+def run_in(folder: Path, run_id: str) -> Path:
+    """One run's folder inside a folder of results, wherever that lies."""
+    return folder / "runs" / run_id
+
+
+def log_in(folder: Path, step: str, run_id: str) -> Path:
+    """The log of one run's step (``train``, ``embed`` and so on) inside a folder of results."""
+    return folder / "logs" / step / f"{run_id}.log"
 
 
 #: What was measured of one run, inside its folder.
@@ -99,6 +108,11 @@ def summary(name: str, table: str) -> str:
 def ledger(name: str) -> str:
     """What became of every planned run."""
     return f"{results(name)}/summary/ledger.csv"
+
+
+def check(name: str) -> str:
+    """What the result checker found."""
+    return f"{results(name)}/summary/check.json"
 
 
 def table(name: str, experiment: str, suffix: str) -> str:

@@ -40,13 +40,19 @@ class Cell:
     log: str = ""
 
 
-def ledger(plan: Plan, runs: Iterable[Run] | None = None) -> list[Cell]:
-    """The state of every planned run, or of some, in the config's order."""
-    return [_cell(plan, run) for run in (plan.all_runs.values() if runs is None else runs)]
+def ledger(plan: Plan, results: Path | None = None) -> list[Cell]:
+    """The state of every planned run, in the config's order.
+
+    Args:
+        plan: The config.
+        results: The folder of its results; None where the workflow keeps them.
+    """
+    results = results or Path(paths.results(plan.benchmark.name))
+    return [_cell(plan, results, run) for run in plan.all_runs.values()]
 
 
-def _cell(plan: Plan, run: Run) -> Cell:
-    folder = plan.run_folder(run)
+def _cell(plan: Plan, results: Path, run: Run) -> Cell:
+    folder = paths.run_in(results, run.id)
     reason = "not run yet"
     if (folder / "run.json").is_file():
         try:
@@ -59,7 +65,7 @@ def _cell(plan: Plan, run: Run) -> Cell:
         except (json.JSONDecodeError, KeyError):
             return Cell(run, "failed", f"{folder}/run.json is damaged; delete it", "train")
     for step in STEPS:
-        log = paths.local(paths.log(plan.benchmark.name, step), **vars(run))
+        log = paths.log_in(results, step, run.id)
         if state := read_state(log):
             return Cell(run, state.state, state.reason, step, str(log))
     return Cell(run, MISSING, reason)
@@ -72,9 +78,7 @@ def as_table(cells: Iterable[Cell]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def write_ledger(plan: Plan, path: Path) -> list[Cell]:
-    """Write the ledger as CSV; returns it."""
-    cells = ledger(plan)
+def write_ledger(cells: Iterable[Cell], path: Path) -> None:
+    """Write the ledger as CSV."""
     with replacing(path) as temporary:
         as_table(cells).to_csv(temporary, index=False)
-    return cells
