@@ -105,6 +105,11 @@ def summary(name: str, table: str) -> str:
     return f"{results(name)}/summary/{table}.parquet"
 
 
+def curves(name: str) -> str:
+    """Recall@1 after each epoch of every method, in plain text for ``dvc plots``."""
+    return f"{results(name)}/summary/curves.csv"
+
+
 def ledger(name: str) -> str:
     """What became of every planned run."""
     return f"{results(name)}/summary/ledger.csv"
@@ -118,6 +123,11 @@ def check(name: str) -> str:
 def table(name: str, experiment: str, suffix: str) -> str:
     """A table of results."""
     return f"{results(name)}/tables/{experiment}.{suffix}"
+
+
+def tests(name: str, experiment: str) -> str:
+    """The paired tests of an experiment's methods, in long form."""
+    return f"{results(name)}/tables/{experiment}_tests.csv"
 
 
 def figure(name: str, experiment: str, kind: str, suffix: str) -> str:

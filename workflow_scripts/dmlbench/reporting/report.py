@@ -13,7 +13,7 @@ from dmlbench.errors import UserError
 from dmlbench.files import replacing, write_text
 from dmlbench.reporting import names
 from dmlbench.reporting.collect import RUN_COLUMNS
-from dmlbench.reporting.tables import wide
+from dmlbench.reporting.markdown import wide
 
 
 def write_summary(plan: Plan) -> None:

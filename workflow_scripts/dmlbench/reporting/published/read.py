@@ -55,6 +55,13 @@ class Claim(_Data):
     part: tuple[str, str, str, str] | None = None
 
 
+class Compared(_Data):
+    """Two methods that a paper compares, without a number or an outcome that could be read."""
+
+    worse: Match
+    better: Match
+
+
 class Published(_Data):
     """A published table.
 
@@ -66,6 +73,7 @@ class Published(_Data):
         unsaid: What the paper leaves open.
         parts: The numbers.
         claims: What the paper concludes from them.
+        comparisons: What else it compares.
     """
 
     paper: str
@@ -76,6 +84,7 @@ class Published(_Data):
     unsaid: str
     parts: list[Part]
     claims: list[Claim] = Field(default_factory=list)
+    comparisons: list[Compared] = Field(default_factory=list)
 
     @property
     def source(self) -> str:
