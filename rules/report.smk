@@ -81,8 +81,24 @@ rule summary:
             SUMMARY,
             caption="report/summary.rst",
             category="Summary",
-            labels={"page": "summary"},
+            labels={"page": "verdicts, runs, cost, provenance"},
         ),
+        report(
+            paths.verdicts(NAME),
+            caption="report/verdicts.rst",
+            category="Summary",
+            labels={"page": "verdicts as CSV"},
+        ),
+        [
+            report(
+                paths.experiment_page(NAME, experiment),
+                caption="report/experiment.rst",
+                category="Tables",
+                subcategory=experiment,
+                labels={"format": "page, with the runs behind each cell"},
+            )
+            for experiment in BENCHMARK.experiments
+        ],
     log:
         f"{LOGS}/summary.log",
     benchmark:
@@ -98,9 +114,9 @@ rule summary:
         command=command("report"),
         code=provenance.reporting_code(),
     message:
-        "write the summary page of {NAME}"
+        "write the pages of the report of {NAME}"
     shell:
-        "{params.command} --page summary --log {log:q}"
+        "{params.command} --page own --log {log:q}"
 
 
 rule results:
@@ -108,6 +124,8 @@ rule results:
         expand(rules.tables.output, experiment=BENCHMARK.experiments),
         FIGURES,
         SUMMARY,
+        paths.verdicts(NAME),
+        [paths.experiment_page(NAME, e) for e in BENCHMARK.experiments],
     message:
         "all tables and figures of {NAME} are made"
 

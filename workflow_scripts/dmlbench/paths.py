@@ -155,6 +155,16 @@ def summary_page(name: str) -> str:
     return f"{results(name)}/report/summary.html"
 
 
+def experiment_page(name: str, experiment: str) -> str:
+    """The report's page of an experiment: its tables, and from each cell the runs behind it."""
+    return f"{results(name)}/report/experiments/{experiment}.html"
+
+
+def verdicts(name: str) -> str:
+    """What became of each published number and claim."""
+    return f"{results(name)}/summary/verdicts.csv"
+
+
 def local(pattern: str, **wildcards: object) -> Path:
     """``pattern`` with its wildcards filled in."""
     return Path(pattern.format(**wildcards))
