@@ -1,6 +1,6 @@
 # make help lists the targets. Only python3 (3.11 or newer) and make are needed.
 .DEFAULT_GOAL := help
-.PHONY: help setup data demo test lint format lock schema clean-demo
+.PHONY: help setup data demo estimate status test lint format lock schema clean-demo
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -39,6 +39,13 @@ data: $(READY) ## fetch, prepare and show one dataset: make data DATASET=omniglo
 	@$(BIN)/python workflow_scripts/make_data.py --cores $(CORES) --config "$$CONFIG" \
 	  --dataset "$$DATASET" --store "$$STORE" --mirror "$$MIRROR" \
 	  $(if $(filter command,$(word 1,$(origin DATA))),--data "$$DATA")
+
+# CONFIG is the one named above.
+estimate: $(READY) ## before a run: jobs, hours, disk: make estimate CONFIG=configs/mnist.yaml
+	@$(BIN)/python workflow_scripts/estimate.py --config "$$CONFIG"
+
+status: $(READY) ## how far a run is: make status CONFIG=configs/mnist.yaml
+	@$(BIN)/python workflow_scripts/status.py --config "$$CONFIG"
 
 test: $(READY) ## all tests
 	$(BIN)/python -m pytest
