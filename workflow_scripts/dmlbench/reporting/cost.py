@@ -17,9 +17,9 @@ def cost(plan: Plan, history: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """A row for each experiment, method and device.
 
     Columns: experiment, dataset, method (in words), recipe, loss, sampler, device, runs, planned,
-    hours (of all its runs together), epoch_seconds and epoch_half_width (mean over runs, with the 95% t-interval, of
-    each run's mean without its first epoch, which also fills caches), host_mb and gpu_mb (the
-    most of any run).
+    hours (of all its runs together), epoch_seconds and epoch_half_width (mean and 95% t-interval
+    over runs, of each run's mean without its first epoch, which also fills caches), host_mb and
+    gpu_mb (the most of any run).
     """
     epochs = history[["epoch", "seconds", *RUN]]
     if epochs["epoch"].max() > 1:

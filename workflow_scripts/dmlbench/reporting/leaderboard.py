@@ -18,8 +18,8 @@ def leaderboard(plan: Plan, metrics: pd.DataFrame) -> pd.DataFrame:
     """A row for each dataset, method or control, and metric of the dataset's first test part.
 
     Columns: dataset, subset, label, rank, method (in words), recipe, loss, sampler, control,
-    metric, mean, half_width, n, planned, gain (over the untrained backbone). Percent, of the weights that
-    controls are shown with (the last epoch). A method that not all its seeds ran of has no rank.
+    metric, mean, half_width, n, planned, gain (over the untrained backbone). Percent, of the
+    weights that controls are shown with (the last epoch). A method that lacks a seed has no rank.
     """
     parts = [_of_dataset(plan, dataset, metrics) for dataset in plan.datasets]
     return pd.concat(parts, ignore_index=True)
@@ -110,14 +110,11 @@ def leaderboard_tables(long: pd.DataFrame) -> list[Table]:
             head = [Number(one["rank"], decimals=0), f"{one['recipe']}{partial}"]
             rows.append((one["method"], [*head, *numbers, Number(one["gain"])]))
         where = names.part("test", mine["subset"].iloc[0], mine["label"].iloc[0])
-        gaps = (
-            "PARTIAL, k/n: so many of the planned seeds. "
-            if (mine["n"] < mine["planned"]).any()
-            else ""
-        )
+        partial = (mine["n"] < mine["planned"]).any()
+        gaps = "PARTIAL, k/n: so many of the planned seeds. " if partial else ""
         caption = (
-            f"{gaps}Leaderboard of {dataset}: {where}, last epoch, percent ± half of the 95% t-interval. "
-            "Gain: over the untrained backbone of the same recipe, in points of "
+            f"{gaps}Leaderboard of {dataset}: {where}, last epoch, percent ± half of the 95% "
+            "t-interval. Gain: over the untrained backbone of the same recipe, in points of "
             f"{names.metric(*metrics[0])}. Controls have no rank."
         )
         shown = [names.metric(*metric) for metric in metrics]
