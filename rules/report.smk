@@ -205,6 +205,14 @@ rule summary:
         "{params.command} --page own --log {log:q}"
 
 
+rule rescore:
+    input:
+        expand(rules.tables.output, experiment=BENCHMARK.experiments),
+        expand(rules.overview.output, overview=paths.OVERVIEWS),
+    message:
+        "all tables of {NAME} are made"
+
+
 rule results:
     input:
         expand(rules.tables.output, experiment=BENCHMARK.experiments),
