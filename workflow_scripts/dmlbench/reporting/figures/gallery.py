@@ -23,9 +23,9 @@ BETWEEN, TITLE, AROUND = 0.2, 0.26, 0.03
 #: Pixels of an inch of thumbnail.
 RESOLUTION = 300
 FRAMES = {
+    "query": {"edgecolor": "black", "linestyle": "-", "linewidth": 0.5},
     "right": {"edgecolor": PALETTE[0], "linestyle": "-", "linewidth": 1.3},
     "wrong": {"edgecolor": PALETTE[1], "linestyle": (0, (1.4, 0.9)), "linewidth": 1.3},
-    "query": {"edgecolor": "black", "linestyle": "-", "linewidth": 0.5},
 }
 
 
