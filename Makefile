@@ -1,6 +1,6 @@
 # make help lists the targets. Only python3 (3.11 or newer) and make are needed.
 .DEFAULT_GOAL := help
-.PHONY: help setup data demo estimate status test lint format lock schema clean-demo
+.PHONY: help setup data demo estimate status check rescore pdf test lint format lock schema clean-demo
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -46,6 +46,19 @@ estimate: $(READY) ## before a run: jobs, hours, disk: make estimate CONFIG=conf
 
 status: $(READY) ## how far a run is: make status CONFIG=configs/mnist.yaml
 	@$(BIN)/python workflow_scripts/status.py --config "$$CONFIG"
+
+RESULTS ?= results/demo
+export RESULTS
+check: $(READY) ## hold results against the rules of docs/protocol.md: make check RESULTS=results/mnist
+	@$(BIN)/python workflow_scripts/check.py "$$RESULTS"
+
+# What is stored is measured anew and tabled; nothing is trained or embedded.
+rescore: $(READY) ## metrics and tables anew from stored embeddings: make rescore CONFIG=configs/mnist.yaml
+	$(BIN)/snakemake -c$(CORES) rescore --configfile "$$CONFIG" --forcerun evaluate \
+	  --allowed-rules download prepare pairs evaluate check collect tables overview rescore
+
+pdf: $(READY) ## all tables and figures in one PDF, by LaTeX: make pdf CONFIG=configs/mnist.yaml
+	$(BIN)/snakemake -c$(CORES) document --configfile "$$CONFIG"
 
 test: $(READY) ## all tests
 	$(BIN)/python -m pytest

@@ -121,13 +121,28 @@ def check(name: str) -> str:
 
 
 def table(name: str, experiment: str, suffix: str) -> str:
-    """A table of results."""
+    """The table of an experiment, or one over all."""
     return f"{results(name)}/tables/{experiment}.{suffix}"
+
+
+#: Tables over all experiments, which lie beside those of single ones.
+OVERVIEWS = ("leaderboard", "cost")
+_DOCUMENT, _TESTS = "results", "_tests"
+
+
+def is_taken(experiment: str) -> bool:
+    """Whether files of an experiment of this name would be those of something else."""
+    return experiment in (*OVERVIEWS, _DOCUMENT) or experiment.endswith(_TESTS)
+
+
+def document(name: str, suffix: str) -> str:
+    """All tables and figures in one document: its source (tex), and itself (pdf)."""
+    return table(name, _DOCUMENT, suffix)
 
 
 def tests(name: str, experiment: str) -> str:
     """The paired tests of an experiment's methods, in long form."""
-    return f"{results(name)}/tables/{experiment}_tests.csv"
+    return table(name, f"{experiment}{_TESTS}", "csv")
 
 
 def figure(name: str, experiment: str, kind: str, suffix: str) -> str:

@@ -130,10 +130,18 @@ def theory_code() -> str:
 
 
 @cache
+def checking_code() -> str:
+    """The hash of the sources that the checker depends on."""
+    shared = [PACKAGE / f"{name}.py" for name in ("jobs", "protocol", "records")]
+    return _hash(shared, _scripts("check"), (PACKAGE / "checking").glob("*.py"))
+
+
+@cache
 def reporting_code() -> str:
     """The hash of the sources that tables, figures and report depend on."""
     files = [f for f in (PACKAGE / "reporting").rglob("*") if f.suffix in (".py", ".yaml", ".j2")]
-    return _hash(files, _scripts("collect", "tables", "figures", "report", "theory"))
+    files += [*(PACKAGE / "checking").glob("*.py"), PACKAGE / "protocol.py"]
+    return _hash(files, _scripts("collect", "document", "tables", "figures", "report", "theory"))
 
 
 def git_state() -> dict:

@@ -158,17 +158,27 @@ def _only(table: Table, columns: list[int]) -> Table:
 
 def _shorter(table: Table) -> Iterator[Table]:
     """The table's blocks, as many as fit on a page at a time; a long block is cut."""
-    blocks: list[Block] = []
-    for block in table.blocks:
-        for start in range(0, len(block.rows), PAGE_ROWS):
-            blocks.append(Block(block.name, block.rows[start : start + PAGE_ROWS]))
     page: list[Block] = []
-    for block in blocks:
-        if page and sum(len(b.rows) + 2 for b in [*page, block]) > PAGE_ROWS + 2:
+    left = PAGE_ROWS
+    for block in table.blocks:
+        # A block is cut only where no page could hold it whole.
+        if page and left < _lines(block.rows) + 2 <= PAGE_ROWS:
             yield replace(table, blocks=page)
-            page = []
-        page.append(block)
+            page, left = [], PAGE_ROWS
+        rows: list = []
+        for row in block.rows:
+            if rows and _lines([*rows, row]) + 2 > left:
+                yield replace(table, blocks=[*page, Block(block.name, rows)])
+                page, left, rows = [], PAGE_ROWS, []
+            rows.append(row)
+        page.append(Block(block.name, rows))
+        left -= _lines(rows) + 2
     yield replace(table, blocks=page)
+
+
+def _lines(rows: list) -> int:
+    """How many lines rows take: long names wrap."""
+    return sum(math.ceil(len(name) * _LETTER / _NAME_WIDTH) for name, _ in rows)
 
 
 def _for_template(table: Table) -> dict:

@@ -38,15 +38,22 @@ def claimed_pairs(plan: Plan, experiment: str) -> list[Pair]:
         for claim in [*table.claims, *table.comparisons]:
             if claim.worse and claim.better:
                 found += matching(plan, experiment, claim.worse, claim.better)
-    return list(dict.fromkeys(found))
+    # A pair that is claimed both ways (of two parts, say) is one test.
+    return list({frozenset(pair): pair for pair in reversed(found)}.values())[::-1]
 
 
 def matching(plan: Plan, experiment: str, worse: Match, better: Match) -> Iterator[Pair]:
-    """The pairs of an experiment's methods that are two published ones."""
+    """The pairs of an experiment's methods that are two published ones.
+
+    Where these differ in their sampling only, so must ours: not in a setting of the loss.
+    """
+    same_loss = (worse.loss, worse.options) == (better.loss, better.options)
     methods = plan.methods[experiment]
     entries = {m: (plan.losses[m[1]], plan.samplers[m[2]]) for m in methods}
     for first in methods:
         for second in methods:
+            if same_loss and first[1] != second[1]:
+                continue
             if is_match(worse, *entries[first]) and is_match(better, *entries[second]):
                 yield Pair(first, second)
 
