@@ -1,12 +1,14 @@
 """The report: pages of our own, and Snakemake's HTML around them, tables and figures."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader
+from markupsafe import Markup, escape
 
 from dmlbench import __version__, paths
 from dmlbench.checking.ledger import OK, as_table, ledger
@@ -76,10 +78,15 @@ def _blocks(plan: Plan, experiment: str) -> list[dict]:
             {
                 "title": f"{names.part(*key[1:])}: {names.selection(key[0])}",
                 "head": list(texts.columns),
-                "rows": [(words, list(row)) for words, row in texts.iterrows()],
+                "rows": [(words, [_html(cell) for cell in row]) for words, row in texts.iterrows()],
             }
         )
     return blocks
+
+
+def _html(cell: str) -> Markup:
+    """A cell as the Markdown table has it, bold where that is."""
+    return Markup(re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", str(escape(cell))))
 
 
 def _runs_of_methods(
@@ -91,7 +98,8 @@ def _runs_of_methods(
     keys = ["dataset", "recipe", "loss", "sampler", "seed"]
     trained = {tuple(r[k] for k in keys): r for r in runs.to_dict("records")}
     found: dict[str, list[dict]] = {}
-    for run in plan.experiment_runs(experiment):
+    controls = {run: names.control(kind) for kind, run in plan.controls[experiment].items()}
+    for run in [*plan.experiment_runs(experiment), *controls]:
         record = trained.get(tuple(getattr(run, k) for k in keys), {})
         row = {
             "seed": run.seed,
@@ -100,7 +108,8 @@ def _runs_of_methods(
             "seconds": record.get("seconds"),
             "where": f"{record['device']}, {record['host']}" if record else "",
         }
-        found.setdefault(words[run.recipe, run.loss, run.sampler], []).append(row)
+        method = controls.get(run) or words[run.recipe, run.loss, run.sampler]
+        found.setdefault(method, []).append(row)
     return found
 
 
