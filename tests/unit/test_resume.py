@@ -361,14 +361,28 @@ def test_a_signal_makes_it_save_and_leave_with_a_code_of_its_own(number, tmp_pat
     assert not (folder / "lock.json").exists()
 
 
+def test_a_signal_is_obeyed_at_once_while_it_waits_for_another_writer(tmp_path):
+    config_file(tmp_path)
+    lock = RunLock(tmp_path / "results/smoke/checkpoints" / RUN / "lock.json")
+    with lock.held(0):
+        process = train_script(tmp_path, "--wait", 600)
+        for line in process.stderr:
+            if "waiting for another process" in line:
+                break
+        process.send_signal(signal.SIGTERM)
+        assert "unfinished: SIGTERM came" in process.communicate(timeout=30)[1]
+        assert process.returncode == 75
+        lock.check()  # still held by this process
+
+
 def test_a_time_budget_is_kept(tmp_path):
     config_file(tmp_path, epochs=100_000, monitor_every=100_000)
     started = time.monotonic()
-    process = train_script(tmp_path, "--time-budget", 0.2)
+    process = train_script(tmp_path, "--time-budget", 0.1)
     told = process.communicate(timeout=60)[1]
     assert process.returncode == 75
     assert time.monotonic() - started < 20
-    assert "the time budget of 0.2 minutes is used up" in told
+    assert "the time budget of 0.1 minutes is used up" in told
 
 
 def test_a_batch_that_does_not_fit_ends_with_the_size_that_would(tmp_path):
