@@ -17,6 +17,7 @@ include: "rules/common.smk"
 include: "rules/data.smk"
 include: "rules/train.smk"
 include: "rules/embed.smk"
+include: "rules/controls.smk"
 include: "rules/evaluate.smk"
 include: "rules/visualize.smk"
 include: "rules/report.smk"
@@ -30,7 +31,7 @@ rule all:
         REPORT,
         # Weights are never kept in git. Without them here, a fresh clone that holds committed tables
         # would count as finished and train nothing.
-        run_files(paths.model(BENCHMARK.selections[0])),
+        run_files(paths.model(BENCHMARK.selections[0]), PLAN.runs.values()),
     message:
         "done"
 

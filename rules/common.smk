@@ -11,14 +11,16 @@ from typing import get_args
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
 from dmlbench import paths, provenance
-from dmlbench.config import read_config, resolve_config
+from dmlbench.config import RANDOM, UNTRAINED, read_config, resolve_config
 from dmlbench.config.catalogue import entries
+from dmlbench.config.choices import NO_SAMPLER
 from dmlbench.config.recipe import Recipe
 from dmlbench.data.archives import archives
 from dmlbench.config.folders import listing
 from dmlbench.data.folder import dataset_of
 from dmlbench.errors import UserError
 from dmlbench.files import write_text
+from dmlbench.reporting.figures.kinds import KINDS, planned, same_methods
 from dmlbench.job_environment import set_job_environment
 
 # A graph of thousands of jobs is millions of objects that live to the end; looking through them for
@@ -69,7 +71,15 @@ THEORY = {
     suffix: paths.theory(NAME, f"collapse.{suffix}")
     for suffix in ("tex", "csv", "md", "pdf", "png")
 }
-FIGURES = ["recall_per_epoch", "embedding"]
+# Each experiment has those that its runs have something to show in.
+FIGURES = [
+    paths.figure(NAME, experiment, kind, suffix)
+    for experiment in BENCHMARK.experiments
+    for kind in planned(PLAN, experiment)
+    for suffix in KINDS[kind].suffixes
+]
+if same_methods(PLAN):
+    FIGURES.append(paths.overall_figure(NAME, "critical_difference", "pdf"))
 
 
 def one_of(values):
@@ -135,30 +145,51 @@ def pairs_of_run(wildcards):
     """What verification takes: the pairs, and embeddings of their images."""
     if not PLAN.verifies(wildcards.dataset):
         return []
-    files = [paths.embeddings(paths.OF_PAIRS, s) for s in BENCHMARK.selections]
+    chosen = PLAN.selections(run_of(wildcards))
+    files = [paths.embeddings(paths.OF_PAIRS, s) for s in chosen]
     embeddings = [f"{RUN}/{file}".format(**wildcards) for file in files]
     return [prepared_index(wildcards, paths.PAIRS), *embeddings]
 
 
+def embeddings_of_run(wildcards):
+    chosen = PLAN.selections(run_of(wildcards))
+    splits = BENCHMARK.evaluation.splits
+    files = [paths.embeddings(split, s) for split in splits for s in chosen]
+    return [f"{RUN}/{file}".format(**wildcards) for file in files]
+
+
 def run_files(file, runs=None):
     """One file of every run, or of some."""
-    chosen = PLAN.runs.values() if runs is None else runs
+    chosen = PLAN.all_runs.values() if runs is None else runs
     return [f"{RUN}/{file}".format(**run.__dict__) for run in chosen]
 
 
-def projected_runs(experiment):
-    return [
-        run
-        for run in PLAN.experiment_runs(experiment)
-        if run.seed in PLAN.projected_seeds
+def figure_input(experiment):
+    """What the figures of an experiment are drawn from."""
+    kinds = [KINDS[kind] for kind in planned(PLAN, experiment)]
+    tables = {paths.summary(NAME, table) for kind in kinds for table in kind.tables}
+    files = {pair for kind in kinds for pair in kind.files(PLAN, experiment)}
+    return sorted(tables) + [
+        file for run, name in sorted(files) for file in run_files(name, [run])
     ]
 
 
-def figure_input(wildcards):
-    if wildcards.kind != "embedding":
-        return []
-    file = paths.projection(PROJECTION.split)
-    return run_files(file, projected_runs(wildcards.experiment))
+def figure_output(experiment):
+    """The files of an experiment's figures; the report shows the PNG."""
+    files = {}
+    for kind in planned(PLAN, experiment):
+        for suffix in KINDS[kind].suffixes:
+            file = paths.figure(NAME, experiment, kind, suffix)
+            if suffix == "png":
+                file = report(
+                    file,
+                    caption=f"report/{kind}.rst",
+                    category="Figures",
+                    subcategory=experiment,
+                    labels={"figure": KINDS[kind].title},
+                )
+            files[f"{kind}_{suffix}"] = file
+    return files
 
 
 def print_results():
@@ -169,8 +200,9 @@ def print_results():
     ]
     for name in BENCHMARK.experiments:
         made.append(("table:  ", paths.table(NAME, name, "md"), " (.tex, .csv)"))
-        for kind in FIGURES:
-            made.append(("figure: ", paths.figure(NAME, name, kind, "pdf"), " (.png)"))
+    for file in FIGURES:
+        if file.endswith(".pdf"):
+            made.append(("figure: ", file, " (.png)"))
     for what, file, others in [*made, ("report: ", REPORT, "")]:
         if os.path.exists(file):
             print(f"{what}{file}{others}")
@@ -182,10 +214,9 @@ wildcard_constraints:
     dataset=one_of(DATASETS),
     store=one_of(get_args(Recipe.model_fields["store"].annotation)),
     recipe=one_of(PLAN.recipes),
-    loss=one_of(PLAN.losses),
-    sampler=one_of(PLAN.samplers),
+    loss=one_of([*PLAN.losses, RANDOM, UNTRAINED]),
+    sampler=one_of({*PLAN.samplers, NO_SAMPLER}),
     # Thousands of seeds spelled out would stand in every pattern; run_by_id refuses the others.
     seed=r"\d+",
     split=one_of(BENCHMARK.evaluation.splits),
     experiment=one_of(BENCHMARK.experiments),
-    kind=one_of(FIGURES),

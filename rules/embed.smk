@@ -15,6 +15,8 @@ rule embed:
         f"{LOGS}/embed/{paths.RUN_ID}.log",
     benchmark:
         f"{BENCHMARKS}/embed/{paths.RUN_ID}.tsv"
+    wildcard_constraints:
+        loss=one_of(PLAN.losses),
     conda:
         ENVIRONMENT
     threads: RESOURCES.embed.threads
@@ -48,6 +50,8 @@ rule embed_pairs:
         f"{LOGS}/embed_pairs/{paths.RUN_ID}.log",
     benchmark:
         f"{BENCHMARKS}/embed_pairs/{paths.RUN_ID}.tsv"
+    wildcard_constraints:
+        loss=one_of(PLAN.losses),
     conda:
         ENVIRONMENT
     threads: RESOURCES.embed.threads

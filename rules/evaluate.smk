@@ -3,7 +3,7 @@
 
 rule evaluate:
     input:
-        rules.embed.output,
+        embeddings_of_run,
         prepared_index,
         pairs_of_run,
     output:

@@ -72,43 +72,6 @@ rule tables:
         "{params.command} --experiment {wildcards.experiment} --log {log:q}"
 
 
-rule figures:
-    input:
-        figure_input,
-        rules.collect.output.history,
-    output:
-        pdf=paths.figure(NAME, "{experiment}", "{kind}", "pdf"),
-        png=report(
-            paths.figure(NAME, "{experiment}", "{kind}", "png"),
-            caption="report/figure.rst",
-            category="Figures",
-            subcategory="{experiment}",
-            labels={"figure": "{kind}"},
-        ),
-    log:
-        f"{LOGS}/figures/{{kind}}_{{experiment}}.log",
-    benchmark:
-        f"{BENCHMARKS}/figures/{{kind}}_{{experiment}}.tsv"
-    conda:
-        ENVIRONMENT
-    threads: RESOURCES.figures.threads
-    resources:
-        mem_mb=RESOURCES.figures.mem_mb,
-        runtime=RESOURCES.figures.runtime,
-        gpu=RESOURCES.figures.gpu,
-    params:
-        command=command("figures"),
-        code=provenance.reporting_code(),
-        experiment=lambda wildcards: BENCHMARK.experiments[
-            wildcards.experiment
-        ].model_dump(),
-    message:
-        "draw {wildcards.kind} of {wildcards.experiment}"
-    shell:
-        "{params.command} --experiment {wildcards.experiment}"
-        " --kind {wildcards.kind} --log {log:q}"
-
-
 rule summary:
     input:
         expand(rules.tables.output.csv, experiment=BENCHMARK.experiments),
@@ -143,7 +106,7 @@ rule summary:
 rule results:
     input:
         expand(rules.tables.output, experiment=BENCHMARK.experiments),
-        expand(rules.figures.output, experiment=BENCHMARK.experiments, kind=FIGURES),
+        FIGURES,
         SUMMARY,
     message:
         "all tables and figures of {NAME} are made"

@@ -12,6 +12,8 @@ rule train:
         f"{LOGS}/train/{paths.RUN_ID}.log",
     benchmark:
         f"{BENCHMARKS}/train/{paths.RUN_ID}.tsv"
+    wildcard_constraints:
+        loss=one_of(PLAN.losses),
     conda:
         ENVIRONMENT
     threads: RESOURCES.train.threads

@@ -15,26 +15,8 @@ from dmlbench.config import resolve_config
 from dmlbench.errors import DataError
 from dmlbench.reporting import names
 from dmlbench.reporting.latex import escape, latex_table
-from dmlbench.reporting.statistics import Summary, summarize
+from dmlbench.reporting.statistics import Summary
 from dmlbench.reporting.tables import cell_text, cells, markdown, parse_cell, write_tables
-
-
-@given(st.lists(st.floats(0, 100), min_size=2, max_size=10))
-def test_interval_is_scipys(values):
-    summary = summarize(np.array(values))
-    assert summary.mean == pytest.approx(np.mean(values))
-    if np.ptp(values) > 1e-6:
-        low, high = stats.t.interval(
-            0.95, len(values) - 1, loc=np.mean(values), scale=stats.sem(values)
-        )
-        assert summary.half_width == pytest.approx((high - low) / 2)
-
-
-def test_one_seed_has_no_interval_and_nan_no_mean():
-    assert summarize(np.array([5.0])).half_width is None
-    for bad in ([], [np.nan], [1.0, np.inf]):
-        with pytest.raises(ValueError, match="finite"):
-            summarize(np.array(bad))
 
 
 @given(
@@ -43,7 +25,7 @@ def test_one_seed_has_no_interval_and_nan_no_mean():
     st.none() | st.floats(0, 100),
 )
 def test_a_cell_can_be_read_back(mean, half, published):
-    read = parse_cell(cell_text(Summary(mean, half, 3), published))
+    read = parse_cell(cell_text(Summary(mean, None, half, 3), published))
     for number, expected in zip(read, (mean, half, published), strict=True):
         assert (number is None) == (expected is None)
         if number is not None:

@@ -16,7 +16,7 @@ from dmlbench.losses.base import loss_names
 PACKAGE = SCRIPTS / "dmlbench"
 BASE = {
     "errors", "seeding", "files", "paths", "registry", "objects", "distances", "decidability",
-    "exact", "masked", "neighbours", "precision", "records", "search", "search_gpu",
+    "exact", "jobs", "masked", "neighbours", "precision", "records", "search", "search_gpu",
 }  # fmt: skip
 MAY_IMPORT = {
     "config": set(),
@@ -27,7 +27,8 @@ MAY_IMPORT = {
     "models": {"config", "data"},
     "training": {"config", "provenance", "data", "losses", "samplers", "models"},
     "evaluation": {"config", "provenance", "data"},
-    "reporting": {"config", "provenance"},
+    "checking": {"config", "provenance"},
+    "reporting": {"config", "provenance", "checking"},
     "theory": {"config"},
 }
 
@@ -72,7 +73,7 @@ def test_reading_archives_decides_what_the_data_are_and_fetching_them_does_not(m
     assert not [file for file in files if file.parent.name == "download"]
 
 
-@pytest.mark.parametrize("room", ["evaluation", "reporting"])
+@pytest.mark.parametrize("room", ["checking", "evaluation", "reporting"])
 def test_rooms_without_torch(room):
     for file in (PACKAGE / room).rglob("*.py"):
         assert not {n for n in imports_of(file) if n.split(".")[0] == "torch"}, file

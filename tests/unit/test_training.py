@@ -22,6 +22,7 @@ from dmlbench.records import read_record
 from dmlbench.samplers.batch import Batch
 from dmlbench.training.artefacts import load_model, save_run
 from dmlbench.training.epoch import EpochRecord
+from dmlbench.training.images import TrainingImages
 from dmlbench.training.loop import Trainer
 from dmlbench.training.monitors import Selections
 
@@ -86,6 +87,18 @@ def test_validation_images_are_never_trained_on(spec, store):
     assert (splits[held_out] == "train").all()
     assert not set(trainer.images.rows) & set(held_out)
     assert (splits[trainer.images.monitors["test_max"].rows] == "test").all()
+
+
+def test_shuffled_labels_are_the_same_labels_on_other_images(spec, store):
+    own = TrainingImages(spec, DATASET, store)
+    spec["recipe"]["labels"] = "shuffled"
+    shuffled = TrainingImages(spec, DATASET, store)
+    assert (np.bincount(own.labels) == np.bincount(shuffled.labels)).all()
+    assert 0.4 < (own.labels == shuffled.labels).mean() < 0.6  # two classes
+    assert (TrainingImages(spec, DATASET, store).labels == shuffled.labels).all()
+    assert (TrainingImages(spec | {"seed": 1}, DATASET, store).labels != shuffled.labels).any()
+    for name, monitor in own.monitors.items():
+        assert (monitor.labels == shuffled.monitors[name].labels).all()
 
 
 @pytest.mark.parametrize("loss", [None, "pytorch_metric_learning.losses.CircleLoss"])

@@ -27,15 +27,32 @@ def results(name: str) -> str:
     return f"results/{name}"
 
 
+#: The config as it was read, defaults filled in, inside the folder of its results.
+CONFIG_FILE = "config.json"
+
+
 def resolved_config(name: str) -> str:
     """The config as it was read, defaults filled in: what the scripts of a run are given."""
-    return f"{results(name)}/config.json"
+    return f"{results(name)}/{CONFIG_FILE}"
 
 
 def run(name: str) -> str:
     """The pattern of one run's folder."""
     return f"{results(name)}/runs/{RUN_ID}"
 
+
+def run_in(folder: Path, run_id: str) -> Path:
+    """One run's folder inside a folder of results, wherever that lies."""
+    return folder / "runs" / run_id
+
+
+def log_in(folder: Path, step: str, run_id: str) -> Path:
+    """The log of one run's step (``train``, ``embed`` and so on) inside a folder of results."""
+    return folder / "logs" / step / f"{run_id}.log"
+
+
+#: What was measured of one run, inside its folder.
+METRICS_FILE = "metrics.json"
 
 #: What a training goes on from, inside its folder of checkpoints.
 CHECKPOINT_FILE = "checkpoint.pt"
@@ -69,9 +86,33 @@ def projection(split: str) -> str:
     return f"projection_{split}.parquet"
 
 
+def neighbours(split: str) -> str:
+    """The neighbours of the queries that a figure shows, inside a run's folder."""
+    return f"neighbours_{split}.parquet"
+
+
+def similarities(split: str) -> str:
+    """Histograms of genuine and impostor similarities, inside a run's folder."""
+    return f"similarities_{split}.parquet"
+
+
+#: How many pairs verification accepts at each threshold, inside a run's folder.
+ROC_FILE = "roc.parquet"
+
+
 def summary(name: str, table: str) -> str:
     """A collected long-form table: ``metrics``, ``history`` or ``runs``."""
     return f"{results(name)}/summary/{table}.parquet"
+
+
+def ledger(name: str) -> str:
+    """What became of every planned run."""
+    return f"{results(name)}/summary/ledger.csv"
+
+
+def check(name: str) -> str:
+    """What the result checker found."""
+    return f"{results(name)}/summary/check.json"
 
 
 def table(name: str, experiment: str, suffix: str) -> str:
@@ -82,6 +123,11 @@ def table(name: str, experiment: str, suffix: str) -> str:
 def figure(name: str, experiment: str, kind: str, suffix: str) -> str:
     """A figure of results."""
     return f"{results(name)}/figures/{kind}_{experiment}.{suffix}"
+
+
+def overall_figure(name: str, kind: str, suffix: str) -> str:
+    """A figure over all experiments."""
+    return f"{results(name)}/figures/{kind}.{suffix}"
 
 
 def theory(name: str, file: str) -> str:

@@ -102,11 +102,27 @@ def embedding_code() -> str:
 
 
 @cache
+def control_code() -> str:
+    """The hash of the sources that controls without a training depend on."""
+    data = ("decode", "lookahead", "reader", "splits", "store", "transforms", "views")
+    rooms = (PACKAGE / "models").glob("*.py"), [PACKAGE / "training" / "determinism.py"]
+    return _hash(_scripts("control"), *rooms, [PACKAGE / "data" / f"{name}.py" for name in data])
+
+
+@cache
 def evaluation_code() -> str:
     """The hash of the sources that metrics depend on."""
     data = [PACKAGE / "data" / f"{name}.py" for name in ("pairs", "splits")]
-    rooms = (PACKAGE / "evaluation").glob("*.py")
-    return _hash(_shared(), _scripts("evaluate", "project"), rooms, data)
+    drawing = ("pictures", "projection")
+    room = [f for f in (PACKAGE / "evaluation").glob("*.py") if f.stem not in drawing]
+    return _hash(_shared(), _scripts("evaluate"), room, data)
+
+
+@cache
+def picture_code() -> str:
+    """The hash of the sources that t-SNE and what else figures show of embeddings depend on."""
+    room = (PACKAGE / "evaluation").glob("*.py")
+    return _hash(_shared(), _scripts("project", "illustrate", "roc"), room)
 
 
 @cache

@@ -60,9 +60,20 @@ class Projection(Section):
         [], description="Training seeds whose embeddings are projected; none: the first seed."
     )
     selection: Selection = Field("last", description="Which weights.")
-    split: Split = Field("test", description="Which images.")
-    max_images: PositiveInt = Field(2000, description="At most this many images, evenly spaced.")
+    splits: list[Split] = Field(
+        [], description="Which images; none: those of evaluation.splits, each in its own figure."
+    )
+    max_images: PositiveInt = Field(
+        2000,
+        description="At most this many images, evenly spaced; also for the histograms of their "
+        "similarities.",
+    )
     perplexity: PositiveFloat = Field(30.0, description="Perplexity of t-SNE.")
+
+
+class Gallery(Section):
+    queries: PositiveInt = Field(4, description="Images to show the neighbours of.")
+    neighbours: PositiveInt = Field(6, description="How many neighbours of each.")
 
 
 class Theory(Section):
@@ -151,6 +162,7 @@ class Resources(Section):
     embed: RuleResources = RuleResources(mem_mb=8000, gpu=1)
     evaluate: RuleResources = RuleResources()
     project: RuleResources = RuleResources()
+    illustrate: RuleResources = RuleResources()
     collect: RuleResources = RuleResources()
     tables: RuleResources = RuleResources()
     figures: RuleResources = RuleResources()

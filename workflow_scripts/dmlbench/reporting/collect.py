@@ -24,7 +24,7 @@ def collect(plan: Plan) -> None:
     for run in plan.runs.values():
         folder = plan.run_folder(run)
         try:
-            result = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+            result = json.loads((folder / paths.METRICS_FILE).read_text(encoding="utf-8"))
             # Here the column loss is the run's entry in the config.
             epochs = pd.read_csv(folder / "history.csv").rename(columns={"loss": "loss_value"})
             record = read_record(folder, plan.fingerprint(run))

@@ -96,7 +96,7 @@ def markdown(plan: Plan, experiment: str, long: pd.DataFrame) -> str:
 def wide(block: pd.DataFrame) -> pd.DataFrame:
     """Methods down, metrics across, cells as text."""
     texts = [
-        cell_text(Summary(r.mean_, r.half_width, r.n), r.published)
+        cell_text(Summary(r.mean_, r.sd, r.half_width, r.n), r.published)
         for r in block.rename(columns={"mean": "mean_"}).itertuples()
     ]
     columns = [names.metric(r.metric, r.k) for r in block.itertuples()]

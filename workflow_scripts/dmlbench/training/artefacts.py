@@ -1,5 +1,7 @@
 """Writing what a run leaves, and its models back."""
 
+import resource
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +13,7 @@ from dmlbench.config import Plan, Run
 from dmlbench.errors import DataError
 from dmlbench.files import replacing, write_json
 from dmlbench.models.embedder import Embedder
-from dmlbench.provenance import environment, hardware, training_code
+from dmlbench.provenance import environment, hardware, training_code, training_files
 from dmlbench.training.loop import Trained
 
 
@@ -23,16 +25,20 @@ def save_run(out: Path, plan: Plan, run: Run, trained: Trained) -> None:
         with replacing(out / paths.model(name)) as temporary:
             save_file(weights, temporary)
     write_history(out, trained.history)
+    index = pd.read_parquet(plan.data_folder(run) / paths.INDEX_FILE)
     record = {
         "run": plan.spec(run),
         "fingerprint": plan.fingerprint(run),
         "code": training_code(run.dataset, plan.classes(run)),
+        "files": training_files(run.dataset, plan.classes(run)),
+        "data": index.attrs["sha256"],
         "selected_epochs": trained.selections.epochs,
         "input": trained.input,
         "initial_weights": trained.initial_weights,
         "device": trained.device,
         "gpu": hardware(torch.device(trained.device))["gpu"],
         "seconds": trained.history["seconds"].sum(),
+        "peak_memory_mb": peak_memory(trained.device),
         **environment(),
     }
     write_json(out / "run.json", record)
@@ -42,6 +48,15 @@ def write_history(out: Path, history: pd.DataFrame | list[dict]) -> None:
     """Write ``history.csv``: a row per epoch."""
     with replacing(out / "history.csv") as temporary:
         pd.DataFrame(history).to_csv(temporary, index=False)
+
+
+def peak_memory(device: str) -> dict[str, int | None]:
+    """The most memory in MB that this process has held, and of the GPU if it has one."""
+    # Linux counts in kB, macOS in bytes.
+    unit = 1 if sys.platform == "darwin" else 1024
+    gpu = torch.cuda.max_memory_allocated(device) >> 20 if device != "cpu" else None
+    host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit >> 20
+    return {"host": host, "gpu": gpu}
 
 
 def load_model(folder: Path, record: dict, selection: str, device: torch.device) -> Embedder:

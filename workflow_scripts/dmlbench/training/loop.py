@@ -14,7 +14,7 @@ from dmlbench.data.dataset import Dataset
 from dmlbench.data.progress import counting
 from dmlbench.data.store import ImageStore
 from dmlbench.data.transfer import send
-from dmlbench.errors import DivergedError, TrainingError
+from dmlbench.errors import DivergedError, OutOfMemoryError
 from dmlbench.losses.build import build_loss
 from dmlbench.models.embedder import Embedder
 from dmlbench.samplers.sampler import build_sampler
@@ -129,7 +129,7 @@ class Trainer:
             size = {"channels": self.reader.channels, "image_size": self.reader.size}
             history = pd.DataFrame(progress.history)
             return Trained(progress.selections, history, size, str(self.device), self._initial)
-        raise TrainingError(self._too_large(told))  # here, where nothing holds the failed step
+        raise OutOfMemoryError(self._too_large(told))  # here, where nothing holds the failed step
 
     def begin(self) -> None:
         """What a loss wants before the first step."""
@@ -144,7 +144,12 @@ class Trainer:
             progress.generator.manual_seed(derive_seed("choices", self.spec["seed"], epoch))
             progress.record = EpochRecord(self.spec["loss"]["name"], epoch, progress.last_values)
         images = self._pass(progress, snapshot)
-        row = {"epoch": epoch, **progress.record.row(), "seconds": progress.seconds}
+        row = {
+            "epoch": epoch,
+            "steps": progress.step,
+            **progress.record.row(),
+            "seconds": progress.seconds,
+        }
         row["images_per_second"] = images / progress.seconds
         measured = {}
         if epoch % self.recipe["monitor_every"] == 0 or epoch == epochs:
