@@ -16,7 +16,8 @@ from dmlbench.losses.base import loss_names
 PACKAGE = SCRIPTS / "dmlbench"
 BASE = {
     "errors", "seeding", "files", "paths", "registry", "objects", "distances", "decidability",
-    "exact", "jobs", "masked", "neighbours", "precision", "records", "search", "search_gpu",
+    "exact", "jobs", "masked", "neighbours", "precision", "protocol", "records", "search",
+    "search_gpu",
 }  # fmt: skip
 MAY_IMPORT = {
     "config": set(),
