@@ -38,8 +38,9 @@ def caption(plan: Plan, experiment: str, long: pd.DataFrame, gaps: list[str]) ->
     if legend := names.legend(plan, experiment):
         parts.append(legend)
     if sources := list(dict.fromkeys(long.loc[long["published"].notna(), "source"])):
-        told = f"and ours less it ({OUTSIDE}: outside our interval)"
-        parts.append(f"In brackets: {'; '.join(sources)}, {told}.")
+        parts.append(
+            f"Published: {'; '.join(sources)}; with ours less it ({OUTSIDE}: outside our interval)."
+        )
     for table in published_of(plan, experiment):
         if not table.parts:
             parts.append(f"{table.source}: no numbers are published.")

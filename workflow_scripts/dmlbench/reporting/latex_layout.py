@@ -9,8 +9,8 @@ import pandas as pd
 from dmlbench.reporting.latex_parts import Block, Number, Shape, Table
 
 #: Widths in points of \footnotesize in Computer Modern at 10 pt, with some room: a digit, an
-#: average letter, a point, a sign, a plus-minus with its spaces, and the space around a column.
-_DIGIT, _LETTER, _POINT, _SIGN, _PLUS_MINUS, _GAP = 4.3, 4.4, 2.4, 6.7, 11.5, 8.0
+#: average letter, a point, a sign, a plus-minus, and the space around a column.
+_DIGIT, _LETTER, _POINT, _SIGN, _PLUS_MINUS, _GAP = 4.3, 4.4, 2.4, 6.7, 7.0, 8.0
 #: The text width of LaTeX's article class at 10 pt, and the rows that fit on one of its pages.
 TEXT_WIDTH, PAGE_ROWS = 345.0, 44
 #: A longer name wraps.
