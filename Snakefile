@@ -21,6 +21,7 @@ include: "rules/evaluate.smk"
 include: "rules/visualize.smk"
 include: "rules/report.smk"
 include: "rules/theory.smk"
+include: "rules/cluster.smk"
 
 
 rule all:
@@ -36,6 +37,7 @@ rule all:
 
 
 onstart:
+    before_jobs(log)
     write_text(Path(CONFIG), PLAN.as_json())
 
 

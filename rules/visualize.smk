@@ -15,9 +15,7 @@ rule project:
         ENVIRONMENT
     threads: RESOURCES.project.threads
     resources:
-        mem_mb=RESOURCES.project.mem_mb,
-        runtime=RESOURCES.project.runtime,
-        gpu=RESOURCES.project.gpu,
+        **asked("project"),
     params:
         command=command("project"),
         settings=PROJECTION.model_dump_json(),

@@ -44,7 +44,8 @@ def train_run(
     if every is None:
         every = 60 * plan.benchmark.training.checkpoint_minutes
     out = plan.run_folder(run)
-    with stopping.listening(), RunLock(folder / "lock.json").held(wait) as lock:
+    run_lock = RunLock(folder / "lock.json", lost=stopping.leave)
+    with stopping.listening(), run_lock.held(wait) as lock:
         spec = plan.spec(run)
         trainer = Trainer(spec, dataset_of(plan, run.dataset), ImageStore(plan.data_folder(run)))
         identity = {
@@ -58,6 +59,7 @@ def train_run(
         )
 
         def each_epoch(history: list[dict]) -> None:
+            lock.check()
             write_history(out, history)
             for write in writers:
                 write(history[-1])

@@ -1,0 +1,52 @@
+# Slurm, under --profile slurm: what is looked at before jobs are given out.
+
+from dmlbench.cluster import head
+from dmlbench.cluster.preflight import problems
+from dmlbench.cluster.requests import request_of
+
+
+def requests():
+    """What the rules that are to run ask for, on their last try."""
+    tries = 1 + workflow.execution_settings.retries
+    wanted = {job.rule.name for job in workflow.dag.needrun_jobs()}
+    if wanted == {"preflight"}:
+        wanted = {rule.name for rule in workflow.rules}
+    for rule in workflow.rules:
+        if rule.name in wanted and not rule.norun and not workflow.is_local(rule):
+            asks = rule.expand_resources({}, [], tries)
+            yield request_of(rule.name, asks, asks["_cores"])
+
+
+def refuse(wrong):
+    """Leave before any job is given out."""
+    for line in wrong:
+        print(f"error: {line}", file=sys.stderr)
+    sys.exit(2)
+
+
+def before_jobs(log):
+    """Say what would go wrong on the cluster, and that no other Snakemake has jobs there."""
+    if workflow.executor_plugin.name != "slurm":
+        return
+    file = Path(paths.head(NAME))
+    if wrong := list(problems(requests(), file.parent)):
+        refuse(wrong)
+    try:
+        jobs = head.ended_head(file)
+        if jobs and (left := head.leftovers(jobs)):
+            raise UserError(
+                f"{len(left)} job(s) of a Snakemake that is gone still wait or run; `make resume` "
+                "cancels them and goes on (docs/cluster.md)"
+            )
+        head.record(file, Path(log))
+    except UserError as error:
+        refuse([error])
+
+
+localrules:
+    preflight,
+
+
+rule preflight:
+    message:
+        "ready: the cluster can do what the rules ask for"
