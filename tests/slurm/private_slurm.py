@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 NODES = ("n1", "n2")
@@ -94,6 +95,9 @@ class PrivateSlurm:
         # The last one keeps what the others write.
         for name in ("slurmd-n1", "slurmd-n2", "slurmctld", "slurmdbd", "my/my", "munged"):
             self._end(name)
+        # Without cgroups, what has lost its parent outlives its job.
+        for pid in self._processes():
+            os.kill(pid, signal.SIGKILL)
         shutil.rmtree(self.root, ignore_errors=True)
 
     def ask(self, *command: str) -> str:
@@ -181,6 +185,17 @@ class PrivateSlurm:
 
     def _pid(self, name: str) -> int:
         return int((self.root / "run" / f"{name}.pid").read_text())
+
+    def _processes(self) -> Iterator[int]:
+        """What still runs of jobs: they were told where this cluster's configuration is."""
+        ours = f"SLURM_CONF={self.conf}".encode()
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and int(entry.name) != os.getpid():
+                try:
+                    if ours in (entry / "environ").read_bytes().split(b"\0"):
+                        yield int(entry.name)
+                except OSError:
+                    continue  # ended meanwhile
 
     def _end(self, name: str) -> None:
         try:

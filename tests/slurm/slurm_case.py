@@ -42,10 +42,9 @@ def metrics(run: str) -> str:
 
 def checkout(folder: Path) -> Path:
     """What git knows of the repository, as it is now, and the config of these tests."""
-    known = subprocess.check_output(
-        ["git", "-C", str(ROOT), "ls-files", "--", "Snakefile", "rules", "workflow_scripts",
-         "slurm", "configs", "Makefile"], text=True,
-    )  # fmt: skip
+    parts = ("Snakefile", "rules", "workflow_scripts", "slurm", "configs", "Makefile")
+    listed = ["git", "-C", str(ROOT), "ls-files", "-co", "--exclude-standard", "--", *parts]
+    known = subprocess.check_output(listed, text=True)
     for name in known.split():
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -122,10 +121,11 @@ class Case:
         return (self.folder / f"{in_results('logs/train', run)}.log").read_text()
 
     def until(self, what: Callable[[], object], seconds: float = 120, told: str = "") -> object:
-        """Wait until ``what()`` is true, and return it."""
+        """Wait until ``what()`` is true, and return it; no longer than the last command runs."""
         deadline = time.monotonic() + seconds
         while not (value := what()):
-            assert time.monotonic() < deadline, f"{told or what} never came\n{self.said()}"
+            in_time = time.monotonic() < deadline and not self.running[-1].poll()
+            assert in_time, f"{told or what} never came\n{self.said()}"
             time.sleep(0.3)
         return value
 

@@ -61,7 +61,7 @@ def _misfit(request: Request, name: str, found: dict[str, Partition]) -> str:
     if partition.minutes is not None and request.minutes > partition.minutes:
         return (
             f"asks for up to {request.minutes} minutes, and partition {name} allows "
-            f"{partition.minutes:g} (resources.{request.rule}.runtime, resources.max_runtime)"
+            f"{partition.minutes:g} (config: resources.RULE.runtime, resources.max_runtime)"
         )
     gpus = [gpus for _, _, gpus in partition.nodes]
     if request.gpus and max(_count(each, request.model) for each in gpus) < request.gpus:
@@ -73,13 +73,13 @@ def _misfit(request: Request, name: str, found: dict[str, Partition]) -> str:
     if request.mem_mb > most:
         return (
             f"asks for up to {request.mem_mb} MB, and no node of partition {name} has more than "
-            f"{most} (resources.{request.rule}.mem_mb, resources.max_mem_mb)"
+            f"{most} (config: resources.RULE.mem_mb, resources.max_mem_mb)"
         )
     cores = max(node[1] for node in partition.nodes)
     if request.cpus > cores:
         return (
             f"asks for {request.cpus} cores, and no node of partition {name} has more than "
-            f"{cores} (resources.{request.rule}.threads)"
+            f"{cores} (config: resources.RULE.threads)"
         )
     return ""
 

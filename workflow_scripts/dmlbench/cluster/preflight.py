@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dmlbench.cluster.partitions import misfit, partitions
 from dmlbench.cluster.probe import probe
-from dmlbench.cluster.requests import Request
+from dmlbench.cluster.requests import Request, together
 from dmlbench.cluster.slurm import SlurmError, ask
 
 COMMANDS = ("sbatch", "squeue", "scancel", "scontrol", "sinfo", "srun")
@@ -49,15 +49,15 @@ def _settings(config: str) -> Iterator[str]:
     remembered = int(values["MinJobAge"].split()[0])
     if remembered < GAP + MORE:
         yield (
-            f"Slurm forgets finished jobs after {remembered} s (MinJobAge), and Snakemake may ask for "
-            f"them only {GAP} s later: it would wait for ever; ask the administrators for Slurm's "
+            f"Slurm forgets finished jobs after {remembered} s (MinJobAge), and Snakemake asks for "
+            f"them up to {GAP} s later: it would wait for ever; ask the administrators for Slurm's "
             "default, MinJobAge=300"
         )
     installed = version(JOBSTEP)
     if "SLURM_CONF" in os.environ and _numbers(installed) > (0, 6, 0):
         yield (
-            f"SLURM_CONF is set, and {JOBSTEP} {installed} drops it inside jobs, where Slurm is then "
-            f"not found: pip install {JOBSTEP}==0.6.0"
+            f"SLURM_CONF is set, and {JOBSTEP} {installed} drops it inside jobs, so that these find "
+            f"no Slurm: pip install {JOBSTEP}==0.6.0"
         )
 
 

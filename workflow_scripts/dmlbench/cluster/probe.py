@@ -101,7 +101,7 @@ def _verdict(trial: Trial, folder: Path) -> Iterator[str]:
         yield f"a trial job in {trial.where} ended as {trial.state}: {why}"
     elif not _shows_up(trial.file):
         yield (
-            f"{folder.resolve()} is not shared: what a job in {trial.where} wrote there is not seen "
+            f"{folder.resolve()} is not shared: what a job in {trial.where} wrote there is not "
             "here; run from a disk that this machine and the nodes share"
         )
 

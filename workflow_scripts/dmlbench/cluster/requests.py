@@ -1,5 +1,6 @@
 """What jobs ask Slurm for."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 
@@ -8,7 +9,7 @@ class Request:
     """One rule's request.
 
     Attributes:
-        rule: Its name.
+        rule: Its name, or several.
         partition: None takes the cluster's default.
         gpus: How many GPUs.
         model: Which kind; None takes any.
@@ -66,3 +67,11 @@ def request_of(rule: str, resources: dict, threads: int) -> Request:
             f"--{flag}={resources[name]}" for name, flag in flags.items() if name in resources
         ),
     )
+
+
+def together(requests: Iterable[Request]) -> list[Request]:
+    """The same with one for all rules that ask for the same, named by all of them."""
+    rules: dict[Request, list[str]] = {}
+    for request in requests:
+        rules.setdefault(replace(request, rule=""), []).append(request.rule)
+    return [replace(request, rule=", ".join(names)) for request, names in rules.items()]
