@@ -56,7 +56,7 @@ def _settings(config: str) -> Iterator[str]:
     installed = version(JOBSTEP)
     if "SLURM_CONF" in os.environ and _numbers(installed) > (0, 6, 0):
         yield (
-            f"SLURM_CONF is set, and {JOBSTEP} {installed} drops it inside jobs, so that these find "
+            f"SLURM_CONF is set, and {JOBSTEP} {installed} drops it inside jobs, so these find "
             f"no Slurm: pip install {JOBSTEP}==0.6.0"
         )
 
