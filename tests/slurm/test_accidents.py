@@ -1,7 +1,7 @@
 """Four trainings in one Snakemake, an accident each: every one goes on, none harms another."""
 
 import pytest
-from slurm_case import RUNS, kill, metrics, trainer_of
+from slurm_case import RUNS, kill, trained, trainer_of
 
 FAILS, SCANCELLED, KILLED, GREEDY = RUNS
 MEGABYTES = 1500
@@ -15,7 +15,7 @@ def accidents(new_case, local):
         case.accident("pace", run, 0.1)
     case.accident("fail", FAILS, 1)
     case.accident("hog", GREEDY, MEGABYTES)
-    process = case.start(*map(metrics, RUNS))
+    process = case.start(*map(trained, RUNS))
     ends = {
         SCANCELLED: lambda job: case.cluster.ask("scancel", job),
         KILLED: lambda job: kill(trainer_of(job)),
@@ -54,6 +54,5 @@ def test_a_job_over_its_memory_is_given_more(accidents):
 
 def test_trainings_get_a_gpu_each_and_other_jobs_none(accidents):
     assert {job["gres"] for job in accidents.jobs()} == {"gres:gpu:1"}
-    assert {job["gres"] for job in accidents.jobs("evaluate")} == {"N/A"}
     nodes = {job["node"] for job in accidents.jobs()}
     assert nodes == {"n1", "n2"}

@@ -2,16 +2,16 @@
 
 import sys
 
-from slurm_case import in_results, metrics
+from slurm_case import trained
 
 RUN, FINISHES = "a", "b"
 
 
 def test_after_a_kill_of_snakemake_resume_ends_what_is_left_and_goes_on(case):
     case.accident("pace", RUN, 0.5)
-    targets = [metrics(run) for run in (RUN, FINISHES)]
+    targets = [trained(run) for run in (RUN, FINISHES)]
     head = case.start(*targets)
-    finished = case.folder / in_results("runs", FINISHES) / "run.json"
+    finished = case.folder / trained(FINISHES)
     case.until(lambda: case.job_with_checkpoint(RUN), 200)
     case.until(lambda: case.jobs_of(FINISHES), 200)
     head.kill()

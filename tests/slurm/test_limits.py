@@ -1,7 +1,7 @@
 """Jobs whose time is up."""
 
 import pytest
-from slurm_case import metrics
+from slurm_case import trained
 
 LEAVES, STALLS = "a", "b"
 
@@ -13,7 +13,7 @@ def limited(new_case, local):
     case.accident("pace", LEAVES, 0.8)
     case.accident("pace", STALLS, 0.1)
     case.accident("stall", STALLS, 600)
-    process = case.start(metrics(LEAVES), metrics(STALLS))
+    process = case.start(trained(LEAVES), trained(STALLS))
     case.ends(process, seconds=500)
     return case
 

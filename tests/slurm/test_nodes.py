@@ -2,7 +2,7 @@
 
 import os
 
-from slurm_case import metrics, trainer_of
+from slurm_case import trained, trainer_of
 
 RUN = "a"
 
@@ -17,7 +17,7 @@ def lives(pid):
 
 def test_when_a_node_dies_the_run_goes_on_elsewhere_and_its_orphan_ends(case, slurm):
     case.accident("pace", RUN, 1.0)
-    process = case.start(metrics(RUN))
+    process = case.start(trained(RUN))
     job = case.until(lambda: case.job_with_checkpoint(RUN), 200)
     orphan = trainer_of(job)
     dead = case.jobs_of(RUN)[0]["node"]
@@ -42,7 +42,7 @@ def test_when_a_node_dies_the_run_goes_on_elsewhere_and_its_orphan_ends(case, sl
 
 def test_a_preempted_training_waits_and_goes_on(case, slurm):
     case.accident("pace", RUN, 0.2)
-    process = case.start(metrics(RUN), "--default-resources", "slurm_partition=gpu")
+    process = case.start(trained(RUN), "--default-resources", "slurm_partition=gpu")
     job = case.until(lambda: case.job_with_checkpoint(RUN), 200)
     node = case.jobs_of(RUN)[0]["node"]
     urgent = ["-p", "urgent", "-w", node, "--gpus=1", "--mem=100", "-t", "2", "-D", "/tmp"]
