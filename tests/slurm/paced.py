@@ -14,12 +14,17 @@ from dmlbench.losses.triplet import Triplet
 
 @register_loss("paced_triplet", takes="tuples", label="Paced triplet", terms_need_triplets=True)
 class PacedTriplet(Triplet):
-    """``accidents/<what>_<margin>`` holds a number; margins tell the runs of a test apart."""
+    """``accidents/<what>_<margin>`` holds a number; margins tell the runs of a test apart.
+
+    A training of the smoke config has 66 steps.
+    """
 
     def terms(self, batch, tuples):
         self.steps = getattr(self, "steps", 0) + 1
         if "SLURM_JOB_ID" in os.environ:
             time.sleep(self._accident("pace"))
+            if self.steps == 10 and self._accident("always_fail"):
+                raise RuntimeError("an accident that comes back")
             if self.steps == 60:
                 if seconds := self._accident("stall", once=True):
                     time.sleep(seconds)

@@ -103,8 +103,16 @@ class Case:
         lines = self.cluster.ask(
             "squeue", "-h", "--states=all", "--sort=i", "-o", form
         ).splitlines()
-        names = ("id", "state", "comment", "folder", "node", "time")
-        found = [dict(zip(names, line.split("|"), strict=True)) for line in lines]
+        fields = {
+            "id": "JobID", "state": "State", "node": "NodeList", "gpus": "tres-per-job",
+            "gres": "tres-per-node", "memory": "MinMemory", "limit": "TimeLimit",
+            "comment": "Comment", "folder": "WorkDir",
+        }  # fmt: skip
+        form = ",".join(f"{field}:400" for field in fields.values())
+        said = self.cluster.ask("squeue", "-h", "--states=all", "--sort=i", "-O", form)
+        starts = range(0, 400 * len(fields), 400)
+        rows = [[line[i : i + 400].strip() for i in starts] for line in said.splitlines()]
+        found = [dict(zip(fields, row, strict=True)) for row in rows]
         ours = [job for job in found if job["folder"] == str(self.folder)]
         return [job for job in ours if job["comment"].startswith(f"rule_{rule}_")]
 

@@ -12,7 +12,7 @@ def accidents(new_case, local):
     """The finished case."""
     case = new_case(local, train={"mem_mb": MEGABYTES})
     for run in RUNS:
-        case.accident("pace", run, 0.1)
+        case.accident("pace", run, 0.2)
     case.accident("fail", FAILS, 1)
     case.accident("hog", GREEDY, MEGABYTES)
     process = case.start(*map(trained, RUNS))
@@ -52,7 +52,7 @@ def test_a_job_over_its_memory_is_given_more(accidents):
     assert asked == [f"{MEGABYTES}M", f"{MEGABYTES * 3 // 2}M"]
 
 
-def test_trainings_get_a_gpu_each_and_other_jobs_none(accidents):
-    assert {job["gres"] for job in accidents.jobs()} == {"gres:gpu:1"}
+def test_each_training_has_a_gpu(accidents):
+    assert {job["gpus"] for job in accidents.jobs()} == {"gres:gpu:1"}
     nodes = {job["node"] for job in accidents.jobs()}
     assert nodes == {"n1", "n2"}

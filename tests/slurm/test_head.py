@@ -8,7 +8,7 @@ RUN, FINISHES = "a", "b"
 
 
 def test_after_a_kill_of_snakemake_resume_ends_what_is_left_and_goes_on(case):
-    case.accident("pace", RUN, 0.5)
+    case.accident("pace", RUN, 3)
     targets = [trained(run) for run in (RUN, FINISHES)]
     head = case.start(*targets)
     finished = case.folder / trained(FINISHES)

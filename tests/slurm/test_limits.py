@@ -10,7 +10,7 @@ LEAVES, STALLS = "a", "b"
 def limited(new_case, local):
     """Two trainings with a minute each: one would take longer, one hangs until it is killed."""
     case = new_case(local, train={"runtime": 1})
-    case.accident("pace", LEAVES, 0.8)
+    case.accident("pace", LEAVES, 1)
     case.accident("pace", STALLS, 0.1)
     case.accident("stall", STALLS, 600)
     process = case.start(trained(LEAVES), trained(STALLS))

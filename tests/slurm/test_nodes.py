@@ -16,7 +16,7 @@ def lives(pid):
 
 
 def test_when_a_node_dies_the_run_goes_on_elsewhere_and_its_orphan_ends(case, slurm):
-    case.accident("pace", RUN, 1.0)
+    case.accident("pace", RUN, 3)
     process = case.start(trained(RUN))
     job = case.until(lambda: case.job_with_checkpoint(RUN), 200)
     orphan = trainer_of(job)
@@ -41,7 +41,7 @@ def test_when_a_node_dies_the_run_goes_on_elsewhere_and_its_orphan_ends(case, sl
 
 
 def test_a_preempted_training_waits_and_goes_on(case, slurm):
-    case.accident("pace", RUN, 0.2)
+    case.accident("pace", RUN, 1)
     process = case.start(trained(RUN), "--default-resources", "slurm_partition=gpu")
     job = case.until(lambda: case.job_with_checkpoint(RUN), 200)
     node = case.jobs_of(RUN)[0]["node"]
