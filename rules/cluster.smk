@@ -41,6 +41,10 @@ def before_jobs(log):
         head.record(file, Path(log))
     except UserError as error:
         refuse([error])
+    # Imported only here: the plugin asks Slurm for its version when it is.
+    from dmlbench.cluster.plugin import notice_preempted_jobs
+
+    notice_preempted_jobs()
 
 
 localrules:

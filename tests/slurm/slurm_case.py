@@ -99,10 +99,6 @@ class Case:
 
     def jobs(self, rule: str = "train") -> list[dict]:
         """This checkout's jobs of a rule that Slurm remembers, the oldest first."""
-        form = "%i|%T|%k|%Z|%N|%M"
-        lines = self.cluster.ask(
-            "squeue", "-h", "--states=all", "--sort=i", "-o", form
-        ).splitlines()
         fields = {
             "id": "JobID", "state": "State", "node": "NodeList", "gpus": "tres-per-job",
             "gres": "tres-per-node", "memory": "MinMemory", "limit": "TimeLimit",

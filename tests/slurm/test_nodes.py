@@ -2,6 +2,7 @@
 
 import os
 
+import pytest
 from slurm_case import trained, trainer_of
 
 RUN = "a"
@@ -40,18 +41,24 @@ def test_when_a_node_dies_the_run_goes_on_elsewhere_and_its_orphan_ends(case, sl
     case.equals_local(RUN)
 
 
-def test_a_preempted_training_waits_and_goes_on(case, slurm):
+@pytest.mark.parametrize(
+    ("partition", "states"),
+    [("gpu", ["COMPLETED"]), ("scavenge", ["PREEMPTED", "COMPLETED"])],
+    ids=["requeued", "cancelled"],
+)
+def test_a_preempted_training_goes_on(case, slurm, partition, states):
     case.accident("pace", RUN, 1)
-    process = case.start(trained(RUN), "--default-resources", "slurm_partition=gpu")
+    process = case.start(trained(RUN), "--set-resources", f"train:slurm_partition={partition}")
     job = case.until(lambda: case.job_with_checkpoint(RUN), 200)
     node = case.jobs_of(RUN)[0]["node"]
     urgent = ["-p", "urgent", "-w", node, "--gpus=1", "--mem=100", "-t", "2", "-D", "/tmp"]
-    slurm.ask("sbatch", *urgent, "-o", "/dev/null", "--wrap", "sleep 5")
+    slurm.ask("sbatch", *urgent, "-o", "/dev/null", "--wrap", "sleep 2")
     case.until(lambda: "SIGTERM came; saving" in case.train_log(RUN), 60, "the preemption")
     case.accident("pace", RUN, 0)
     case.until(lambda: case.jobs_of(RUN)[0]["state"] != "RUNNING", 60)
-    slurm.ask("scontrol", "update", f"JobId={job}", "StartTime=now")
+    if partition == "gpu":  # else it waits for two minutes
+        slurm.ask("scontrol", "update", f"JobId={job}", "StartTime=now")
     case.ends(process)
-    assert [(each["id"], each["state"]) for each in case.jobs_of(RUN)] == [(job, "COMPLETED")]
+    assert [each["state"] for each in case.jobs_of(RUN)] == states
     assert "goes on in epoch" in case.train_log(RUN)
     case.equals_local(RUN)
