@@ -49,6 +49,7 @@ def main(runs: int, jobs: int) -> None:
     if why := missing():
         sys.exit(f"no Slurm: {why}")
     root = Path(tempfile.mkdtemp(prefix="dmlbench-jobs-"))
+    root.chmod(0o755)  # munge insists
     cluster = PrivateSlurm(root / "s", accounting=False)
     (root / "s").mkdir()
     try:

@@ -5,14 +5,11 @@ from dmlbench.cluster.preflight import problems
 from dmlbench.cluster.requests import request_of
 
 
-def requests():
-    """What the rules that are to run ask for, on their last try."""
+def requests(names):
+    """What rules of these names ask for, on their last try."""
     tries = 1 + workflow.execution_settings.retries
-    wanted = {job.rule.name for job in workflow.dag.needrun_jobs()}
-    if wanted == {"preflight"}:
-        wanted = {rule.name for rule in workflow.rules}
     for rule in workflow.rules:
-        if rule.name in wanted and not rule.norun and not workflow.is_local(rule):
+        if rule.name in names and not rule.norun and not workflow.is_local(rule):
             asks = rule.expand_resources({}, [], tries)
             yield request_of(rule.name, asks, asks["_cores"])
 
@@ -29,8 +26,14 @@ def before_jobs(log):
     if workflow.executor_plugin.name != "slurm":
         return
     file = Path(paths.head(NAME))
-    if wrong := list(problems(requests(), file.parent)):
+    names = {job.rule.name for job in workflow.dag.needrun_jobs()}
+    only_asked = names == {"preflight"}
+    if only_asked:
+        names = {rule.name for rule in workflow.rules}
+    if wrong := list(problems(requests(names), file.parent)):
         refuse(wrong)
+    if only_asked:
+        return
     try:
         jobs = head.ended_head(file)
         if jobs and (left := head.leftovers(jobs)):

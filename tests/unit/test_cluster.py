@@ -246,9 +246,12 @@ def test_a_snakemake_that_lives_is_left_alone(tmp_path):
         head.ended_head(trace(tmp_path))
 
 
-def test_one_of_another_machine_cannot_be_judged(tmp_path):
-    with pytest.raises(UserError, match="started on login7, process"):
-        head.ended_head(trace(tmp_path, host="login7"))
+def test_one_of_another_machine_cannot_be_judged_but_by_its_jobs(says, tmp_path):
+    file = trace(tmp_path, host="login7")
+    assert head.ended_head(file) == "dmlbench_0a1b"
+    says("squeue", "11\n12\n")
+    with pytest.raises(UserError, match="2 jobs wait or run .* started on login7, process"):
+        head.ended_head(file)
 
 
 def test_one_that_is_gone_names_its_jobs(tmp_path):

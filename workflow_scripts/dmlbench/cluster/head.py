@@ -34,16 +34,20 @@ def ended_head(file: Path) -> str | None:
         file: What :func:`record` wrote.
 
     Raises:
-        UserError: It still runs, or ran on another machine, where only the user can look.
+        UserError: It still runs; or has jobs left and ran on another machine, where only the user
+            can look.
     """
     try:
         head = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     if head["host"] != platform.node():
+        if not (left := leftovers(head["jobs"])):
+            return head["jobs"]
         raise UserError(
-            f"Snakemake was started on {head['host']}, process {head['process']}: go there; or, if "
-            f"that is gone for certain, `scancel --name={head['jobs']}` and delete {file}"
+            f"{len(left)} jobs wait or run of a Snakemake that was started on {head['host']}, process "
+            f"{head['process']}: go there; or, if it is gone for certain, end them here: "
+            f"scancel --name={head['jobs']}"
         )
     if head["started"] == _started(head["process"]):
         raise UserError(
