@@ -250,7 +250,7 @@ def test_one_of_another_machine_cannot_be_judged_but_by_its_jobs(says, tmp_path)
     file = trace(tmp_path, host="login7")
     assert head.ended_head(file) == "dmlbench_0a1b"
     says("squeue", "11\n12\n")
-    with pytest.raises(UserError, match="2 jobs wait or run .* started on login7, process"):
+    with pytest.raises(UserError, match=r"2 job\(s\) wait or run .* started on login7"):
         head.ended_head(file)
 
 

@@ -45,8 +45,8 @@ def ended_head(file: Path) -> str | None:
         if not (left := leftovers(head["jobs"])):
             return head["jobs"]
         raise UserError(
-            f"{len(left)} jobs wait or run of a Snakemake that was started on {head['host']}, process "
-            f"{head['process']}: go there; or, if it is gone for certain, end them here: "
+            f"{len(left)} job(s) wait or run of a Snakemake that was started on {head['host']}, "
+            f"process {head['process']}: go there; or, if it is gone for certain, end them here: "
             f"scancel --name={head['jobs']}"
         )
     if head["started"] == _started(head["process"]):

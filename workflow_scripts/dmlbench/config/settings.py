@@ -154,7 +154,7 @@ class Resources(Section):
         1.5, description="A retry asks for this many times the memory and time of the try before."
     )
     max_mem_mb: PositiveInt | None = Field(None, description="No retry grows beyond, in MB.")
-    max_runtime: PositiveInt | None = Field(None, description="No retry grows beyond, in minutes.")
+    max_runtime: PositiveInt | None = Field(1440, description="No retry grows beyond, in minutes.")
     download: RuleResources = RuleResources(mem_mb=1000, runtime=240)
     prepare: RuleResources = RuleResources(threads=2)
     train: RuleResources = RuleResources(mem_mb=8000, runtime=720, gpu=1)
