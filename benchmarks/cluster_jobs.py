@@ -100,14 +100,14 @@ def _report(command: list[str], folder: Path, environment: dict, calls: Path, ru
     seconds = time.monotonic() - started
     made = len(list(folder.rglob("run.json")))
     print(f"{made} of {runs} runs in {seconds:.0f} s, exit code {process.returncode}")
+    if made != runs:
+        print((folder / "snakemake.log").read_text()[-3000:], file=sys.stderr)
+        sys.exit(1)
     print(f"Snakemake: {most} MB at most")
     for name in ("sbatch", "squeue"):
         at = [int(line) for line in (calls / f"{name}.calls").read_text().split()]
         busiest = max(at.count(second) for second in set(at))
         print(f"{name}: {len(at)} calls, {60 * len(at) / seconds:.1f} a minute, {busiest} a second")
-    if made != runs:
-        print((folder / "snakemake.log").read_text()[-3000:], file=sys.stderr)
-        sys.exit(1)
 
 
 if __name__ == "__main__":
