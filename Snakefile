@@ -22,6 +22,7 @@ include: "rules/evaluate.smk"
 include: "rules/visualize.smk"
 include: "rules/report.smk"
 include: "rules/theory.smk"
+include: "rules/cluster.smk"
 
 
 rule all:
@@ -37,6 +38,7 @@ rule all:
 
 
 onstart:
+    before_jobs(log)
     write_text(Path(CONFIG), PLAN.as_json())
 
 

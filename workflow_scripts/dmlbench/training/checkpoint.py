@@ -28,7 +28,7 @@ class Checkpoint:
             depends on (``code``), both refused if they differ, and the ``machine``, of which a
             change is only told.
         every: Seconds between two saves that nobody asked for.
-        lock: Asked before each save.
+        lock: Asked before each save takes the place of the one before.
     """
 
     def __init__(
@@ -53,12 +53,14 @@ class Checkpoint:
         """Write ``state``: nested dicts and lists of tensors, numbers and text."""
         if self.path is None:
             return
-        if self._lock:
-            self._lock.check()
-        with replacing(self.path) as temporary, temporary.open("wb") as file:
-            torch.save({"identity": self._identity, "state": state}, file)
-            file.flush()
-            os.fsync(file.fileno())  # a machine that loses power must not keep an empty file
+        with replacing(self.path) as temporary:
+            with temporary.open("wb") as file:
+                torch.save({"identity": self._identity, "state": state}, file)
+                file.flush()
+                os.fsync(file.fileno())  # a machine that loses power must not keep an empty file
+            # Last, as writing may have hung for as long as a shared disk was away.
+            if self._lock:
+                self._lock.check()
         self._saved = time.monotonic()
 
     def save_beside(self, name: str, state: dict) -> Path | None:

@@ -45,9 +45,10 @@ def train_run(
     if every is None:
         every = 60 * plan.benchmark.training.checkpoint_minutes
     out = plan.run_folder(run)
+    run_lock = RunLock(folder / "lock.json", lost=stopping.leave)
     with stopping.listening(), ExitStack() as stack:
         with stopping.at_once():
-            lock = stack.enter_context(RunLock(folder / "lock.json").held(wait))
+            lock = stack.enter_context(run_lock.held(wait))
             spec, dataset = plan.spec(run), dataset_of(plan, run.dataset)
             trainer = Trainer(spec, dataset, ImageStore(plan.data_folder(run)))
         identity = {
@@ -61,6 +62,7 @@ def train_run(
         )
 
         def each_epoch(history: list[dict]) -> None:
+            lock.check()
             write_history(out, history)
             for write in writers:
                 write(history[-1])

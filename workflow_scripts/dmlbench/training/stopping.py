@@ -35,6 +35,10 @@ class Stopping:
             self._deadline = time.monotonic() + seconds - min(_MARGIN, seconds / 4)
             self._deadline -= _SHARE * seconds
 
+    def leave(self, reason: str) -> None:
+        """Have the next :meth:`check` raise; from any thread."""
+        self.reason = self.reason or reason
+
     def check(self) -> None:
         """Raise LeaveNow where it is time."""
         if self._deadline is not None and time.monotonic() > self._deadline and not self.reason:
