@@ -256,11 +256,15 @@ def test_weights_that_cannot_be_had_are_one_line(spec, tmp_path):
 
     torch.save({"state_dict": Evil()}, tmp_path / "evil.pth")
     torch.save({"other": torch.ones(1)}, tmp_path / "other.pth")
+    for ending in ("pth", "safetensors"):
+        (tmp_path / f"empty.{ending}").touch()
     for weights, told in (
         (tmp_path / "no.safetensors", "weights: no file"),
         (tmp_path / "evil.pth", "cannot be had .* or train from scratch"),
         (tmp_path / "other.pth", "other.pth' lack .* tensors of test_resnet, such as conv1"),
         ("no_such_tag", "cannot be had"),
+        (tmp_path / "empty.pth", "cannot be had"),
+        (tmp_path / "empty.safetensors", "cannot be had"),
     ):
         recipe = spec["recipe"] | {"backbone": "test_resnet", "weights": str(weights)}
         with pytest.raises(ConfigError, match=told) as caught:

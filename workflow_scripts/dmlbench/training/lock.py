@@ -156,10 +156,13 @@ class RunLock:
 
     def _beat(self) -> None:
         while not self._ended.wait(BEAT):
-            if not self._is_mine():
-                self._lost("another process took this run over")
-                return
-            self.path.touch()
+            try:
+                if not self._is_mine():
+                    self._lost("another process took this run over")
+                    return
+                self.path.touch()
+            except OSError as error:  # a shared disk that is away for a while
+                log.warning("%s cannot be touched (%s); trying again", self.path, error)
 
 
 def _here() -> dict:

@@ -23,7 +23,7 @@ def train_run(
     run: Run,
     checkpoints: Path | None = None,
     every: float | None = None,
-    minutes: float | None = None,
+    stopping: Stopping | None = None,
     wait: float = 90.0,
 ) -> None:
     """Train ``run`` to its end, or until it is time to leave.
@@ -33,14 +33,14 @@ def train_run(
         run: Which of its runs.
         checkpoints: Folder of the run's checkpoint and lock; None keeps them where Snakemake does.
         every: Seconds between two checkpoints; None takes the config's.
-        minutes: When to leave, from now; None never.
+        stopping: Says when to leave; None only when a signal asks.
         wait: Seconds to wait for another process that trains this run.
 
     Raises:
         LeaveNow: It was time to, and everything is saved.
         TrainingError: It cannot go on, or another process trains it.
     """
-    stopping = Stopping(minutes)
+    stopping = stopping or Stopping()
     folder = checkpoints or plan.checkpoint_folder(run)
     if every is None:
         every = 60 * plan.benchmark.training.checkpoint_minutes
@@ -50,10 +50,12 @@ def train_run(
         with stopping.at_once():
             lock = stack.enter_context(run_lock.held(wait))
             spec, dataset = plan.spec(run), dataset_of(plan, run.dataset)
-            trainer = Trainer(spec, dataset, ImageStore(plan.data_folder(run)))
+            store = ImageStore(plan.data_folder(run))
+            trainer = Trainer(spec, dataset, store)
         identity = {
             "run": spec,
             "code": training_files(run.dataset, plan.classes(run)),
+            "data": {"images": store.index.attrs["sha256"]},
             "machine": hardware(trainer.device),
         }
         loggers = plan.benchmark.training.loggers
