@@ -1,6 +1,7 @@
 # make help lists the targets. Only python3 (3.11 or newer) and make are needed.
 .DEFAULT_GOAL := help
-.PHONY: help setup data demo preflight resume test test-slurm lint format lock schema clean-demo
+.PHONY: help setup data demo estimate status check rescore pdf preflight resume test test-slurm lint \
+  format lock schema
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -47,6 +48,26 @@ preflight: $(READY) ## whether the cluster can do what CONFIG asks of it
 
 resume: $(READY) ## go on on the cluster after Snakemake was killed: make resume CONFIG=...
 	$(BIN)/python workflow_scripts/resume.py --config $(CONFIG)
+
+# CONFIG is the one named above.
+estimate: $(READY) ## before a run: jobs, hours, disk: make estimate CONFIG=configs/mnist.yaml
+	@$(BIN)/python workflow_scripts/estimate.py --config "$$CONFIG"
+
+status: $(READY) ## how far a run is: make status CONFIG=configs/mnist.yaml
+	@$(BIN)/python workflow_scripts/status.py --config "$$CONFIG"
+
+RESULTS ?= results/demo
+export RESULTS
+check: $(READY) ## hold results against the rules of docs/protocol.md: make check RESULTS=results/mnist
+	@$(BIN)/python workflow_scripts/check.py "$$RESULTS"
+
+# What is stored is measured anew and tabled; nothing is trained or embedded.
+rescore: $(READY) ## metrics and tables anew from stored embeddings: make rescore CONFIG=configs/mnist.yaml
+	$(BIN)/snakemake -c$(CORES) rescore --configfile "$$CONFIG" --forcerun evaluate \
+	  --allowed-rules download prepare pairs evaluate check collect tables overview rescore
+
+pdf: $(READY) ## all tables and figures in one PDF, by LaTeX: make pdf CONFIG=configs/mnist.yaml
+	$(BIN)/snakemake -c$(CORES) document --configfile "$$CONFIG"
 
 # Files of tests side by side; threads that spin while they wait would take each other's cores.
 test: $(READY) ## all tests but those on a real Slurm

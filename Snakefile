@@ -21,6 +21,7 @@ include: "rules/controls.smk"
 include: "rules/evaluate.smk"
 include: "rules/visualize.smk"
 include: "rules/report.smk"
+include: "rules/document.smk"
 include: "rules/theory.smk"
 include: "rules/cluster.smk"
 
@@ -32,7 +33,10 @@ rule all:
         REPORT,
         # Weights are never kept in git. Without them here, a fresh clone that holds committed tables
         # would count as finished and train nothing.
-        run_files(paths.model(BENCHMARK.selections[0]), PLAN.runs.values()),
+        run_files(
+            paths.model(BENCHMARK.selections[0]),
+            [run for run in measured_runs() if run.trained],
+        ),
     message:
         "done"
 

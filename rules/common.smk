@@ -170,6 +170,15 @@ def embeddings_of_run(wildcards):
     return [f"{RUN}/{file}".format(**wildcards) for file in files]
 
 
+def measured_runs():
+    """The runs that tables and figures are made of: all, or of a partial config those there are."""
+    runs = PLAN.all_runs.values()
+    if BENCHMARK.partial:
+        done = f"{RUN}/{paths.METRICS_FILE}"
+        return [run for run in runs if os.path.exists(done.format(**run.__dict__))]
+    return runs
+
+
 def run_files(file, runs=None):
     """One file of every run, or of some."""
     chosen = PLAN.all_runs.values() if runs is None else runs
@@ -211,6 +220,8 @@ def print_results():
         ("figure: ", THEORY["pdf"], " (.png)"),
     ]
     for name in BENCHMARK.experiments:
+        made.append(("table:  ", paths.table(NAME, name, "md"), " (.tex, .csv)"))
+    for name in paths.OVERVIEWS:
         made.append(("table:  ", paths.table(NAME, name, "md"), " (.tex, .csv)"))
     for file in FIGURES:
         if file.endswith(".pdf"):

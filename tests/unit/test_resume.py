@@ -134,7 +134,7 @@ def test_a_checkpoint_of_other_code_or_a_damaged_one_is_refused(tmp_path):
     identity = {
         "run": {"seed": 0},
         "code": {"losses/triplet.py": "1", "train.py": "2"},
-        "data": "a",
+        "data": {"images": "a"},
     }
     path = tmp_path / "checkpoint.pt"
     Checkpoint(path, identity).save({"step": 3})

@@ -110,6 +110,11 @@ def summary(name: str, table: str) -> str:
     return f"{results(name)}/summary/{table}.parquet"
 
 
+def curves(name: str) -> str:
+    """Recall@1 after each epoch of every method, in plain text for ``dvc plots``."""
+    return f"{results(name)}/summary/curves.csv"
+
+
 def ledger(name: str) -> str:
     """What became of every planned run."""
     return f"{results(name)}/summary/ledger.csv"
@@ -121,8 +126,28 @@ def check(name: str) -> str:
 
 
 def table(name: str, experiment: str, suffix: str) -> str:
-    """A table of results."""
+    """The table of an experiment, or one over all."""
     return f"{results(name)}/tables/{experiment}.{suffix}"
+
+
+#: Tables over all experiments, which lie beside those of single ones.
+OVERVIEWS = ("leaderboard", "cost")
+_DOCUMENT, _TESTS = "results", "_tests"
+
+
+def is_taken(experiment: str) -> bool:
+    """Whether files of an experiment of this name would be those of something else."""
+    return experiment in (*OVERVIEWS, _DOCUMENT) or experiment.endswith(_TESTS)
+
+
+def document(name: str, suffix: str) -> str:
+    """All tables and figures in one document: its source (tex), and itself (pdf)."""
+    return table(name, _DOCUMENT, suffix)
+
+
+def tests(name: str, experiment: str) -> str:
+    """The paired tests of an experiment's methods, in long form."""
+    return table(name, f"{experiment}{_TESTS}", "csv")
 
 
 def figure(name: str, experiment: str, kind: str, suffix: str) -> str:
@@ -148,6 +173,16 @@ def report(name: str) -> str:
 def summary_page(name: str) -> str:
     """The first page of the report: what ran where, and how it came out."""
     return f"{results(name)}/report/summary.html"
+
+
+def experiment_page(name: str, experiment: str) -> str:
+    """The report's page of an experiment: its tables, and from each cell the runs behind it."""
+    return f"{results(name)}/report/experiments/{experiment}.html"
+
+
+def verdicts(name: str) -> str:
+    """What became of each published number and claim."""
+    return f"{results(name)}/summary/verdicts.csv"
 
 
 def local(pattern: str, **wildcards: object) -> Path:

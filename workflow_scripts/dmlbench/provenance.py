@@ -59,8 +59,8 @@ def data_code(dataset: str) -> str:
     """The hash of the sources that a prepared dataset depends on."""
     # A file that is added counts until it is named here.
     decide_nothing = (
-        "device_crops", "disk", "folder", "pairs", "progress", "reader", "resize_batch", "splits",
-        "store", "summary", "transfer", "transforms", "views",
+        "device_crops", "disk", "folder", "identity", "pairs", "progress", "reader", "resize_batch",
+        "splits", "store", "summary", "transfer", "transforms", "views",
     )  # fmt: skip
     files = [f for f in (PACKAGE / "data").glob("*.py") if f.stem not in decide_nothing]
     return _hash([_dataset_file(dataset)], _scripts("prepare"), files)
@@ -136,10 +136,18 @@ def theory_code() -> str:
 
 
 @cache
+def checking_code() -> str:
+    """The hash of the sources that the checker depends on."""
+    shared = [PACKAGE / f"{name}.py" for name in ("jobs", "protocol", "records")]
+    return _hash(shared, _scripts("check"), (PACKAGE / "checking").glob("*.py"))
+
+
+@cache
 def reporting_code() -> str:
     """The hash of the sources that tables, figures and report depend on."""
     files = [f for f in (PACKAGE / "reporting").rglob("*") if f.suffix in (".py", ".yaml", ".j2")]
-    return _hash(files, _scripts("collect", "tables", "figures", "report", "theory"))
+    files += [*(PACKAGE / "checking").glob("*.py"), PACKAGE / "protocol.py"]
+    return _hash(files, _scripts("collect", "document", "tables", "figures", "report", "theory"))
 
 
 def git_state() -> dict:

@@ -4,6 +4,7 @@ import itertools
 
 from pydantic import ValidationError
 
+from dmlbench import paths
 from dmlbench.config import catalogue
 from dmlbench.config.checks import (
     batch_problems,
@@ -124,6 +125,8 @@ class _Builder:
     def _experiment(self, name: str, experiment: Experiment) -> None:
         where = f"experiments.{name}"
         before = len(self.problems)
+        if paths.is_taken(name):
+            self.problems.append(f"{where}: another table has this name; take another one")
         benchmark = self.plan.benchmark
         used = [m for method in experiment.methods for m in method.pairs()]
         lookups = [("dataset", experiment.dataset, self.datasets())]

@@ -18,6 +18,8 @@ from dmlbench.reporting.statistics import Summary, summarize
 ALPHA = 0.05
 #: The chance with which the seeds that are asked for would show a difference of the size seen.
 POWER = 0.8
+#: Less is no difference: shares are counts over thousands, in percent.
+_ROUNDING = 1e-9
 #: More seeds than this are not counted: nobody trains them.
 MOST_SEEDS = 1000
 
@@ -57,9 +59,9 @@ def compare(a: np.ndarray, b: np.ndarray) -> Comparison:
     difference = summarize(b - a)
     if difference.n == 1:
         return Comparison(difference, None, None, None, None)
-    if not (b - a).any():
+    if np.abs(b - a).max() < _ROUNDING:
         return Comparison(difference, 1.0, 1.0, 0.0, None)
-    if np.ptp(b - a) == 0:
+    if np.ptp(b - a) < _ROUNDING:
         return Comparison(difference, None, _exact(a, b), None, None)
     effect = difference.mean / difference.sd
     p_t = float(stats.ttest_rel(b, a).pvalue)
@@ -103,3 +105,43 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
         return list(p_values)
     corrected = iter(multipletests(tested, method="holm")[1].tolist())
     return [None if p is None else next(corrected) for p in p_values]
+
+
+def supported_best(columns: Sequence[np.ndarray]) -> list[int | None]:
+    """In each column of a table, the best method where tests support that it is.
+
+    The best by mean is held against every other one by paired t-tests, Holm-corrected over all
+    columns; it stands where each is below 0.05.
+
+    Args:
+        columns: Of each column, seeds x methods; the higher the better. NaN where there is none.
+
+    Returns:
+        The number of the method, or None: of one method or seed, of gaps, of ties.
+    """
+    p_values: list[float | None] = []
+    sizes, winners = [], []
+    for values in columns:
+        found = _against_best(values)
+        winners.append(int(values.mean(axis=0).argmax()) if found else None)
+        p_values += found
+        sizes.append(len(found))
+    corrected, start, result = holm(p_values), 0, []
+    for size, winner in zip(sizes, winners, strict=True):
+        mine = corrected[start : start + size]
+        start += size
+        result.append(winner if mine and all(p < ALPHA for p in mine) else None)
+    return result
+
+
+def _against_best(values: np.ndarray) -> list[float]:
+    """p of the best column against each other; nothing where it cannot be told."""
+    if values.shape[0] < 2 or values.shape[1] < 2 or np.isnan(values).any():
+        return []
+    best = int(values.mean(axis=0).argmax())
+    differences = values[:, [best]] - np.delete(values, best, axis=1)
+    if (
+        np.ptp(differences, axis=0) < _ROUNDING
+    ).any():  # ties, or no spread to hold the mean against
+        return []
+    return np.atleast_1d(stats.ttest_1samp(differences, 0, axis=0).pvalue).tolist()

@@ -2,11 +2,17 @@
 
 from dmlbench.config import Plan
 from dmlbench.config.catalogue import entry
+from dmlbench.reporting.measures import measure
 
 _SELECTIONS = {
     "last": "last epoch",
     "val": "best on validation",
     "test_max": "best on test (papers' protocol)",
+}
+_CONTROLS = {
+    "random": "Random embedding",
+    "untrained": "Untrained backbone",
+    "shuffled": "Shuffled labels",
 }
 EPS = {False: "without EPS", True: "with EPS"}
 THEORY_LOSSES = {
@@ -14,7 +20,13 @@ THEORY_LOSSES = {
     "margin": "Margin, β = α",  # noqa: RUF001
     "margin_learned": "Margin, β learned",
 }
-_SUBSETS = {"": "", "seen": "seen digits", "unseen": "unseen digits"}
+_SUBSETS = {
+    "": "",
+    "seen": "seen digits",
+    "unseen": "unseen digits",
+    "view1": "pairs of View 1",
+    "view2": "pairs of View 2",
+}
 
 
 def methods(plan: Plan, experiment: str) -> dict[tuple[str, str, str], str]:
@@ -97,4 +109,9 @@ def part(split: str, subset: str, label: str) -> str:
 
 def metric(name: str, k: int) -> str:
     """A metric in words: R@1, NMI, NMI+."""
-    return {"recall": f"R@{k}", "nmi": "NMI", "nmi_plus": "NMI+"}[name]
+    return measure(name, k).words
+
+
+def control(kind: str) -> str:
+    """A control in words."""
+    return _CONTROLS[kind]

@@ -49,8 +49,6 @@ def paper_style() -> Iterator[None]:
         "lines.markersize": 3.5,
         "pdf.fonttype": 42,
         "savefig.dpi": 300,
-        "savefig.bbox": "tight",
-        "savefig.pad_inches": 0.02,
     }
     with plt.rc_context(settings):
         yield
@@ -136,6 +134,9 @@ def legend_below(figure: plt.Figure, handles: list, labels: list[str], across: i
 
 def save(figure: plt.Figure, out: Sequence[Path]) -> None:
     """Write the figure under each name, without time stamps, so that equal figures are equal."""
+    # The layout is found once: neither file needs it again.
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
     for path in out:
         metadata = {"CreationDate": None} if path.suffix == ".pdf" else {"Software": None}
         with replacing(path) as temporary:

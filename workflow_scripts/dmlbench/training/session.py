@@ -6,6 +6,7 @@ from pathlib import Path
 from dmlbench import paths
 from dmlbench.config import Plan, Run
 from dmlbench.data.folder import dataset_of
+from dmlbench.data.identity import content_hash
 from dmlbench.data.store import ImageStore
 from dmlbench.provenance import hardware, training_files
 from dmlbench.training.artefacts import save_run, write_history
@@ -55,7 +56,7 @@ def train_run(
         identity = {
             "run": spec,
             "code": training_files(run.dataset, plan.classes(run)),
-            "data": {"images": store.index.attrs["sha256"]},
+            "data": {"images": content_hash(store.index)},
             "machine": hardware(trainer.device),
         }
         loggers = plan.benchmark.training.loggers

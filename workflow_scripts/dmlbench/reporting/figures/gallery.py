@@ -5,6 +5,7 @@ from itertools import chain, zip_longest
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.collections import PatchCollection
 from matplotlib.patches import Rectangle
 from PIL import Image
 
@@ -22,9 +23,9 @@ BETWEEN, TITLE, AROUND = 0.2, 0.26, 0.03
 #: Pixels of an inch of thumbnail.
 RESOLUTION = 300
 FRAMES = {
+    "query": {"edgecolor": "black", "linestyle": "-", "linewidth": 0.5},
     "right": {"edgecolor": PALETTE[0], "linestyle": "-", "linewidth": 1.3},
     "wrong": {"edgecolor": PALETTE[1], "linestyle": (0, (1.4, 0.9)), "linewidth": 1.3},
-    "query": {"edgecolor": "black", "linestyle": "-", "linewidth": 0.5},
 }
 
 
@@ -41,41 +42,20 @@ def retrieval(scene: Scene) -> tuple[plt.Figure, pd.DataFrame]:
         ]
     )
     blocks = _queries(found, index, 2 * max(1, MOST_ROWS // len(runs)))
-    methods = list(dict.fromkeys(found["method"]))
-    across = int(found["rank"].max()) + 1
-    names_width = 0.06 * max(len(scene.words[m]) for m in methods)  # inches of a letter
-    side = (PAGE - names_width - BETWEEN) / (2 * across)
-    columns = min(2, len(blocks))
-    height = TITLE + side * len(methods)
-    levels = -(-len(blocks) // columns)
-    width = names_width + columns * across * side + (columns - 1) * BETWEEN
-    figure = plt.figure(figsize=(width, height * levels + TITLE))
-    axis = figure.add_axes((0, 0, 1, 1))
-    axis.set(xlim=(0, width), ylim=(height * levels + TITLE, 0))
-    axis.set_axis_off()
+    page = _Page.of(scene, found, len(blocks))
     row_of = {image: row for row, image in enumerate(store.index["id"])}
     for number, (query, subset, label) in enumerate(blocks):
-        left = names_width + (number % columns) * (across * side + BETWEEN)
-        top = (number // columns) * height + TITLE
         where = names.part(shown_split(scene.plan), subset, "")
-        title = f"{where}: {label.replace('_', ' ')} {index.loc[query, label]}".replace("_", " ")
-        axis.text(left + AROUND, top - 0.06, title, fontsize=7)
-        _thumbnail(axis, store.image(row_of[query]), left, top, side, "query")
+        title = f"{where}: {label} {index.loc[query, label]}".replace("_", " ")
+        page.block(number, title, store.image(row_of[query]))
         mine = found[
             (found["query"] == query) & (found["subset"] == subset) & (found["label"] == label)
         ]
-        for line, method in enumerate(methods):
-            y = top + line * side
-            if number % columns == 0:
-                axis.text(names_width - 0.06, y + side / 2, scene.words[method], fontsize=7,
-                          ha="right", va="center")  # fmt: skip
-            for n in mine[mine["method"] == method].itertuples():
-                state = "right" if n.right else "wrong"
-                _thumbnail(axis, store.image(row_of[n.id]), left + n.rank * side, y, side, state)
-    _legend(axis, height * levels + TITLE)
-    columns_kept = ["method", "subset", "label", "query", "rank", "id", "right"]
-    shown = found[found["query"].isin([b[0] for b in blocks])]
-    return figure, shown[columns_kept]
+        for n in mine.itertuples():
+            state = "right" if n.right else "wrong"
+            page.thumbnail(number, n.method, n.rank, store.image(row_of[n.id]), state)
+    shown = found[found["query"].isin([block[0] for block in blocks])]
+    return page.finished(), shown[["method", "subset", "label", "query", "rank", "id", "right"]]
 
 
 def _queries(found: pd.DataFrame, index: pd.DataFrame, at_most: int) -> list[tuple]:
@@ -90,32 +70,85 @@ def _queries(found: pd.DataFrame, index: pd.DataFrame, at_most: int) -> list[tup
     return inorder[: min(at_most, max(wanted, len(turns)))]
 
 
-def _thumbnail(
-    axis: plt.Axes, pixels: np.ndarray, x: float, y: float, side: float, state: str
-) -> None:
-    """An image inside a square with a frame that says right or wrong."""
-    picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-    inner = side - 2 * AROUND
-    scale = inner / max(picture.size)
-    wide, high = picture.width * scale, picture.height * scale
-    if max(picture.size) > inner * RESOLUTION:
-        picture.thumbnail((round(inner * RESOLUTION),) * 2, Image.Resampling.LANCZOS)
-    left, top = x + (side - wide) / 2, y + (side - high) / 2
-    extent = (left, left + wide, top + high, top)
-    axis.imshow(
-        np.asarray(picture), extent=extent, cmap="gray", vmin=0, vmax=255, aspect="auto",
-        interpolation="nearest", zorder=1,
-    )  # fmt: skip
-    frame = Rectangle((left, top), wide, high, fill=False, zorder=2, **FRAMES[state])
-    axis.add_patch(frame)
+class _Page:
+    """The figure: one picture that all thumbnails are pasted into, and frames around them.
 
+    Hundreds of pictures in a PDF take seconds to write and to open.
+    """
 
-def _legend(axis: plt.Axes, bottom: float) -> None:
-    words = {
-        "query": "query", "right": "neighbour of its class", "wrong": "of another class"
-    }  # fmt: skip
-    handles = [Rectangle((0, 0), 1, 1, fill=False, label=w, **FRAMES[s]) for s, w in words.items()]
-    axis.legend(
-        handles=handles, loc="lower center", ncols=3, frameon=False, handlelength=1.2,
-        handleheight=1.2, borderpad=0, borderaxespad=0,
-    )  # fmt: skip
+    def __init__(self, words: dict, across: int, blocks: int) -> None:
+        self.words, self.across = words, across
+        self.left = 0.06 * max(map(len, words.values()))  # inches of a letter
+        self.side = (PAGE - self.left - BETWEEN) / (2 * across)
+        self.columns = min(2, blocks)
+        self.block_height = TITLE + self.side * len(words)
+        width = self.left + self.columns * across * self.side + (self.columns - 1) * BETWEEN
+        height = self.block_height * -(-blocks // self.columns) + TITLE
+        self.figure = plt.figure(figsize=(width, height))
+        self.axis = self.figure.add_axes((0, 0, 1, 1))
+        self.axis.set(xlim=(0, width), ylim=(height, 0))
+        self.axis.set_axis_off()
+        size = round(width * RESOLUTION), round(height * RESOLUTION)
+        self.canvas = Image.new("RGB", size, "white")
+        self.frames: dict[str, list[Rectangle]] = {state: [] for state in FRAMES}
+
+    @classmethod
+    def of(cls, scene: Scene, found: pd.DataFrame, blocks: int) -> "_Page":
+        """The page for the methods of ``found``."""
+        methods = dict.fromkeys(found["method"])
+        return cls({m: scene.words[m] for m in methods}, int(found["rank"].max()) + 1, blocks)
+
+    def block(self, number: int, title: str, query: np.ndarray) -> None:
+        """Begin a block: its title, its query, and the names of the methods beside the first."""
+        x, y = self._corner(number)
+        self.axis.text(x + AROUND, y - 0.06, title, fontsize=7)
+        self._paste(query, x, y, "query")
+        for line, words in enumerate(self.words.values()) if number % self.columns == 0 else ():
+            middle = y + (line + 0.5) * self.side
+            self.axis.text(x - 0.06, middle, words, fontsize=7, ha="right", va="center")
+
+    def thumbnail(self, number: int, method, rank: int, pixels: np.ndarray, state: str) -> None:
+        """A neighbour: its block, the row of its method, its rank from 1."""
+        x, y = self._corner(number)
+        line = list(self.words).index(method)
+        self._paste(pixels, x + rank * self.side, y + line * self.side, state)
+
+    def finished(self) -> plt.Figure:
+        """The figure, with what the frames mean below it."""
+        left, right = self.axis.get_xlim()
+        bottom, top = self.axis.get_ylim()
+        self.axis.imshow(
+            self.canvas, extent=(left, right, bottom, top), aspect="auto", interpolation="none"
+        )
+        for state, frames in self.frames.items():
+            self.axis.add_collection(PatchCollection(frames, facecolor="none", **FRAMES[state]))
+        words = {"query": "query", "right": "neighbour of its class", "wrong": "of another class"}
+        handles = [
+            Rectangle((0, 0), 1, 1, fill=False, label=words[state], **style)
+            for state, style in FRAMES.items()
+        ]
+        self.axis.legend(
+            handles=handles, loc="lower center", ncols=3, frameon=False, handlelength=1.2,
+            handleheight=1.2, borderpad=0, borderaxespad=0.2,
+        )  # fmt: skip
+        return self.figure
+
+    def _corner(self, number: int) -> tuple[float, float]:
+        """Where a block begins."""
+        column, level = number % self.columns, number // self.columns
+        x = self.left + column * (self.across * self.side + BETWEEN)
+        return x, level * self.block_height + TITLE
+
+    def _paste(self, pixels: np.ndarray, x: float, y: float, state: str) -> None:
+        """An image in the middle of a square, with its frame."""
+        picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+        scale = (self.side - 2 * AROUND) / max(picture.size)
+        wide, high = picture.width * scale, picture.height * scale
+        size = max(1, round(wide * RESOLUTION)), max(1, round(high * RESOLUTION))
+        # Small scans stay as they are, pixel by pixel.
+        enlarged = size[0] > picture.width
+        how = Image.Resampling.NEAREST if enlarged else Image.Resampling.LANCZOS
+        left, top = x + (self.side - wide) / 2, y + (self.side - high) / 2
+        corner = round(left * RESOLUTION), round(top * RESOLUTION)
+        self.canvas.paste(picture.convert("RGB").resize(size, how), corner)
+        self.frames[state].append(Rectangle((left, top), wide, high))

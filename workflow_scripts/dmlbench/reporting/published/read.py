@@ -15,9 +15,12 @@ class _Data(BaseModel):
 
 
 class Match(_Data):
-    """Which method of ours a published one is: types of its loss and choices."""
+    """Which method of ours a published one is: types of its loss and choices, and the loss's
+    ``options`` that tell it from others of its type.
+    """
 
     loss: str
+    options: dict[str, Any] = {}
     positive: str | None = None
     negative: str | None = None
 
@@ -55,6 +58,13 @@ class Claim(_Data):
     part: tuple[str, str, str, str] | None = None
 
 
+class Compared(_Data):
+    """Two methods that a paper compares, without a number or an outcome that could be read."""
+
+    worse: Match
+    better: Match
+
+
 class Published(_Data):
     """A published table.
 
@@ -66,6 +76,7 @@ class Published(_Data):
         unsaid: What the paper leaves open.
         parts: The numbers.
         claims: What the paper concludes from them.
+        comparisons: What else it compares.
     """
 
     paper: str
@@ -76,6 +87,7 @@ class Published(_Data):
     unsaid: str
     parts: list[Part]
     claims: list[Claim] = Field(default_factory=list)
+    comparisons: list[Compared] = Field(default_factory=list)
 
     @property
     def source(self) -> str:
@@ -106,8 +118,9 @@ def published_of(plan: Plan, experiment: str) -> list[Published]:
 
 def is_match(match: Match, loss: dict, sampler: dict) -> bool:
     """Whether resolved entries of a loss and a sampler are the published method."""
-    chosen = {kind: (sampler[kind] or {}).get("type") for kind in ("positive", "negative")}
-    return match == Match(loss=loss["type"], **chosen)
+    chosen = [(sampler[kind] or {}).get("type") for kind in ("positive", "negative")]
+    same = [match.loss, match.positive, match.negative] == [loss["type"], *chosen]
+    return same and match.options.items() <= loss.items()
 
 
 def published_value(
