@@ -235,7 +235,7 @@ def trace(folder: Path, **changes) -> Path:
     log = folder / "snakemake.log"
     log.write_text("host: here\nSLURM run ID: dmlbench_0a1b\nBuilding DAG of jobs...\n")
     file = folder / "cluster.json"
-    head.record(file, log)
+    head.record(file, [str(log)])
     file.write_text(json.dumps(json.loads(file.read_text()) | changes))
     return file
 
