@@ -142,6 +142,12 @@ class Training(Section):
     checkpoint_minutes: PositiveFloat = Field(
         5.0, description="Minutes between two checkpoints; what a killed training loses at most."
     )
+    scratch: str | None = Field(
+        None,
+        description="Folder on each node's own disk, such as $SLURM_TMPDIR; images are copied "
+        "there while a training reads them.",
+        min_length=1,
+    )
     loggers: list[Literal["tensorboard", "dvclive"]] = Field(
         default_factory=list,
         description="Who else is told of each epoch; results/<name>/loggers/ holds what they keep.",
