@@ -98,7 +98,7 @@ class Case:
         return self.log.read_text()
 
     def jobs(self, rule: str = "train") -> list[dict]:
-        """This checkout's jobs of a rule that Slurm remembers, the oldest first."""
+        """This checkout's jobs of a rule ("" of any) that Slurm remembers, the oldest first."""
         fields = {
             "id": "JobID", "state": "State", "node": "NodeList", "gpus": "tres-per-job",
             "gres": "tres-per-node", "memory": "MinMemory", "limit": "TimeLimit",
@@ -110,7 +110,7 @@ class Case:
         rows = [[line[i : i + 400].strip() for i in starts] for line in said.splitlines()]
         found = [dict(zip(fields, row, strict=True)) for row in rows]
         ours = [job for job in found if job["folder"] == str(self.folder)]
-        return [job for job in ours if job["comment"].startswith(f"rule_{rule}_")]
+        return [job for job in ours if job["comment"].startswith(f"rule_{rule}")]
 
     def jobs_of(self, run: str) -> list[dict]:
         """The training jobs of one run."""
@@ -133,8 +133,10 @@ class Case:
         """Wait until ``what()`` is true, and return it; no longer than the last command runs."""
         deadline = time.monotonic() + seconds
         while not (value := what()):
-            in_time = time.monotonic() < deadline and not self.running[-1].poll()
-            assert in_time, f"{told or what} never came\n{self.said()}"
+            failed = self.running[-1].poll() not in (None, 0, -signal.SIGKILL)
+            assert time.monotonic() < deadline and not failed, (
+                f"{told or what} never came\n{self.said()}"
+            )
             time.sleep(0.3)
         return value
 
