@@ -93,6 +93,15 @@ class Case:
         self.running.append(process)
         return process
 
+    def end(self) -> None:
+        """End what a failed test has left."""
+        for process in self.running:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        for job in self.jobs(""):
+            subprocess.run(["scancel", job["id"]], env=self.environment, check=False)
+
     def said(self) -> str:
         """What all commands have said."""
         return self.log.read_text()
@@ -134,9 +143,8 @@ class Case:
         deadline = time.monotonic() + seconds
         while not (value := what()):
             failed = self.running[-1].poll() not in (None, 0, -signal.SIGKILL)
-            assert time.monotonic() < deadline and not failed, (
-                f"{told or what} never came\n{self.said()}"
-            )
+            in_time = time.monotonic() < deadline and not failed
+            assert in_time, f"{told or what} never came\n{self.said()}"
             time.sleep(0.3)
         return value
 

@@ -8,8 +8,8 @@ MEGABYTES = 1500
 
 
 @pytest.fixture(scope="module")
-def accidents(new_case, local):
-    """The finished case."""
+def accidents(new_case, local, limited):
+    """The finished case; ``limited`` only has to run meanwhile."""
     case = new_case(local, train={"mem_mb": MEGABYTES})
     for run in RUNS:
         case.accident("pace", run, 0.2)
