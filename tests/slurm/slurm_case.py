@@ -134,8 +134,13 @@ class Case:
         """Where a run's checkpoint is while it trains."""
         return self.folder / in_results("checkpoints", run) / "checkpoint.pt"
 
+    def job_log(self, job: str) -> str:
+        """What Slurm kept of a job's words; Snakemake deletes those of jobs that went well."""
+        (file,) = (self.folder / ".snakemake" / "slurm_logs").rglob(f"{job}.log")
+        return file.read_text()
+
     def train_log(self, run: str) -> str:
-        """What the trainings of one run have said."""
+        """What the last training of one run has said; Snakemake deletes it before a retry."""
         return (self.folder / f"{in_results('logs/train', run)}.log").read_text()
 
     def until(self, what: Callable[[], object], seconds: float = 120, told: str = "") -> object:

@@ -44,7 +44,8 @@ def test_a_run_with_an_accident_goes_on_in_a_second_job(accidents, run, state):
 
 
 def test_a_cancelled_training_saves_before_it_ends(accidents):
-    assert "SIGTERM came; saving" in accidents.train_log(SCANCELLED)
+    first, _ = accidents.jobs_of(SCANCELLED)
+    assert "unfinished: SIGTERM came; the training is saved" in accidents.job_log(first["id"])
 
 
 def test_a_job_over_its_memory_is_given_more(accidents):
