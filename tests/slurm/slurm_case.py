@@ -141,7 +141,8 @@ class Case:
 
     def train_log(self, run: str) -> str:
         """What the last training of one run has said; Snakemake deletes it before a retry."""
-        return (self.folder / f"{in_results('logs/train', run)}.log").read_text()
+        file = self.folder / f"{in_results('logs/train', run)}.log"
+        return file.read_text() if file.exists() else ""
 
     def until(self, what: Callable[[], object], seconds: float = 120, told: str = "") -> object:
         """Wait until ``what()`` is true, and return it; no longer than the last command runs."""
