@@ -107,6 +107,8 @@ class TestBeforeAnyJob:
         says("scontrol", "MinJobAge               = 120 sec\n")
         (line,) = told(tmp_path, TRAIN)
         assert line.startswith("Slurm forgets finished jobs after 120 s (MinJobAge)")
+        says("scontrol", "MinJobAge               = 0 sec\n")  # never
+        assert told(tmp_path, TRAIN) == []
 
     def test_a_step_that_would_lose_the_configuration(self, says, tmp_path, monkeypatch):
         monkeypatch.setenv("SLURM_CONF", "/elsewhere/slurm.conf")
