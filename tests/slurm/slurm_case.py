@@ -154,7 +154,7 @@ class Case:
             time.sleep(0.3)
         return value
 
-    def ends(self, process: subprocess.Popen, code: int = 0, seconds: float = 300) -> None:
+    def ends(self, process: subprocess.Popen, code: int = 0, seconds: float = 900) -> None:
         """Wait for a command to end as it should."""
         try:
             assert process.wait(seconds) == code, self.said()

@@ -73,13 +73,13 @@ def case(new_case, local) -> Case:
 
 @pytest.fixture(scope="session")
 def limited(slurm, local, tmp_path_factory):
-    """Two trainings with a minute each, on a node of their own: a takes longer, b hangs once.
+    """Two trainings with two minutes each, on a node of their own: a takes longer, b hangs once.
 
     That is minutes of waiting, so the first tests start it and the last look at it.
     """
     with cases(slurm, tmp_path_factory) as make:
-        case = make(local, train={"runtime": 1})
-        case.accident("pace", "a", 1)
+        case = make(local, train={"runtime": 2})
+        case.accident("pace", "a", 3)
         case.accident("stall", "b", 600)
         elsewhere = ("--set-resources", "train:slurm_partition=long")
         case.start(trained("a"), trained("b"), *elsewhere)

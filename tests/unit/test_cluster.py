@@ -16,8 +16,9 @@ from dmlbench.cluster.jobs import has_ended
 from dmlbench.cluster.partitions import _gpus, _minutes
 from dmlbench.cluster.requests import Request, request_of, together
 from dmlbench.cluster.scratch import near
+from dmlbench.config import resolve_config
 from dmlbench.config.settings import Resources
-from dmlbench.errors import TrainingError, UserError
+from dmlbench.errors import ConfigError, TrainingError, UserError
 from dmlbench.training.lock import RunLock
 
 SINFO = """cpu*|up|2-00:00:00|64000|16|(null)
@@ -221,6 +222,14 @@ def test_a_request_is_what_the_plugin_makes_of_resources():
     assert [each.rule for each in together([request, cpu, replace(request, rule="embed")])] == [
         "train, embed", "collect",
     ]  # fmt: skip
+
+
+def test_a_key_of_a_rule_leaves_its_others_as_they_are(smoke_config):
+    train = Resources(train={"mem_mb": 16000}).train
+    assert (train.gpu, train.runtime, train.mem_mb) == (1, 720, 16000)
+    smoke_config["resources"] = {"train": {"mem": 1}}
+    with pytest.raises(ConfigError, match="did you mean 'mem_mb'"):
+        resolve_config(smoke_config, "test")
 
 
 def test_each_try_asks_for_more_up_to_a_limit():
