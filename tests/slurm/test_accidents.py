@@ -29,6 +29,7 @@ def accidents(new_case, local, limited):
 
     case.until(all_ended, 300, "a checkpoint of both runs")
     case.ends(process)
+    case.measure(*RUNS)
     return case
 
 
