@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import yaml
-from conftest import ROOT, config_with, job_counts, run_snakemake
+from conftest import ROOT, config_with, job_counts
 from private_slurm import PrivateSlurm
 
 HERE = Path(__file__).parent
@@ -166,10 +166,13 @@ class Case:
 
         Snakemake has to find nothing to train in what Slurm's jobs have left.
         """
-        targets = [*map(metrics, runs), "--configfile", "test.yaml"]
-        done = run_snakemake("-c2", *targets, cwd=self.folder, root=self.folder)
+        command = [sys.executable, "-m", "snakemake", "-c2", *map(metrics, runs)]
+        done = subprocess.run(
+            [*command, "--configfile", "test.yaml"], cwd=self.folder, env=self.environment,
+            capture_output=True, text=True,
+        )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
-        assert "train" not in job_counts(done.stdout + done.stderr)
+        assert "train" not in job_counts(done.stdout + done.stderr), done.stderr
 
     def equals_local(self, *runs: str) -> None:
         """The metrics of these runs are those of the local ones, bit for bit."""
