@@ -74,7 +74,7 @@ test: $(READY) ## all tests but those on a real Slurm
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $(CORES) --dist loadfile
 
 test-slurm: $(READY) ## tests on a private Slurm (Debian: slurm-wlm munge slurmdbd mariadb-server)
-	$(BIN)/python -m pytest tests/slurm
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest tests/slurm
 
 lint: $(READY) ## style of Python and Snakemake files
 	$(BIN)/ruff check .

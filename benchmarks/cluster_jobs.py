@@ -35,8 +35,9 @@ words=()
 for word; do case $word in
   --wrap=*target-jobs*train:*)
     id=$(sed -E "s/.*train:dataset=([^,]*),recipe=([^,]*),loss=([^,]*),sampler=([^,]*),seed=([0-9]*).*/\\1\\/\\2\\/\\3\\/\\4\\/seed\\5/" <<< "$word")
-    run={checkout}/results/smoke/runs/$id
-    words+=("--wrap=mkdir -p $run; cd $run; touch model_{{last,val,test_max}}.safetensors history.csv run.json");;
+    results={checkout}/results/smoke
+    made="history.csv model_last.safetensors model_val.safetensors model_test_max.safetensors run.json"
+    words+=("--wrap=cd $results; mkdir -p runs/$id benchmarks/train/$id; touch benchmarks/train/$id.tsv; cd runs/$id; touch $made");;
   --gpus=*) ;;
   *) words+=("$word");;
 esac; done

@@ -21,7 +21,7 @@ def refuse(wrong):
     sys.exit(2)
 
 
-def before_jobs(log):
+def before_jobs(logs):
     """Say what would go wrong on the cluster, and that no other Snakemake has jobs there."""
     if workflow.executor_plugin.name != "slurm":
         return
@@ -41,7 +41,7 @@ def before_jobs(log):
                 f"{len(left)} job(s) of a Snakemake that is gone still wait or run; `make resume` "
                 "cancels them and goes on (docs/cluster.md)"
             )
-        head.record(file, Path(log))
+        head.record(file, logs)
     except UserError as error:
         refuse([error])
     # Imported only here: the plugin asks Slurm for its version when it is.

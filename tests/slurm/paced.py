@@ -16,7 +16,7 @@ from dmlbench.losses.triplet import Triplet
 class PacedTriplet(Triplet):
     """``accidents/<what>_<margin>`` holds a number; margins tell the runs of a test apart.
 
-    A training of the smoke config has 66 steps.
+    A training of the smoke config has 60 steps.
     """
 
     def terms(self, batch, tuples):
@@ -25,7 +25,7 @@ class PacedTriplet(Triplet):
             time.sleep(self._accident("pace"))
             if self.steps == 10 and self._accident("always_fail"):
                 raise RuntimeError("an accident that comes back")
-            if self.steps == 60:
+            if self.steps == 50:
                 if seconds := self._accident("stall", once=True):
                     time.sleep(seconds)
                 if megabytes := self._accident("hog"):

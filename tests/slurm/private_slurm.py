@@ -1,4 +1,4 @@
-"""A real Slurm on this machine: two nodes with a fake GPU each, in a folder, on loopback only.
+"""A real Slurm on this machine: nodes with fake GPUs, in a folder, on loopback only.
 
 No systemd, no cgroups, no root needed; ended by the process ids in its own pid files.
 """
@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-NODES = ("n1", "n2")
+NODES = ("n1", "n2", "n3")
 DAEMONS = ("munged", "slurmctld", "slurmd", "sbatch")
 ACCOUNTING = ("slurmdbd", "mariadbd", "mariadb-install-db", "mariadb")
 SBIN = "/usr/sbin:/sbin"
@@ -54,15 +54,15 @@ class PrivateSlurm:
         self.root, self.accounting = root, accounting
         self.host = socket.gethostname().partition(".")[0]
         self.user = subprocess.check_output(["id", "-un"], text=True).strip()
-        self.ports = _free_ports(4)
+        self.ports = _free_ports(2 + len(NODES))
         self._database: subprocess.Popen | None = None
         self.conf = root / "etc" / "slurm.conf"
         path = f"{os.environ['PATH']}:{SBIN}"
         self.environment = os.environ | {"SLURM_CONF": str(self.conf), "PATH": path}
 
     def start(self) -> None:
-        """Start everything and wait until both nodes are idle."""
-        for name in ("etc", "log", "run", "state", "spool/n1", "spool/n2"):
+        """Start everything and wait until all nodes are idle."""
+        for name in ("etc", "log", "run", "state", *(f"spool/{node}" for node in NODES)):
             (self.root / name).mkdir(parents=True)
         for folder in (self.root, *self.root.iterdir()):
             folder.chmod(0o755)
@@ -93,7 +93,8 @@ class PrivateSlurm:
         while self._try("squeue", "-h") and time.monotonic() < deadline:
             time.sleep(0.2)
         # The last one keeps what the others write.
-        for name in ("slurmd-n1", "slurmd-n2", "slurmctld", "slurmdbd", "my/my", "munged"):
+        nodes = [f"slurmd-{node}" for node in NODES]
+        for name in (*nodes, "slurmctld", "slurmdbd", "my/my", "munged"):
             self._end(name)
         # Without cgroups, what has lost its parent outlives its job.
         for pid in self._processes():
@@ -154,7 +155,7 @@ class PrivateSlurm:
         here = Path(__file__).parent
         values = {
             "root": self.root, "host": self.host, "user": self.user, "ctld": self.ports[0],
-            "dbd": self.ports[1], "first": self.ports[2], "second": self.ports[3],
+            "dbd": self.ports[1], **dict(zip(NODES, self.ports[2:], strict=True)),
         }  # fmt: skip
         names = ["slurm.conf", "gres.conf"] + ["slurmdbd.conf"] * self.accounting
         for name in names:

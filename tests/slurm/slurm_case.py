@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import yaml
-from conftest import ROOT, config_with, job_counts, run_snakemake
+from conftest import ROOT, config_with, job_counts
 from private_slurm import PrivateSlurm
 
 HERE = Path(__file__).parent
@@ -93,12 +93,21 @@ class Case:
         self.running.append(process)
         return process
 
+    def end(self) -> None:
+        """End what a failed test has left."""
+        for process in self.running:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        for job in self.jobs(""):
+            subprocess.run(["scancel", job["id"]], env=self.environment, check=False)
+
     def said(self) -> str:
         """What all commands have said."""
         return self.log.read_text()
 
     def jobs(self, rule: str = "train") -> list[dict]:
-        """This checkout's jobs of a rule that Slurm remembers, the oldest first."""
+        """This checkout's jobs of a rule ("" of any) that Slurm remembers, the oldest first."""
         fields = {
             "id": "JobID", "state": "State", "node": "NodeList", "gpus": "tres-per-job",
             "gres": "tres-per-node", "memory": "MinMemory", "limit": "TimeLimit",
@@ -110,7 +119,7 @@ class Case:
         rows = [[line[i : i + 400].strip() for i in starts] for line in said.splitlines()]
         found = [dict(zip(fields, row, strict=True)) for row in rows]
         ours = [job for job in found if job["folder"] == str(self.folder)]
-        return [job for job in ours if job["comment"].startswith(f"rule_{rule}_")]
+        return [job for job in ours if job["comment"].startswith(f"rule_{rule}")]
 
     def jobs_of(self, run: str) -> list[dict]:
         """The training jobs of one run."""
@@ -125,39 +134,51 @@ class Case:
         """Where a run's checkpoint is while it trains."""
         return self.folder / in_results("checkpoints", run) / "checkpoint.pt"
 
+    def job_log(self, job: str) -> str:
+        """What Slurm kept of a job's words; Snakemake deletes those of jobs that went well."""
+        (file,) = (self.folder / ".snakemake" / "slurm_logs").rglob(f"{job}.log")
+        return file.read_text()
+
     def train_log(self, run: str) -> str:
-        """What the trainings of one run have said."""
-        return (self.folder / f"{in_results('logs/train', run)}.log").read_text()
+        """What the last training of one run has said; Snakemake deletes it before a retry."""
+        file = self.folder / f"{in_results('logs/train', run)}.log"
+        return file.read_text() if file.exists() else ""
 
     def until(self, what: Callable[[], object], seconds: float = 120, told: str = "") -> object:
         """Wait until ``what()`` is true, and return it; no longer than the last command runs."""
         deadline = time.monotonic() + seconds
         while not (value := what()):
-            in_time = time.monotonic() < deadline and not self.running[-1].poll()
+            failed = self.running[-1].poll() not in (None, 0, -signal.SIGKILL)
+            in_time = time.monotonic() < deadline and not failed
             assert in_time, f"{told or what} never came\n{self.said()}"
             time.sleep(0.3)
         return value
 
-    def ends(self, process: subprocess.Popen, code: int = 0, seconds: float = 300) -> None:
+    def ends(self, process: subprocess.Popen, code: int = 0, seconds: float = 900) -> None:
         """Wait for a command to end as it should."""
         try:
             assert process.wait(seconds) == code, self.said()
         except subprocess.TimeoutExpired:
             raise AssertionError(f"still runs after {seconds} s\n{self.said()}") from None
 
-    def equals_local(self, *runs: str) -> None:
-        """The metrics of these runs are those of the local ones, bit for bit.
+    def measure(self, *runs: str) -> None:
+        """Embed and evaluate runs without Slurm: two jobs less for each.
 
-        They are measured here, without Slurm: a job less for each, and Snakemake has to find
-        nothing to train in what Slurm's jobs have left.
+        Snakemake has to find nothing to train in what Slurm's jobs have left.
         """
-        files = [metrics(run) for run in runs]
-        done = run_snakemake(
-            *("-c2", *files, "--configfile", "test.yaml"), cwd=self.folder, root=self.folder
-        )
+        command = [sys.executable, "-m", "snakemake", "-c2", *map(metrics, runs)]
+        done = subprocess.run(
+            [*command, "--configfile", "test.yaml"], cwd=self.folder, env=self.environment,
+            capture_output=True, text=True,
+        )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
-        assert "train" not in job_counts(done.stdout + done.stderr)
-        for file in files:
+        assert "train" not in job_counts(done.stdout + done.stderr), done.stderr
+
+    def equals_local(self, *runs: str) -> None:
+        """The metrics of these runs are those of the local ones, bit for bit."""
+        if not all((self.folder / metrics(run)).exists() for run in runs):
+            self.measure(*runs)
+        for file in map(metrics, runs):
             assert (self.folder / file).read_bytes() == (self.local / file).read_bytes(), file
 
 

@@ -8,8 +8,8 @@ MEGABYTES = 1500
 
 
 @pytest.fixture(scope="module")
-def accidents(new_case, local):
-    """The finished case."""
+def accidents(new_case, local, limited):
+    """The finished case; ``limited`` only has to run meanwhile."""
     case = new_case(local, train={"mem_mb": MEGABYTES})
     for run in RUNS:
         case.accident("pace", run, 0.2)
@@ -29,6 +29,7 @@ def accidents(new_case, local):
 
     case.until(all_ended, 300, "a checkpoint of both runs")
     case.ends(process)
+    case.measure(*RUNS)
     return case
 
 
@@ -44,7 +45,8 @@ def test_a_run_with_an_accident_goes_on_in_a_second_job(accidents, run, state):
 
 
 def test_a_cancelled_training_saves_before_it_ends(accidents):
-    assert "SIGTERM came; saving" in accidents.train_log(SCANCELLED)
+    first, _ = accidents.jobs_of(SCANCELLED)
+    assert "unfinished: SIGTERM came; the training is saved" in accidents.job_log(first["id"])
 
 
 def test_a_job_over_its_memory_is_given_more(accidents):

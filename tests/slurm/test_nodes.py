@@ -30,7 +30,6 @@ def test_when_a_node_dies_the_run_goes_on_elsewhere_and_its_orphan_ends(case, sl
         case.until(lambda: "took over from" in case.train_log(RUN), 120, "the takeover")
         # Nobody has told the process on the dead node that it is one.
         case.until(lambda: not lives(orphan), 60, "the end of the orphan")
-        assert "another process took this run over" in case.train_log(RUN)
         case.accident("pace", RUN, 0)
         case.ends(process)
     finally:

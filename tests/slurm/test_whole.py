@@ -9,7 +9,7 @@ CONFIG = "configs/smoke.yaml"
 
 def test_everything_is_made_on_the_cluster_and_equals_a_local_run(new_case, smoke_run: Path):
     case: Case = new_case()
-    case.ends(case.start("all", config=CONFIG), seconds=550)
+    case.ends(case.start("all", config=CONFIG))
     made = case.folder / "results" / "smoke"
     assert (made / "report" / "report.html").stat().st_size > 100_000
     files = sorted(file.relative_to(smoke_run) for file in smoke_run.rglob("metrics.json"))

@@ -6,16 +6,19 @@ import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from test_lock import holder
 
-from dmlbench.cluster import head, preflight, probe, slurm
+from dmlbench.cluster import head, preflight, probe, scratch, slurm
 from dmlbench.cluster.jobs import has_ended
 from dmlbench.cluster.partitions import _gpus, _minutes
 from dmlbench.cluster.requests import Request, request_of, together
+from dmlbench.cluster.scratch import near
+from dmlbench.config import resolve_config
 from dmlbench.config.settings import Resources
-from dmlbench.errors import UserError
+from dmlbench.errors import ConfigError, TrainingError, UserError
 from dmlbench.training.lock import RunLock
 
 SINFO = """cpu*|up|2-00:00:00|64000|16|(null)
@@ -105,6 +108,8 @@ class TestBeforeAnyJob:
         says("scontrol", "MinJobAge               = 120 sec\n")
         (line,) = told(tmp_path, TRAIN)
         assert line.startswith("Slurm forgets finished jobs after 120 s (MinJobAge)")
+        says("scontrol", "MinJobAge               = 0 sec\n")  # never
+        assert told(tmp_path, TRAIN) == []
 
     def test_a_step_that_would_lose_the_configuration(self, says, tmp_path, monkeypatch):
         monkeypatch.setenv("SLURM_CONF", "/elsewhere/slurm.conf")
@@ -219,6 +224,14 @@ def test_a_request_is_what_the_plugin_makes_of_resources():
     ]  # fmt: skip
 
 
+def test_a_key_of_a_rule_leaves_its_others_as_they_are(smoke_config):
+    train = Resources(train={"mem_mb": 16000}).train
+    assert (train.gpu, train.runtime, train.mem_mb) == (1, 720, 16000)
+    smoke_config["resources"] = {"train": {"mem": 1}}
+    with pytest.raises(ConfigError, match="did you mean 'mem_mb'"):
+        resolve_config(smoke_config, "test")
+
+
 def test_each_try_asks_for_more_up_to_a_limit():
     resources = Resources(train={"mem_mb": 1000, "runtime": 10}, max_runtime=12, growth=1.5)
     assert [resources.mem_mb("train", attempt) for attempt in (1, 2, 3)] == [1000, 1500, 2250]
@@ -235,7 +248,7 @@ def trace(folder: Path, **changes) -> Path:
     log = folder / "snakemake.log"
     log.write_text("host: here\nSLURM run ID: dmlbench_0a1b\nBuilding DAG of jobs...\n")
     file = folder / "cluster.json"
-    head.record(file, log)
+    head.record(file, [str(log)])
     file.write_text(json.dumps(json.loads(file.read_text()) | changes))
     return file
 
@@ -328,3 +341,36 @@ def test_the_lock_of_an_orphan_is_taken_over_though_it_lives_and_it_is_told(
     says("squeue", "NODE_FAIL\n")
     with RunLock(path).held(0):
         assert json.loads(path.read_text())["job"] == "8"
+
+
+# Scratch
+
+
+def test_a_training_reads_a_copy_of_its_images_on_the_nodes_disk(tmp_path, monkeypatch):
+    folder, disk = tmp_path / "prepared", tmp_path / "disk"
+    for each in (folder, disk):
+        each.mkdir()
+    (folder / "index.parquet").write_bytes(b"rows")
+    (folder / "pixels.bin").write_bytes(b"pixels")
+    monkeypatch.setenv("NODE_DISK", str(disk))
+    with near(folder, "$NODE_DISK") as copy:
+        assert copy.parent == disk
+        assert (copy / "index.parquet").read_bytes() == b"rows"
+        assert (copy / "pixels.bin").read_bytes() == b"pixels"
+    assert list(disk.iterdir()) == []
+    with near(folder, None) as same:
+        assert same == folder
+    with (
+        pytest.raises(TrainingError, match="machine has no folder"),
+        near(folder, f"{disk}/absent"),
+    ):
+        pass
+
+
+def test_a_disk_that_is_too_small_is_told_and_not_used(tmp_path, monkeypatch, caplog):
+    for name in ("index.parquet", "pixels.bin"):
+        (tmp_path / name).write_bytes(b"12345")
+    monkeypatch.setattr(scratch.shutil, "disk_usage", lambda place: SimpleNamespace(free=9))
+    with near(tmp_path, str(tmp_path)) as folder:
+        assert folder == tmp_path
+    assert "reads" in caplog.text

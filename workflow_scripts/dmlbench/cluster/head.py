@@ -15,14 +15,15 @@ from dmlbench.files import write_json
 PATIENCE = 180.0
 
 
-def record(file: Path, log: Path) -> None:
+def record(file: Path, logs: list[str]) -> None:
     """Write who gives out jobs from now on.
 
     Args:
         file: Where to.
-        log: Snakemake's own, in which its Slurm plugin has said what it calls its jobs.
+        logs: Snakemake's own, in which its Slurm plugin has said what it calls its jobs.
     """
-    jobs = re.findall(r"SLURM run ID: (\S+)", log.read_text(encoding="utf-8"))[-1]
+    said = "".join(Path(log).read_text(encoding="utf-8") for log in logs)
+    jobs = re.findall(r"SLURM run ID: (\S+)", said)[-1]
     here = {"host": platform.node(), "process": os.getpid(), "started": _started(os.getpid())}
     write_json(file, {"jobs": jobs, **here})
 

@@ -47,7 +47,7 @@ def _settings(config: str) -> Iterator[str]:
     values = dict(line.split("=", 1) for line in config.splitlines() if "=" in line)
     values = {name.strip(): value.strip() for name, value in values.items()}
     remembered = int(values["MinJobAge"].split()[0])
-    if remembered < GAP + MORE:
+    if 0 < remembered < GAP + MORE:  # 0 is for ever
         yield (
             f"Slurm forgets finished jobs after {remembered} s (MinJobAge), and Snakemake asks for "
             f"them up to {GAP} s later: it would wait for ever; ask the administrators for Slurm's "

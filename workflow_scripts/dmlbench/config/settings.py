@@ -3,7 +3,7 @@
 import math
 from typing import Annotated, Literal, get_args
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from dmlbench.config.section import Section
 from dmlbench.config.types import Majority, Name, PositiveFloat, PositiveInt, Seed, Selection, Split
@@ -142,6 +142,12 @@ class Training(Section):
     checkpoint_minutes: PositiveFloat = Field(
         5.0, description="Minutes between two checkpoints; what a killed training loses at most."
     )
+    scratch: str | None = Field(
+        None,
+        description="Folder on each node's own disk, such as $SLURM_TMPDIR; images are copied "
+        "there while a training reads them.",
+        min_length=1,
+    )
     loggers: list[Literal["tensorboard", "dvclive"]] = Field(
         default_factory=list,
         description="Who else is told of each epoch; results/<name>/loggers/ holds what they keep.",
@@ -181,6 +187,20 @@ class Resources(Section):
     # another process shares the cores.
     simulate: RuleResources = RuleResources(mem_mb=2000)
     theory: RuleResources = RuleResources()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_what_is_not_named(cls, values: object) -> object:
+        """``train: {mem_mb: 16000}`` still asks for a GPU and half a day."""
+        if not isinstance(values, dict):
+            return values
+        rules = {name: field.default for name, field in cls.model_fields.items()}
+        return {
+            name: rules[name].model_dump() | value
+            if isinstance(rules.get(name), RuleResources) and isinstance(value, dict)
+            else value
+            for name, value in values.items()
+        }
 
     def mem_mb(self, rule: str, attempt: int) -> int:
         """Megabytes that a rule asks for when it is tried for the ``attempt``-th time."""

@@ -4,6 +4,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from dmlbench import paths
+from dmlbench.cluster.scratch import near
 from dmlbench.config import Plan, Run
 from dmlbench.data.folder import dataset_of
 from dmlbench.data.identity import content_hash
@@ -50,8 +51,10 @@ def train_run(
     with stopping.listening(), ExitStack() as stack:
         with stopping.at_once():
             lock = stack.enter_context(run_lock.held(wait))
+            scratch = plan.benchmark.training.scratch
+            images = stack.enter_context(near(plan.data_folder(run), scratch))
             spec, dataset = plan.spec(run), dataset_of(plan, run.dataset)
-            store = ImageStore(plan.data_folder(run))
+            store = ImageStore(images)
             trainer = Trainer(spec, dataset, store)
         identity = {
             "run": spec,
