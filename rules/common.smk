@@ -22,6 +22,8 @@ from dmlbench.errors import UserError
 from dmlbench.files import write_text
 from dmlbench.reporting.figures.kinds import KINDS, planned, same_methods
 from dmlbench.job_environment import set_job_environment
+from dmlbench.origins import settle
+from dmlbench.sources import raw_archives, source_of
 
 # A graph of thousands of jobs is millions of objects that live to the end; looking through them for
 # garbage over and over takes a good part of the time.
@@ -117,22 +119,12 @@ def training_code(wildcards):
     return provenance.training_code(run.dataset, PLAN.classes(run))
 
 
-def source_of(dataset):
-    """Where a dataset's archives come from: the config's choice, or the first it knows."""
-    return BENCHMARK.data.sources.get(dataset, DATASETS[dataset].sources[0])
-
-
-def raw_archives(wildcards):
-    source = source_of(wildcards.dataset)
-    return [paths.RAW.format(source=source, archive=file) for file in archives(source)]
-
-
 def data_origin(wildcards):
     """How the prepare script is told where images come from: archives, or one's own folder."""
     own = BENCHMARK.datasets.get(wildcards.dataset)
     if own:
         return f"--folder {quote(own.model_dump_json())}"
-    return f"--source {source_of(wildcards.dataset)}"
+    return f"--source {source_of(PLAN, wildcards.dataset)}"
 
 
 def folder_listing(wildcards):
@@ -142,7 +134,7 @@ def folder_listing(wildcards):
 
 
 def pair_files(wildcards):
-    source = source_of(wildcards.dataset)
+    source = source_of(PLAN, wildcards.dataset)
     files = DATASETS[wildcards.dataset].pairs.values()
     return [paths.RAW.format(source=source, archive=file) for file in files]
 
@@ -229,6 +221,22 @@ def print_results():
     for what, file, others in [*made, ("report: ", REPORT, "")]:
         if os.path.exists(file):
             print(f"{what}{file}{others}")
+
+
+def settle_origins():
+    """Give all files that are here the records and times of what made them."""
+    raw = [file for dataset in PLAN.datasets for file in raw_archives(PLAN, dataset)]
+    prepared = {prepared_index(run, paths.PREPARED) for run in PLAN.runs.values()}
+    try:
+        settle(NAME, prepared, raw)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+# Jobs on other machines only make what the main process asks for.
+if workflow.is_main_process:
+    settle_origins()
 
 
 wildcard_constraints:

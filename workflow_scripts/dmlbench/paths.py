@@ -160,6 +160,20 @@ def overall_figure(name: str, kind: str, suffix: str) -> str:
     return f"{results(name)}/figures/{kind}.{suffix}"
 
 
+def means(name: str, suffix: str) -> str:
+    """The means of all tables for ``dvc metrics`` (json) and their first measure for plots (csv)."""
+    return f"{results(name)}/means/means.{suffix}"
+
+
+def origins(name: str) -> str:
+    """What made each file of a config's results and data (:mod:`dmlbench.origins`)."""
+    return f"{results(name)}/origins.json.gz"
+
+
+#: What lies in ``results(name)`` and is no output of a rule.
+NO_RESULTS = ("logs", "benchmarks", "checkpoints", "loggers", "config.json", "origins.json.gz")
+
+
 def theory(name: str, file: str) -> str:
     """A file of the theory simulation: ``collapse.parquet``, its table and its figure."""
     return f"{results(name)}/theory/{file}"

@@ -1,0 +1,4 @@
+"""`dvc repro` on fresh machines."""
+
+import pytest
+from dvc_clones import trainings
