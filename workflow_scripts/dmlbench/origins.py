@@ -33,8 +33,8 @@ _OF_ONE_RUN = ("starttime", "endtime", "job_hash")
 def settle(name: str, prepared: Iterable[str], raw: Iterable[str]) -> None:
     """Give the files that are here the records and times of what made them.
 
-    A file whose time is not that of its record came from elsewhere. It gets what came along for this
-    very content; without that, a record that has Snakemake make it anew. A file that was made again
+    A file whose time is not that of its record came from elsewhere. It gets what came along for its
+    content; without that, a record that has Snakemake make it anew. A file that was made again
     with the same content gets its old time, so that nothing counts as older than it.
 
     Args:

@@ -161,7 +161,7 @@ def overall_figure(name: str, kind: str, suffix: str) -> str:
 
 
 def means(name: str, suffix: str) -> str:
-    """The means of all tables for ``dvc metrics`` (json) and their first measure for plots (csv)."""
+    """The means of all tables (json), and of their first measures (csv), to be compared."""
     return f"{results(name)}/means/means.{suffix}"
 
 

@@ -1,4 +1,4 @@
-"""The means of all tables in two small files that git keeps: for ``dvc metrics`` and ``dvc plots``."""
+"""The means of all tables in two small files: for git, ``dvc metrics`` and ``dvc plots``."""
 
 from pathlib import Path
 
