@@ -51,7 +51,7 @@ def settle(name: str, prepared: Iterable[str], raw: Iterable[str]) -> None:
     archives = {file for file in raw if os.path.exists(file)}
     made = {f for folder in (paths.results(name), *prepared) for f in _below(folder)}
     incomplete = snakemake._filter_incomplete_keys(archives | made)  # being made, or half made
-    records = {f: snakemake._read_record(f) for f in archives | made - incomplete}
+    records = {f: snakemake._read_record(f) for f in (archives | made) - incomplete}
     unknown = []
     # What others were made from comes first: its time decides which time they can have.
     for file in sorted(records, key=lambda f: (f in made, (records[f] or _NO_RECORD).endtime or 0)):
