@@ -43,6 +43,11 @@ rule all:
         "done"
 
 
+# Before Snakemake looks at the files. Jobs on other machines make what they are told to.
+if workflow.is_main_process:
+    settle_origins()
+
+
 onstart:
     before_jobs(log)
     write_text(Path(CONFIG), PLAN.as_json())

@@ -223,20 +223,26 @@ def print_results():
             print(f"{what}{file}{others}")
 
 
+def outputs_here():
+    """The outputs of rules that are here, for the runs of this config."""
+    patterns = [output for rule in workflow.rules for output in rule.output]
+    stores = {prepared_index(run, paths.PREPARED) for run in PLAN.runs.values()}
+    for top in (paths.results(NAME), *stores):
+        for folder, _, files in os.walk(top):
+            for file in (f"{folder}/{name}" for name in files):
+                if any(pattern.match(file) for pattern in patterns):
+                    yield file
+
+
 def settle_origins():
     """Give all files that are here the records and times of what made them."""
     raw = [file for dataset in PLAN.datasets for file in raw_archives(PLAN, dataset)]
-    prepared = {prepared_index(run, paths.PREPARED) for run in PLAN.runs.values()}
+    here = filter(os.path.exists, raw)
     try:
-        settle(NAME, prepared, raw)
+        settle(Path(paths.origins(NAME)), outputs_here(), here)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-
-
-# Jobs on other machines only make what the main process asks for.
-if workflow.is_main_process:
-    settle_origins()
 
 
 wildcard_constraints:

@@ -2,18 +2,19 @@
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 from snakemake.persistence import MetadataRecord
 from snakemake.persistence.file import FilePersistence
 
-from dmlbench import paths
 from dmlbench.errors import DataError
 from dmlbench.origins import UNKNOWN, settle
 
 ARCHIVE = "data/raw/mnist/some.gz"
 INDEX = "data/prepared/mnist/original/index.parquet"
 WEIGHTS = "results/tiny/runs/mnist/r/l/s/seed0/model_last.safetensors"
+ORIGINS = Path("results/tiny/origins.json.gz")
 INPUTS = {ARCHIVE: [], INDEX: [ARCHIVE], WEIGHTS: [INDEX]}
 
 
@@ -33,7 +34,7 @@ def record(file: str) -> MetadataRecord:
 
 
 def settled() -> dict[str, float]:
-    settle("tiny", [os.path.dirname(INDEX)], [ARCHIVE])
+    settle(ORIGINS, filter(os.path.exists, [INDEX, WEIGHTS]), [ARCHIVE])
     return {f: os.stat(f).st_mtime for f in INPUTS if os.path.exists(f)}
 
 
@@ -47,8 +48,7 @@ def made(tmp_path, monkeypatch):
 
 
 def origins() -> bytes:
-    with open(paths.origins("tiny"), "rb") as stream:
-        return stream.read()
+    return ORIGINS.read_bytes()
 
 
 def test_pulled_files_get_their_records_and_times(made):
@@ -74,10 +74,10 @@ def test_other_content_is_of_unknown_origin(made, capsys):
 
 
 def test_without_origins_only_snakemake_s_records_count(made):
-    os.remove(paths.origins("tiny"))
+    ORIGINS.unlink()
     settled()
     assert record(WEIGHTS).params == ["p"]
-    os.remove(paths.origins("tiny"))
+    ORIGINS.unlink()
     shutil.rmtree(".snakemake")
     settled()
     assert record(WEIGHTS).params == [UNKNOWN]
@@ -120,8 +120,7 @@ def test_a_file_that_a_job_is_making_is_let_be(made):
 
 
 def test_damaged_origins_are_one_line(made):
-    with open(paths.origins("tiny"), "wb") as stream:
-        stream.write(b"no gzip")
+    ORIGINS.write_bytes(b"no gzip")
     with pytest.raises(
         DataError, match=r"origins.json.gz: damaged .*; delete it, or pull it again"
     ):

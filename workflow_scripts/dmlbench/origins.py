@@ -13,13 +13,13 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from snakemake.persistence import RECORD_FORMAT_VERSION, MetadataRecord
 from snakemake.persistence.file import FilePersistence
+from tqdm import tqdm
 
-from dmlbench import paths
 from dmlbench.errors import DataError
 from dmlbench.files import replacing
 
@@ -30,7 +30,7 @@ _NO_RECORD = MetadataRecord(record_format_version=RECORD_FORMAT_VERSION, params=
 _OF_ONE_RUN = ("starttime", "endtime", "job_hash")
 
 
-def settle(name: str, prepared: Iterable[str], raw: Iterable[str]) -> None:
+def settle(path: Path, made: Iterable[str], raw: Iterable[str]) -> None:
     """Give the files that are here the records and times of what made them.
 
     A file whose time is not that of its record came from elsewhere. It gets what came along for its
@@ -38,23 +38,24 @@ def settle(name: str, prepared: Iterable[str], raw: Iterable[str]) -> None:
     with the same content gets its old time, so that nothing counts as older than it.
 
     Args:
-        name: The config's.
-        prepared: The folders of the datasets that its runs use.
-        raw: The archives of these datasets. Whoever reads one verifies it, so that none is unknown.
+        path: What came along (:func:`dmlbench.paths.origins`), which is brought up to date.
+        made: The outputs of rules that are here.
+        raw: The archives that are here. Whoever reads one verifies it, so that none is unknown.
 
     Raises:
         DataError: The file of origins cannot be read, or a file is another user's.
     """
-    origins = _read(Path(paths.origins(name)))
+    origins = _read(path)
     before = dict(origins)
     snakemake = FilePersistence()
-    archives = {file for file in raw if os.path.exists(file)}
-    made = {f for folder in (paths.results(name), *prepared) for f in _below(folder)}
-    incomplete = snakemake._filter_incomplete_keys(archives | made)  # being made, or half made
-    records = {f: snakemake._read_record(f) for f in (archives | made) - incomplete}
+    archives = set(raw)
+    files = archives | set(made)
+    files -= snakemake._filter_incomplete_keys(files)  # being made, or half made
+    records = {file: snakemake._read_record(file) for file in files}
     unknown = []
     # What others were made from comes first: its time decides which time they can have.
-    for file in sorted(records, key=lambda f: (f in made, (records[f] or _NO_RECORD).endtime or 0)):
+    order = sorted(files, key=lambda f: (f not in archives, _end(records[f])))
+    for file in tqdm(order, "what made the results", delay=5, disable=None, unit="file"):
         record, verified = records[file], file in archives
         origin = _origin(file, record, origins.get(file), verified)
         if origin:
@@ -64,7 +65,7 @@ def settle(name: str, prepared: Iterable[str], raw: Iterable[str]) -> None:
             unknown.append(file)
             snakemake._write_record(file, _NO_RECORD)
     if origins != before:
-        _write(Path(paths.origins(name)), origins)
+        _write(path, origins)
     if unknown:
         others = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
         print(f"{min(unknown)}{others}: {UNKNOWN}; out of date", file=sys.stderr)
@@ -117,13 +118,8 @@ def _any_younger(files: Iterable[str], time: float) -> bool:
     return any(os.path.exists(file) and os.lstat(file).st_mtime > time for file in files)
 
 
-def _below(root: str) -> Iterator[str]:
-    """The files that rules may have made below a folder, as Snakemake spells them."""
-    for folder, folders, files in os.walk(root):
-        if folder == root:
-            folders[:] = [f for f in folders if f not in paths.NO_RESULTS]
-            files = [f for f in files if f not in paths.NO_RESULTS]
-        yield from (f"{folder}/{file}" for file in files if not file.startswith("."))
+def _end(record: MetadataRecord | None) -> float:
+    return (record.endtime if record else None) or 0
 
 
 def _sha256(file: str) -> str:

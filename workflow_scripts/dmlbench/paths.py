@@ -170,10 +170,6 @@ def origins(name: str) -> str:
     return f"{results(name)}/origins.json.gz"
 
 
-#: What lies in ``results(name)`` and is no output of a rule.
-NO_RESULTS = ("logs", "benchmarks", "checkpoints", "loggers", "config.json", "origins.json.gz")
-
-
 def theory(name: str, file: str) -> str:
     """A file of the theory simulation: ``collapse.parquet``, its table and its figure."""
     return f"{results(name)}/theory/{file}"
