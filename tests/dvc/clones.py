@@ -66,7 +66,7 @@ class Clone:
 
 def small_benchmark(config: dict, mirror: Path) -> None:
     """Make configs/mnist.yaml a benchmark of one training that takes seconds."""
-    config |= {"name": "benchmark", "seeds": [0], "selections": ["last"]}
+    config |= {"name": "benchmark", "seeds": [0], "selections": ["last"], "controls": []}
     config["recipes"]["mnist_2d"] |= {"epochs": 1, "widths": [2, 2], "validation": 0}
     experiment = config["experiments"]["mnist_even_odd"]
     del experiment["published"]
