@@ -20,7 +20,7 @@ def write_means(plan: Plan) -> None:
     name = plan.benchmark.name
     nested, bars = {}, []
     for experiment in plan.benchmark.experiments:
-        table = pd.read_csv(paths.table(name, experiment, "csv"))
+        table = pd.read_csv(paths.table(name, experiment, "csv")).dropna(subset="mean")
         measures = [_measure(row) for _, row in table.iterrows()]
         methods = table["recipe"] + "/" + table["loss"] + "/" + table["sampler"]
         long = table.assign(measure=measures, id=methods)
