@@ -71,7 +71,7 @@ pdf: $(READY) ## all tables and figures in one PDF, by LaTeX: make pdf CONFIG=co
 
 # Files of tests side by side; threads that spin while they wait would take each other's cores.
 test: $(READY) ## all tests but those of DVC and those on a real Slurm
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $(CORES) --dist loadfile --ignore tests/dvc
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $(CORES) --dist loadfile
 
 test-dvc: $(READY) ## dvc repro on fresh machines
 	$(BIN)/python -m pytest tests/dvc

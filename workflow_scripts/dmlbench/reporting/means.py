@@ -21,14 +21,13 @@ def write_means(plan: Plan) -> None:
     nested, bars = {}, []
     for experiment in plan.benchmark.experiments:
         table = pd.read_csv(paths.table(name, experiment, "csv")).dropna(subset="mean")
-        measures = [_measure(row) for _, row in table.iterrows()]
+        table["measure"] = [_measure(row) for _, row in table.iterrows()]
         methods = table["recipe"] + "/" + table["loss"] + "/" + table["sampler"]
-        long = table.assign(measure=measures, id=methods)
         nested[experiment] = {
             method: dict(zip(rows["measure"], rows["mean"], strict=True))
-            for method, rows in long.groupby("id", sort=False)
+            for method, rows in table.groupby(methods, sort=False)
         }
-        first = long[long["measure"] == measures[0]]
+        first = table[table["measure"].isin(table["measure"].head(1))]
         bars.append(first.assign(method=f"{experiment}: " + first["method"]))
     write_json(Path(paths.means(name, "json")), nested)
     with replacing(Path(paths.means(name, "csv"))) as temporary:
