@@ -1,6 +1,6 @@
 # make help lists the targets. Only python3 (3.11 or newer) and make are needed.
 .DEFAULT_GOAL := help
-.PHONY: help setup data demo estimate status check rescore pdf preflight resume test test-slurm lint \
+.PHONY: help setup data demo estimate status check rescore pdf preflight resume test test-dvc test-slurm lint \
   format lock schema
 SHELL := /bin/bash
 
@@ -70,8 +70,11 @@ pdf: $(READY) ## all tables and figures in one PDF, by LaTeX: make pdf CONFIG=co
 	$(BIN)/snakemake -c$(CORES) document --configfile "$$CONFIG"
 
 # Files of tests side by side; threads that spin while they wait would take each other's cores.
-test: $(READY) ## all tests but those on a real Slurm
+test: $(READY) ## all tests but those of DVC and those on a real Slurm
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $(CORES) --dist loadfile
+
+test-dvc: $(READY) ## dvc repro on fresh machines
+	$(BIN)/python -m pytest tests/dvc
 
 test-slurm: $(READY) ## tests on a private Slurm (Debian: slurm-wlm munge slurmdbd mariadb-server)
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest tests/slurm

@@ -26,7 +26,7 @@ rule download:
 
 rule prepare:
     input:
-        raw_archives,
+        lambda wildcards: raw_archives(PLAN, wildcards.dataset),
     output:
         index=paths.INDEX,
         pixels=paths.PIXELS,
@@ -102,3 +102,17 @@ rule summarise:
     shell:
         "python {params.script:q} --dataset {wildcards.dataset} --folder {params.folder:q}"
         " --out {output.text:q} --sheet {output.sheet:q} --log {log:q}"
+
+
+# Where results came from elsewhere and the data did not, this comes before all: Snakemake would
+# train every run anew whose data it has to prepare, even to the same bytes.
+rule datasets:
+    input:
+        {prepared_index(run) for run in PLAN.runs.values()},
+        {
+            prepared_index(run, paths.PAIRS)
+            for run in PLAN.runs.values()
+            if PLAN.verifies(run.dataset)
+        },
+    message:
+        "the datasets of {NAME} are prepared"

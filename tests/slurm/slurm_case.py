@@ -73,6 +73,9 @@ class Case:
         self.running: list[subprocess.Popen] = []
         if local:
             shutil.copytree(local / "data", folder / "data")
+            # Without what Snakemake knows of them, they count as out of date.
+            known = Path(".snakemake/metadata")
+            shutil.copytree(local / known, folder / known)
 
     def accident(self, what: str, run: str, number: float) -> None:
         """See paced.py."""

@@ -160,6 +160,16 @@ def overall_figure(name: str, kind: str, suffix: str) -> str:
     return f"{results(name)}/figures/{kind}.{suffix}"
 
 
+def means(name: str, suffix: str) -> str:
+    """The means of all tables (json), and of their first measures (csv), to be compared."""
+    return f"{results(name)}/means/means.{suffix}"
+
+
+def origins(name: str) -> str:
+    """What made each file of a config's results and data (:mod:`dmlbench.origins`)."""
+    return f"{results(name)}/origins.json.gz"
+
+
 def theory(name: str, file: str) -> str:
     """A file of the theory simulation: ``collapse.parquet``, its table and its figure."""
     return f"{results(name)}/theory/{file}"

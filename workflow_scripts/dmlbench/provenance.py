@@ -147,7 +147,8 @@ def reporting_code() -> str:
     """The hash of the sources that tables, figures and report depend on."""
     files = [f for f in (PACKAGE / "reporting").rglob("*") if f.suffix in (".py", ".yaml", ".j2")]
     files += [*(PACKAGE / "checking").glob("*.py"), PACKAGE / "protocol.py"]
-    return _hash(files, _scripts("collect", "document", "tables", "figures", "report", "theory"))
+    scripts = ("collect", "document", "tables", "figures", "report", "theory", "means")
+    return _hash(files, _scripts(*scripts))
 
 
 def git_state() -> dict:
