@@ -161,7 +161,8 @@ rule overview:
 rule summary:
     input:
         expand(rules.tables.output.csv, experiment=BENCHMARK.experiments),
-        rules.collect.output.runs,
+        rules.collect.output,
+        rules.check.output,
     output:
         report(
             SUMMARY,

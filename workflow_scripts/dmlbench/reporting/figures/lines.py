@@ -84,14 +84,13 @@ def sweep(scene: Scene) -> Drawn:
 def roc(scene: Scene) -> Drawn:
     """True against false accept rates on the pairs of each protocol."""
     rows = []
-    for run in scene.plan.experiment_runs(scene.experiment):
-        table = scene.of_run(run, paths.ROC_FILE)
+    runs = scene.plan.experiment_runs(scene.experiment)
+    for method, _, table in scene.of_runs(runs, paths.ROC_FILE):
         for protocol, curve in table.groupby("protocol", sort=False):
             # The best that is reached without exceeding a rate: steps, nothing interpolated.
             rates = np.geomspace(1e-3, 1, 61)
             reached = np.searchsorted(curve["far"], rates, side="right") - 1
             values = 100 * curve["tar"].to_numpy()[reached]
-            method = (run.recipe, run.loss, run.sampler)
             rows += [(protocol, method, r, v) for r, v in zip(rates, values, strict=True)]
     table = over_seeds(
         pd.DataFrame(rows, columns=["protocol", "method", "far", "value"]),

@@ -31,8 +31,8 @@ def embedding_train(scene: Scene) -> tuple[plt.Figure, None]:
 def _draw(scene: Scene, split: str) -> tuple[plt.Figure, None]:
     """A row for each subset; after four methods the rows begin again, so that a page holds them."""
     runs = shown_runs(scene.plan, scene.experiment)
-    shown = list(zip(runs, scene.words.values(), strict=True))
-    points = {words: scene.of_run(run, paths.projection(split)) for run, words in shown[:MOST]}
+    found = scene.of_runs(runs[:MOST], paths.projection(split))
+    points = {scene.words[method]: table for method, _, table in found}
     first = next(iter(points.values()))
     subsets = sorted(first["subset"].unique())
     across = min(ACROSS, len(points))

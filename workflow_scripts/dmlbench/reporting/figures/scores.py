@@ -22,10 +22,9 @@ def similarities(scene: Scene) -> tuple[plt.Figure, pd.DataFrame]:
     """
     file = paths.similarities(shown_split(scene.plan))
     panels = []
-    for run in shown_runs(scene.plan, scene.experiment):
-        method = (run.recipe, run.loss, run.sampler)
+    for method, run, found in scene.of_runs(shown_runs(scene.plan, scene.experiment), file):
         unit = scene.plan.recipes[run.recipe]["normalize"]
-        for key, table in scene.of_run(run, file).groupby(["split", "subset", "label"], sort=False):
+        for key, table in found.groupby(["split", "subset", "label"], sort=False):
             panels.append((method, key, _densities(table, unit)))
     parts = list(dict.fromkeys(key for _, key, _ in panels))
     units = {scene.plan.recipes[m[0]]["normalize"] for m, _, _ in panels}
