@@ -60,8 +60,9 @@ rescore: $(READY) ## metrics and tables anew from stored embeddings: make rescor
 pdf: $(READY) ## all tables and figures in one PDF, by LaTeX: make pdf CONFIG=configs/mnist.yaml
 	$(BIN)/snakemake -c$(CORES) document --configfile "$$CONFIG"
 
+# Files of tests side by side; threads that spin while they wait would take each other's cores.
 test: $(READY) ## all tests
-	$(BIN)/python -m pytest
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $(CORES) --dist loadfile
 
 lint: $(READY) ## style of Python and Snakemake files
 	$(BIN)/ruff check .

@@ -49,8 +49,6 @@ def dataset_of(count: int, image: Callable[[int], bytes]) -> type[Dataset]:
 
 def reader(folder: Path, threads: int) -> Callable[[], int]:
     """One pass over a prepared store."""
-    import torch
-
     from dmlbench.data.reader import ImageReader
     from dmlbench.data.store import ImageStore
 
@@ -64,7 +62,7 @@ def reader(folder: Path, threads: int) -> Callable[[], int]:
     def run() -> int:
         order = rng.permutation(count)
         rows = [order[n : n + BATCH] for n in range(0, count - BATCH + 1, BATCH)]
-        return sum(len(batch) for batch in images.batches(rows, torch.device("cpu"), rng))
+        return sum(len(batch) for batch in images.batches(rows, rng))
 
     return run
 

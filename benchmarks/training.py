@@ -122,6 +122,9 @@ def table(device: str, count: int, threads: int, rounds: int) -> str:
         steps = count // BATCH
         size = trainer.reader.size
         made = torch.randn(BATCH, 3, size, size, device=trainer.device)
+        layout = torch.channels_last if trainer.device.type == "cuda" else torch.contiguous_format
+        there = {"device": trainer.device, "non_blocking": True, "memory_format": layout}
+        made = made.to(**there)
         normalize = transforms.Normalize(IMAGENET_MEAN, IMAGENET_STD)
         on_gpu = trainer.device.type == "cuda"
         usual = decoding(files, BATCH, size, threads, normalize, pin_memory=on_gpu)
@@ -129,7 +132,7 @@ def table(device: str, count: int, threads: int, rounds: int) -> str:
             "as users run it": as_run(trainer),
             "the step on images in memory": stepping(trainer, lambda: (made for _ in range(steps))),
             f"DataLoader with {threads} workers decoding": stepping(
-                trainer, lambda: (x.to(trainer.device, non_blocking=True) for x in usual)
+                trainer, lambda: (x.to(**there) for x in usual)
             ),
         }
         speeds: dict[str, list[float]] = {name: [] for name in contestants}

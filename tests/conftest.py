@@ -1,6 +1,7 @@
 """Fixtures that all tests share."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -79,3 +80,8 @@ def smoke_run(smoke_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     done = run_snakemake("-c2", "all", "--configfile", smoke_file, "--directory", folder)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
+
+
+def error_lines(done: subprocess.CompletedProcess) -> list[str]:
+    """The lines that tell a user's mistake."""
+    return [line for line in done.stderr.splitlines() if re.match(r"[\d:]+ error: ", line)]

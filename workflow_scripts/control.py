@@ -66,7 +66,6 @@ def random_vectors(spec: dict, store) -> tuple:
 
 def backbone_features(spec: dict, store) -> tuple:
     """The backbone's features with the weights that a training of this seed starts from."""
-    import torch
     from torch import nn
 
     from dmlbench.data.reader import ImageReader
@@ -79,14 +78,13 @@ def backbone_features(spec: dict, store) -> tuple:
     recipe = spec["recipe"]
     make_deterministic(spec["threads"])
     device = pick_device(recipe["device"])
-    reader = ImageReader(store, recipe, spec["threads"])
+    reader = ImageReader(store, recipe, spec["threads"], device)
     seed_everything(derive_seed("initial weights", recipe["backbone"], spec["seed"]))
     model = Embedder(recipe, reader.channels, reader.size).to(device)
     facts = {"device": str(device), "initial_weights": model.sha256(), **hardware(device)}
     # The head is random before any training: it would only blur what the backbone knows.
     model.head = nn.Identity()
-    with torch.no_grad():
-        return lambda rows: embed(model, reader, rows, device), facts
+    return lambda rows: embed(model, reader, rows).cpu().numpy(), facts
 
 
 if __name__ == "__main__":

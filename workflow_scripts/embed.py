@@ -29,7 +29,7 @@ def main(args) -> None:
     recipe = record["run"]["recipe"]
     device = pick_device(recipe["device"])
     store = ImageStore(plan.data_folder(run))
-    reader = ImageReader(store, recipe, record["run"]["threads"])
+    reader = ImageReader(store, recipe, record["run"]["threads"], device)
     index = run_index(store.index, recipe["test_fold"])
     if args.pairs:
         named = np.unique(pd.read_parquet(args.pairs, columns=["left", "right"]))
@@ -41,7 +41,7 @@ def main(args) -> None:
         for part, wanted in images.items():
             rows = np.flatnonzero(wanted.to_numpy())
             ids = index["id"].to_numpy()[rows]
-            vectors = embed(model, reader, rows, device)
+            vectors = embed(model, reader, rows).cpu().numpy()
             save_embeddings(folder / paths.embeddings(part, selection), vectors, ids)
 
 

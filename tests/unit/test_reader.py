@@ -19,7 +19,6 @@ from dmlbench.data.transforms import RATIO, centre_view, cropped, random_boxes, 
 from dmlbench.errors import ConfigError, DataError
 from dmlbench.training.loop import Trainer
 
-CPU = torch.device("cpu")
 SIZES = [(500, 375), (375, 500), (300, 300), (90, 31), (256, 256), (2000, 60)]
 
 
@@ -129,7 +128,7 @@ def test_the_same_seed_gives_the_same_batches_whatever_the_threads(store, change
         reader = ImageReader(store, recipe(**CROPS, **changes), threads)
         torch.manual_seed(threads)  # global streams change nothing
         np.random.seed(threads)  # noqa: NPY002
-        made.append(list(reader.batches(batches, CPU, np.random.default_rng(seed))))
+        made.append(list(reader.batches(batches, np.random.default_rng(seed))))
     assert [len(images) for images in made[0]] == [5, 8, 1]
     assert all(torch.equal(a, b) for n in (1, 2) for a, b in zip(made[0], made[n], strict=True))
     assert not torch.equal(made[0][0], made[3][0])
@@ -140,17 +139,17 @@ def test_half_of_the_crops_are_flipped(tmp_path):
     prepare(dataset_of({"ramp": ramp}), {}, tmp_path)
     reader = ImageReader(ImageStore(tmp_path), recipe(**CROPS), 2)
     rows = [np.zeros(200, dtype=int)] * 5
-    images = torch.cat(list(reader.batches(rows, CPU, np.random.default_rng(0))))
+    images = torch.cat(list(reader.batches(rows, np.random.default_rng(0))))
     flipped = images[:, 0, 0, 0] > images[:, 0, 0, -1]
     assert flipped.float().mean().item() == pytest.approx(0.5, abs=0.05)  # 3 deviations
-    (images,) = reader.batches([rows[0]], CPU)
+    (images,) = reader.batches([rows[0]])
     assert (images[:, 0, 0, 0] < images[:, 0, 0, -1]).all()  # evaluation never flips
 
 
 def test_evaluation_is_the_centre_and_normalised_as_torchvision_does(store):
     reader = ImageReader(store, recipe(**CROPS, mean_std="imagenet"), 2)
     assert (reader.channels, reader.size) == (3, 32)
-    (images,) = reader.batches([np.array([7, 2])], CPU)
+    (images,) = reader.batches([np.array([7, 2])])
     normalise = v2.Normalize(IMAGENET_MEAN, IMAGENET_STD)
     for row, image in zip((7, 2), images, strict=True):
         view = torch.from_numpy(centre_view(store.image(row), 32).copy())
@@ -164,7 +163,7 @@ def test_whole_images_are_scaled_inverted_and_resized(tmp_path):
     readers = [
         ImageReader(store, recipe(image_size=5, invert=invert), 2) for invert in (False, True)
     ]
-    plain, inverted = (next(reader.batches([np.array([1])], CPU)) for reader in readers)
+    plain, inverted = (next(reader.batches([np.array([1])])) for reader in readers)
     assert torch.equal(plain[0], torch.from_numpy(images["1"]).permute(2, 0, 1) / 255)
     assert torch.allclose(inverted, 1 - plain, atol=1e-6)
     with pytest.raises(DataError, match="image_size"):
@@ -181,8 +180,8 @@ def test_inputs_have_the_strides_of_the_pixels(tmp_path):
     # By them PyTorch chooses its kernels: others would change the results of MNIST.
     prepare(dataset_of({str(n): photo(28, 28, 1, n) for n in range(9)}, mode="L"), {}, tmp_path)
     reader = ImageReader(ImageStore(tmp_path), recipe(), 1)
-    (images,) = reader.batches([np.arange(9)], CPU)
-    whole = reader._images.job(np.arange(9), None)()
+    (images,) = reader.batches([np.arange(9)])
+    whole = reader._images.finished(reader._images.job(np.arange(9), None)())
     assert torch.equal(images, whole.float().div_(255))
     assert images.stride() == whole.float().stride()
 

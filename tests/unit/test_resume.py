@@ -1,11 +1,8 @@
-"""A training that was interrupted ends like one that was not; nothing of it is lost or doubled."""
+"""A training that was interrupted ends like one that was not."""
 
-import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -14,33 +11,16 @@ import pytest
 import torch
 import yaml
 from conftest import SCRIPTS, config_with
+from training_runs import LOSSES, RUN, StopAfter, config_file, left, trained_in_parts
 
 from dmlbench import paths
 from dmlbench.config import resolve_config
-from dmlbench.data.dataset import get_dataset
-from dmlbench.data.prepare import prepare
-from dmlbench.errors import ConfigError, DivergedError, TrainingError
-from dmlbench.training import lock as locks
+from dmlbench.errors import DivergedError, TrainingError
 from dmlbench.training.checkpoint import Checkpoint
-from dmlbench.training.lock import RunLock
 from dmlbench.training.session import train_run
-from dmlbench.training.stopping import LeaveNow, Stopping
-from dmlbench.training.writers import make_writers
+from dmlbench.training.stopping import LeaveNow
 
-LOSSES = "pytorch_metric_learning.losses"
-RUN = "digits_even_odd/digits_8d/triplet/eps/seed0"
 TIMES = ["seconds", "images_per_second"]
-
-
-def config_file(folder: Path, loss=None, sampler=None, **recipe) -> Path:
-    """A config of short epochs, and the prepared digits, in ``folder``."""
-    config = config_with(loss, sampler)
-    config["recipes"]["digits_8d"] |= recipe
-    file = folder / "config.yaml"
-    file.write_text(yaml.safe_dump(config))
-    prepared = folder / paths.PREPARED.format(dataset="digits_even_odd", store="original")
-    prepare(get_dataset("digits_even_odd"), {}, prepared)
-    return file
 
 
 @pytest.fixture
@@ -49,11 +29,6 @@ def plan(tmp_path, monkeypatch):
     file = config_file(tmp_path)
     monkeypatch.chdir(tmp_path)
     return resolve_config(yaml.safe_load(file.read_text()), "test")
-
-
-def left(plan) -> list[str]:
-    folder = plan.checkpoint_folder(plan.run_by_id(RUN))
-    return sorted(file.name for file in folder.iterdir())
 
 
 def weights(plan) -> dict[str, bytes]:
@@ -104,34 +79,6 @@ def test_ten_kills_at_random_moments_change_no_byte(loss, sampler, recipe, tmp_p
         assert (runs[0] / name).read_bytes() == (runs[1] / name).read_bytes(), f"{name}, {seed}"
     histories = [pd.read_csv(run / "history.csv", dtype=str) for run in runs]
     pd.testing.assert_frame_equal(*(history.drop(columns=TIMES) for history in histories))
-
-
-class StopAfter(Stopping):
-    """Leaves after so many steps."""
-
-    def __init__(self, steps: int) -> None:
-        super().__init__()
-        self.steps = steps
-
-    def check(self) -> None:
-        self.steps -= 1
-        if self.steps < 0:
-            self.reason = "enough"
-        super().check()
-
-
-def trained_in_parts(plan, monkeypatch, steps):
-    run = plan.run_by_id(RUN)
-    monkeypatch.setattr("dmlbench.training.session.Stopping", lambda minutes: StopAfter(steps))
-    parts = 1
-    while parts < 100:
-        try:
-            train_run(plan, run)
-            return parts
-        except LeaveNow:
-            assert left(plan) == [paths.CHECKPOINT_FILE]
-            parts += 1
-    raise AssertionError("it never ends")
 
 
 def test_a_training_left_at_every_place_ends_as_one_that_was_not(plan, monkeypatch):
@@ -226,200 +173,3 @@ def test_a_diverged_loss_leaves_its_state_to_be_looked_at(plan):
     assert np.isfinite(before)
     assert not np.isfinite(here)
     assert all(v.isfinite().all() for v in state["modules"]["model"]["state"].values())
-
-
-# Two writers
-
-
-def holder(path: Path, **changes) -> None:
-    """A lock of another process."""
-    lock = RunLock(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(json.loads(lock._content()) | changes))
-
-
-def test_the_second_writer_stops_and_names_the_first(plan):
-    run = plan.run_by_id(RUN)
-    path = plan.checkpoint_folder(run) / "lock.json"
-    holder(path, host="node7", job="4711", pid=12)
-    told = "another process trains this run: host node7, process 12, job 4711; wait for it"
-    with pytest.raises(TrainingError, match=told):
-        train_run(plan, run, wait=0.1)
-    assert left(plan) == ["lock.json"]
-    assert not plan.run_folder(run).exists()
-
-
-def test_the_second_writer_waits_for_the_first(tmp_path):
-    path = tmp_path / "lock.json"
-    script = (
-        "import sys, time; from pathlib import Path; from dmlbench.training.lock import RunLock\n"
-        "with RunLock(Path(sys.argv[1])).held(0):\n"
-        "    print('held', flush=True); time.sleep(1)"
-    )
-    environment = os.environ | {"PYTHONPATH": str(SCRIPTS)}
-    first = subprocess.Popen(
-        [sys.executable, "-c", script, path], stdout=subprocess.PIPE, env=environment
-    )
-    assert first.stdout.readline() == b"held\n"
-    started = time.monotonic()
-    with RunLock(path).held(30):
-        assert time.monotonic() - started > 0.5
-        assert first.wait() == 0
-    assert not path.exists()
-
-
-def test_the_lock_of_a_dead_process_is_taken_over_at_once(tmp_path, caplog):
-    path = tmp_path / "lock.json"
-    gone = subprocess.Popen(["true"])
-    gone.wait()
-    holder(path, pid=gone.pid)
-    with RunLock(path).held(0):
-        assert json.loads(path.read_text())["pid"] == os.getpid()
-
-
-def test_the_lock_of_another_machine_is_taken_over_when_nobody_touches_it(tmp_path):
-    path = tmp_path / "lock.json"
-    holder(path, host="node7")
-    with pytest.raises(TrainingError, match="host node7"), RunLock(path).held(0):
-        pass
-    old = time.time() - locks.DEAD - 1
-    os.utime(path, (old, old))
-    with RunLock(path).held(0):
-        assert json.loads(path.read_text())["host"] != "node7"
-
-
-def test_a_holder_keeps_his_lock_fresh(tmp_path, monkeypatch):
-    monkeypatch.setattr(locks, "BEAT", 0.05)
-    path = tmp_path / "lock.json"
-    with RunLock(path).held(0):
-        os.utime(path, (0, 0))
-        time.sleep(0.5)
-        assert time.time() - path.stat().st_mtime < 1
-
-
-def test_a_process_that_was_taken_over_writes_nothing_more(tmp_path):
-    path = tmp_path / "lock.json"
-    with RunLock(path).held(0) as lock:
-        checkpoint = Checkpoint(tmp_path / "checkpoint.pt", lock=lock)
-        checkpoint.save({"step": 1})
-        holder(path, host="node8", token="other")
-        with pytest.raises(TrainingError, match="taken over by host node8"):
-            checkpoint.save({"step": 2})
-    assert Checkpoint(checkpoint.path).load() == {"step": 1}
-    assert path.exists()  # it is not ours to delete
-
-
-def test_of_many_that_take_over_one_has_it(tmp_path):
-    path = tmp_path / "lock.json"
-    holder(path, pid=2**22 + 1)
-    script = (
-        "import sys, time; from pathlib import Path\n"
-        "from dmlbench.errors import TrainingError; from dmlbench.training.lock import RunLock\n"
-        "try:\n"
-        "    with RunLock(Path(sys.argv[1])).held(0): print('mine'); time.sleep(2)\n"
-        "except TrainingError: print('not mine')"
-    )
-    environment = os.environ | {"PYTHONPATH": str(SCRIPTS)}
-    command = [sys.executable, "-c", script, path]
-    tried = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
-        for _ in range(5)
-    ]
-    said = [process.communicate()[0].strip() for process in tried]
-    assert sorted(said) == ["mine", *["not mine"] * 4]
-
-
-# Leaving in time
-
-
-def train_script(folder, *options):
-    command = [sys.executable, SCRIPTS / "train.py", "--config", "config.yaml", "--run", RUN]
-    return subprocess.Popen(
-        [str(word) for word in (*command, *options)],
-        cwd=folder,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONPATH": str(SCRIPTS)},
-    )
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
-def test_a_signal_makes_it_save_and_leave_with_a_code_of_its_own(number, tmp_path):
-    config_file(tmp_path, epochs=2000, monitor_every=2000)
-    process = train_script(tmp_path)
-    history = tmp_path / "results/smoke/runs" / RUN / "history.csv"
-    until = time.monotonic() + 60
-    while not history.exists() and time.monotonic() < until:
-        time.sleep(0.05)
-    process.send_signal(number)
-    told = process.communicate(timeout=30)[1]
-    assert process.returncode == 75
-    assert f"unfinished: {number.name} came; the training is saved" in told
-    folder = tmp_path / "results/smoke/checkpoints" / RUN
-    saved = torch.load(folder / paths.CHECKPOINT_FILE, weights_only=True)["state"]["progress"]
-    assert saved["epoch"] >= 2
-    assert not (folder / "lock.json").exists()
-
-
-def test_a_time_budget_is_kept(tmp_path):
-    config_file(tmp_path, epochs=100_000, monitor_every=100_000)
-    started = time.monotonic()
-    process = train_script(tmp_path, "--time-budget", 0.2)
-    told = process.communicate(timeout=60)[1]
-    assert process.returncode == 75
-    assert time.monotonic() - started < 20
-    assert "the time budget of 0.2 minutes is used up" in told
-
-
-def test_a_batch_that_does_not_fit_ends_with_the_size_that_would(tmp_path):
-    """In a process that may take 1 GB more than Python with its libraries."""
-    loss, shape = f"{LOSSES}.CircleLoss", {"image_size": 64, "widths": [256, 8]}
-    file = config_file(tmp_path, loss, {"per_class": None}, batch_size=608, **shape)
-    config = yaml.safe_load(file.read_text())
-    config["experiments"]["even_odd"]["methods"] = [{"loss": "triplet", "sampler": "eps"}]
-    file.write_text(yaml.safe_dump(config))
-    script = (
-        "import resource, runpy, sys; import dmlbench.training.session\n"
-        "size = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
-        "resource.setrlimit(resource.RLIMIT_AS, (size + (1 << 30),) * 2)\n"
-        f"sys.argv[0] = {str(SCRIPTS / 'train.py')!r}\n"
-        "runpy.run_path(sys.argv[0], run_name='__main__')"
-    )
-    command = [sys.executable, "-c", script, "--config", "config.yaml", "--run", RUN]
-    done = subprocess.run(
-        command,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        env=os.environ | {"PYTHONPATH": str(SCRIPTS)},
-    )
-    assert done.returncode == 2, done.stderr
-    assert "batch_size 608 does not fit into the memory of this machine" in done.stderr
-    assert "Traceback" not in done.stderr
-    fits = int(done.stderr.partition("); ")[2].split()[0])
-    assert 0 < fits < 608
-
-
-def test_tensorboard_and_dvclive_are_told_of_each_epoch(plan, monkeypatch):
-    pytest.importorskip("tensorboard", reason="not installed: dmlbench[loggers]")
-    pytest.importorskip("dvclive", reason="not installed: dmlbench[loggers]")
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    plan.benchmark.training.loggers = ["tensorboard", "dvclive"]
-    trained_in_parts(plan, monkeypatch, steps=30)
-    run = plan.run_by_id(RUN)
-    history = pd.read_csv(plan.run_folder(run) / "history.csv")
-    folder = paths.local(paths.loggers("smoke"), **vars(run))
-    events = EventAccumulator(str(folder / "tensorboard")).Reload()
-    assert [(e.step, pytest.approx(e.value)) for e in events.Scalars("loss")] == list(
-        zip(history["epoch"], history["loss"], strict=True)
-    )
-    live = pd.read_csv(folder / "dvclive/plots/metrics/loss.tsv", sep="\t")
-    assert live["step"].tolist() == history["epoch"].tolist()
-    assert live["loss"].tolist() == pytest.approx(history["loss"].tolist())
-
-
-def test_a_logger_that_is_not_installed_is_one_line(monkeypatch):
-    monkeypatch.setitem(sys.modules, "dvclive", None)
-    with pytest.raises(ConfigError, match=r"training.loggers: dvclive is not installed; pip"):
-        make_writers(["dvclive"], Path("nowhere"))

@@ -201,7 +201,7 @@ def test_a_saved_model_gives_the_recall_that_was_measured(smoke_config, spec, st
         read_record(tmp_path, "another")
     for name in ("val", "test_max"):
         model = load_model(tmp_path, record, name, torch.device("cpu"))
-        measured = trainer.images.monitors[name].measure(model, trainer.reader, torch.device("cpu"))
+        measured = trainer.images.monitors[name].measure(model, trainer.reader)
         assert measured == trained.selections.best[name]
     assert json.loads((tmp_path / "run.json").read_text())["run"] == spec
 

@@ -56,8 +56,8 @@ def data_code(dataset: str) -> str:
     """The hash of the sources that a prepared dataset depends on."""
     # A file that is added counts until it is named here.
     decide_nothing = (
-        "disk", "folder", "pairs", "progress", "reader", "splits", "store", "summary",
-        "transforms", "views",
+        "device_crops", "disk", "folder", "pairs", "progress", "reader", "resize_batch", "splits",
+        "store", "summary", "transfer", "transforms", "views",
     )  # fmt: skip
     files = [f for f in (PACKAGE / "data").glob("*.py") if f.stem not in decide_nothing]
     return _hash([_dataset_file(dataset)], _scripts("prepare"), files)
@@ -77,8 +77,11 @@ def training_files(dataset: str, classes: tuple[tuple[str, str], ...]) -> dict[s
     trainer = [f for f in (PACKAGE / "training").glob("*.py") if f.stem not in decide_nothing]
     rooms = [trainer, (PACKAGE / "models").glob("*.py")]
     rooms += [shared_files("loss"), shared_files("positive")]
-    data = ("dataset", "decode", "folder", "lookahead", "reader", "splits", "store")
-    seen = [PACKAGE / "data" / f"{name}.py" for name in (*data, "transforms", "views")]
+    data = (
+        "dataset", "decode", "device_crops", "folder", "lookahead", "reader", "resize_batch",
+        "splits", "store", "transfer", "transforms", "views",
+    )  # fmt: skip
+    seen = [PACKAGE / "data" / f"{name}.py" for name in data]
     own = [entry(kind, name).file for kind, name in classes]
     own += [file for _, name in classes if is_class_path(name) for file in sources(name)]
     own += [_dataset_file(dataset), PACKAGE / "config" / "splits.py", *_scripts("train")]

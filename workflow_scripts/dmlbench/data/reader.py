@@ -1,15 +1,18 @@
 """Images as network input."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 import torch
 
 from dmlbench.data.lookahead import look_ahead
 from dmlbench.data.store import ImageStore
-from dmlbench.data.views import CroppedImages, Job, WholeImages
+from dmlbench.data.views import views
 from dmlbench.errors import DataError
+
+T = TypeVar("T")
 
 #: Mean and standard deviation of ImageNet's channels, which its weights were trained with.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -17,9 +20,19 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class ImageReader:
-    """Batches of network input from a store, as the recipe wants them."""
+    """Batches of network input from a store, as the recipe wants them.
 
-    def __init__(self, store: ImageStore, recipe: dict, threads: int) -> None:
+    Attributes:
+        device: Where they come to lie.
+    """
+
+    def __init__(
+        self,
+        store: ImageStore,
+        recipe: dict,
+        threads: int,
+        device: torch.device = torch.device("cpu"),  # noqa: B008
+    ) -> None:
         """Open a store.
 
         Args:
@@ -27,6 +40,8 @@ class ImageReader:
             recipe: The resolved recipe, whose keys ``image_size``, ``crop``, ``crop_scale``,
                 ``invert`` and ``mean_std`` say what the network sees.
             threads: Batches made at a time, ahead of the one in use. Changes no pixel.
+            device: Where the network is. A GPU makes crops itself, of images that lie there if
+                they fit; they differ from those of a CPU by one grey level at most.
 
         Raises:
             DataError: Images differ in size or in channels, and the recipe cannot do with that.
@@ -35,15 +50,16 @@ class ImageReader:
             raise DataError("images differ in channels; the dataset must say their mode")
         self._threads = threads
         self._invert = recipe["invert"]
-        self._crops = recipe["crop"] == "random_resized"
-        if self._crops:
-            scale = tuple(recipe["crop_scale"])
-            self._images = CroppedImages(store, recipe["image_size"], scale)
-        else:
-            self._images = WholeImages(store, recipe["image_size"])
+        self.device = device
+        scale = tuple(recipe["crop_scale"]) if recipe["crop"] == "random_resized" else None
+        self._images = views(store, recipe["image_size"], scale, device)
         self._imagenet = recipe["mean_std"] == "imagenet"
         if self._imagenet and self.channels != 3:
             raise DataError("mean_std: imagenet is for colour images, and these have one channel")
+        self._mean, self._std = (
+            torch.tensor(values, device=device)[:, None, None]
+            for values in (IMAGENET_MEAN, IMAGENET_STD)
+        )
 
     @property
     def channels(self) -> int:
@@ -58,44 +74,36 @@ class ImageReader:
     def batches(
         self,
         batches: Iterable[np.ndarray],
-        device: torch.device,
         rng: np.random.Generator | None = None,
         skip: int = 0,
     ) -> Iterator[torch.Tensor]:
-        """The images of each batch of rows: float32, B x C x H x W, on ``device``.
+        """The images of each batch of rows: float32, B x C x H x W, on the device.
 
-        In [0, 1], or with the mean and deviation of ImageNet taken out.
+        In [0, 1], or with the mean and deviation of ImageNet taken out. On a GPU with channels last
+        in memory, and without waiting for it.
 
         Args:
             batches: Rows of the index, batch by batch.
-            device: Where the network is.
             rng: The stream of random crops, for training; None gives the evaluation view.
             skip: How many batches are drawn but not made, as an interrupted epoch has had them.
         """
         jobs = (self._images.job(rows, rng) for rows in batches)
         jobs = islice(jobs, skip, None)
-        # Whole images lie in memory: handing them between threads takes longer than to copy them.
-        made = look_ahead(_do, jobs, self._threads) if self._crops else map(_do, jobs)
-        for pixels in made:
-            yield self._input(pixels, device)
+        ahead = self._images.ahead
+        for made in look_ahead(_do, jobs, self._threads) if ahead else map(_do, jobs):
+            yield self._input(self._images.finished(made))
 
-    def _input(self, pixels: torch.Tensor, device: torch.device) -> torch.Tensor:
+    def _input(self, pixels: torch.Tensor) -> torch.Tensor:
         pixels = 255 - pixels if self._invert else pixels
-        if device.type == "cpu":
+        if pixels.device.type == "cpu":
             # On one core and to the same bit: PyTorch would wait for all its threads, and theirs
             # are the cores on which the next batches are made. A third faster.
             images = torch.empty_like(pixels, dtype=torch.float32)  # and to the same strides
             np.divide(pixels.numpy(), np.float32(255), out=images.numpy())
         else:
-            images = pixels.to(device).float().div_(255)
-        if not self._imagenet:
-            return images
-        mean, std = (
-            torch.tensor(values, device=images.device)[:, None, None]
-            for values in (IMAGENET_MEAN, IMAGENET_STD)
-        )
-        return images.sub_(mean).div_(std)
+            images = pixels.contiguous(memory_format=torch.channels_last).float().div_(255)
+        return images.sub_(self._mean).div_(self._std) if self._imagenet else images
 
 
-def _do(job: Job) -> torch.Tensor:
+def _do(job: Callable[[], T]) -> T:
     return job()

@@ -15,6 +15,8 @@ class ImageStore:
     Attributes:
         index: One row per image; see :func:`dmlbench.data.prepare.prepare`.
         shapes: N x 3: height, width and channels of each row.
+        pixels: Those of all images one after the other, flat uint8, read-only.
+        starts: Where the pixels of each of the N rows begin.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -30,16 +32,16 @@ class ImageStore:
         self.index = pd.read_parquet(index)
         # As arrays: a row of the table takes longer to look up than its pixels to read.
         self.shapes = self.index[["height", "width", "channels"]].to_numpy(dtype=np.int64)
-        self._starts = self.index["offset"].to_numpy(dtype=np.int64)
+        self.starts = self.index["offset"].to_numpy(dtype=np.int64)
         sizes, size = self.shapes.prod(axis=1), pixels.stat().st_size
-        if size != sizes.sum() or size != (self._starts + sizes).max():
+        if size != sizes.sum() or size != (self.starts + sizes).max():
             raise DataError(f"{pixels} does not belong to {index}; delete both and prepare again")
-        self._pixels = np.memmap(pixels, dtype=np.uint8, mode="r").view(np.ndarray)
+        self.pixels = np.memmap(pixels, dtype=np.uint8, mode="r").view(np.ndarray)
 
     def image(self, row: int) -> np.ndarray:
         """The pixels of one row, read-only: uint8, height x width x channels."""
-        shape, start = self.shapes[row], self._starts[row]
-        return self._pixels[start : start + shape.prod()].reshape(shape)
+        shape, start = self.shapes[row], self.starts[row]
+        return self.pixels[start : start + shape.prod()].reshape(shape)
 
     def images(self, rows: np.ndarray) -> np.ndarray:
         """The pixels of rows of one shape: uint8, N x H x W x C; a copy.

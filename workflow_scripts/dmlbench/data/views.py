@@ -1,26 +1,65 @@
 """Images as the network sees them, still 8 bits: whole ones, or crops made as they are asked for.
 
-Both have ``size`` and ``channels`` and make batches in two steps: :meth:`job` draws what is random
-and returns a function that makes the pixels, B x C x size x size, in any thread.
+A batch is made in two steps. :meth:`Views.job` draws what is random and returns a function, which
+may be called in any thread; :meth:`Views.finished` makes pixels of what the function returned.
 """
 
 from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
+from dmlbench.data.device_crops import DeviceCrops
 from dmlbench.data.store import ImageStore
+from dmlbench.data.transfer import has_room, send
 from dmlbench.data.transforms import centre_view, cropped, random_boxes
 from dmlbench.errors import DataError
 
-Job = Callable[[], torch.Tensor]
+
+class Views(Protocol):
+    """Makes batches of pixels: uint8, B x ``channels`` x ``size`` x ``size``, on a device.
+
+    Attributes:
+        ahead: Whether a job is work enough to be done ahead by threads.
+    """
+
+    size: int
+    channels: int
+    ahead: bool
+
+    def job(self, rows: np.ndarray, rng: np.random.Generator | None) -> Callable[[], Any]:
+        """Begin a batch of these rows of the index; without ``rng`` nothing is random."""
+
+    def finished(self, made: Any) -> torch.Tensor:
+        """The pixels, of what a job returned."""
+
+
+def views(
+    store: ImageStore,
+    image_size: int | None,
+    crop_scale: tuple[float, float] | None,
+    device: torch.device,
+) -> Views:
+    """Random crops whose share of an image lies in ``crop_scale``, or whole images if it is None.
+
+    Raises:
+        DataError: Images differ in size and are neither resized nor cropped.
+    """
+    if crop_scale is None:
+        return WholeImages(store, image_size, device)
+    if device.type == "cpu":
+        return CroppedImages(store, image_size, crop_scale)
+    return DeviceCrops(store, image_size, crop_scale, device)
 
 
 class WholeImages:
-    """Whole images, resized to a square once and kept in memory."""
+    """Whole images, resized to a square once and kept in memory, on the device if they fit."""
 
-    def __init__(self, store: ImageStore, image_size: int | None) -> None:
+    ahead = False  # to hand them between threads takes longer than to copy them
+
+    def __init__(self, store: ImageStore, image_size: int | None, device: torch.device) -> None:
         """Read all pixels; ``image_size`` None keeps the stored size.
 
         Raises:
@@ -33,16 +72,24 @@ class WholeImages:
             blocks = rows[:, None]
         else:
             raise DataError("images differ in size: the recipe needs an image_size")
-        self._images = torch.cat([_squared(store.images(block), image_size) for block in blocks])
-        self.channels, self.size = self._images.shape[1:3]
+        images = torch.cat([_squared(store.images(block), image_size) for block in blocks])
+        self.channels, self.size = images.shape[1:3]
+        self._images = images.to(device) if has_room(images.nbytes, device) else images
+        self._device = device
 
-    def job(self, rows: np.ndarray, rng: np.random.Generator | None) -> Job:
-        """The images of ``rows``; nothing is random."""
-        return lambda: self._images[torch.from_numpy(rows)]
+    def job(self, rows: np.ndarray, rng: np.random.Generator | None) -> Callable[[], np.ndarray]:
+        """The images of ``rows``; nothing is random, and nothing worth doing ahead."""
+        return lambda: rows
+
+    def finished(self, made: np.ndarray) -> torch.Tensor:
+        """uint8 B x C x size x size on the device."""
+        return send(self._images[send(made, self._images.device)], self._device)
 
 
 class CroppedImages:
-    """Random crops for training and the centre for evaluation, read from the store each time."""
+    """Random crops for training and the centre for evaluation, made by threads of the CPU."""
+
+    ahead = True
 
     def __init__(self, store: ImageStore, image_size: int, scale: tuple[float, float]) -> None:
         """Crops of ``image_size`` squared; ``scale``: their smallest and largest share."""
@@ -51,7 +98,7 @@ class CroppedImages:
         self.size = image_size
         self.channels = int(store.shapes[0, 2])
 
-    def job(self, rows: np.ndarray, rng: np.random.Generator | None) -> Job:
+    def job(self, rows: np.ndarray, rng: np.random.Generator | None) -> Callable[[], torch.Tensor]:
         """Crops of the images of ``rows``, every second one flipped; without ``rng`` centres."""
         if rng is None:
             return lambda: self._stack(rows, lambda n, image: centre_view(image, self.size))
@@ -60,6 +107,10 @@ class CroppedImages:
         return lambda: self._stack(
             rows, lambda n, image: cropped(image, boxes[n], self.size, flips[n])
         )
+
+    def finished(self, made: torch.Tensor) -> torch.Tensor:
+        """The pixels, as the job made them."""
+        return made
 
     def _stack(
         self, rows: np.ndarray, view: Callable[[int, np.ndarray], np.ndarray]

@@ -40,7 +40,8 @@ class ProxyLoss(Loss):
 
     def similarities(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Cosine similarities with all proxies, and a mask of each image's own: B x C both."""
-        own = nn.functional.one_hot(batch.labels, self.num_classes).bool()
+        classes = torch.arange(self.num_classes, device=batch.labels.device)
+        own = batch.labels[:, None] == classes  # one_hot would wait for a GPU
         proxies = self.proxies.to(batch.embeddings.dtype)
         return cosine_similarities(batch.embeddings, proxies), own
 

@@ -38,4 +38,5 @@ class ProxyNCA(ProxyLoss):
         similarities, own = self.similarities(batch)
         logits = -self.scale * (2 - 2 * similarities)  # B x C; unit vectors: d = 2 - 2 cos
         others = logits if self.positive_in_denominator else logits.masked_fill(own, -torch.inf)
-        return LossResult((others.logsumexp(dim=1) - logits[own]).mean())
+        mine = logits.gather(1, batch.labels[:, None]).squeeze(1)
+        return LossResult((others.logsumexp(dim=1) - mine).mean())

@@ -104,6 +104,8 @@ def render(template: str, **values: object) -> str:
         block_end_string="%>",
         variable_start_string="<<",
         variable_end_string=">>",
+        comment_start_string="<#",
+        comment_end_string="#>",
         trim_blocks=True,
         lstrip_blocks=True,
         autoescape=False,  # LaTeX, not HTML

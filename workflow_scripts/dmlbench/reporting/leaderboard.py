@@ -92,23 +92,19 @@ def _ranked(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def leaderboard_tables(long: pd.DataFrame) -> list[Table]:
-    """One table for each dataset."""
+    """One table for each dataset; recipes are named where methods have several."""
     tables = []
     for dataset, mine in long.groupby("dataset", sort=False):
         metrics = list(dict.fromkeys(zip(mine["metric"], mine["k"], strict=True)))
+        recipes = mine.loc[mine["control"] == "", "recipe"].nunique() > 1
         rows = []
         for _, found in mine.groupby(METHOD, sort=False):
-            cells = found.set_index("metric")
-            one = cells.iloc[0]
-            partial = f" ({one['n']}/{one['planned']})" if one["n"] < one["planned"] else ""
-            numbers = [
-                Number(cells.at[m, "mean"], cells.at[m, "half_width"])
-                if m in cells.index
-                else Number(float("nan"))
-                for m, _ in metrics
-            ]
-            head = [Number(one["rank"], decimals=0), f"{one['recipe']}{partial}"]
-            rows.append((one["method"], [*head, *numbers, Number(one["gain"])]))
+            cells = {one["metric"]: one for one in found.to_dict("records")}
+            first = cells[metrics[0][0]]
+            recipe = [first["recipe"]] if recipes else []
+            numbers = [_number(cells.get(metric)) for metric, _ in metrics]
+            rank, gain = Number(first["rank"], decimals=0), Number(first["gain"])
+            rows.append((first["method"], [rank, *recipe, *numbers, gain]))
         where = names.part("test", mine["subset"].iloc[0], mine["label"].iloc[0])
         partial = (mine["n"] < mine["planned"]).any()
         gaps = "PARTIAL, k/n: so many of the planned seeds. " if partial else ""
@@ -118,12 +114,13 @@ def leaderboard_tables(long: pd.DataFrame) -> list[Table]:
             f"{names.metric(*metrics[0])}. Controls have no rank."
         )
         shown = [names.metric(*metric) for metric in metrics]
-        tables.append(
-            Table(
-                caption,
-                f"leaderboard-{dataset}",
-                ["rank", "recipe", *shown, "gain"],
-                [Block("", rows)],
-            )
-        )
+        head = ["rank", *(["recipe"] if recipes else []), *shown, "gain"]
+        tables.append(Table(caption, f"leaderboard-{dataset}", head, [Block("", rows)]))
     return tables
+
+
+def _number(cell: dict | None) -> Number:
+    if cell is None:
+        return Number(float("nan"))
+    partial = f" ({cell['n']}/{cell['planned']})" if cell["n"] < cell["planned"] else ""
+    return Number(cell["mean"], cell["half_width"], note=partial)

@@ -51,6 +51,6 @@ def _text(cell: Number | str) -> str:
     if isinstance(cell, str):
         return cell
     if pd.isna(cell.value):
-        return "–"  # noqa: RUF001
+        return f"–{cell.note}"  # noqa: RUF001
     interval = "" if pd.isna(cell.half_width) else f" ± {cell.half_width:.{cell.decimals}f}"
     return f"{cell.value:.{cell.decimals}f}{interval}{cell.note}"

@@ -13,19 +13,17 @@ def class_means(
     reader: ImageReader,
     rows: np.ndarray,
     labels: np.ndarray,
-    device: torch.device,
 ) -> torch.Tensor:
-    """The mean of each class's L2-normalised embeddings: classes x D, on ``device``.
+    """The mean of each class's L2-normalised embeddings: classes x D, on the reader's device.
 
     Args:
         model: The network as it is.
         reader: The images.
         rows: N rows of the index.
         labels: Their N class numbers, 0 to the number of classes less one.
-        device: Where to embed.
     """
-    embeddings = F.normalize(torch.from_numpy(embed(model, reader, rows, device)), dim=1)
+    embeddings = F.normalize(embed(model, reader, rows).cpu(), dim=1)
     classes = torch.from_numpy(labels)
     sums = torch.zeros(int(classes.max()) + 1, embeddings.shape[1])
     sums.index_add_(0, classes, embeddings)
-    return (sums / classes.bincount()[:, None]).to(device)
+    return (sums / classes.bincount()[:, None]).to(reader.device)

@@ -6,6 +6,8 @@ import random
 import numpy as np
 import torch
 
+from dmlbench.errors import TrainingError
+
 
 def make_deterministic(threads: int) -> None:
     """Use deterministic kernels only, and a fixed number of threads.
@@ -30,7 +32,19 @@ def seed_everything(seed: int) -> None:
 
 
 def pick_device(name: str) -> torch.device:
-    """``auto`` is the GPU where there is one."""
+    """``auto`` is the GPU where there is one.
+
+    Raises:
+        TrainingError: There is none, and one was asked for.
+    """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise TrainingError("device: cuda, and PyTorch finds no GPU here; take device: auto or cpu")
     return torch.device(name)
+
+
+def wait_for(device: torch.device) -> None:
+    """Return when a GPU has done all that it was given; a CPU has."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

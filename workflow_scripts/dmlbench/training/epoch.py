@@ -114,8 +114,8 @@ def _sums(batch: Batch) -> torch.Tensor:
     candidates = batch.positives.sum(dim=1)
     paired = candidates > 0
     equal = torch.where(paired, 1 / candidates.clamp(min=1), 0.0).sum()
-    numbers = [torch.tensor(len(candidates), device=candidates.device), candidates.sum()]
-    numbers += [paired.sum(), equal]
+    anchors = torch.ones_like(candidates).sum()  # made there: a number from here is waited for
+    numbers = [anchors, candidates.sum(), paired.sum(), equal]
     similarities = batch.similarities.detach().double()
     for mask in (batch.positives, batch.negatives):
         values = torch.where(mask, similarities, 0.0)

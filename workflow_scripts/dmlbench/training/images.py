@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import torch
 
 from dmlbench.data.dataset import Dataset
 from dmlbench.data.reader import ImageReader
@@ -23,11 +24,13 @@ class TrainingImages:
         monitors: What is measured after an epoch, by the selection it decides.
     """
 
-    def __init__(self, spec: dict, dataset: type[Dataset], store: ImageStore) -> None:
+    def __init__(
+        self, spec: dict, dataset: type[Dataset], store: ImageStore, device: torch.device
+    ) -> None:
         """Split the images as a resolved run says (:meth:`dmlbench.config.Plan.spec`)."""
         self._spec = spec
         recipe = spec["recipe"]
-        self.reader = ImageReader(store, recipe, spec["threads"])
+        self.reader = ImageReader(store, recipe, spec["threads"], device)
         index = run_index(store.index, recipe["test_fold"])
         held_out = validation_mask(index, dataset.train_label, recipe["validation"], dataset.name)
         self.rows = np.flatnonzero((index["split"] == "train").to_numpy() & ~held_out)

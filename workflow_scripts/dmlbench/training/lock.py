@@ -45,7 +45,11 @@ class RunLock:
             TrainingError: He does not; names his host and job.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._acquire(time.monotonic() + wait)
+        try:
+            self._acquire(time.monotonic() + wait)
+        except BaseException:  # told to leave while it waited
+            self._release()
+            raise
         beat = threading.Thread(target=self._beat, daemon=True)
         beat.start()
         try:
@@ -53,8 +57,7 @@ class RunLock:
         finally:
             self._ended.set()
             beat.join()
-            if self._is_mine():
-                self.path.unlink(missing_ok=True)
+            self._release()
 
     def check(self) -> None:
         """Before anything is written.
@@ -67,6 +70,10 @@ class RunLock:
                 f"this run was taken over by {_words(self._read())}, as this process had not been "
                 "heard of for a minute; nothing more is written here"
             )
+
+    def _release(self) -> None:
+        if self._is_mine():
+            self.path.unlink(missing_ok=True)
 
     def _acquire(self, until: float) -> None:
         told = False

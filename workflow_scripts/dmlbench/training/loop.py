@@ -13,6 +13,7 @@ import torch
 from dmlbench.data.dataset import Dataset
 from dmlbench.data.progress import counting
 from dmlbench.data.store import ImageStore
+from dmlbench.data.transfer import send
 from dmlbench.errors import DivergedError, OutOfMemoryError
 from dmlbench.losses.build import build_loss
 from dmlbench.models.embedder import Embedder
@@ -20,7 +21,12 @@ from dmlbench.samplers.sampler import build_sampler
 from dmlbench.seeding import derive_seed
 from dmlbench.training.checkpoint import Checkpoint
 from dmlbench.training.class_means import class_means
-from dmlbench.training.determinism import make_deterministic, pick_device, seed_everything
+from dmlbench.training.determinism import (
+    make_deterministic,
+    pick_device,
+    seed_everything,
+    wait_for,
+)
 from dmlbench.training.epoch import EpochRecord
 from dmlbench.training.images import TrainingImages
 from dmlbench.training.memory import fitting_batch, is_out_of_memory
@@ -60,10 +66,14 @@ class Trainer:
         make_deterministic(spec["threads"])
         self.spec, self.recipe = spec, spec["recipe"]
         self.device = pick_device(self.recipe["device"])
-        self.images = TrainingImages(spec, dataset, store)
+        self.images = TrainingImages(spec, dataset, store, self.device)
         self.reader = self.images.reader
+        self._labels = send(self.images.labels, self.device)
+        self._content = send(self.images.content[self.images.rows], self.device)
         seed_everything(derive_seed("initial weights", self.recipe["backbone"], spec["seed"]))
         self.model = Embedder(self.recipe, self.reader.channels, self.reader.size).to(self.device)
+        if self.device.type == "cuda":
+            self.model = self.model.to(memory_format=torch.channels_last)
         self.loss = build_loss(spec["loss"], self.images.classes, self.recipe["embedding_dim"]).to(
             self.device
         )
@@ -125,9 +135,7 @@ class Trainer:
         """What a loss wants before the first step."""
         if self.loss.wants_class_means:
             images = self.images
-            self.loss.start(
-                class_means(self.model, self.reader, images.rows, images.labels, self.device)
-            )
+            self.loss.start(class_means(self.model, self.reader, images.rows, images.labels))
 
     def _epoch(self, progress: Progress, snapshot: Snapshot) -> None:
         """One pass, or the rest of it, and what is measured after it."""
@@ -147,7 +155,7 @@ class Trainer:
         if epoch % self.recipe["monitor_every"] == 0 or epoch == epochs:
             with self._stopping.at_once():
                 measured = {
-                    name: monitor.measure(self.model, self.reader, self.device)
+                    name: monitor.measure(self.model, self.reader)
                     for name, monitor in self.images.monitors.items()
                 }
             row |= {f"recall_at_1_{name}": value for name, value in measured.items()}
@@ -162,7 +170,7 @@ class Trainer:
         self.loss.train()
         batches = self.images.batches(epoch)
         rows = [self.images.rows[positions] for positions in batches]
-        inputs = self.reader.batches(rows, self.device, self.images.crops(epoch), skip=first)
+        inputs = self.reader.batches(rows, self.images.crops(epoch), skip=first)
         what = f"epoch {epoch}/{self.recipe['epochs']}"
         with closing(inputs), counting(what, len(batches), "steps", first) as count:
             started = time.monotonic() - progress.seconds
@@ -174,13 +182,15 @@ class Trainer:
                 if self._checkpoint.due:
                     self._checkpoint.save(snapshot.take())
                 self._stopping.check()
+            wait_for(self.device)
+            progress.seconds = time.monotonic() - started
         return sum(len(positions) for positions in batches)
 
     def _step(self, positions: np.ndarray, images: torch.Tensor, progress: Progress) -> None:
         """One step on the images at ``positions`` among the training images."""
-        labels = torch.from_numpy(self.images.labels[positions]).to(self.device)
-        content = torch.from_numpy(self.images.content[self.images.rows[positions]])
-        self.step.take(images, labels, content.to(self.device), progress.generator, progress.record)
+        there = send(positions, self.device)
+        labels, content = self._labels[there], self._content[there]
+        self.step.take(images, labels, content, progress.generator, progress.record)
 
     def _too_large(self, told: str) -> str:
         """What to say of a batch that does not fit into memory."""

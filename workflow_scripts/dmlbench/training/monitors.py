@@ -25,10 +25,10 @@ class Monitor:
     labels: np.ndarray
     ids: np.ndarray
 
-    def measure(self, model: torch.nn.Module, reader: ImageReader, device: torch.device) -> float:
+    def measure(self, model: torch.nn.Module, reader: ImageReader) -> float:
         """Recall@1 of the model as it is; NaN embeddings give NaN."""
-        embeddings = embed(model, reader, self.rows, device)
-        if not np.isfinite(embeddings).all():
+        embeddings = embed(model, reader, self.rows)
+        if not embeddings.isfinite().all():
             return float("nan")
         return recall_at(embeddings, self.labels, self.ids, [1])[1]
 
@@ -61,7 +61,8 @@ class Selections:
         self.best |= {name: measured[name] for name in better}
         keep = better + (["last"] if "last" in self.names else [])
         if keep:
-            weights = {k: v.detach().cpu().clone() for k, v in model.state_dict().items()}
+            whole = {"copy": True, "memory_format": torch.contiguous_format}
+            weights = {k: v.detach().to("cpu", **whole) for k, v in model.state_dict().items()}
             for name in keep:
                 self.weights[name] = copy.copy(weights)
                 self.epochs[name] = epoch

@@ -1,5 +1,6 @@
 """One process's part of a run: from its last checkpoint as far as it comes."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
 from dmlbench import paths
@@ -44,9 +45,11 @@ def train_run(
     if every is None:
         every = 60 * plan.benchmark.training.checkpoint_minutes
     out = plan.run_folder(run)
-    with stopping.listening(), RunLock(folder / "lock.json").held(wait) as lock:
-        spec = plan.spec(run)
-        trainer = Trainer(spec, dataset_of(plan, run.dataset), ImageStore(plan.data_folder(run)))
+    with stopping.listening(), ExitStack() as stack:
+        with stopping.at_once():
+            lock = stack.enter_context(RunLock(folder / "lock.json").held(wait))
+            spec, dataset = plan.spec(run), dataset_of(plan, run.dataset)
+            trainer = Trainer(spec, dataset, ImageStore(plan.data_folder(run)))
         identity = {
             "run": spec,
             "code": training_files(run.dataset, plan.classes(run)),

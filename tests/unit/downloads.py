@@ -1,0 +1,51 @@
+"""What a test of downloads asks for, and how it looks at what came."""
+
+import hashlib
+
+import pytest
+
+from dmlbench.data.archives import Archive
+from dmlbench.data.download import Patience, download
+from dmlbench.errors import DataError
+
+CONTENT = bytes(range(256)) * 2000
+QUICK = Patience(wait=0.01, stall=0.3, connect=1)
+
+
+def archive_of(path, **changes):
+    content = path.read_bytes()
+    facts = {
+        "source": "made",
+        "file": path.name,
+        "bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "urls": (),
+    }
+    return Archive(**(facts | changes))
+
+
+def served(*urls, **changes):
+    """The archive ``a.bin`` that holds CONTENT."""
+    sha256 = hashlib.sha256(CONTENT).hexdigest()
+    facts = {"source": "made", "file": "a.bin", "bytes": len(CONTENT), "sha256": sha256}
+    return Archive(**(facts | {"urls": urls} | changes))
+
+
+def left(target):
+    """The names of all files beside ``target``."""
+    return sorted(file.name for file in target.parent.iterdir())
+
+
+def failure(wanted, target, **options):
+    """The one line that a download ends with."""
+    with pytest.raises(DataError) as caught:
+        download(wanted, target, patience=QUICK, **options)
+    assert not target.exists()
+    line = str(caught.value)
+    assert len(line.splitlines()) == 1
+    return line
+
+
+def check_done(target):
+    assert target.read_bytes() == CONTENT
+    assert left(target) == ["a.bin"]

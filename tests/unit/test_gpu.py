@@ -1,0 +1,73 @@
+"""What only a GPU can show; skipped where there is none."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from dmlbench.config import resolve_config
+from dmlbench.data.dataset import get_dataset
+from dmlbench.data.device_crops import DeviceCrops
+from dmlbench.data.prepare import prepare
+from dmlbench.data.store import ImageStore
+from dmlbench.data.views import CroppedImages
+from dmlbench.training.epoch import EpochRecord
+from dmlbench.training.loop import Trainer
+from dmlbench.training.monitors import Selections
+from dmlbench.training.state import Progress, Snapshot
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+CROPS = {"crop": "random_resized", "image_size": 32, "device": "cuda"}
+
+
+@pytest.fixture
+def store(tmp_path):
+    prepare(get_dataset("digits_even_odd"), {}, tmp_path)
+    return ImageStore(tmp_path)
+
+
+@pytest.fixture(params=[{"device": "cuda"}, CROPS, CROPS | {"precision": "bfloat16"}])
+def trainer(request, smoke_config, store):
+    smoke_config["recipes"]["digits_8d"] |= request.param
+    plan = resolve_config(smoke_config, "test")
+    spec = plan.spec(next(iter(plan.runs.values())))
+
+    def make():
+        return Trainer(copy.deepcopy(spec), get_dataset("digits_even_odd"), store)
+
+    return make
+
+
+def test_crops_are_the_cpus_and_their_bits_do_not_depend_on_where_the_store_is(store):
+    rows, gpu = np.arange(64), torch.device("cuda")
+    want = CroppedImages(store, 32, (0.1, 1.0))
+    want = want.finished(want.job(rows, np.random.default_rng(0))())
+    there, sent = (
+        maker.finished(maker.job(rows, np.random.default_rng(0))())
+        for maker in (DeviceCrops(store, 32, (0.1, 1.0), gpu, where) for where in (True, False))
+    )
+    assert torch.equal(there, sent)
+    assert (there.cpu().int() - want.int()).abs().max() <= 1
+
+
+def test_an_epoch_waits_for_nothing(trainer):
+    run = trainer()
+    progress = Progress(Selections(["last"]), torch.Generator("cuda"))
+    progress.record = EpochRecord("triplet", 1, [])
+    parts = (run.model, run.loss, run.optimizer, run.sampler, progress)
+    run._pass(progress, Snapshot(*parts))  # what is allocated the first time
+    progress.step, progress.record = 0, EpochRecord("triplet", 1, [])
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        run._pass(progress, Snapshot(*parts))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def test_a_run_repeats_to_the_bit(trainer):
+    first, second = (trainer().train() for _ in range(2))
+    for name, weights in first.selections.weights["last"].items():
+        assert weights.is_contiguous()
+        assert torch.equal(weights, second.selections.weights["last"][name])
+    assert first.history["loss"].tolist() == second.history["loss"].tolist()

@@ -1,0 +1,126 @@
+"""Two processes that would train one run."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import SCRIPTS
+from training_runs import RUN, config_file, left
+
+from dmlbench.config import resolve_config
+from dmlbench.errors import TrainingError
+from dmlbench.training import lock as locks
+from dmlbench.training.checkpoint import Checkpoint
+from dmlbench.training.lock import RunLock
+from dmlbench.training.session import train_run
+
+
+@pytest.fixture
+def plan(tmp_path, monkeypatch):
+    """The smoke config in a folder of its own, which is the working directory."""
+    file = config_file(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return resolve_config(yaml.safe_load(file.read_text()), "test")
+
+
+def holder(path: Path, **changes) -> None:
+    """A lock of another process."""
+    lock = RunLock(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(json.loads(lock._content()) | changes))
+
+
+def test_the_second_writer_stops_and_names_the_first(plan):
+    run = plan.run_by_id(RUN)
+    path = plan.checkpoint_folder(run) / "lock.json"
+    holder(path, host="node7", job="4711", pid=12)
+    told = "another process trains this run: host node7, process 12, job 4711; wait for it"
+    with pytest.raises(TrainingError, match=told):
+        train_run(plan, run, wait=0.1)
+    assert left(plan) == ["lock.json"]
+    assert not plan.run_folder(run).exists()
+
+
+def test_the_second_writer_waits_for_the_first(tmp_path):
+    path = tmp_path / "lock.json"
+    script = (
+        "import sys, time; from pathlib import Path; from dmlbench.training.lock import RunLock\n"
+        "with RunLock(Path(sys.argv[1])).held(0):\n"
+        "    print('held', flush=True); time.sleep(1)"
+    )
+    environment = os.environ | {"PYTHONPATH": str(SCRIPTS)}
+    first = subprocess.Popen(
+        [sys.executable, "-c", script, path], stdout=subprocess.PIPE, env=environment
+    )
+    assert first.stdout.readline() == b"held\n"
+    started = time.monotonic()
+    with RunLock(path).held(30):
+        assert time.monotonic() - started > 0.5
+        assert first.wait() == 0
+    assert not path.exists()
+
+
+def test_the_lock_of_a_dead_process_is_taken_over_at_once(tmp_path, caplog):
+    path = tmp_path / "lock.json"
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    holder(path, pid=gone.pid)
+    with RunLock(path).held(0):
+        assert json.loads(path.read_text())["pid"] == os.getpid()
+
+
+def test_the_lock_of_another_machine_is_taken_over_when_nobody_touches_it(tmp_path):
+    path = tmp_path / "lock.json"
+    holder(path, host="node7")
+    with pytest.raises(TrainingError, match="host node7"), RunLock(path).held(0):
+        pass
+    old = time.time() - locks.DEAD - 1
+    os.utime(path, (old, old))
+    with RunLock(path).held(0):
+        assert json.loads(path.read_text())["host"] != "node7"
+
+
+def test_a_holder_keeps_his_lock_fresh(tmp_path, monkeypatch):
+    monkeypatch.setattr(locks, "BEAT", 0.05)
+    path = tmp_path / "lock.json"
+    with RunLock(path).held(0):
+        os.utime(path, (0, 0))
+        time.sleep(0.5)
+        assert time.time() - path.stat().st_mtime < 1
+
+
+def test_a_process_that_was_taken_over_writes_nothing_more(tmp_path):
+    path = tmp_path / "lock.json"
+    with RunLock(path).held(0) as lock:
+        checkpoint = Checkpoint(tmp_path / "checkpoint.pt", lock=lock)
+        checkpoint.save({"step": 1})
+        holder(path, host="node8", token="other")
+        with pytest.raises(TrainingError, match="taken over by host node8"):
+            checkpoint.save({"step": 2})
+    assert Checkpoint(checkpoint.path).load() == {"step": 1}
+    assert path.exists()  # it is not ours to delete
+
+
+def test_of_many_that_take_over_one_has_it(tmp_path):
+    path = tmp_path / "lock.json"
+    holder(path, pid=2**22 + 1)
+    script = (
+        "import sys, time; from pathlib import Path\n"
+        "from dmlbench.errors import TrainingError; from dmlbench.training.lock import RunLock\n"
+        "try:\n"
+        "    with RunLock(Path(sys.argv[1])).held(0): print('mine'); time.sleep(2)\n"
+        "except TrainingError: print('not mine')"
+    )
+    environment = os.environ | {"PYTHONPATH": str(SCRIPTS)}
+    command = [sys.executable, "-c", script, path]
+    tried = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+        for _ in range(5)
+    ]
+    said = [process.communicate()[0].strip() for process in tried]
+    assert sorted(said) == ["mine", *["not mine"] * 4]
