@@ -23,7 +23,8 @@ from dmlbench.reporting import names
 from dmlbench.reporting.collect import collect
 from dmlbench.reporting.figures import ranks
 from dmlbench.reporting.figures.draw import DRAWN, draw
-from dmlbench.reporting.figures.kinds import KINDS, planned, same_methods
+from dmlbench.reporting.figures.kinds import KINDS, planned, same_methods, swept_key
+from dmlbench.reporting.figures.lines import SWEPT
 from dmlbench.reporting.figures.shared import Scene
 from dmlbench.reporting.style import method_styles, paper_style
 
@@ -203,17 +204,32 @@ def test_what_is_missing_is_named_or_marked(made):
 
 def test_a_sweep_is_drawn_against_its_values(made):
     swept = config()
-    swept["experiments"]["even_odd"]["sweep"] = {"sampler.per_class": [4, 8, 16]}
+    swept["experiments"]["even_odd"]["sweep"] = {"loss.margin": [0.1, 0.2, 0.4]}
     plan = made(swept)
     assert "sweep" in planned(plan, "even_odd")
     with paper_style():
         figure, table = DRAWN["sweep"](Scene.of(plan, "even_odd"))
-    x = "other images of its class in an anchor's batch"
-    assert sorted(table[x].unique()) == [3, 7, 15]
+    assert sorted(table["margin"].unique()) == [0.1, 0.2, 0.4]
     labels = figure.axes[0].get_legend_handles_labels()[1]
     assert labels == ["Triplet", "Triplet + EPS", "Margin + EPS"]
-    words = names.methods(plan, "even_odd").values()
-    assert "Triplet + EPS (per class 8)" in words
+    assert "Triplet + EPS (margin 0.2)" in names.methods(plan, "even_odd").values()
+
+
+@pytest.mark.parametrize(
+    ("experiment", "words", "values"),
+    [
+        ("omniglot_positives", "other images of its class in an anchor's batch", [6, 13, 27, 55]),
+        ("omniglot_trimmed", "triplets trimmed (%)", [0, 10, 20, 30, 50]),
+        ("cub200_pd_batch", "images per batch", [32, 64]),
+    ],
+)
+def test_the_papers_sweeps_have_their_axes(experiment, words, values):
+    plan = load_config(ROOT / "config.yaml")
+    key = swept_key(plan, experiment)
+    said, factor, offset = SWEPT[key]
+    found = {factor * plan.swept[m].settings[key] + offset for m in plan.methods[experiment]}
+    assert said == words
+    assert sorted(found) == pytest.approx(values)
 
 
 def test_nemenyi_is_demsars():

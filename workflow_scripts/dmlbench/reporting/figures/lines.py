@@ -13,7 +13,7 @@ from dmlbench.reporting.style import COLUMN, PAGE, grid, legend_below
 Drawn = tuple[plt.Figure, pd.DataFrame]
 
 #: Swept keys as an axis says them, and what the values are multiplied with or added to.
-_SWEPT = {
+SWEPT = {
     "sampler.per_class": ("other images of its class in an anchor's batch", 1, -1),
     "loss.trim": ("triplets trimmed (%)", 100, 0),
     "recipe.batch_size": ("images per batch", 1, 0),
@@ -61,7 +61,7 @@ def sweep(scene: Scene) -> Drawn:
     assert key is not None
     table = over_seeds(scene.recalls(scene.k), ["subset", "label", "method"])
     origin = {m: scene.plan.swept[m] for m in scene.words}
-    words, factor, offset = _SWEPT.get(key, (key.partition(".")[2].replace("_", " "), 1, 0))
+    words, factor, offset = SWEPT.get(key, (key.partition(".")[2].replace("_", " "), 1, 0))
     table["x"] = [factor * origin[m].settings[key] + offset for m in table["method"]]
     # Of a sweep over several keys the others tell the lines apart.
     others = {
