@@ -14,6 +14,7 @@ def main(args) -> None:
     import numpy as np
     import pandas as pd
 
+    from dmlbench.data.identity import content_hash
     from dmlbench.data.splits import run_index
     from dmlbench.data.store import ImageStore
     from dmlbench.evaluation.embeddings import save_embeddings
@@ -41,7 +42,7 @@ def main(args) -> None:
             "run": spec,
             "fingerprint": plan.fingerprint(run),
             "code": control_code(),
-            "data": store.index.attrs["sha256"],
+            "data": content_hash(store.index),
             "selected_epochs": {plan.control_selection: 0},
             "seconds": 0.0,
             **facts,

@@ -7,6 +7,7 @@ import pandas as pd
 
 from dmlbench import cli, paths
 from dmlbench.config import load_config
+from dmlbench.data.identity import content_hash
 from dmlbench.data.pairs import of_run
 from dmlbench.data.splits import run_index
 from dmlbench.evaluation.embeddings import load_embeddings
@@ -63,7 +64,7 @@ def main(args) -> None:
         "selected_epochs": record["selected_epochs"],
         "benchmark_version": BENCHMARK_VERSION,
         "fingerprint": record["fingerprint"],
-        "data": prepared.attrs["sha256"],
+        "data": content_hash(prepared),
         "evaluation": settings,
         "code": evaluation_code(),
         "parts": [part_facts(part, index) for part in parts],

@@ -17,8 +17,10 @@ CONFIGS = sorted([ROOT / "config.yaml", *(ROOT / "configs").glob("*.yaml")])
 def test_the_smoke_run_makes_everything(smoke_run):
     folder = smoke_run / "results" / "smoke"
     metrics = pd.read_parquet(folder / "summary" / "metrics.parquet")
-    assert metrics[["loss", "sampler", "seed"]].drop_duplicates().shape[0] == 4
-    assert (metrics.loc[metrics["metric"] == "recall", "value"] > 0.5).all()
+    runs = metrics[["recipe", "loss", "sampler", "seed"]].drop_duplicates()
+    assert len(runs) == 4 + 3  # controls
+    learnt = metrics[(metrics["metric"] == "recall") & (metrics["loss"] == "triplet")]
+    assert (learnt["value"] > 0.5).all()
     for suffix in ("tex", "csv", "md"):
         assert (folder / "tables" / f"even_odd.{suffix}").stat().st_size > 500
     for kind in ("recall_per_epoch", "embedding"):
@@ -32,7 +34,7 @@ def test_the_smoke_run_makes_everything(smoke_run):
 def test_every_table_cell_comes_from_the_runs(smoke_run):
     folder = smoke_run / "results" / "smoke"
     table = pd.read_csv(folder / "tables" / "even_odd.csv")
-    for cell in table[table["metric"] == "recall"].itertuples():
+    for cell in table[(table["metric"] == "recall") & table["control"].isna()].itertuples():
         values = []
         for seed in (0, 1):
             run = f"digits_even_odd/{cell.recipe}/{cell.loss}/{cell.sampler}/seed{seed}"
@@ -45,6 +47,40 @@ def test_every_table_cell_comes_from_the_runs(smoke_run):
             ]
         assert len(values) == 2
         assert cell.mean == pytest.approx(100 * sum(values) / 2, abs=1e-5)
+
+
+def test_rescore_measures_and_tables_anew_without_weights(smoke_run, smoke_file, tmp_path):
+    for part in ("data", "results"):
+        leave = shutil.ignore_patterns("*.safetensors", "tables", "summary", "metrics.json", "raw")
+        shutil.copytree(smoke_run / part, tmp_path / part, ignore=leave)
+    rules = "download prepare pairs evaluate check collect tables overview rescore"
+    done = run_snakemake(
+        *("-c2", "rescore", "--configfile", smoke_file, "--directory", tmp_path),
+        *("--forcerun", "evaluate", "--allowed-rules", *rules.split()),
+    )
+    assert done.returncode == 0, done.stderr
+    assert job_counts(done.stdout)["evaluate"] == 7
+    for name in ("even_odd.md", "even_odd_tests.csv", "leaderboard.csv"):
+        file = f"results/smoke/tables/{name}"
+        assert (tmp_path / file).read_text() == (smoke_run / file).read_text()
+
+
+def test_a_partial_config_makes_tables_of_what_there_is(smoke_run, smoke_file, tmp_path):
+    for part in ("data", "results"):
+        leave = shutil.ignore_patterns("tables", "summary", "report", "raw")
+        shutil.copytree(smoke_run / part, tmp_path / part, ignore=leave)
+    run = "digits_even_odd/digits_8d/triplet/eps/seed1"
+    shutil.rmtree(tmp_path / "results/smoke/runs" / run)
+    table = "results/smoke/tables/even_odd.md"
+    where = ("--configfile", smoke_file, "--directory", tmp_path, "--rerun-triggers", "mtime")
+    whole = run_snakemake("-n", table, *where)
+    assert job_counts(whole.stdout)["train"] == 1
+    done = run_snakemake("-c2", table, *where, "--config", "partial=true")
+    assert done.returncode == 0, done.stderr
+    assert "train" not in job_counts(done.stdout)
+    text = (tmp_path / table).read_text()
+    assert f"PARTIAL: 1 runs are missing ({run}: missing, not run yet)" in text
+    assert "(1/2)" in text
 
 
 def test_nothing_is_left_to_do_after_a_run(smoke_run, smoke_file):
@@ -137,7 +173,9 @@ def test_tables_kept_in_git_do_not_pass_for_a_finished_run(tmp_path):
     config = ROOT / "configs" / "mnist.yaml"
     done = run_snakemake("-n", "--configfile", config, "--directory", tmp_path)
     counts = job_counts(done.stdout)
-    assert counts["train"] == counts["evaluate"] == len(load_config(config).runs)
+    plan = load_config(config)
+    assert counts["train"] == len(plan.runs)
+    assert counts["evaluate"] == len(plan.all_runs)
     assert counts["tables"] == 1
 
 
@@ -149,7 +187,10 @@ def test_dry_run_has_the_jobs_that_the_config_plans(path, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     counts = job_counts(done.stdout)
     runs, experiments = len(plan.runs), len(benchmark.experiments)
-    assert counts["train"] == counts["embed"] == counts["evaluate"] == runs
+    assert counts["train"] == counts["embed"] == runs
+    assert counts["evaluate"] == runs + counts["control"] == len(plan.all_runs)
+    assert counts["check"] == 1
+    assert counts["overview"] == 2
     assert counts["prepare"] == len(plan.datasets)
     assert counts["tables"] == experiments
     assert counts["figures"] == 2 * experiments

@@ -1,5 +1,6 @@
 """Each rule alone: its inputs copied into an empty folder, its outputs compared by meaning."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -14,6 +15,9 @@ RUN = "results/smoke/runs/digits_even_odd/digits_8d/triplet/eps/seed0"
 DATA = "data/prepared/digits_even_odd/original"
 STORE = [f"{DATA}/index.parquet", f"{DATA}/pixels.bin"]
 SUMMARY = "results/smoke/summary"
+RUN_FILES = [
+    f"results/smoke/runs/*/*/*/*/*/{f}" for f in ("metrics.json", "history.csv", "run.json")
+]
 
 
 @pytest.fixture
@@ -104,22 +108,70 @@ def test_project(alone, smoke_run):
 
 
 def test_collect(alone, smoke_run):
-    runs = "results/smoke/runs/*/*/*/*/*"
     file = f"{SUMMARY}/metrics.parquet"
-    folder = alone(
-        "collect", file, [f"{runs}/metrics.json", f"{runs}/history.csv", f"{runs}/run.json"]
-    )
+    folder = alone("collect", file, RUN_FILES)
     table = pd.read_parquet(folder / file)
     pd.testing.assert_frame_equal(table, pd.read_parquet(smoke_run / file))
-    assert table.groupby(["loss", "sampler", "seed"]).ngroups == 4
+    assert table.groupby(["recipe", "loss", "sampler", "seed"]).ngroups == 4 + 3  # controls
+    for name in ("runs.parquet", "history.parquet", "curves.csv"):
+        assert (folder / SUMMARY / name).read_bytes() == (smoke_run / SUMMARY / name).read_bytes()
+
+
+def test_control(alone, smoke_run):
+    for kind, dimension in (("random-embedding", 8), ("untrained-backbone", 64)):
+        place = f"results/smoke/runs/digits_even_odd/digits_8d/{kind}/none/seed0"
+        file = f"{place}/embeddings_test_last.npz"
+        folder = alone("control", file, STORE)
+        vectors, ids = arrays(folder / file)
+        expected, expected_ids = arrays(smoke_run / file)
+        assert np.allclose(vectors, expected, atol=1e-6)
+        assert (ids == expected_ids).all()
+        assert vectors.shape == (1077, dimension)
+        record = json.loads((folder / place / "run.json").read_text())
+        assert record["selected_epochs"] == {"last": 0}
+        theirs = json.loads((smoke_run / RUN / "run.json").read_text())
+        assert record["data"] == theirs["data"]
+        if kind == "untrained-backbone":  # trainings start from the same weights
+            assert record["initial_weights"] == theirs["initial_weights"]
+
+
+def test_check(alone, smoke_run):
+    file = f"{SUMMARY}/check.json"
+    found = json.loads((alone("check", file, RUN_FILES) / file).read_text())
+    assert found["breaches"] == []
+    assert found["runs"] == {"ok": 7}
+    ledger = pd.read_csv(smoke_run / SUMMARY / "ledger.csv")
+    assert (ledger["state"] == "ok").all()
+    assert len(ledger) == 7
 
 
 def test_tables(alone, smoke_run):
     file = "results/smoke/tables/even_odd"
-    folder = alone("tables", f"{file}.csv", [f"{SUMMARY}/metrics.parquet"])
+    inputs = [f"{SUMMARY}/{name}" for name in ("metrics.parquet", "check.json", "ledger.csv")]
+    folder = alone("tables", f"{file}.csv", inputs)
+    for suffix in (".csv", ".md", ".tex", "_tests.csv"):
+        mine, theirs = (Path(f"{f}/{file}{suffix}") for f in (folder, smoke_run))
+        assert mine.read_text() == theirs.read_text()
+
+
+@pytest.mark.parametrize("overview", ["leaderboard", "cost"])
+def test_overview(alone, smoke_run, overview):
+    file = f"results/smoke/tables/{overview}"
+    folder = alone("overview", f"{file}.csv", [f"{SUMMARY}/*"])
     for suffix in ("csv", "md", "tex"):
         mine, theirs = (Path(f"{f}/{file}.{suffix}") for f in (folder, smoke_run))
         assert mine.read_text() == theirs.read_text()
+
+
+def test_document(alone):
+    if shutil.which("pdflatex") is None:
+        pytest.skip("pdflatex is not installed")
+    file = "results/smoke/tables/results.pdf"
+    folder = alone("document", file, ["results/smoke/tables/*", "results/smoke/figures/*"])
+    assert (folder / file).read_bytes()[:5] == b"%PDF-"
+    source = (folder / file).with_suffix(".tex").read_text()
+    for part in ("even_odd.tex", "leaderboard.tex", "cost.tex", "embedding_even_odd.pdf"):
+        assert part in source
 
 
 @pytest.mark.parametrize("kind", ["recall_per_epoch", "embedding"])

@@ -56,8 +56,8 @@ def data_code(dataset: str) -> str:
     """The hash of the sources that a prepared dataset depends on."""
     # A file that is added counts until it is named here.
     decide_nothing = (
-        "device_crops", "disk", "folder", "pairs", "progress", "reader", "resize_batch", "splits",
-        "store", "summary", "transfer", "transforms", "views",
+        "device_crops", "disk", "folder", "identity", "pairs", "progress", "reader", "resize_batch",
+        "splits", "store", "summary", "transfer", "transforms", "views",
     )  # fmt: skip
     files = [f for f in (PACKAGE / "data").glob("*.py") if f.stem not in decide_nothing]
     return _hash([_dataset_file(dataset)], _scripts("prepare"), files)

@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from dmlbench import paths
 from dmlbench.config import Plan, Run
+from dmlbench.data.identity import content_hash
 from dmlbench.errors import DataError
 from dmlbench.files import replacing, write_json
 from dmlbench.models.embedder import Embedder
@@ -31,7 +32,7 @@ def save_run(out: Path, plan: Plan, run: Run, trained: Trained) -> None:
         "fingerprint": plan.fingerprint(run),
         "code": training_code(run.dataset, plan.classes(run)),
         "files": training_files(run.dataset, plan.classes(run)),
-        "data": index.attrs["sha256"],
+        "data": content_hash(index),
         "selected_epochs": trained.selections.epochs,
         "input": trained.input,
         "initial_weights": trained.initial_weights,
