@@ -123,14 +123,14 @@ rule overview:
         tex=paths.table(NAME, "{overview}", "tex"),
         csv=report(
             paths.table(NAME, "{overview}", "csv"),
-            caption="report/{overview}.rst",
+            caption="report/overview.rst",
             category="Tables",
             subcategory="over all experiments",
             labels={"format": "{overview}, CSV"},
         ),
         md=report(
             paths.table(NAME, "{overview}", "md"),
-            caption="report/{overview}.rst",
+            caption="report/overview.rst",
             category="Tables",
             subcategory="over all experiments",
             labels={"format": "{overview}, Markdown"},
