@@ -38,8 +38,15 @@ class Browser:
         return self._post("/execute/sync", {"script": script, "args": list(arguments)})
 
     def click(self, text: str) -> None:
-        """Click what a user reads ``text`` on, and wait for the page to follow."""
-        path = f"//*[self::a or self::button][contains(normalize-space(.), '{text}')]"
+        """Click what a user reads ``text`` on."""
+        self._click(f"//*[self::a or self::button][contains(normalize-space(.), '{text}')]")
+
+    def view(self, text: str) -> None:
+        """Click the eye beside ``text`` in a list of results."""
+        self._click(f"//tr[td[contains(normalize-space(.), '{text}')]]//a")
+
+    def _click(self, path: str) -> None:
+        """Click, and wait for the page to follow."""
         found = self._post("/element", {"using": "xpath", "value": path})
         self._post(f"/element/{found[_ELEMENT]}/click", {})
         time.sleep(0.5)
