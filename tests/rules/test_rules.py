@@ -1,6 +1,7 @@
 """Each rule alone: its inputs copied into an empty folder, its outputs compared by meaning."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -219,10 +220,15 @@ def test_theory(smoke_file, tmp_path):
 
 def test_summary(alone):
     file = "results/smoke/report/summary.html"
-    folder = alone("summary", file, ["results/smoke/tables/*", f"{SUMMARY}/runs.parquet"])
+    left = [f"{RUNS}/{name}" for name in ("run.json", "metrics.json")]
+    folder = alone("summary", file, ["results/smoke/tables/*", f"{SUMMARY}/*", *left])
     page = (folder / file).read_text()
-    assert "Triplet + EPS" in page
     assert "<th>training seconds</th>" in page
+    assert "<span>7 ok</span>" in page  # four trainings and three controls
+    page = (folder / "results/smoke/report/experiments/even_odd.html").read_text()
+    (number,) = re.findall(r'<section id="(runs-\d+)">\n<h3>Triplet \+ EPS</h3>', page)
+    assert re.search(rf'<a href="#{number}">[^<]*[\d.]+ ± [\d.]+', page)
+    assert "results/smoke/runs/digits_even_odd/digits_8d/triplet/eps/seed1" in page
 
 
 def test_report(alone):
