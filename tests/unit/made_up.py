@@ -24,16 +24,17 @@ def make_up(plan: Plan, index: pd.DataFrame) -> None:
     for split in plan.projected_splits:
         pictures |= _pictures(plan, index, split)
     for run in plan.all_runs.values():
-        folder = plan.run_folder(run)
-        for selection in plan.selections(run):
-            if run.trained:
+        folder, chosen = plan.run_folder(run), plan.selections(run)
+        splits = plan.benchmark.evaluation.splits
+        if run.trained:
+            for selection in chosen:
                 (folder / paths.model(selection)).touch()
-            for split in plan.benchmark.evaluation.splits:
-                (folder / paths.embeddings(split, selection)).touch()
+        # Each file after those that it is made from: Snakemake looks at the times.
+        for file in (paths.embeddings(split, s) for split in splits for s in chosen):
+            (folder / file).touch()
         if run.trained and run.seed in plan.projected_seeds:
             for file, table in pictures.items():
                 table.to_parquet(folder / file, index=False)
-        # The last file of a run is the youngest.
         (folder / paths.METRICS_FILE).touch()
 
 
