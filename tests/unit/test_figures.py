@@ -134,7 +134,7 @@ def test_every_figure_shows_every_method_and_an_added_one(made):
         for kind in planned(plan, "even_odd"):
             with paper_style():
                 figure, table = DRAWN[kind](scene)
-            shown = " ".join(texts(figure))
+            shown = " ".join(texts(figure)).replace("\n", " ")
             for words in scene.words.values():
                 assert words in shown, (kind, words)
             assert ("Contrastive + EPS" in shown) == added

@@ -8,7 +8,7 @@ from dmlbench import paths
 from dmlbench.reporting import names
 from dmlbench.reporting.figures.kinds import swept_key
 from dmlbench.reporting.figures.shared import Scene, over_seeds
-from dmlbench.reporting.style import COLUMN, PAGE, grid, legend_below
+from dmlbench.reporting.style import COLUMN, MARKERS, PAGE, grid, legend_below
 
 Drawn = tuple[plt.Figure, pd.DataFrame]
 
@@ -71,11 +71,12 @@ def sweep(scene: Scene) -> Drawn:
     table["line"] = [darkest[others[m]] for m in table["method"]]
     figure, axes, parts = _test_panels(scene)
     for axis, (_, mine) in zip(axes, _of_parts(table, parts), strict=True):
-        for method, curve in mine.groupby("line", sort=False):
+        for number, (method, curve) in enumerate(mine.groupby("line", sort=False)):
             label = names.base(scene.plan, method)
+            marker = MARKERS[number % len(MARKERS)]
             if extra := others[method][1:]:
                 label += f" ({', '.join(map(str, extra))})"
-            _points(axis, scene, method, curve.sort_values("x"), "x", label=label)
+            _points(axis, scene, method, curve.sort_values("x"), "x", label=label, marker=marker)
         axis.set(xlabel=words, ylabel=f"Recall@{scene.k} (%)")
         axis.set_xticks(sorted(table["x"].unique()))
     return _finished(figure, axes), table.drop(columns="line").rename(columns={"x": words})
@@ -101,7 +102,9 @@ def roc(scene: Scene) -> Drawn:
     for axis, protocol in zip(axes, protocols, strict=True):
         for method, curve in table[table["protocol"] == protocol].groupby("method", sort=False):
             _line(axis, scene, method, curve, "far", markevery=10)
-        axis.set(xscale="log", xlim=(1e-3, 1), ylim=(None, 100), title=protocol)
+        axis.set(
+            xscale="log", xlim=(1e-3, 1), ylim=(None, 100), title=names.part("test", protocol, "")
+        )
         axis.set(xlabel="false accept rate", ylabel="true accept rate (%)")
     return _finished(figure, axes), table
 
@@ -140,9 +143,11 @@ def _line(axis, scene: Scene, method, curve: pd.DataFrame, x: str, markevery: in
     axis.fill_between(curve[x], curve["low"], curve["high"], color=style["color"], alpha=0.13, lw=0)
 
 
-def _points(axis, scene: Scene, method, curve: pd.DataFrame, x: str, label: str = "") -> None:
+def _points(
+    axis, scene: Scene, method, curve: pd.DataFrame, x: str, label: str = "", **others: object
+) -> None:
     """Markers joined by a line, and bars from the lowest to the highest seed."""
-    style = scene.styles[method]
+    style = {**scene.styles[method], **others}
     bars = np.abs(curve[["low", "high"]].to_numpy().T - curve["mean"].to_numpy())
     axis.errorbar(
         curve[x], curve["mean"], bars, label=label or scene.words[method],
