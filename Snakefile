@@ -23,6 +23,7 @@ include: "rules/visualize.smk"
 include: "rules/report.smk"
 include: "rules/document.smk"
 include: "rules/theory.smk"
+include: "rules/cluster.smk"
 
 
 rule all:
@@ -41,6 +42,7 @@ rule all:
 
 
 onstart:
+    before_jobs(log)
     write_text(Path(CONFIG), PLAN.as_json())
 
 

@@ -92,6 +92,18 @@ def command(script):
     return f"python {quote(f'{SCRIPTS}/{script}.py')} --config {quote(CONFIG)}"
 
 
+def asked(rule):
+    """What a rule asks of a scheduler, from the config's `resources`; a retry asks for more."""
+    need = getattr(RESOURCES, rule)
+    where = {"slurm_partition": need.partition} if need.partition else {}
+    return {
+        "mem_mb": lambda wildcards, attempt: RESOURCES.mem_mb(rule, attempt),
+        "runtime": lambda wildcards, attempt: RESOURCES.runtime(rule, attempt),
+        "gpu": need.gpu,
+        **where,
+    }
+
+
 def run_of(wildcards):
     return PLAN.run_by_id(paths.RUN_ID.format(**wildcards))
 

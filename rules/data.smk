@@ -12,9 +12,7 @@ rule download:
         ENVIRONMENT
     threads: RESOURCES.download.threads
     resources:
-        mem_mb=RESOURCES.download.mem_mb,
-        runtime=RESOURCES.download.runtime,
-        gpu=RESOURCES.download.gpu,
+        **asked("download"),
     params:
         script=f"{SCRIPTS}/download.py",
     message:
@@ -40,9 +38,7 @@ rule prepare:
         ENVIRONMENT
     threads: RESOURCES.prepare.threads
     resources:
-        mem_mb=RESOURCES.prepare.mem_mb,
-        runtime=RESOURCES.prepare.runtime,
-        gpu=RESOURCES.prepare.gpu,
+        **asked("prepare"),
     params:
         script=f"{SCRIPTS}/prepare.py",
         code=lambda wildcards: provenance.data_code(wildcards.dataset),
@@ -72,9 +68,7 @@ rule pairs:
         ENVIRONMENT
     threads: RESOURCES.prepare.threads
     resources:
-        mem_mb=RESOURCES.prepare.mem_mb,
-        runtime=RESOURCES.prepare.runtime,
-        gpu=RESOURCES.prepare.gpu,
+        **asked("prepare"),
     params:
         script=f"{SCRIPTS}/pairs.py",
     message:
@@ -99,9 +93,7 @@ rule summarise:
         ENVIRONMENT
     threads: RESOURCES.prepare.threads
     resources:
-        mem_mb=RESOURCES.prepare.mem_mb,
-        runtime=RESOURCES.prepare.runtime,
-        gpu=RESOURCES.prepare.gpu,
+        **asked("prepare"),
     params:
         script=f"{SCRIPTS}/summarise.py",
         folder=lambda wildcards, input: Path(input.index).parent,

@@ -49,9 +49,7 @@ rule collect:
         ENVIRONMENT
     threads: RESOURCES.collect.threads
     resources:
-        mem_mb=RESOURCES.collect.mem_mb,
-        runtime=RESOURCES.collect.runtime,
-        gpu=RESOURCES.collect.gpu,
+        **asked("collect"),
     params:
         command=command("collect"),
         code=provenance.reporting_code(),
@@ -98,9 +96,7 @@ rule tables:
         ENVIRONMENT
     threads: RESOURCES.tables.threads
     resources:
-        mem_mb=RESOURCES.tables.mem_mb,
-        runtime=RESOURCES.tables.runtime,
-        gpu=RESOURCES.tables.gpu,
+        **asked("tables"),
     params:
         command=command("tables"),
         code=provenance.reporting_code(),
@@ -194,9 +190,7 @@ rule summary:
         ENVIRONMENT
     threads: RESOURCES.report.threads
     resources:
-        mem_mb=RESOURCES.report.mem_mb,
-        runtime=RESOURCES.report.runtime,
-        gpu=RESOURCES.report.gpu,
+        **asked("report"),
     params:
         command=command("report"),
         code=provenance.reporting_code(),
@@ -239,9 +233,7 @@ rule report:
         ENVIRONMENT
     threads: RESOURCES.report.threads
     resources:
-        mem_mb=RESOURCES.report.mem_mb,
-        runtime=RESOURCES.report.runtime,
-        gpu=RESOURCES.report.gpu,
+        **asked("report"),
     params:
         command=command("report"),
         snakefile=os.path.relpath(Path(workflow.basedir) / "Snakefile"),

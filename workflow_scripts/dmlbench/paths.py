@@ -36,6 +36,11 @@ def resolved_config(name: str) -> str:
     return f"{results(name)}/{CONFIG_FILE}"
 
 
+def head(name: str) -> str:
+    """Which Snakemake gave a config's jobs to a cluster last."""
+    return f"{results(name)}/cluster.json"
+
+
 def run(name: str) -> str:
     """The pattern of one run's folder."""
     return f"{results(name)}/runs/{RUN_ID}"

@@ -21,13 +21,16 @@ PACKAGES = (
 
 
 def _files(*parts: Iterable[Path]) -> dict[str, str]:
-    """The hash of every file by its name; a user's own module lies elsewhere, no matter where."""
-    return {
-        str(f.relative_to(SCRIPTS) if f.is_relative_to(SCRIPTS) else f.name): hashlib.sha256(
-            f.read_bytes()
-        ).hexdigest()[:16]
-        for f in sorted({file for part in parts for file in part})
-    }
+    """The hash of every file by its name.
+
+    A user's own module or a library lies elsewhere, no matter where; files of one name are hashed
+    together.
+    """
+    contents: dict[str, bytes] = {}
+    for file in sorted({file for part in parts for file in part}):
+        name = str(file.relative_to(SCRIPTS)) if file.is_relative_to(SCRIPTS) else file.name
+        contents[name] = contents.get(name, b"") + file.read_bytes()
+    return {name: hashlib.sha256(held).hexdigest()[:16] for name, held in contents.items()}
 
 
 def _hash(*parts: Iterable[Path]) -> str:

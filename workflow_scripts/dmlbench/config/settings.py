@@ -1,5 +1,6 @@
 """The shape of the sections that hold for a whole config: what is measured, drawn and asked for."""
 
+import math
 from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator
@@ -8,6 +9,7 @@ from dmlbench.config.section import Section
 from dmlbench.config.types import Majority, Name, PositiveFloat, PositiveInt, Seed, Selection, Split
 
 ClustersPerClass = Annotated[int, Field(ge=2)]
+Growth = Annotated[float, Field(ge=1, le=10)]
 Metric = Literal[
     "recall", "r_precision", "map_at_r", "mrr", "nmi", "nmi_plus", "ami", "verification", "collapse"
 ]
@@ -151,11 +153,19 @@ class RuleResources(Section):
     mem_mb: PositiveInt = Field(4000, description="Memory in MB.")
     runtime: PositiveInt = Field(60, description="Time limit in minutes.")
     gpu: int = Field(0, ge=0, description="GPUs.")
+    partition: str | None = Field(
+        None, description="Slurm partition of this rule; none: the profile's.", min_length=1
+    )
 
 
 class Resources(Section):
     """What each rule asks of a scheduler; training threads also decide its rounding."""
 
+    growth: Growth = Field(
+        1.5, description="A retry asks for this many times the memory and time of the try before."
+    )
+    max_mem_mb: PositiveInt | None = Field(None, description="No retry grows beyond, in MB.")
+    max_runtime: PositiveInt | None = Field(1440, description="No retry grows beyond, in minutes.")
     download: RuleResources = RuleResources(mem_mb=1000, runtime=240)
     prepare: RuleResources = RuleResources(threads=2)
     train: RuleResources = RuleResources(mem_mb=8000, runtime=720, gpu=1)
@@ -171,3 +181,15 @@ class Resources(Section):
     # another process shares the cores.
     simulate: RuleResources = RuleResources(mem_mb=2000)
     theory: RuleResources = RuleResources()
+
+    def mem_mb(self, rule: str, attempt: int) -> int:
+        """Megabytes that a rule asks for when it is tried for the ``attempt``-th time."""
+        return self._grown(getattr(self, rule).mem_mb, attempt, self.max_mem_mb)
+
+    def runtime(self, rule: str, attempt: int) -> int:
+        """Minutes that a rule asks for when it is tried for the ``attempt``-th time."""
+        return self._grown(getattr(self, rule).runtime, attempt, self.max_runtime)
+
+    def _grown(self, first: int, attempt: int, most: int | None) -> int:
+        grown = math.ceil(first * self.growth ** (attempt - 1))
+        return max(first, min(grown, most or grown))
