@@ -16,9 +16,7 @@ rule check:
         ENVIRONMENT
     threads: RESOURCES.collect.threads
     resources:
-        mem_mb=RESOURCES.collect.mem_mb,
-        runtime=RESOURCES.collect.runtime,
-        gpu=RESOURCES.collect.gpu,
+        **asked("collect"),
     params:
         script=f"{SCRIPTS}/check.py",
         code=provenance.checking_code(),
@@ -141,9 +139,7 @@ rule overview:
         ENVIRONMENT
     threads: RESOURCES.tables.threads
     resources:
-        mem_mb=RESOURCES.tables.mem_mb,
-        runtime=RESOURCES.tables.runtime,
-        gpu=RESOURCES.tables.gpu,
+        **asked("tables"),
     params:
         command=command("tables"),
         code=provenance.reporting_code(),
