@@ -182,8 +182,12 @@ def figure_input(experiment):
     kinds = [KINDS[kind] for kind in planned(PLAN, experiment)]
     tables = {paths.summary(NAME, table) for kind in kinds for table in kind.tables}
     files = {pair for kind in kinds for pair in kind.files(PLAN, experiment)}
+    there = set(measured_runs())
     return sorted(tables) + [
-        file for run, name in sorted(files) for file in run_files(name, [run])
+        file
+        for run, name in sorted(files)
+        if run in there
+        for file in run_files(name, [run])
     ]
 
 

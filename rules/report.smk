@@ -16,9 +16,7 @@ rule check:
         ENVIRONMENT
     threads: RESOURCES.collect.threads
     resources:
-        mem_mb=RESOURCES.collect.mem_mb,
-        runtime=RESOURCES.collect.runtime,
-        gpu=RESOURCES.collect.gpu,
+        **asked("collect"),
     params:
         script=f"{SCRIPTS}/check.py",
         code=provenance.checking_code(),
@@ -119,14 +117,14 @@ rule overview:
         tex=paths.table(NAME, "{overview}", "tex"),
         csv=report(
             paths.table(NAME, "{overview}", "csv"),
-            caption="report/{overview}.rst",
+            caption="report/overview.rst",
             category="Tables",
             subcategory="over all experiments",
             labels={"format": "{overview}, CSV"},
         ),
         md=report(
             paths.table(NAME, "{overview}", "md"),
-            caption="report/{overview}.rst",
+            caption="report/overview.rst",
             category="Tables",
             subcategory="over all experiments",
             labels={"format": "{overview}, Markdown"},
@@ -141,9 +139,7 @@ rule overview:
         ENVIRONMENT
     threads: RESOURCES.tables.threads
     resources:
-        mem_mb=RESOURCES.tables.mem_mb,
-        runtime=RESOURCES.tables.runtime,
-        gpu=RESOURCES.tables.gpu,
+        **asked("tables"),
     params:
         command=command("tables"),
         code=provenance.reporting_code(),
@@ -157,7 +153,8 @@ rule overview:
 rule summary:
     input:
         expand(rules.tables.output.csv, experiment=BENCHMARK.experiments),
-        rules.collect.output.runs,
+        rules.collect.output,
+        rules.check.output,
     output:
         report(
             SUMMARY,

@@ -175,7 +175,7 @@ DOCTORED = {
         "lengths 1 to 1.5",
         "embed it again",
     ),
-    "R14": (file_change(RUN, METRICS, lower_at_10), "R@K falls", "evaluate it again"),
+    "R14": (file_change(RUN, METRICS, lower_at_10), "is lower than before", "evaluate it again"),
     "R15": (file_change(RUN, HISTORY, drop_last_epoch), "ends at epoch 2 of 3", "train it again"),
     "R16": (leak, "R@1 0.990, chance is 0.164", "report this bug"),
     "R17": (

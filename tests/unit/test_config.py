@@ -185,7 +185,7 @@ def test_merge_keys_work_and_a_list_is_no_key(tmp_path):
 def test_a_method_is_the_product_of_its_lists(smoke_config):
     plan = resolve_config(smoke_config, "my.yaml")
     assert [m[1:] for m in plan.methods["even_odd"]] == [("triplet", "random"), ("triplet", "eps")]
-    assert len(plan.runs) == 2 * len(smoke_config["seeds"])
+    assert len(plan.runs) == 2 * len(smoke_config["seeds"]) + 1  # shuffled labels
 
 
 def test_defaults_are_filled_in_and_the_result_is_a_config_again(smoke_config):

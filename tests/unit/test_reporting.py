@@ -23,7 +23,9 @@ from dmlbench.reporting import names
 from dmlbench.reporting.cells import BLOCK, cells
 from dmlbench.reporting.collect import collect
 from dmlbench.reporting.comparisons import supported_best
-from dmlbench.reporting.latex import Block, Number, Table, escape, latex, split
+from dmlbench.reporting.latex import latex
+from dmlbench.reporting.latex_layout import split
+from dmlbench.reporting.latex_parts import Block, Number, Table, escape
 from dmlbench.reporting.markdown import cell_text, parse_cell
 from dmlbench.reporting.overview import write_overview
 from dmlbench.reporting.pairs import claimed_pairs, paired_tests

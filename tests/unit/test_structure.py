@@ -16,7 +16,8 @@ from dmlbench.losses.base import loss_names
 PACKAGE = SCRIPTS / "dmlbench"
 BASE = {
     "errors", "seeding", "files", "paths", "registry", "objects", "distances", "decidability",
-    "exact", "jobs", "masked", "neighbours", "precision", "records", "search", "search_gpu",
+    "exact", "jobs", "masked", "neighbours", "precision", "protocol", "records", "search",
+    "search_gpu",
 }  # fmt: skip
 MAY_IMPORT = {
     "config": set(),
@@ -111,7 +112,7 @@ def test_the_list_of_methods_names_every_loss_and_choice():
 
 def test_every_rule_has_what_a_scheduler_and_a_reader_need():
     for file in (ROOT / "rules").glob("*.smk"):
-        for rule in re.split(r"(?=^rule )", file.read_text(), flags=re.M)[1:]:
+        for rule in re.split(r"(?=^ *rule\b[^\n]*:$)", file.read_text(), flags=re.M)[1:]:
             name = rule.split(":")[0]
             assert "message:" in rule, name
             if "shell:" in rule:

@@ -62,7 +62,7 @@ def counts(results: Results) -> Iterator[Breach]:
 @rule("R12", "1.0", "Every metric is a number in its range, or absent with the reason.")
 def finite(results: Results) -> Iterator[Breach]:
     for one in results.measured.values():
-        for row in one.metrics["metrics"]:
+        for row in one.rows:
             value = row["value"]
             if value is None and row["note"]:
                 continue
@@ -99,10 +99,12 @@ def vectors(results: Results) -> Iterator[Breach]:
 @rule("R14", "1.0", "Recall@K does not fall as K rises.")
 def rising(results: Results) -> Iterator[Breach]:
     for one in results.measured.values():
-        for key, rows in one.rows_of("recall").groupby(["selection", *PART], sort=False):
-            values = rows.sort_values("k")["value"].tolist()
-            if values != sorted(values):
-                yield Breach(one.run.id, f"{' '.join(filter(None, key))}: R@K falls", MEASURE_AGAIN)
+        reached: dict[tuple, float] = {}
+        for row in sorted(one.recalls(), key=lambda row: row["k"]):
+            if row["value"] < reached.get(_where(row), 0.0):
+                what = f"{' '.join(filter(None, _where(row)))}: R@{row['k']} is lower than before"
+                yield Breach(one.run.id, what, MEASURE_AGAIN)
+            reached[_where(row)] = row["value"]
 
 
 @rule("R15", "1.0", "Training reached its last epoch, epoch by epoch.")
@@ -125,22 +127,23 @@ def chance(results: Results) -> Iterator[Breach]:
         if one.run.loss != RANDOM:
             continue
         expected = {tuple(p[key] for key in PART): p for p in one.metrics["parts"]}
-        rows = one.rows_of("recall")
-        for row in rows[rows["k"] == 1].itertuples():
-            part = expected[row.split, row.subset, row.label]
+        for row in (row for row in one.recalls() if row["k"] == 1):
+            part = expected[tuple(row[key] for key in PART)]
             spread = math.sqrt(part["chance"] * (1 - part["chance"]) / part["queries"])
-            if abs(row.value - part["chance"]) > _CHANCE * spread:
-                what = f"{_words(part)}: R@1 {row.value:.3f}, chance is {part['chance']:.3f}"
+            if abs(row["value"] - part["chance"]) > _CHANCE * spread:
+                what = f"{_words(part)}: R@1 {row['value']:.3f}, chance is {part['chance']:.3f}"
                 yield Breach(one.run.id, what, "labels leak into the measurement; report this bug")
 
 
 @rule("R17", "1.0", "Every metric of every selection and part is there once.")
 def once(results: Results) -> Iterator[Breach]:
     for one in results.measured.values():
-        key = ["selection", *PART, "metric", "k"]
-        if (twice := one.rows.duplicated(key)).any():
-            what = f"{_words(one.rows[twice].iloc[0])} is there twice"
-            yield Breach(one.run.id, what, MEASURE_AGAIN)
+        seen = set()
+        for row in one.rows:
+            key = (*_where(row), row["metric"], row["k"])
+            if key in seen:
+                yield Breach(one.run.id, f"{_words(row)} is there twice", MEASURE_AGAIN)
+            seen.add(key)
         if missing := _missing(results, one):
             yield Breach(one.run.id, f"{missing} was not measured", MEASURE_AGAIN)
 
@@ -148,7 +151,7 @@ def once(results: Results) -> Iterator[Breach]:
 def _missing(results: Results, one: Measured) -> str:
     """A Recall@K that the config asks for and the metrics lack, in words."""
     settings = results.plan.benchmark.evaluation
-    found = set(one.rows_of("recall")[["selection", *PART, "k"]].itertuples(index=False, name=None))
+    found = {(*_where(row), row["k"]) for row in one.recalls()}
     ks = settings.recall_at if "recall" in settings.metrics else []
     for selection in results.plan.selections(one.run):
         for part in results.plan.facts(one.run.dataset)["evaluations"]:
@@ -156,6 +159,11 @@ def _missing(results: Results, one: Measured) -> str:
                 if (selection, *part, k) not in found:
                     return f"{selection} {' '.join(filter(None, part))}: R@{k}"
     return ""
+
+
+def _where(row: dict) -> tuple[str, ...]:
+    """Selection and part of a row."""
+    return (row["selection"], *(row[key] for key in PART))
 
 
 def _words(part: dict) -> str:

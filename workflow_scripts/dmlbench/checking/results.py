@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -30,14 +29,14 @@ class Measured:
     metrics: dict
     history: pd.DataFrame
 
-    @cached_property
-    def rows(self) -> pd.DataFrame:
-        """What was measured, in long form."""
-        return pd.DataFrame(self.metrics["metrics"])
+    @property
+    def rows(self) -> list[dict]:
+        """What was measured, in long form. No table: building one takes longer than all rules."""
+        return self.metrics["metrics"]
 
-    def rows_of(self, *metrics: str) -> pd.DataFrame:
-        """The rows of some metrics."""
-        return self.rows[self.rows["metric"].isin(metrics)]
+    def recalls(self) -> list[dict]:
+        """The rows of Recall@K."""
+        return [row for row in self.rows if row["metric"] == "recall"]
 
 
 @dataclass

@@ -36,7 +36,7 @@ def seeds(results: Results) -> Iterator[Breach]:
     seen: dict[Hashable, str] = {}
     for one in results.trained:
         method = (one.run.dataset, one.run.recipe, one.run.loss, one.run.sampler)
-        values = tuple(one.rows["value"])
+        values = tuple(row["value"] for row in one.rows)
         for what, key in (("first weights", one.record["initial_weights"]), ("metrics", values)):
             first = seen.setdefault((*method, what, key), one.run.id)
             if first != one.run.id:

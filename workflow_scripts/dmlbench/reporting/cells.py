@@ -53,9 +53,13 @@ def cells(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataFrame:
     return _with_best(table, mine)
 
 
-def seeds_by_method(mine: pd.DataFrame) -> pd.DataFrame:
-    """Values of one block and column: seeds down, methods across."""
-    return mine.pivot_table(index="seed", columns=METHOD, values="value", sort=False)
+def by_method(group: pd.DataFrame) -> dict[tuple[str, str, str], dict[int, float]]:
+    """Values of one block and column: of each method those of its seeds."""
+    found: dict[tuple, dict[int, float]] = {}
+    columns = [group[name].tolist() for name in [*METHOD, "seed", "value"]]
+    for recipe, loss, sampler, seed, value in zip(*columns, strict=True):
+        found.setdefault((recipe, loss, sampler), {})[seed] = value
+    return found
 
 
 def table_values(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataFrame:
@@ -134,10 +138,12 @@ def _with_best(table: pd.DataFrame, mine: pd.DataFrame) -> pd.DataFrame:
         for _, rows in columns:
             first = rows.iloc[0]
             key = tuple(first[name] for name in [*BLOCK, *COLUMN])
-            seeds = seeds_by_method(groups[key])
-            order = [m for m in zip(*(rows[n] for n in METHOD), strict=True) if m in seeds.columns]
-            values.append(seeds[order].to_numpy() * (1 if measure(*key[-2:]).higher else -1))
+            found = by_method(groups[key])
+            methods_of = list(zip(*(rows[name] for name in METHOD), strict=True))
+            seeds = sorted(set().union(*(found.get(m, {}) for m in methods_of)))
+            matrix = [[found.get(m, {}).get(s, np.nan) for m in methods_of] for s in seeds]
+            values.append(np.array(matrix) * (1 if measure(*key[-2:]).higher else -1))
         for (_, rows), winner in zip(columns, supported_best(values), strict=True):
-            if winner is not None and (rows["n"] > 0).all():
+            if winner is not None:
                 best[rows.index[winner]] = True
     return table.assign(best=best)

@@ -33,11 +33,15 @@ def collect(plan: Plan) -> None:
     measured = list(results.measured.values())
     trained = list(results.trained)
     # Here the column loss is the run's entry in the config.
-    histories = [m.history.rename(columns={"loss": "loss_value"}) for m in trained]
+    histories = pd.concat([pd.DataFrame(), *(m.history for m in trained)]).rename(
+        columns={"loss": "loss_value"}
+    )
+    rows = pd.DataFrame([row for m in measured for row in m.rows])
+    origins = pd.DataFrame([_origin(m.record) for m in measured])
     tables = {
-        "metrics": _long(measured, [m.rows for m in measured]),
-        "history": _long(trained, histories),
-        "runs": _long(measured, [pd.DataFrame([_origin(m.record)]) for m in measured]),
+        "metrics": _owned(rows, measured, [len(m.rows) for m in measured]),
+        "history": _owned(histories, trained, [len(m.history) for m in trained]),
+        "runs": _owned(origins, measured, [1] * len(measured)),
     }
     for key, table in tables.items():
         with replacing(Path(paths.summary(name, key))) as temporary:
@@ -82,15 +86,11 @@ def curves(plan: Plan, history: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts)[columns] if parts else pd.DataFrame(columns=columns)
 
 
-def _long(runs: list[Measured], tables: list[pd.DataFrame]) -> pd.DataFrame:
-    """The tables of all runs, one below the other, with the names of the run in each row."""
-    if not tables:
-        return pd.DataFrame(columns=RUN_COLUMNS)
-    sizes = [len(table) for table in tables]
-    long = pd.concat(tables, ignore_index=True)
-    owner = pd.DataFrame([vars(one.run) for one in runs]).loc[:, RUN_COLUMNS]
+def _owned(table: pd.DataFrame, runs: list[Measured], sizes: list[int]) -> pd.DataFrame:
+    """The table of all runs' rows with the names of its run in each; ``sizes``: rows of each."""
+    owner = pd.DataFrame([vars(one.run) for one in runs], columns=RUN_COLUMNS)
     owner = owner.loc[owner.index.repeat(sizes)].reset_index(drop=True)
-    return pd.concat([long, owner], axis=1)
+    return pd.concat([table.reset_index(drop=True), owner], axis=1)
 
 
 def _origin(record: dict) -> dict:

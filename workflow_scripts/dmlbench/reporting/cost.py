@@ -7,7 +7,7 @@ import pandas as pd
 from dmlbench.config import Plan
 from dmlbench.reporting import names
 from dmlbench.reporting.cells import METHOD
-from dmlbench.reporting.latex import Block, Number, Table
+from dmlbench.reporting.latex_parts import Block, Number, Table
 from dmlbench.reporting.statistics import summarize
 
 RUN = ["dataset", *METHOD, "seed"]

@@ -12,7 +12,8 @@ from dmlbench.errors import UserError
 from dmlbench.files import replacing, write_text
 from dmlbench.protocol import BENCHMARK_VERSION
 from dmlbench.reporting.figures.kinds import KINDS, planned, same_methods
-from dmlbench.reporting.latex import escape, render
+from dmlbench.reporting.latex import render
+from dmlbench.reporting.latex_parts import escape
 
 _ENGINE = "pdflatex"
 _PACKAGES = "texlive-latex-recommended texlive-science lmodern"

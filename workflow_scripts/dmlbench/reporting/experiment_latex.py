@@ -8,7 +8,7 @@ from dmlbench.config import Plan
 from dmlbench.reporting import names
 from dmlbench.reporting.captions import OUTSIDE, TESTS_CAPTION, headline, is_outside
 from dmlbench.reporting.cells import BLOCK
-from dmlbench.reporting.latex import Block, Number, Table
+from dmlbench.reporting.latex_parts import Block, Number, Table
 from dmlbench.reporting.measures import measure
 from dmlbench.reporting.published.read import Published, published_of
 

@@ -9,7 +9,8 @@ from dmlbench.config import Plan
 from dmlbench.files import write_text
 from dmlbench.protocol import BENCHMARK_VERSION
 from dmlbench.reporting.cost import cost, cost_table
-from dmlbench.reporting.latex import Number, Table, latex
+from dmlbench.reporting.latex import latex
+from dmlbench.reporting.latex_parts import Number, Table
 from dmlbench.reporting.leaderboard import leaderboard, leaderboard_tables
 from dmlbench.reporting.tables import write_csv
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from dmlbench.config import Plan
 from dmlbench.reporting import names
-from dmlbench.reporting.cells import BLOCK, COLUMN, METHOD, seeds_by_method, table_values
+from dmlbench.reporting.cells import BLOCK, COLUMN, METHOD, by_method, table_values
 from dmlbench.reporting.comparisons import compare, holm
 from dmlbench.reporting.published.read import Match, is_match, published_of
 
@@ -79,14 +79,12 @@ def paired_tests(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataF
     pairs = claimed_pairs(plan, experiment)
     rows = []
     for key, group in mine.groupby([*BLOCK, *COLUMN], sort=False):
-        seeds = seeds_by_method(group)
+        values = by_method(group)
         for pair in pairs:
-            if not {*pair} <= {*seeds.columns}:
+            worse, better = (values.get(method, {}) for method in pair)
+            if not (seeds := sorted(worse.keys() & better.keys())):
                 continue
-            both = seeds[list(pair)].dropna()
-            if both.empty:
-                continue
-            found = compare(both[pair.worse].to_numpy(), both[pair.better].to_numpy())
+            found = compare([worse[s] for s in seeds], [better[s] for s in seeds])
             rows.append(
                 {
                     **dict(zip([*BLOCK, *COLUMN], key, strict=True)),
