@@ -20,7 +20,7 @@ from dmlbench.config.checks import (
 from dmlbench.config.choices import NO_SAMPLER, Choices
 from dmlbench.config.messages import describe, nearest
 from dmlbench.config.models import Benchmark, Choice, Experiment, Sampler
-from dmlbench.config.plan import RANDOM, UNTRAINED, Plan, Run, Swept
+from dmlbench.config.plan import RANDOM, SHUFFLED, UNTRAINED, Plan, Run, Swept
 from dmlbench.config.section import Section
 from dmlbench.errors import ConfigError
 
@@ -95,7 +95,7 @@ class _Builder:
             benchmark.experiments[name].dataset,
             plan.methods[name][0],
         )
-        shuffled = f"{recipe}_labels_shuffled"
+        shuffled = f"{recipe}{SHUFFLED}"
         methods = {
             "random": (recipe, RANDOM, NO_SAMPLER),
             "untrained": (recipe, UNTRAINED, NO_SAMPLER),

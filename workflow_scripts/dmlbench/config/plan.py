@@ -20,6 +20,8 @@ from dmlbench.seeding import derive_seed
 #: What stands in the place of a loss where nothing is trained. No entry of a config can have such a
 #: name: it has a hyphen.
 RANDOM, UNTRAINED = "random-embedding", "untrained-backbone"
+#: How a recipe's name ends that is another's with shuffled labels.
+SHUFFLED = "_labels_shuffled"
 
 
 @dataclass(frozen=True, order=True)

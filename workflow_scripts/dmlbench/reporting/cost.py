@@ -72,10 +72,10 @@ def cost_table(long: pd.DataFrame) -> list[Table]:
     sums = once.groupby("device")["hours"].sum()
     total = ", ".join(f"{hours:.2f} hours on {device}" for device, hours in sums.items())
     caption = (
-        "Cost of training by experiment and device. Hours are of all runs of a method together; "
+        "By experiment and device. Hours are of all runs of a method together; "
         "seconds per epoch are a mean over runs ± half of the 95% t-interval, first epochs and "
         f"measuring left out; memory is the most of any run. Together: {total}; what several "
         "experiments share counts once."
     )
     head = ["runs", "hours", "s/epoch", "memory (MB)", "GPU (MB)"]
-    return [Table(caption, "cost", head, blocks)]
+    return [Table("Cost of training", caption, "cost", head, blocks)]

@@ -36,7 +36,8 @@ def cell_tables(plan: Plan, experiment: str, long: pd.DataFrame, foot: str) -> I
         for table in published_of(plan, experiment):
             blocks += _published(table, where, part, columns)
         yield Table(
-            caption=f"{title}: {names.part(split, subset, label)}. {foot}",
+            title=f"{title}: {names.part(split, subset, label)}",
+            caption=foot,
             label="-".join(filter(None, (experiment, split, subset, label))),
             head=[names.metric(*column) for column in columns],
             blocks=blocks,
@@ -123,5 +124,4 @@ def test_table(plan: Plan, experiment: str, tests: pd.DataFrame) -> list[Table]:
         ]
         blocks.append(Block(f"{names.part(*key[1:])}, {names.selection(key[0])}: {metric}", lines))
     title = (plan.benchmark.experiments[experiment].title or experiment).rstrip(".")
-    caption = f"{title}: paired tests. {TESTS_CAPTION}"
-    return [Table(caption, f"{experiment}-tests", head, blocks)]
+    return [Table(f"{title}: paired tests", TESTS_CAPTION, f"{experiment}-tests", head, blocks)]

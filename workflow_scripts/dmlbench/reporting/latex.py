@@ -4,7 +4,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader
 
-from dmlbench.reporting.latex_layout import NAME_WIDTH, split, wraps
+from dmlbench.reporting.latex_layout import NAME_WIDTH, split, text_wraps, wraps
 from dmlbench.reporting.latex_parts import Number, Shape, Table, escape
 
 
@@ -32,11 +32,15 @@ def latex(tables: list[Table]) -> str:
     return render("table.tex.j2", tables=[_for_template(piece) for piece in pieces])
 
 
+#: A column of texts that wrap.
+_WRAPPED = rf">{{\raggedright\arraybackslash}}p{{{NAME_WIDTH:g}pt}}"
+
+
 def _for_template(table: Table) -> dict:
     return {
-        "caption": escape(table.caption),
+        "caption": escape(f"{table.title}. {table.caption}".strip()),
         "label": table.label,
-        "names": rf">{{\raggedright\arraybackslash}}p{{{NAME_WIDTH:g}pt}}" if wraps(table) else "l",
+        "names": _WRAPPED if wraps(table) else "l",
         "head": [escape(head) for head in table.head],
         "columns": [_column_type(table.column(n)) for n in range(len(table.head))],
         "blocks": [
@@ -44,8 +48,8 @@ def _for_template(table: Table) -> dict:
                 "name": escape(block.name),
                 "rows": [
                     {
-                        "name": escape(name),
-                        "cells": [c.tex if isinstance(c, Number) else escape(c) for c in cells],
+                        "name": _breakable(name),
+                        "cells": [c.tex if isinstance(c, Number) else _breakable(c) for c in cells],
                     }
                     for name, cells in block.rows
                 ],
@@ -55,11 +59,16 @@ def _for_template(table: Table) -> dict:
     }
 
 
+def _breakable(text: str) -> str:
+    """``text`` that may wrap within a config's names, which have no spaces."""
+    return escape(text).replace(r"\_", r"\_\allowbreak{}")
+
+
 def _column_type(cells: list[Number | str]) -> str:
     """An S column that has room for the widest number; texts are set left."""
     numbers = [cell for cell in cells if isinstance(cell, Number)]
     if not numbers:
-        return "l"
+        return _WRAPPED if text_wraps(cells) else "l"
     shape = Shape.of(numbers)
     point = f".{shape.after}" if shape.after else ""
     interval = f"({shape.interval})" if shape.interval else ""

@@ -4,6 +4,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
+import pandas as pd
+
 from dmlbench.reporting.latex_parts import Block, Number, Shape, Table
 
 #: Widths in points of \footnotesize in Computer Modern at 10 pt, with some room: a digit, an
@@ -12,18 +14,20 @@ _DIGIT, _LETTER, _POINT, _SIGN, _PLUS_MINUS, _GAP = 4.3, 4.4, 2.4, 6.7, 11.5, 8.
 #: The text width of LaTeX's article class at 10 pt, and the rows that fit on one of its pages.
 TEXT_WIDTH, PAGE_ROWS = 345.0, 44
 #: A longer name wraps.
-NAME_WIDTH = 150.0
+NAME_WIDTH = 120.0
 
 
 def split(table: Table) -> list[Table]:
     """The table in as many as it takes to be no wider and no longer than a page."""
-    pieces = [part for columns in _column_groups(table) for part in _shorter(_only(table, columns))]
+    narrow = [_only(table, columns) for columns in _column_groups(table)]
+    pieces = [part for one in narrow if one.blocks for part in _shorter(one)]
     if len(pieces) == 1:
         return pieces
     return [
         replace(
             piece,
-            caption=f"{table.caption} (Part {number} of {len(pieces)}.)",
+            title=f"{table.title} (part {number} of {len(pieces)})",
+            caption=table.caption if number == 1 else "",
             label=f"{table.label}-{number}",
         )
         for number, piece in enumerate(pieces, start=1)
@@ -47,11 +51,18 @@ def _column_groups(table: Table) -> Iterator[list[int]]:
 
 
 def _only(table: Table, columns: list[int]) -> Table:
-    blocks = [
-        Block(b.name, [(name, [cells[c] for c in columns]) for name, cells in b.rows])
-        for b in table.blocks
-    ]
+    """The table with some of its columns, without rows that have nothing in them."""
+    blocks = []
+    for block in table.blocks:
+        rows = [(name, [cells[c] for c in columns]) for name, cells in block.rows]
+        rows = [(name, cells) for name, cells in rows if not all(map(_is_empty, cells))]
+        if rows:
+            blocks.append(Block(block.name, rows))
     return replace(table, head=[table.head[c] for c in columns], blocks=blocks)
+
+
+def _is_empty(cell: Number | str) -> bool:
+    return isinstance(cell, Number) and pd.isna(cell.value) and not cell.note
 
 
 def _shorter(table: Table) -> Iterator[Table]:
@@ -83,7 +94,7 @@ def _width(cells: list[Number | str]) -> float:
     """About how wide a column is, in points."""
     numbers = [cell for cell in cells if isinstance(cell, Number)]
     if not numbers:
-        return max(len(str(cell)) for cell in cells) * _LETTER
+        return min(max(len(str(cell)) for cell in cells) * _LETTER, NAME_WIDTH)
     shape = Shape.of(numbers)
     width = (shape.before + shape.after) * _DIGIT + (_POINT if shape.after else 0)
     width += _SIGN if shape.negative else 0
@@ -99,3 +110,8 @@ def wraps(table: Table) -> bool:
     """Whether a row's name is too long for one line."""
     names = [name for block in table.blocks for name, _ in block.rows]
     return max(len(name) for name in names) * _LETTER > NAME_WIDTH
+
+
+def text_wraps(cells: list[str]) -> bool:
+    """Whether a column of texts is too wide for one line."""
+    return max(len(cell) for cell in cells) * _LETTER > NAME_WIDTH

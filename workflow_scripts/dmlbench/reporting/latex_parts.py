@@ -72,8 +72,12 @@ class Block:
 
 @dataclass(frozen=True)
 class Table:
-    """One table: texts are not escaped yet."""
+    """One table: texts are not escaped yet.
 
+    Where it is split, only the first part has the whole caption; all have the title.
+    """
+
+    title: str
     caption: str
     label: str
     head: list[str]

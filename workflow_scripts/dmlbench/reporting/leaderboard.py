@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from dmlbench.config import UNTRAINED, Plan
+from dmlbench.config import SHUFFLED, UNTRAINED, Plan
 from dmlbench.reporting import names
 from dmlbench.reporting.cells import METHOD
 from dmlbench.reporting.latex_parts import Block, Number, Table
@@ -101,7 +101,7 @@ def leaderboard_tables(long: pd.DataFrame) -> list[Table]:
         for _, found in mine.groupby(METHOD, sort=False):
             cells = {one["metric"]: one for one in found.to_dict("records")}
             first = cells[metrics[0][0]]
-            recipe = [first["recipe"]] if recipes else []
+            recipe = [first["recipe"].removesuffix(SHUFFLED)] if recipes else []
             numbers = [_number(cells.get(metric)) for metric, _ in metrics]
             rank, gain = Number(first["rank"], decimals=0), Number(first["gain"])
             rows.append((first["method"], [rank, *recipe, *numbers, gain]))
@@ -109,13 +109,14 @@ def leaderboard_tables(long: pd.DataFrame) -> list[Table]:
         partial = (mine["n"] < mine["planned"]).any()
         gaps = "PARTIAL, k/n: so many of the planned seeds. " if partial else ""
         caption = (
-            f"{gaps}Leaderboard of {dataset}: {where}, last epoch, percent ± half of the 95% "
-            "t-interval. Gain: over the untrained backbone of the same recipe, in points of "
-            f"{names.metric(*metrics[0])}. Controls have no rank."
+            f"{gaps}Percent ± half of the 95% t-interval, last epoch. Gain: over the untrained "
+            f"backbone of the same recipe, in points of {names.metric(*metrics[0])}. Controls have "
+            "no rank."
         )
+        title = f"Leaderboard of {dataset}: {where}"
         shown = [names.metric(*metric) for metric in metrics]
         head = ["rank", *(["recipe"] if recipes else []), *shown, "gain"]
-        tables.append(Table(caption, f"leaderboard-{dataset}", head, [Block("", rows)]))
+        tables.append(Table(title, caption, f"leaderboard-{dataset}", head, [Block("", rows)]))
     return tables
 
 

@@ -36,7 +36,7 @@ def write_overview(plan: Plan, which: str) -> None:
 
 
 def _markdown(table: Table) -> str:
-    """One table in Markdown, its blocks below each other, its caption above."""
+    """One table in Markdown, its blocks below each other, title and caption above."""
     rows = [
         {"": name, **dict(zip(table.head, map(_text, cells), strict=True)), "block": block.name}
         for block in table.blocks
@@ -45,7 +45,8 @@ def _markdown(table: Table) -> str:
     frame = pd.DataFrame(rows)
     if frame["block"].nunique() == 1:
         frame = frame.drop(columns="block")
-    return f"{table.caption}\n\n{frame.to_markdown(index=False, disable_numparse=True)}\n"
+    text = frame.to_markdown(index=False, disable_numparse=True)
+    return f"**{table.title}**\n\n{table.caption}\n\n{text}\n"
 
 
 def _text(cell: Number | str) -> str:
