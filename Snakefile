@@ -22,13 +22,16 @@ include: "rules/evaluate.smk"
 include: "rules/visualize.smk"
 include: "rules/report.smk"
 include: "rules/document.smk"
+include: "rules/means.smk"
 include: "rules/theory.smk"
+include: "rules/cluster.smk"
 
 
 rule all:
     default_target: True
     input:
         rules.results.input,
+        rules.means.output,
         REPORT,
         # Weights are never kept in git. Without them here, a fresh clone that holds committed tables
         # would count as finished and train nothing.
@@ -40,9 +43,20 @@ rule all:
         "done"
 
 
+# Before Snakemake looks at the files. Jobs on other machines make what they are told to.
+if workflow.is_main_process:
+    settle_origins()
+
+
 onstart:
+    before_jobs(log)
     write_text(Path(CONFIG), PLAN.as_json())
 
 
 onsuccess:
+    settle_origins()
     print_results()
+
+
+onerror:
+    settle_origins()

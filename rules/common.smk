@@ -22,6 +22,8 @@ from dmlbench.errors import UserError
 from dmlbench.files import write_text
 from dmlbench.reporting.figures.kinds import KINDS, planned, same_methods
 from dmlbench.job_environment import set_job_environment
+from dmlbench.origins import settle
+from dmlbench.sources import raw_archives, source_of
 
 # A graph of thousands of jobs is millions of objects that live to the end; looking through them for
 # garbage over and over takes a good part of the time.
@@ -92,6 +94,18 @@ def command(script):
     return f"python {quote(f'{SCRIPTS}/{script}.py')} --config {quote(CONFIG)}"
 
 
+def asked(rule):
+    """What a rule asks of a scheduler, from the config's `resources`; a retry asks for more."""
+    need = getattr(RESOURCES, rule)
+    where = {"slurm_partition": need.partition} if need.partition else {}
+    return {
+        "mem_mb": lambda wildcards, attempt: RESOURCES.mem_mb(rule, attempt),
+        "runtime": lambda wildcards, attempt: RESOURCES.runtime(rule, attempt),
+        "gpu": need.gpu,
+        **where,
+    }
+
+
 def run_of(wildcards):
     return PLAN.run_by_id(paths.RUN_ID.format(**wildcards))
 
@@ -105,22 +119,12 @@ def training_code(wildcards):
     return provenance.training_code(run.dataset, PLAN.classes(run))
 
 
-def source_of(dataset):
-    """Where a dataset's archives come from: the config's choice, or the first it knows."""
-    return BENCHMARK.data.sources.get(dataset, DATASETS[dataset].sources[0])
-
-
-def raw_archives(wildcards):
-    source = source_of(wildcards.dataset)
-    return [paths.RAW.format(source=source, archive=file) for file in archives(source)]
-
-
 def data_origin(wildcards):
     """How the prepare script is told where images come from: archives, or one's own folder."""
     own = BENCHMARK.datasets.get(wildcards.dataset)
     if own:
         return f"--folder {quote(own.model_dump_json())}"
-    return f"--source {source_of(wildcards.dataset)}"
+    return f"--source {source_of(PLAN, wildcards.dataset)}"
 
 
 def folder_listing(wildcards):
@@ -130,7 +134,7 @@ def folder_listing(wildcards):
 
 
 def pair_files(wildcards):
-    source = source_of(wildcards.dataset)
+    source = source_of(PLAN, wildcards.dataset)
     files = DATASETS[wildcards.dataset].pairs.values()
     return [paths.RAW.format(source=source, archive=file) for file in files]
 
@@ -178,8 +182,12 @@ def figure_input(experiment):
     kinds = [KINDS[kind] for kind in planned(PLAN, experiment)]
     tables = {paths.summary(NAME, table) for kind in kinds for table in kind.tables}
     files = {pair for kind in kinds for pair in kind.files(PLAN, experiment)}
+    there = set(measured_runs())
     return sorted(tables) + [
-        file for run, name in sorted(files) for file in run_files(name, [run])
+        file
+        for run, name in sorted(files)
+        if run in there
+        for file in run_files(name, [run])
     ]
 
 
@@ -217,6 +225,28 @@ def print_results():
     for what, file, others in [*made, ("report: ", REPORT, "")]:
         if os.path.exists(file):
             print(f"{what}{file}{others}")
+
+
+def outputs_here():
+    """The outputs of rules that are here, for the runs of this config."""
+    patterns = [output for rule in workflow.rules for output in rule.output]
+    stores = {prepared_index(run, paths.PREPARED) for run in PLAN.runs.values()}
+    for top in (paths.results(NAME), *stores):
+        for folder, _, files in os.walk(top):
+            for file in (f"{folder}/{name}" for name in files):
+                if any(pattern.match(file) for pattern in patterns):
+                    yield file
+
+
+def settle_origins():
+    """Give all files that are here the records and times of what made them."""
+    raw = [file for dataset in PLAN.datasets for file in raw_archives(PLAN, dataset)]
+    here = filter(os.path.exists, raw)
+    try:
+        settle(Path(paths.origins(NAME)), outputs_here(), here)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 wildcard_constraints:

@@ -20,9 +20,7 @@ rule control:
         ENVIRONMENT
     threads: RESOURCES.embed.threads
     resources:
-        mem_mb=RESOURCES.embed.mem_mb,
-        runtime=RESOURCES.embed.runtime,
-        gpu=RESOURCES.embed.gpu,
+        **asked("embed"),
     params:
         command=command("control"),
         run=fingerprint,
@@ -51,9 +49,7 @@ rule control_pairs:
         ENVIRONMENT
     threads: RESOURCES.embed.threads
     resources:
-        mem_mb=RESOURCES.embed.mem_mb,
-        runtime=RESOURCES.embed.runtime,
-        gpu=RESOURCES.embed.gpu,
+        **asked("embed"),
     params:
         command=command("control"),
         code=provenance.control_code(),

@@ -17,9 +17,7 @@ rule document:
         ENVIRONMENT
     threads: RESOURCES.report.threads
     resources:
-        mem_mb=RESOURCES.report.mem_mb,
-        runtime=RESOURCES.report.runtime,
-        gpu=RESOURCES.report.gpu,
+        **asked("report"),
     params:
         command=command("document"),
         code=provenance.reporting_code(),

@@ -21,9 +21,7 @@ rule embed:
         ENVIRONMENT
     threads: RESOURCES.embed.threads
     resources:
-        mem_mb=RESOURCES.embed.mem_mb,
-        runtime=RESOURCES.embed.runtime,
-        gpu=RESOURCES.embed.gpu,
+        **asked("embed"),
     params:
         command=command("embed"),
         code=provenance.embedding_code(),
@@ -56,9 +54,7 @@ rule embed_pairs:
         ENVIRONMENT
     threads: RESOURCES.embed.threads
     resources:
-        mem_mb=RESOURCES.embed.mem_mb,
-        runtime=RESOURCES.embed.runtime,
-        gpu=RESOURCES.embed.gpu,
+        **asked("embed"),
     params:
         command=command("embed"),
         code=provenance.embedding_code(),

@@ -16,9 +16,7 @@ rule check:
         ENVIRONMENT
     threads: RESOURCES.collect.threads
     resources:
-        mem_mb=RESOURCES.collect.mem_mb,
-        runtime=RESOURCES.collect.runtime,
-        gpu=RESOURCES.collect.gpu,
+        **asked("collect"),
     params:
         script=f"{SCRIPTS}/check.py",
         code=provenance.checking_code(),
@@ -49,9 +47,7 @@ rule collect:
         ENVIRONMENT
     threads: RESOURCES.collect.threads
     resources:
-        mem_mb=RESOURCES.collect.mem_mb,
-        runtime=RESOURCES.collect.runtime,
-        gpu=RESOURCES.collect.gpu,
+        **asked("collect"),
     params:
         command=command("collect"),
         code=provenance.reporting_code(),
@@ -98,9 +94,7 @@ rule tables:
         ENVIRONMENT
     threads: RESOURCES.tables.threads
     resources:
-        mem_mb=RESOURCES.tables.mem_mb,
-        runtime=RESOURCES.tables.runtime,
-        gpu=RESOURCES.tables.gpu,
+        **asked("tables"),
     params:
         command=command("tables"),
         code=provenance.reporting_code(),
@@ -145,9 +139,7 @@ rule overview:
         ENVIRONMENT
     threads: RESOURCES.tables.threads
     resources:
-        mem_mb=RESOURCES.tables.mem_mb,
-        runtime=RESOURCES.tables.runtime,
-        gpu=RESOURCES.tables.gpu,
+        **asked("tables"),
     params:
         command=command("tables"),
         code=provenance.reporting_code(),
@@ -161,7 +153,8 @@ rule overview:
 rule summary:
     input:
         expand(rules.tables.output.csv, experiment=BENCHMARK.experiments),
-        rules.collect.output.runs,
+        rules.collect.output,
+        rules.check.output,
     output:
         report(
             SUMMARY,
@@ -193,9 +186,7 @@ rule summary:
         ENVIRONMENT
     threads: RESOURCES.report.threads
     resources:
-        mem_mb=RESOURCES.report.mem_mb,
-        runtime=RESOURCES.report.runtime,
-        gpu=RESOURCES.report.gpu,
+        **asked("report"),
     params:
         command=command("report"),
         code=provenance.reporting_code(),
@@ -238,9 +229,7 @@ rule report:
         ENVIRONMENT
     threads: RESOURCES.report.threads
     resources:
-        mem_mb=RESOURCES.report.mem_mb,
-        runtime=RESOURCES.report.runtime,
-        gpu=RESOURCES.report.gpu,
+        **asked("report"),
     params:
         command=command("report"),
         snakefile=os.path.relpath(Path(workflow.basedir) / "Snakefile"),

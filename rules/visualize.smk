@@ -18,9 +18,7 @@ rule project:
         ENVIRONMENT
     threads: RESOURCES.project.threads
     resources:
-        mem_mb=RESOURCES.project.mem_mb,
-        runtime=RESOURCES.project.runtime,
-        gpu=RESOURCES.project.gpu,
+        **asked("project"),
     params:
         command=command("project"),
         settings=PROJECTION.model_dump_json(),
@@ -50,9 +48,7 @@ rule illustrate:
         ENVIRONMENT
     threads: RESOURCES.illustrate.threads
     resources:
-        mem_mb=RESOURCES.illustrate.mem_mb,
-        runtime=RESOURCES.illustrate.runtime,
-        gpu=RESOURCES.illustrate.gpu,
+        **asked("illustrate"),
     params:
         command=command("illustrate"),
         settings=PROJECTION.model_dump_json(),
@@ -80,9 +76,7 @@ rule roc:
         ENVIRONMENT
     threads: RESOURCES.illustrate.threads
     resources:
-        mem_mb=RESOURCES.illustrate.mem_mb,
-        runtime=RESOURCES.illustrate.runtime,
-        gpu=RESOURCES.illustrate.gpu,
+        **asked("illustrate"),
     params:
         command=command("roc"),
         selection=PROJECTION.selection,
@@ -113,9 +107,7 @@ for _experiment in BENCHMARK.experiments:
             ENVIRONMENT
         threads: RESOURCES.figures.threads
         resources:
-            mem_mb=RESOURCES.figures.mem_mb,
-            runtime=RESOURCES.figures.runtime,
-            gpu=RESOURCES.figures.gpu,
+            **asked("figures"),
         params:
             command=command("figures"),
             code=provenance.reporting_code(),
@@ -149,9 +141,7 @@ rule figures_overall:
         ENVIRONMENT
     threads: RESOURCES.figures.threads
     resources:
-        mem_mb=RESOURCES.figures.mem_mb,
-        runtime=RESOURCES.figures.runtime,
-        gpu=RESOURCES.figures.gpu,
+        **asked("figures"),
     params:
         command=command("figures"),
         code=provenance.reporting_code(),

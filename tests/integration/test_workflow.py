@@ -10,6 +10,7 @@ import yaml
 from conftest import ROOT, job_counts, run_script, run_snakemake
 
 from dmlbench.config import load_config, resolve_config
+from dmlbench.reporting.figures import kinds
 
 CONFIGS = sorted([ROOT / "config.yaml", *(ROOT / "configs").glob("*.yaml")])
 
@@ -23,11 +24,11 @@ def test_the_smoke_run_makes_everything(smoke_run):
     assert (learnt["value"] > 0.5).all()
     for suffix in ("tex", "csv", "md"):
         assert (folder / "tables" / f"even_odd.{suffix}").stat().st_size > 500
-    for kind in ("recall_per_epoch", "embedding"):
+    for kind in kinds.planned(load_config(ROOT / "configs" / "smoke.yaml"), "even_odd"):
         assert (folder / "figures" / f"{kind}_even_odd.pdf").read_bytes()[:5] == b"%PDF-"
         assert (folder / "figures" / f"{kind}_even_odd.png").stat().st_size > 10_000
     report = (folder / "report" / "report.html").read_text()
-    for part in ("Summary", "Tables", "Figures", "embedding_even_odd.png"):
+    for part in ("Summary", "Tables", "Figures", "embedding_even_odd.png", "summary.html"):
         assert part in report
 
 
@@ -193,8 +194,11 @@ def test_dry_run_has_the_jobs_that_the_config_plans(path, tmp_path):
     assert counts["overview"] == 2
     assert counts["prepare"] == len(plan.datasets)
     assert counts["tables"] == experiments
-    assert counts["figures"] == 2 * experiments
-    assert counts["project"] == runs // len(benchmark.seeds) * len(plan.projected_seeds)
+    assert all(counts[f"figures_{experiment}"] == 1 for experiment in benchmark.experiments)
+    methods = {(e.dataset, m) for n, e in benchmark.experiments.items() for m in plan.methods[n]}
+    assert counts["project"] == counts["illustrate"] == len(methods)
+    verified = {m for m in methods if plan.verifies(m[0])}
+    assert counts.get("roc", 0) == len(verified) * len(benchmark.seeds)
     assert counts["collect"] == counts["summary"] == counts["report"] == counts["all"] == 1
 
 

@@ -1,6 +1,7 @@
 """Each rule alone: its inputs copied into an empty folder, its outputs compared by meaning."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -15,6 +16,8 @@ RUN = "results/smoke/runs/digits_even_odd/digits_8d/triplet/eps/seed0"
 DATA = "data/prepared/digits_even_odd/original"
 STORE = [f"{DATA}/index.parquet", f"{DATA}/pixels.bin"]
 SUMMARY = "results/smoke/summary"
+RUNS = "results/smoke/runs/*/*/*/*/*"
+PICTURED = ("projection", "neighbours", "similarities")
 RUN_FILES = [
     f"results/smoke/runs/*/*/*/*/*/{f}" for f in ("metrics.json", "history.csv", "run.json")
 ]
@@ -174,17 +177,32 @@ def test_document(alone):
         assert part in source
 
 
-@pytest.mark.parametrize("kind", ["recall_per_epoch", "embedding"])
-def test_figures(alone, smoke_run, kind):
+def test_illustrate(alone, smoke_run):
+    files = [f"{RUN}/neighbours_test.parquet", f"{RUN}/similarities_test.parquet"]
+    folder = alone("illustrate", files[0], [STORE[0], f"{RUN}/embeddings_test_last.npz"])
+    for file in files:
+        table = pd.read_parquet(folder / file)
+        pd.testing.assert_frame_equal(table, pd.read_parquet(smoke_run / file))
+    found = pd.read_parquet(folder / files[0])
+    assert found.groupby(["subset", "query"])["rank"].max().eq(6).all()
+    assert set(found["subset"]) == {"seen", "unseen"}
+
+
+def test_figures(alone, smoke_run):
     from matplotlib.image import imread
 
-    file = f"results/smoke/figures/{kind}_even_odd.png"
-    inputs = [f"{SUMMARY}/history.parquet", "results/smoke/runs/*/*/*/*/*/projection_*"]
-    folder = alone("figures", file, inputs)
-    mine, theirs = imread(folder / file), imread(smoke_run / file)
-    assert mine.shape == theirs.shape
-    assert np.abs(mine - theirs).mean() < 0.01
-    assert (mine.std(axis=(0, 1))[:3] > 0.02).all()  # not an empty page
+    folder = alone(
+        "figures_even_odd",
+        "results/smoke/figures/recall_per_epoch_even_odd.png",
+        [f"{SUMMARY}/*.parquet", *STORE, *(f"{RUNS}/{n}_*" for n in PICTURED)],
+    )
+    made = sorted((smoke_run / "results/smoke/figures").glob("*.png"))
+    assert len(made) >= 6
+    for theirs in made:
+        mine = imread(folder / theirs.relative_to(smoke_run))
+        assert mine.shape == imread(theirs).shape
+        assert np.abs(mine - imread(theirs)).mean() < 0.01
+        assert (mine.std(axis=(0, 1))[:3] > 0.02).all()  # not an empty page
 
 
 def test_theory(smoke_file, tmp_path):
@@ -202,10 +220,15 @@ def test_theory(smoke_file, tmp_path):
 
 def test_summary(alone):
     file = "results/smoke/report/summary.html"
-    folder = alone("summary", file, ["results/smoke/tables/*", f"{SUMMARY}/runs.parquet"])
+    left = [f"{RUNS}/{name}" for name in ("run.json", "metrics.json")]
+    folder = alone("summary", file, ["results/smoke/tables/*", f"{SUMMARY}/*", *left])
     page = (folder / file).read_text()
-    assert "Triplet + EPS" in page
     assert "<th>training seconds</th>" in page
+    assert "<span>7 ok</span>" in page  # four trainings and three controls
+    page = (folder / "results/smoke/report/experiments/even_odd.html").read_text()
+    (number,) = re.findall(r'<section id="(runs-\d+)">\n<h3>Triplet \+ EPS</h3>', page)
+    assert re.search(rf'<a href="#{number}">[^<]*[\d.]+ ± [\d.]+', page)
+    assert "results/smoke/runs/digits_even_odd/digits_8d/triplet/eps/seed1" in page
 
 
 def test_report(alone):

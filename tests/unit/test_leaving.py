@@ -121,7 +121,7 @@ def test_tensorboard_and_dvclive_are_told_of_each_epoch(plan, monkeypatch):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     plan.benchmark.training.loggers = ["tensorboard", "dvclive"]
-    trained_in_parts(plan, monkeypatch, steps=30)
+    trained_in_parts(plan, steps=30)
     run = plan.run_by_id(RUN)
     history = pd.read_csv(plan.run_folder(run) / "history.csv")
     folder = paths.local(paths.loggers("smoke"), **vars(run))

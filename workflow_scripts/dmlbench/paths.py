@@ -36,6 +36,11 @@ def resolved_config(name: str) -> str:
     return f"{results(name)}/{CONFIG_FILE}"
 
 
+def head(name: str) -> str:
+    """Which Snakemake gave a config's jobs to a cluster last."""
+    return f"{results(name)}/cluster.json"
+
+
 def run(name: str) -> str:
     """The pattern of one run's folder."""
     return f"{results(name)}/runs/{RUN_ID}"
@@ -153,6 +158,16 @@ def figure(name: str, experiment: str, kind: str, suffix: str) -> str:
 def overall_figure(name: str, kind: str, suffix: str) -> str:
     """A figure over all experiments."""
     return f"{results(name)}/figures/{kind}.{suffix}"
+
+
+def means(name: str, suffix: str) -> str:
+    """The means of all tables (json), and of their first measures (csv), to be compared."""
+    return f"{results(name)}/means/means.{suffix}"
+
+
+def origins(name: str) -> str:
+    """What made each file of a config's results and data (:mod:`dmlbench.origins`)."""
+    return f"{results(name)}/origins.json.gz"
 
 
 def theory(name: str, file: str) -> str:

@@ -21,13 +21,16 @@ PACKAGES = (
 
 
 def _files(*parts: Iterable[Path]) -> dict[str, str]:
-    """The hash of every file by its name; a user's own module lies elsewhere, no matter where."""
-    return {
-        str(f.relative_to(SCRIPTS) if f.is_relative_to(SCRIPTS) else f.name): hashlib.sha256(
-            f.read_bytes()
-        ).hexdigest()[:16]
-        for f in sorted({file for part in parts for file in part})
-    }
+    """The hash of every file by its name.
+
+    A user's own module or a library lies elsewhere, no matter where; files of one name are hashed
+    together.
+    """
+    contents: dict[str, bytes] = {}
+    for file in sorted({file for part in parts for file in part}):
+        name = str(file.relative_to(SCRIPTS)) if file.is_relative_to(SCRIPTS) else file.name
+        contents[name] = contents.get(name, b"") + file.read_bytes()
+    return {name: hashlib.sha256(held).hexdigest()[:16] for name, held in contents.items()}
 
 
 def _hash(*parts: Iterable[Path]) -> str:
@@ -144,7 +147,8 @@ def reporting_code() -> str:
     """The hash of the sources that tables, figures and report depend on."""
     files = [f for f in (PACKAGE / "reporting").rglob("*") if f.suffix in (".py", ".yaml", ".j2")]
     files += [*(PACKAGE / "checking").glob("*.py"), PACKAGE / "protocol.py"]
-    return _hash(files, _scripts("collect", "document", "tables", "figures", "report", "theory"))
+    scripts = ("collect", "document", "tables", "figures", "report", "theory", "means")
+    return _hash(files, _scripts(*scripts))
 
 
 def git_state() -> dict:

@@ -11,7 +11,6 @@ from dmlbench.config.checks import (
     data_problems,
     fold_problems,
     folder_problems,
-    image_problems,
     measure_problems,
     method_problems,
     published_problems,
@@ -222,8 +221,6 @@ class _Builder:
         classes, folds = facts["train_classes"], facts.get("folds", 0)
         self.problems += fold_problems(dataset, folds, recipe["test_fold"], where)
         self.problems += batch_problems(dataset, classes, recipe, sampler, names)
-        where_recipe = f"{where}: recipe '{method[0]}'"
-        self.problems += image_problems(dataset, facts, recipe, where_recipe)
         names = f"{where}: loss '{method[1]}' with sampler '{method[2]}'"
         self.problems += method_problems(recipe, loss, sampler, names)
 

@@ -115,13 +115,6 @@ def fold_problems(dataset: str, folds: int, test_fold: int | None, where: str) -
         yield f"{where}: the recipe has test_fold, but {dataset} has its own test and no folds"
 
 
-def image_problems(dataset: str, facts: dict, recipe: dict, names: str) -> Iterator[str]:
-    """Images that a recipe cannot take."""
-    mode = facts.get("mode", "RGB")
-    if recipe["mean_std"] == "imagenet" and mode == "L":
-        yield f"{names}: mean_std imagenet is for colour images, and those of {dataset} are gray"
-
-
 def batch_problems(
     dataset: str, classes: int, recipe: dict, sampler: dict, names: str
 ) -> Iterator[str]:

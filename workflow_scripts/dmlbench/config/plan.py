@@ -13,6 +13,7 @@ from dmlbench.config.class_path import is_class_path
 from dmlbench.config.folders import folder_facts
 from dmlbench.config.messages import nearest
 from dmlbench.config.models import Benchmark
+from dmlbench.config.weights import weights_hash
 from dmlbench.errors import ConfigError
 from dmlbench.seeding import derive_seed
 
@@ -132,7 +133,9 @@ class Plan:
         """Everything that decides the run's result, names included."""
         own = self.benchmark.datasets.get(run.dataset)
         split = {"split": own.model_dump(exclude={"folder"})} if own else {}
+        weights = weights_hash(self.recipes[run.recipe]["weights"])
         return split | {
+            **({"weights": weights} if weights else {}),
             "dataset": run.dataset,
             "recipe": {"name": run.recipe, **self.recipes[run.recipe]},
             "loss": {"name": run.loss, **self.losses.get(run.loss, {})},

@@ -108,6 +108,9 @@ def _pooled(pairs: Scored, rates: list[float]) -> list[dict]:
     """Measures without a chosen threshold, of all pairs that may be scored."""
     genuine, impostors = len(pairs) - pairs.impostors, pairs.impostors
     note = f"{genuine:,} genuine and {impostors:,} impostor pairs"
+    names = ("eer", "auc", *(f"tar_at_far_{rate:g}" for rate in rates), "d_prime")
+    if not genuine or not impostors:
+        return [row(name, 0, None, note) for name in names]
     rows = [
         row("eer", 0, verification.equal_error_rate(pairs), note),
         row("auc", 0, verification.area_under_curve(pairs), note),

@@ -17,6 +17,7 @@ from dmlbench.errors import UserError
 from dmlbench.files import replacing, write_text
 from dmlbench.protocol import BENCHMARK_VERSION
 from dmlbench.reporting import names
+from dmlbench.reporting.cost import cost
 from dmlbench.reporting.markdown import wide
 from dmlbench.reporting.verdicts import EXPLAINED, write_verdicts
 
@@ -120,24 +121,12 @@ def _verdict_tables(found: pd.DataFrame) -> dict[str, list[dict]]:
 
 
 def _cost(plan: Plan, runs: pd.DataFrame) -> list[dict]:
-    """Hours of training of each experiment on each device. A run of two counts in both."""
-    rows = []
-    keys = ["dataset", "recipe", "loss", "sampler"]
-    for experiment in plan.benchmark.experiments:
-        dataset = plan.benchmark.experiments[experiment].dataset
-        planned = [(dataset, *method) for method in plan.methods[experiment]]
-        mine = runs[pd.MultiIndex.from_frame(runs[keys]).isin(planned)]
-        for device, some in mine.groupby("device"):
-            rows.append(
-                {
-                    "experiment": experiment,
-                    "device": device,
-                    "runs": len(some),
-                    "hours": round(some["seconds"].sum() / 3600, 2),
-                    "hours per run": round(some["seconds"].mean() / 3600, 3),
-                }
-            )
-    return rows
+    """Hours of training of each experiment on each device, as in the table of costs."""
+    history = pd.read_parquet(paths.summary(plan.benchmark.name, "history"))
+    long = cost(plan, history, runs)
+    by = long.groupby(["experiment", "device"], sort=False)
+    sums = by[["runs", "hours"]].sum().reset_index()
+    return sums.assign(hours=sums["hours"].round(3)).to_dict("records")
 
 
 def _machines(runs: pd.DataFrame) -> list[dict]:

@@ -23,6 +23,7 @@ from dmlbench.reporting.statistics import summarize
 
 REPRODUCED, WITHIN, NOT = "reproduced", "within interval", "not reproduced"
 NOT_RUN, NO_NUMBER = "not run", "no number published"
+ORDER = [REPRODUCED, WITHIN, NOT, NO_NUMBER, NOT_RUN]
 #: Percentage points: seeds of one method differ by about as much on most datasets.
 TOLERANCE = 1.0
 EXPLAINED = (
@@ -58,7 +59,8 @@ def verdicts(plan: Plan, metrics: pd.DataFrame) -> pd.DataFrame:
                 {"kind": "claim", "source": table.source, "claim": c.text, "verdict": NOT_RUN}
                 for c in table.claims
             ] or [{"kind": "number", "source": table.source, "claim": "all", "verdict": NOT_RUN}]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    return table.sort_values("verdict", key=lambda v: v.map(ORDER.index), kind="stable")
 
 
 def write_verdicts(plan: Plan) -> pd.DataFrame:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from dmlbench import paths
@@ -72,5 +73,9 @@ def load_model(folder: Path, record: dict, selection: str, device: torch.device)
     # The backbone's own weights are about to be replaced: no need to fetch pretrained ones.
     recipe = {**record["run"]["recipe"], "weights": "none"}
     model = Embedder(recipe, **record["input"]).to(device)
-    model.load_state_dict(load_file(file, device=str(device)))
+    try:
+        model.load_state_dict(load_file(file, device=str(device)))
+    except (OSError, RuntimeError, SafetensorError) as error:
+        reason = str(error).partition("\n")[0]
+        raise DataError(f"{file} is damaged ({reason}); train again") from None
     return model.eval()

@@ -10,8 +10,9 @@ from types import FrameType
 log = logging.getLogger(__name__)
 
 _SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
-#: Seconds, and share of the budget, kept for saving and for what ran before the training.
-_MARGIN, _SHARE = 15.0, 0.05
+#: Kept for saving and for what ran before the training: seconds, and a share of the budget up to
+#: some more seconds.
+_MARGIN, _SHARE, _MOST = 15.0, 0.05, 300.0
 
 
 class LeaveNow(BaseException):
@@ -33,7 +34,11 @@ class Stopping:
         if minutes is not None:
             seconds = 60 * minutes
             self._deadline = time.monotonic() + seconds - min(_MARGIN, seconds / 4)
-            self._deadline -= _SHARE * seconds
+            self._deadline -= min(_SHARE * seconds, _MOST)
+
+    def leave(self, reason: str) -> None:
+        """Have the next :meth:`check` raise; from any thread."""
+        self.reason = self.reason or reason
 
     def check(self) -> None:
         """Raise LeaveNow where it is time."""

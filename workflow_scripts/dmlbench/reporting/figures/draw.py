@@ -12,7 +12,7 @@ from dmlbench.files import replacing
 from dmlbench.reporting.figures import gallery, lines, points, ranks, scores, times
 from dmlbench.reporting.figures.kinds import KINDS, planned
 from dmlbench.reporting.figures.shared import Scene
-from dmlbench.reporting.style import paper_style, plt, save
+from dmlbench.reporting.style import PALETTE, paper_style, plt, save
 
 DRAWN: dict[str, Callable[[Scene], tuple[plt.Figure, pd.DataFrame | None]]] = {
     "recall_per_epoch": lines.recall_per_epoch,
@@ -47,10 +47,20 @@ def draw(plan: Plan, experiment: str, kinds: list[str] | None = None) -> None:
     for kind in kinds or there:
         with paper_style():
             figure, table = DRAWN[kind](scene)
+            _mark_partial(figure, plan, experiment)
             if table is not None:
                 table = table.assign(method=[scene.words.get(m, m) for m in table["method"]])
             pattern = paths.figure(plan.benchmark.name, experiment, kind, "{}")
             _save(figure, table, pattern)
+
+
+def _mark_partial(figure: plt.Figure, plan: Plan, experiment: str) -> None:
+    """Say on the figure itself that runs are missing."""
+    runs = plan.experiment_runs(experiment)
+    there = sum((plan.run_folder(run) / paths.METRICS_FILE).is_file() for run in runs)
+    if there < len(runs):
+        text = f"PARTIAL: {there} of {len(runs)} runs"
+        figure.suptitle(text, fontsize=8, color=PALETTE[1], weight="bold", x=0.995, ha="right")
 
 
 def draw_overall(plan: Plan) -> None:

@@ -34,14 +34,9 @@ def retrieval(scene: Scene) -> tuple[plt.Figure, pd.DataFrame]:
     runs = shown_runs(scene.plan, scene.experiment)[:MOST_METHODS]
     store = ImageStore(scene.plan.data_folder(runs[0]))
     index = store.index.set_index("id")
-    file = paths.neighbours(shown_split(scene.plan))
-    found = pd.concat(
-        [
-            table.assign(method=pd.Series([(run.recipe, run.loss, run.sampler)] * len(table)))
-            for run, table in ((run, scene.of_run(run, file)) for run in runs)
-        ]
-    )
-    blocks = _queries(found, index, 2 * max(1, MOST_ROWS // len(runs)))
+    tables = scene.of_runs(runs, paths.neighbours(shown_split(scene.plan)))
+    found = pd.concat([t.assign(method=pd.Series([m] * len(t))) for m, _, t in tables])
+    blocks = _queries(found, index, 2 * max(1, MOST_ROWS // len(tables)))
     page = _Page.of(scene, found, len(blocks))
     row_of = {image: row for row, image in enumerate(store.index["id"])}
     for number, (query, subset, label) in enumerate(blocks):

@@ -8,12 +8,12 @@ from dmlbench import paths
 from dmlbench.reporting import names
 from dmlbench.reporting.figures.kinds import swept_key
 from dmlbench.reporting.figures.shared import Scene, over_seeds
-from dmlbench.reporting.style import COLUMN, PAGE, grid, legend_below
+from dmlbench.reporting.style import COLUMN, MARKERS, PAGE, grid, legend_below
 
 Drawn = tuple[plt.Figure, pd.DataFrame]
 
 #: Swept keys as an axis says them, and what the values are multiplied with or added to.
-_SWEPT = {
+SWEPT = {
     "sampler.per_class": ("other images of its class in an anchor's batch", 1, -1),
     "loss.trim": ("triplets trimmed (%)", 100, 0),
     "recipe.batch_size": ("images per batch", 1, 0),
@@ -61,7 +61,7 @@ def sweep(scene: Scene) -> Drawn:
     assert key is not None
     table = over_seeds(scene.recalls(scene.k), ["subset", "label", "method"])
     origin = {m: scene.plan.swept[m] for m in scene.words}
-    words, factor, offset = _SWEPT.get(key, (key.partition(".")[2].replace("_", " "), 1, 0))
+    words, factor, offset = SWEPT.get(key, (key.partition(".")[2].replace("_", " "), 1, 0))
     table["x"] = [factor * origin[m].settings[key] + offset for m in table["method"]]
     # Of a sweep over several keys the others tell the lines apart.
     others = {
@@ -71,11 +71,12 @@ def sweep(scene: Scene) -> Drawn:
     table["line"] = [darkest[others[m]] for m in table["method"]]
     figure, axes, parts = _test_panels(scene)
     for axis, (_, mine) in zip(axes, _of_parts(table, parts), strict=True):
-        for method, curve in mine.groupby("line", sort=False):
+        for number, (method, curve) in enumerate(mine.groupby("line", sort=False)):
             label = names.base(scene.plan, method)
+            marker = MARKERS[number % len(MARKERS)]
             if extra := others[method][1:]:
                 label += f" ({', '.join(map(str, extra))})"
-            _points(axis, scene, method, curve.sort_values("x"), "x", label=label)
+            _points(axis, scene, method, curve.sort_values("x"), "x", label=label, marker=marker)
         axis.set(xlabel=words, ylabel=f"Recall@{scene.k} (%)")
         axis.set_xticks(sorted(table["x"].unique()))
     return _finished(figure, axes), table.drop(columns="line").rename(columns={"x": words})
@@ -84,14 +85,13 @@ def sweep(scene: Scene) -> Drawn:
 def roc(scene: Scene) -> Drawn:
     """True against false accept rates on the pairs of each protocol."""
     rows = []
-    for run in scene.plan.experiment_runs(scene.experiment):
-        table = scene.of_run(run, paths.ROC_FILE)
+    runs = scene.plan.experiment_runs(scene.experiment)
+    for method, _, table in scene.of_runs(runs, paths.ROC_FILE):
         for protocol, curve in table.groupby("protocol", sort=False):
             # The best that is reached without exceeding a rate: steps, nothing interpolated.
             rates = np.geomspace(1e-3, 1, 61)
             reached = np.searchsorted(curve["far"], rates, side="right") - 1
             values = 100 * curve["tar"].to_numpy()[reached]
-            method = (run.recipe, run.loss, run.sampler)
             rows += [(protocol, method, r, v) for r, v in zip(rates, values, strict=True)]
     table = over_seeds(
         pd.DataFrame(rows, columns=["protocol", "method", "far", "value"]),
@@ -102,7 +102,9 @@ def roc(scene: Scene) -> Drawn:
     for axis, protocol in zip(axes, protocols, strict=True):
         for method, curve in table[table["protocol"] == protocol].groupby("method", sort=False):
             _line(axis, scene, method, curve, "far", markevery=10)
-        axis.set(xscale="log", xlim=(1e-3, 1), ylim=(None, 100), title=protocol)
+        axis.set(
+            xscale="log", xlim=(1e-3, 1), ylim=(None, 100), title=names.part("test", protocol, "")
+        )
         axis.set(xlabel="false accept rate", ylabel="true accept rate (%)")
     return _finished(figure, axes), table
 
@@ -141,9 +143,11 @@ def _line(axis, scene: Scene, method, curve: pd.DataFrame, x: str, markevery: in
     axis.fill_between(curve[x], curve["low"], curve["high"], color=style["color"], alpha=0.13, lw=0)
 
 
-def _points(axis, scene: Scene, method, curve: pd.DataFrame, x: str, label: str = "") -> None:
+def _points(
+    axis, scene: Scene, method, curve: pd.DataFrame, x: str, label: str = "", **others: object
+) -> None:
     """Markers joined by a line, and bars from the lowest to the highest seed."""
-    style = scene.styles[method]
+    style = {**scene.styles[method], **others}
     bars = np.abs(curve[["low", "high"]].to_numpy().T - curve["mean"].to_numpy())
     axis.errorbar(
         curve[x], curve["mean"], bars, label=label or scene.words[method],

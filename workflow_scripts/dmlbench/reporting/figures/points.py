@@ -1,5 +1,7 @@
 """Embeddings in the plane, methods side by side."""
 
+from textwrap import fill
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -13,6 +15,8 @@ from dmlbench.reporting.style import MARKERS, PAGE, PALETTE
 
 #: Panels beside one another, and the most that a figure has: twice a page.
 ACROSS, MOST = 4, 48
+#: Letters that fit above a panel.
+TITLE = 22
 #: So many classes are told apart; of more, so many are shown in colour among the others in grey.
 CLASSES = 8
 _NOT_LABELS = {"id", "path", "split", "subset", "x", "y", "method"}
@@ -31,8 +35,8 @@ def embedding_train(scene: Scene) -> tuple[plt.Figure, None]:
 def _draw(scene: Scene, split: str) -> tuple[plt.Figure, None]:
     """A row for each subset; after four methods the rows begin again, so that a page holds them."""
     runs = shown_runs(scene.plan, scene.experiment)
-    shown = list(zip(runs, scene.words.values(), strict=True))
-    points = {words: scene.of_run(run, paths.projection(split)) for run, words in shown[:MOST]}
+    found = scene.of_runs(runs[:MOST], paths.projection(split))
+    points = {scene.words[method]: table for method, _, table in found}
     first = next(iter(points.values()))
     subsets = sorted(first["subset"].unique())
     across = min(ACROSS, len(points))
@@ -56,7 +60,7 @@ def _draw(scene: Scene, split: str) -> tuple[plt.Figure, None]:
             # All subsets of a method in one frame.
             axis.set(xlim=_limits(everything["x"]), ylim=_limits(everything["y"]))
             if subset == subsets[0]:
-                axis.set_title(words)
+                axis.set_title(fill(words, TITLE))
         for axis in row[len(group) :]:
             axis.set_axis_off()
         row[0].set_ylabel(names.part(split, subset, ""))
@@ -98,7 +102,8 @@ def _scatter(axis: plt.Axes, table: pd.DataFrame, label: str, chosen: list) -> N
     rest = table[~table[label].isin(chosen)]
     if len(rest):
         faint = {"s": small / 2, "linewidth": 0, "color": "0.82", "zorder": 0}
-        axis.scatter(rest["x"], rest["y"], label="others", **faint)
+        axis.scatter(rest["x"], rest["y"], **faint)
+        axis.scatter([], [], s=12, lw=0, color="0.82", label="others")
     for number, value in enumerate(chosen):
         mine = table[table[label] == value]
         axis.scatter(

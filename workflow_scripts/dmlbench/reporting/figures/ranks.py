@@ -21,7 +21,9 @@ def critical_difference(scene: Scene) -> tuple[plt.Figure, pd.DataFrame]:
     for split, subset, label in scene.parts("test"):
         mine = recalls[(recalls["subset"] == subset) & (recalls["label"] == label)]
         scores = mine.pivot(index="seed", columns="method", values="value")
-        diagrams.append((names.part(split, subset, label), scores[list(scene.words)]))
+        # Ranks need every method in every block; of a partial config those that are.
+        whole = scores.reindex(columns=list(scene.words)).dropna(axis=1, how="all").dropna()
+        diagrams.append((names.part(split, subset, label), whole))
     return _draw(diagrams, scene.words, scene.styles, f"Recall@{scene.k}", "seeds")
 
 
@@ -81,6 +83,10 @@ def _draw(diagrams, words, styles, metric, blocks) -> tuple[plt.Figure, pd.DataF
     )
     figure.subplots_adjust(0, 0, 1, 1, hspace=0.15)
     for axis, (title, scores), height in zip(axes[:, 0], diagrams, heights, strict=True):
+        if min(scores.shape) < 2:
+            axis.set_axis_off()
+            axis.text(0, 0.5, f"{title}: too few runs to rank methods")
+            continue
         ranks = mean_ranks(scores).sort_values(kind="stable")
         needed = nemenyi(len(ranks), len(scores))
         p = friedman(scores)
@@ -90,7 +96,7 @@ def _draw(diagrams, words, styles, metric, blocks) -> tuple[plt.Figure, pd.DataF
         table["method"] = [words[m] for m in ranks.index]
         extra = {"part": title.partition(":")[0], "blocks": len(scores), "friedman_p": p}
         tables.append(table.assign(**extra, critical_difference=needed))
-    return figure, pd.concat(tables, ignore_index=True)
+    return figure, pd.concat([pd.DataFrame(columns=["method"]), *tables], ignore_index=True)
 
 
 def _diagram(axis: plt.Axes, ranks: pd.Series, needed: float, labels, title, height) -> None:

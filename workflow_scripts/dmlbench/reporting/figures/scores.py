@@ -1,5 +1,7 @@
 """How alike genuine and impostor pairs are."""
 
+from textwrap import fill
+
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
@@ -11,6 +13,8 @@ from dmlbench.reporting.figures.shared import Scene
 from dmlbench.reporting.style import PAGE, PALETTE
 
 ACROSS, MOST = 4, 48
+#: Letters that fit above a panel.
+TITLE = 22
 GENUINE, IMPOSTOR = PALETTE[0], PALETTE[1]
 
 
@@ -22,10 +26,9 @@ def similarities(scene: Scene) -> tuple[plt.Figure, pd.DataFrame]:
     """
     file = paths.similarities(shown_split(scene.plan))
     panels = []
-    for run in shown_runs(scene.plan, scene.experiment):
-        method = (run.recipe, run.loss, run.sampler)
+    for method, run, found in scene.of_runs(shown_runs(scene.plan, scene.experiment), file):
         unit = scene.plan.recipes[run.recipe]["normalize"]
-        for key, table in scene.of_run(run, file).groupby(["split", "subset", "label"], sort=False):
+        for key, table in found.groupby(["split", "subset", "label"], sort=False):
             panels.append((method, key, _densities(table, unit)))
     parts = list(dict.fromkeys(key for _, key, _ in panels))
     units = {scene.plan.recipes[m[0]]["normalize"] for m, _, _ in panels}
@@ -48,7 +51,7 @@ def similarities(scene: Scene) -> tuple[plt.Figure, pd.DataFrame]:
         for axis, method in zip(row, group, strict=False):
             _histogram(axis, of[method, part])
             if part == parts[0]:
-                axis.set_title(scene.words[method])
+                axis.set_title(fill(scene.words[method], TITLE))
         row[0].set_ylabel(names.part(*part))
     axes[-1][0].set_xlabel(" or ".join(words[u] for u in sorted(units, reverse=True)), loc="left")
     handles = [plt.Rectangle((0, 0), 1, 1, color=c, alpha=0.55, lw=0) for c in (GENUINE, IMPOSTOR)]

@@ -1,6 +1,6 @@
 """What several figures need: the runs of a method, and means over seeds with their range."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -46,6 +46,11 @@ class Scene:
         return self.plan.benchmark.projection.selection
 
     @property
+    def partial(self) -> bool:
+        """Whether figures are made of the runs that there are."""
+        return self.plan.benchmark.partial
+
+    @property
     def k(self) -> int:
         """The K of the Recall@K that methods are compared by: 1, where it is measured."""
         return min(self.plan.benchmark.evaluation.recall_at)
@@ -58,7 +63,7 @@ class Scene:
         """The rows of a collected table that belong to this experiment.
 
         Raises:
-            DataError: A planned run has none.
+            DataError: A planned run has none, and the config does not say partial.
         """
         file = paths.summary(self.plan.benchmark.name, name)
         everything = pd.read_parquet(file, columns=columns and [*KEYS, *columns])
@@ -66,7 +71,8 @@ class Scene:
         methods = pd.MultiIndex.from_frame(mine[list(KEYS[1:4])])
         mine = mine[methods.isin(list(self.words))]
         there = set(zip(*(mine[k] for k in KEYS), strict=True))
-        for run in self.plan.experiment_runs(self.experiment):
+        planned = [] if self.partial else self.plan.experiment_runs(self.experiment)
+        for run in planned:
             if tuple(getattr(run, k) for k in KEYS) not in there:
                 raise DataError(f"{file} has nothing of run {run.id}; run the pipeline to the end")
         return mine.assign(method=list(zip(*(mine[k] for k in KEYS[1:4]), strict=True)))
@@ -80,16 +86,22 @@ class Scene:
             chosen &= table["k"] == k
         return table[chosen].assign(value=100 * table["value"])
 
-    def of_run(self, run: Run, file: str) -> pd.DataFrame:
-        """A table in a run's folder.
+    def of_runs(self, runs: Iterable[Run], file: str) -> list[tuple[Method, Run, pd.DataFrame]]:
+        """A table in each run's folder; those that are not there are left out of a partial config.
 
         Raises:
-            DataError: It is missing.
+            DataError: One is missing, and the config does not say partial; or all are.
         """
-        path = self.plan.run_folder(run) / file
-        if not path.is_file():
-            raise DataError(f"{path} is missing; run the pipeline to the end")
-        return pd.read_parquet(path)
+        found = []
+        for run in runs:
+            path = self.plan.run_folder(run) / file
+            if path.is_file():
+                found.append(((run.recipe, run.loss, run.sampler), run, pd.read_parquet(path)))
+            elif not self.partial:
+                raise DataError(f"{path} is missing; run the pipeline to the end")
+        if not found:
+            raise DataError(f"{self.experiment}: no run has {file} yet; run the pipeline first")
+        return found
 
 
 #: What a run is known by in collected tables.
