@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "training": {"cluster", "config", "provenance", "data", "losses", "samplers", "models"},
     "evaluation": {"config", "provenance", "data"},
     "checking": {"config", "provenance"},
-    "reporting": {"config", "provenance", "checking"},
+    "reporting": {"config", "provenance", "checking", "data"},
     "theory": {"config"},
 }
 
