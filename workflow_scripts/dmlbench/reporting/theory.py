@@ -125,6 +125,5 @@ def latex(grids: list[pd.DataFrame], captions: list[str]) -> str:
 
 
 def _math(text: str) -> str:
-    """``text`` for LaTeX, with ranges as dashes and Greek letters as symbols."""
-    text = escape(text).replace(" - ", "--")
-    return text.replace("β = α", r"$\beta = \alpha$").replace("β", r"$\beta$")  # noqa: RUF001
+    """``text`` for LaTeX, with ranges as dashes."""
+    return escape(text).replace(" - ", "--")
