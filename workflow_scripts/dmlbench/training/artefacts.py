@@ -11,7 +11,6 @@ from safetensors.torch import load_file, save_file
 
 from dmlbench import paths
 from dmlbench.config import Plan, Run
-from dmlbench.data.identity import content_hash
 from dmlbench.errors import DataError
 from dmlbench.files import replacing, write_json
 from dmlbench.models.embedder import Embedder
@@ -27,13 +26,12 @@ def save_run(out: Path, plan: Plan, run: Run, trained: Trained) -> None:
         with replacing(out / paths.model(name)) as temporary:
             save_file(weights, temporary)
     write_history(out, trained.history)
-    index = pd.read_parquet(plan.data_folder(run) / paths.INDEX_FILE)
     record = {
         "run": plan.spec(run),
         "fingerprint": plan.fingerprint(run),
         "code": training_code(run.dataset, plan.classes(run)),
         "files": training_files(run.dataset, plan.classes(run)),
-        "data": content_hash(index),
+        "data": trained.data,
         "selected_epochs": trained.selections.epochs,
         "input": trained.input,
         "initial_weights": trained.initial_weights,

@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 
 from dmlbench.data.dataset import Dataset
+from dmlbench.data.identity import content_hash
 from dmlbench.data.progress import counting
 from dmlbench.data.store import ImageStore
 from dmlbench.data.transfer import send
@@ -49,6 +50,7 @@ class Trained:
         input: Channels and size that the model was built for.
         device: Where it was trained.
         initial_weights: The hash of the model's weights before the first step.
+        data: The hash of the dataset.
     """
 
     selections: Selections
@@ -56,6 +58,7 @@ class Trained:
     input: dict[str, int]
     device: str
     initial_weights: str
+    data: str
 
 
 class Trainer:
@@ -66,6 +69,7 @@ class Trainer:
         make_deterministic(spec["threads"])
         self.spec, self.recipe = spec, spec["recipe"]
         self.device = pick_device(self.recipe["device"])
+        self.data = content_hash(store.index)
         self.images = TrainingImages(spec, dataset, store, self.device)
         self.reader = self.images.reader
         self._labels = send(self.images.labels, self.device)
@@ -142,7 +146,8 @@ class Trainer:
         else:
             size = {"channels": self.reader.channels, "image_size": self.reader.size}
             history = pd.DataFrame(progress.history)
-            return Trained(progress.selections, history, size, str(self.device), self._initial)
+            facts = size, str(self.device), self._initial, self.data
+            return Trained(progress.selections, history, *facts)
         raise OutOfMemoryError(self._too_large(told))  # here, where nothing holds the failed step
 
     def begin(self) -> None:

@@ -7,7 +7,6 @@ from dmlbench import paths
 from dmlbench.cluster.scratch import near
 from dmlbench.config import Plan, Run
 from dmlbench.data.folder import dataset_of
-from dmlbench.data.identity import content_hash
 from dmlbench.data.store import ImageStore
 from dmlbench.provenance import hardware, training_files
 from dmlbench.training.artefacts import save_run, write_history
@@ -54,12 +53,11 @@ def train_run(
             scratch = plan.benchmark.training.scratch
             images = stack.enter_context(near(plan.data_folder(run), scratch))
             spec, dataset = plan.spec(run), dataset_of(plan, run.dataset)
-            store = ImageStore(images)
-            trainer = Trainer(spec, dataset, store)
+            trainer = Trainer(spec, dataset, ImageStore(images))
         identity = {
             "run": spec,
             "code": training_files(run.dataset, plan.classes(run)),
-            "data": {"images": content_hash(store.index)},
+            "data": {"images": trainer.data},
             "machine": hardware(trainer.device),
         }
         loggers = plan.benchmark.training.loggers
