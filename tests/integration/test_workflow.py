@@ -60,7 +60,7 @@ def test_rescore_measures_and_tables_anew_without_weights(smoke_run, smoke_file,
         *("--forcerun", "evaluate", "--allowed-rules", *rules.split()),
     )
     assert done.returncode == 0, done.stderr
-    assert job_counts(done.stdout)["evaluate"] == 7
+    assert job_counts(done.stdout + done.stderr)["evaluate"] == 7
     for name in ("even_odd.md", "even_odd_tests.csv", "leaderboard.csv"):
         file = f"results/smoke/tables/{name}"
         assert (tmp_path / file).read_text() == (smoke_run / file).read_text()
@@ -78,7 +78,7 @@ def test_a_partial_config_makes_tables_of_what_there_is(smoke_run, smoke_file, t
     assert job_counts(whole.stdout)["train"] == 1
     done = run_snakemake("-c2", table, *where, "--config", "partial=true")
     assert done.returncode == 0, done.stderr
-    assert "train" not in job_counts(done.stdout)
+    assert "train" not in job_counts(done.stdout + done.stderr)
     text = (tmp_path / table).read_text()
     assert f"PARTIAL: 1 runs are missing ({run}: missing, not run yet)" in text
     assert "(1/2)" in text
