@@ -21,8 +21,9 @@ PALETTE = [
 ]  # fmt: skip
 MARKERS = "os^Dv<>pP*Xhd"
 DASHES = [(0, (3.5, 1.2)), ":", "-.", (0, (6, 1, 1, 1, 1, 1))]
-#: Widths in inches of a text column and of a whole page, as the usual templates have them.
+#: Inches, as the usual templates have them: a text column, a page, and the height of a page.
 COLUMN, PAGE = 3.35, 6.9
+PAGE_HEIGHT = 9.0
 #: Losses of the papers keep their colour in every config; others take those that are left.
 _FIRST = (
     "triplet", "margin", "multi_similarity", "proxy_nca", "pd_loss", "contrastive", "d_loss",
@@ -48,7 +49,6 @@ def paper_style() -> Iterator[None]:
         "lines.linewidth": 1.2,
         "lines.markersize": 3.5,
         "pdf.fonttype": 42,
-        "savefig.dpi": 300,
     }
     with plt.rc_context(settings):
         yield
@@ -137,9 +137,12 @@ def save(figure: plt.Figure, out: Sequence[Path]) -> None:
     # The layout is found once: neither file needs it again.
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
+    # What is drawn as points is a picture inside the PDF, one of the whole page for each panel: for
+    # figures of several pages a coarser one does.
+    fine = 300 if figure.get_figheight() < PAGE_HEIGHT else 150
     for path in out:
-        metadata = {"CreationDate": None} if path.suffix == ".pdf" else {"Software": None}
+        pdf = path.suffix == ".pdf"
+        metadata = {"CreationDate": None} if pdf else {"Software": None}
         with replacing(path) as temporary:
-            # Points in a PDF are pictures; a screen needs no more than print has at half size.
-            figure.savefig(temporary, metadata=metadata, dpi=None if path.suffix == ".pdf" else 200)
+            figure.savefig(temporary, metadata=metadata, dpi=fine if pdf else 200)
     plt.close(figure)
