@@ -15,9 +15,7 @@ rule means:
         ENVIRONMENT
     threads: RESOURCES.tables.threads
     resources:
-        mem_mb=RESOURCES.tables.mem_mb,
-        runtime=RESOURCES.tables.runtime,
-        gpu=RESOURCES.tables.gpu,
+        **asked("tables"),
     params:
         command=command("means"),
         code=provenance.reporting_code(),
