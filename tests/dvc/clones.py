@@ -53,9 +53,10 @@ class Clone:
         self.config.write_text(yaml.safe_dump(config, sort_keys=False))
 
     def contents(self) -> dict[str, bytes]:
-        """What no clock has a part in: the weights, metrics and tables of all runs."""
-        files = [f for f in self.results.rglob("*") if f.suffix in (".safetensors", ".md")]
-        files += self.results.rglob("metrics.json")
+        """What no clock has a part in: weights and metrics of all runs, and their table."""
+        files = [self.results / "tables" / "mnist_even_odd.md"]
+        for pattern in ("*.safetensors", "metrics.json"):
+            files += self.results.rglob(pattern)
         return {str(f.relative_to(self.results)): f.read_bytes() for f in files}
 
     def copy(self, folder: Path) -> "Clone":
