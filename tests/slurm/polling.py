@@ -4,6 +4,7 @@ The plugin waits 40 s before it first asks, and 10 s longer each time that nothi
 right for a cluster, and minutes too slow for a test.
 """
 
+import os
 import sys
 
 import snakemake_executor_plugin_slurm as plugin
