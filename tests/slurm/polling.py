@@ -13,4 +13,5 @@ from snakemake.cli import main
 plugin.Executor.next_seconds_between_status_checks = property(
     lambda self: 1.0, lambda self, _: None
 )
+sys.path[0] = os.getcwd()  # as with python -m
 main(sys.argv[1:])
