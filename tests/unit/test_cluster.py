@@ -12,8 +12,8 @@ import pytest
 from test_lock import holder
 
 from dmlbench.cluster import head, preflight, probe, scratch, slurm
-from dmlbench.cluster.jobs import has_ended
-from dmlbench.cluster.partitions import _gpus, _minutes
+from dmlbench.cluster.jobs import has_ended, minutes_left
+from dmlbench.cluster.partitions import _gpus
 from dmlbench.cluster.requests import Request, request_of, together
 from dmlbench.cluster.scratch import near
 from dmlbench.config import resolve_config
@@ -202,11 +202,28 @@ def test_gpus_of_a_node(gres, gpus):
 
 
 @pytest.mark.parametrize(
-    ("limit", "minutes"),
-    [("infinite", None), ("2-01:00:30", 2940.5), ("12:00:00", 720), ("5:00", 5), ("0:30", 0.5)],
+    ("limit", "number"),
+    [
+        ("infinite", None),
+        ("UNLIMITED", None),
+        ("INVALID", None),
+        ("2-01:00:30", 2940.5),
+        ("12:00:00", 720),
+        ("5:00", 5),
+        ("0:30", 0.5),
+    ],
 )
-def test_time_limits(limit, minutes):
-    assert _minutes(limit) == minutes
+def test_time_limits(limit, number):
+    assert slurm.minutes(limit) == number
+
+
+@pytest.mark.parametrize(("left", "minutes"), [("1:30", 1.5), ("5:00", 2), ("UNLIMITED", 2)])
+def test_a_trainings_time_is_what_is_left_to_its_job(says, in_a_job, left, minutes):
+    says("squeue", f"{left}\n")
+    assert minutes_left(2) == minutes
+    assert minutes_left(None) is None
+    says("squeue", "slurm_load_jobs error: Unable to contact slurm controller", code=1)
+    assert minutes_left(2) == 2
 
 
 def test_a_request_is_what_the_plugin_makes_of_resources():

@@ -3,7 +3,7 @@
 import logging
 import os
 
-from dmlbench.cluster.slurm import SlurmError, ask
+from dmlbench.cluster.slurm import SlurmError, ask, minutes
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +20,26 @@ def current_job() -> dict:
     job = get("SLURM_JOB_ID")
     restarts = int(get("SLURM_RESTART_COUNT", "0")) if job else None
     return {"job": job, "restarts": restarts, "cluster": get("SLURM_CLUSTER_NAME") if job else None}
+
+
+def minutes_left(asked: float | None) -> float | None:
+    """How long this process may take, of the minutes that its job was to have.
+
+    A job's time began before this process did, and two starts of Snakemake may take a minute.
+    Slurm's word counts where it is less; where Slurm does not say, ``asked`` does.
+
+    Args:
+        asked: The job's time limit; None has none.
+    """
+    job = os.environ.get("SLURM_JOB_ID")
+    if asked is None or not job:
+        return asked
+    try:
+        left = minutes(ask("squeue", "--noheader", "--format=%L", f"--jobs={job}").strip())
+    except SlurmError as error:
+        log.info("cannot ask for the time left to job %s: %s", job, error)
+        return asked
+    return asked if left is None else min(asked, left)
 
 
 def has_ended(other: dict) -> bool:

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 
 from dmlbench.cluster.requests import Request
-from dmlbench.cluster.slurm import ask
+from dmlbench.cluster.slurm import ask, minutes
 
 #: Columns of sinfo: name, state, time limit, MB and cores of a node, its generic resources.
 _COLUMNS = "%P|%a|%l|%m|%c|%G"
@@ -37,7 +37,7 @@ def partitions() -> tuple[dict[str, Partition], str | None]:
         name, state, limit, memory, cores, gres = line.strip().split("|")
         if name.endswith("*"):
             default = name = name.removesuffix("*")
-        partition = found.setdefault(name, Partition(state == "up", _minutes(limit)))
+        partition = found.setdefault(name, Partition(state == "up", minutes(limit)))
         partition.nodes.append((_number(memory), _number(cores), _gpus(gres)))
     return found, default
 
@@ -92,15 +92,6 @@ def _gpus(gres: str) -> dict[str, int]:
     """From ``gpu:a100:4(S:0-1),shard:8`` the GPUs by model."""
     found = re.findall(r"(?:^|,)gpu(?::([^:,()]*[^\d:,()][^:,()]*))?(?::(\d+))?(?=[(,]|$)", gres)
     return {model: int(count or 1) for model, count in found}
-
-
-def _minutes(limit: str) -> float | None:
-    """From ``days-hours:minutes:seconds``, left parts absent."""
-    if limit in ("infinite", "n/a"):
-        return None
-    days, _, clock = limit.rpartition("-")
-    hours, minutes, seconds = ([0, 0, 0] + [int(part) for part in clock.split(":")])[-3:]
-    return int(days or 0) * 1440 + hours * 60 + minutes + seconds / 60
 
 
 def _number(text: str) -> int:

@@ -31,3 +31,14 @@ def ask(*command: str, seconds: float = PATIENCE) -> str:
         said = ((done.stderr or done.stdout).strip().splitlines() or ["no word why"])[-1]
         raise SlurmError(f"{command[0]}: {said.removeprefix(f'{command[0]}: ')}")
     return done.stdout
+
+
+def minutes(limit: str) -> float | None:
+    """From Slurm's ``days-hours:minutes:seconds``, left parts absent; None of what is no number."""
+    days, _, clock = limit.rpartition("-")
+    try:
+        parts = [int(part) for part in clock.split(":")]
+        hours, whole, seconds = [0, 0, *parts][-3:]
+        return int(days or 0) * 1440 + hours * 60 + whole + seconds / 60
+    except ValueError:  # infinite, UNLIMITED, NOT_SET
+        return None

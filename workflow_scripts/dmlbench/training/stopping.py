@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from dmlbench.cluster.jobs import minutes_left
+
 log = logging.getLogger(__name__)
 
 _SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
@@ -23,13 +25,14 @@ class Stopping:
     """Says whether to leave, and why.
 
     Args:
-        minutes: The job's time limit, counted from now; None for no limit.
+        minutes: The job's time limit, counted from now; within a Slurm job it is no more than Slurm
+            says is left. None for no limit.
     """
 
     def __init__(self, minutes: float | None = None) -> None:
         self.reason: str | None = None
         self._at_once = False
-        self._budget = minutes
+        self._budget = minutes = minutes_left(minutes)
         self._deadline = None
         if minutes is not None:
             seconds = 60 * minutes
@@ -43,7 +46,7 @@ class Stopping:
     def check(self) -> None:
         """Raise LeaveNow where it is time."""
         if self._deadline is not None and time.monotonic() > self._deadline and not self.reason:
-            self.reason = f"the time budget of {self._budget:g} minutes is used up"
+            self.reason = f"the time budget of {self._budget:.3g} minutes is used up"
         if self.reason:
             raise LeaveNow(self.reason)
 
