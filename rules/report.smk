@@ -18,16 +18,14 @@ rule check:
     resources:
         **asked("collect"),
     params:
-        script=f"{SCRIPTS}/check.py",
+        command=command("check"),
         code=provenance.checking_code(),
-        config=CONFIG,
-        results=paths.results(NAME),
         runs=sorted(PLAN.all_runs),
         partial=BENCHMARK.partial,
     message:
         "check the results of {NAME} against the rules"
     shell:
-        "python {params.script:q} {params.results:q} --config {params.config:q}"
+        f"{{params.command}} {paths.results(NAME)}"
         " --out {output.check:q} --ledger {output.ledger:q} --log {log:q}"
 
 
