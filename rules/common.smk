@@ -11,22 +11,15 @@ from typing import get_args
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
 from dmlbench import paths, provenance
-from dmlbench.config import RANDOM, UNTRAINED, read_config, resolve_config
+from dmlbench.config import read_config, resolve_config
 from dmlbench.config.catalogue import entries
-from dmlbench.config.choices import NO_SAMPLER
 from dmlbench.config.recipe import Recipe
 from dmlbench.data.archives import archives
 from dmlbench.config.folders import listing
 from dmlbench.data.folder import dataset_of
 from dmlbench.errors import UserError
 from dmlbench.files import write_text
-from dmlbench.reporting.figures.kinds import KINDS, planned, same_methods
 from dmlbench.job_environment import set_job_environment
-from dmlbench.origins import settle
-from dmlbench.sources import raw_archives, source_of
-from dmlbench.cluster import head
-from dmlbench.cluster.preflight import problems
-from dmlbench.cluster.requests import request_of
 
 # A graph of thousands of jobs is millions of objects that live to the end; looking through them for
 # garbage over and over takes a good part of the time.
@@ -76,15 +69,7 @@ THEORY = {
     suffix: paths.theory(NAME, f"collapse.{suffix}")
     for suffix in ("tex", "csv", "md", "pdf", "png")
 }
-# Each experiment has those that its runs have something to show in.
-FIGURES = [
-    paths.figure(NAME, experiment, kind, suffix)
-    for experiment in BENCHMARK.experiments
-    for kind in planned(PLAN, experiment)
-    for suffix in KINDS[kind].suffixes
-]
-if same_methods(PLAN):
-    FIGURES.append(paths.overall_figure(NAME, "critical_difference", "pdf"))
+FIGURES = ["recall_per_epoch", "embedding"]
 
 
 def one_of(values):
@@ -95,18 +80,6 @@ def one_of(values):
 def command(script):
     """How a job calls a script of this config."""
     return f"python {quote(f'{SCRIPTS}/{script}.py')} --config {quote(CONFIG)}"
-
-
-def asked(rule):
-    """What a rule asks of a scheduler, from the config's `resources`; a retry asks for more."""
-    need = getattr(RESOURCES, rule)
-    where = {"slurm_partition": need.partition} if need.partition else {}
-    return {
-        "mem_mb": lambda wildcards, attempt: RESOURCES.mem_mb(rule, attempt),
-        "runtime": lambda wildcards, attempt: RESOURCES.runtime(rule, attempt),
-        "gpu": need.gpu,
-        **where,
-    }
 
 
 def run_of(wildcards):
@@ -122,12 +95,22 @@ def training_code(wildcards):
     return provenance.training_code(run.dataset, PLAN.classes(run))
 
 
+def source_of(dataset):
+    """Where a dataset's archives come from: the config's choice, or the first it knows."""
+    return BENCHMARK.data.sources.get(dataset, DATASETS[dataset].sources[0])
+
+
+def raw_archives(wildcards):
+    source = source_of(wildcards.dataset)
+    return [paths.RAW.format(source=source, archive=file) for file in archives(source)]
+
+
 def data_origin(wildcards):
     """How the prepare script is told where images come from: archives, or one's own folder."""
     own = BENCHMARK.datasets.get(wildcards.dataset)
     if own:
         return f"--folder {quote(own.model_dump_json())}"
-    return f"--source {source_of(PLAN, wildcards.dataset)}"
+    return f"--source {source_of(wildcards.dataset)}"
 
 
 def folder_listing(wildcards):
@@ -137,7 +120,7 @@ def folder_listing(wildcards):
 
 
 def pair_files(wildcards):
-    source = source_of(PLAN, wildcards.dataset)
+    source = source_of(wildcards.dataset)
     files = DATASETS[wildcards.dataset].pairs.values()
     return [paths.RAW.format(source=source, archive=file) for file in files]
 
@@ -152,64 +135,30 @@ def pairs_of_run(wildcards):
     """What verification takes: the pairs, and embeddings of their images."""
     if not PLAN.verifies(wildcards.dataset):
         return []
-    chosen = PLAN.selections(run_of(wildcards))
-    files = [paths.embeddings(paths.OF_PAIRS, s) for s in chosen]
+    files = [paths.embeddings(paths.OF_PAIRS, s) for s in BENCHMARK.selections]
     embeddings = [f"{RUN}/{file}".format(**wildcards) for file in files]
     return [prepared_index(wildcards, paths.PAIRS), *embeddings]
 
 
-def embeddings_of_run(wildcards):
-    chosen = PLAN.selections(run_of(wildcards))
-    splits = BENCHMARK.evaluation.splits
-    files = [paths.embeddings(split, s) for split in splits for s in chosen]
-    return [f"{RUN}/{file}".format(**wildcards) for file in files]
-
-
-def measured_runs():
-    """The runs that tables and figures are made of: all, or of a partial config those there are."""
-    runs = PLAN.all_runs.values()
-    if BENCHMARK.partial:
-        done = f"{RUN}/{paths.METRICS_FILE}"
-        return [run for run in runs if os.path.exists(done.format(**run.__dict__))]
-    return runs
-
-
 def run_files(file, runs=None):
     """One file of every run, or of some."""
-    chosen = PLAN.all_runs.values() if runs is None else runs
+    chosen = PLAN.runs.values() if runs is None else runs
     return [f"{RUN}/{file}".format(**run.__dict__) for run in chosen]
 
 
-def figure_input(experiment):
-    """What the figures of an experiment are drawn from."""
-    kinds = [KINDS[kind] for kind in planned(PLAN, experiment)]
-    tables = {paths.summary(NAME, table) for kind in kinds for table in kind.tables}
-    files = {pair for kind in kinds for pair in kind.files(PLAN, experiment)}
-    there = set(measured_runs())
-    return sorted(tables) + [
-        file
-        for run, name in sorted(files)
-        if run in there
-        for file in run_files(name, [run])
+def projected_runs(experiment):
+    return [
+        run
+        for run in PLAN.experiment_runs(experiment)
+        if run.seed in PLAN.projected_seeds
     ]
 
 
-def figure_output(experiment):
-    """The files of an experiment's figures; the report shows the PNG."""
-    files = {}
-    for kind in planned(PLAN, experiment):
-        for suffix in KINDS[kind].suffixes:
-            file = paths.figure(NAME, experiment, kind, suffix)
-            if suffix == "png":
-                file = report(
-                    file,
-                    caption=f"report/{kind}.rst",
-                    category="Figures",
-                    subcategory=experiment,
-                    labels={"figure": KINDS[kind].title},
-                )
-            files[f"{kind}_{suffix}"] = file
-    return files
+def figure_input(wildcards):
+    if wildcards.kind != "embedding":
+        return []
+    file = paths.projection(PROJECTION.split)
+    return run_files(file, projected_runs(wildcards.experiment))
 
 
 def print_results():
@@ -220,36 +169,11 @@ def print_results():
     ]
     for name in BENCHMARK.experiments:
         made.append(("table:  ", paths.table(NAME, name, "md"), " (.tex, .csv)"))
-    for name in paths.OVERVIEWS:
-        made.append(("table:  ", paths.table(NAME, name, "md"), " (.tex, .csv)"))
-    for file in FIGURES:
-        if file.endswith(".pdf"):
-            made.append(("figure: ", file, " (.png)"))
+        for kind in FIGURES:
+            made.append(("figure: ", paths.figure(NAME, name, kind, "pdf"), " (.png)"))
     for what, file, others in [*made, ("report: ", REPORT, "")]:
         if os.path.exists(file):
             print(f"{what}{file}{others}")
-
-
-def outputs_here():
-    """The outputs of rules that are here, for the runs of this config."""
-    patterns = [output for rule in workflow.rules for output in rule.output]
-    stores = {prepared_index(run, paths.PREPARED) for run in PLAN.runs.values()}
-    for top in (paths.results(NAME), *stores):
-        for folder, _, files in os.walk(top):
-            for file in (f"{folder}/{name}" for name in files):
-                if any(pattern.match(file) for pattern in patterns):
-                    yield file
-
-
-def settle_origins():
-    """Give all files that are here the records and times of what made them."""
-    raw = [file for dataset in PLAN.datasets for file in raw_archives(PLAN, dataset)]
-    here = filter(os.path.exists, raw)
-    try:
-        settle(Path(paths.origins(NAME)), outputs_here(), here)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
 
 
 wildcard_constraints:
@@ -258,54 +182,10 @@ wildcard_constraints:
     dataset=one_of(DATASETS),
     store=one_of(get_args(Recipe.model_fields["store"].annotation)),
     recipe=one_of(PLAN.recipes),
-    loss=one_of([*PLAN.losses, RANDOM, UNTRAINED]),
-    sampler=one_of({*PLAN.samplers, NO_SAMPLER}),
+    loss=one_of(PLAN.losses),
+    sampler=one_of(PLAN.samplers),
     # Thousands of seeds spelled out would stand in every pattern; run_by_id refuses the others.
     seed=r"\d+",
     split=one_of(BENCHMARK.evaluation.splits),
     experiment=one_of(BENCHMARK.experiments),
-
-
-def requests(names):
-    """What rules of these names ask for, on their last try."""
-    tries = 1 + workflow.execution_settings.retries
-    for rule in workflow.rules:
-        if rule.name in names and not rule.norun and not workflow.is_local(rule):
-            asks = rule.expand_resources({}, [], tries)
-            yield request_of(rule.name, asks, asks["_cores"])
-
-
-def refuse(wrong):
-    """Leave before any job is given out."""
-    for line in wrong:
-        print(f"error: {line}", file=sys.stderr)
-    sys.exit(2)
-
-
-def before_jobs(logs):
-    """Say what would go wrong on the cluster, and that no other Snakemake has jobs there."""
-    if workflow.executor_plugin.name != "slurm":
-        return
-    file = Path(paths.head(NAME))
-    names = {job.rule.name for job in workflow.dag.needrun_jobs()}
-    only_asked = names == {"preflight"}
-    if only_asked:
-        names = {rule.name for rule in workflow.rules}
-    if wrong := list(problems(requests(names), file.parent)):
-        refuse(wrong)
-    if only_asked:
-        return
-    try:
-        jobs = head.ended_head(file)
-        if jobs and (left := head.leftovers(jobs)):
-            raise UserError(
-                f"{len(left)} job(s) of a Snakemake that is gone still wait or run; `make resume` "
-                "cancels them and goes on (docs/cluster.md)"
-            )
-        head.record(file, logs)
-    except UserError as error:
-        refuse([error])
-    # Imported only here: the plugin asks Slurm for its version when it is.
-    from dmlbench.cluster.plugin import notice_preempted_jobs
-
-    notice_preempted_jobs()
+    kind=one_of(FIGURES),

@@ -3,7 +3,7 @@
 
 rule evaluate:
     input:
-        embeddings_of_run,
+        rules.embed.output,
         prepared_index,
         pairs_of_run,
     output:
@@ -16,7 +16,9 @@ rule evaluate:
         ENVIRONMENT
     threads: RESOURCES.evaluate.threads
     resources:
-        **asked("evaluate"),
+        mem_mb=RESOURCES.evaluate.mem_mb,
+        runtime=RESOURCES.evaluate.runtime,
+        gpu=RESOURCES.evaluate.gpu,
     params:
         command=command("evaluate"),
         settings=BENCHMARK.evaluation.model_dump_json(),

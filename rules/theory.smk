@@ -12,7 +12,9 @@ rule simulate:
         ENVIRONMENT
     threads: RESOURCES.simulate.threads
     resources:
-        **asked("simulate"),
+        mem_mb=RESOURCES.simulate.mem_mb,
+        runtime=RESOURCES.simulate.runtime,
+        gpu=RESOURCES.simulate.gpu,
     params:
         command=command("simulate"),
         code=provenance.theory_code(),
@@ -36,7 +38,9 @@ rule collapse:
         ENVIRONMENT
     threads: RESOURCES.theory.threads
     resources:
-        **asked("theory"),
+        mem_mb=RESOURCES.theory.mem_mb,
+        runtime=RESOURCES.theory.runtime,
+        gpu=RESOURCES.theory.gpu,
     params:
         command=command("theory"),
         code=provenance.reporting_code(),

@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-pytest_plugins = ["slurm_fixtures"]
-
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = ROOT / "workflow_scripts"
 SHARED = ROOT.parent / "shared" / "data"

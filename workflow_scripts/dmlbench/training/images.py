@@ -36,9 +36,6 @@ class TrainingImages:
         self.rows = np.flatnonzero((index["split"] == "train").to_numpy() & ~held_out)
         codes = index.loc[self.rows, dataset.train_label].astype("category").cat
         self.labels = codes.codes.to_numpy(dtype=np.int64)
-        if recipe["labels"] == "shuffled":
-            shuffled = np.random.default_rng(derive_seed("shuffled labels", spec["seed"]))
-            self.labels = shuffled.permutation(self.labels)
         self.classes = len(codes.categories)
         self.content = index["content"].to_numpy()
         self.monitors = _monitors(index, held_out, dataset)

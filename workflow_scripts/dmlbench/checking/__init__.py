@@ -1,1 +1,0 @@
-"""What became of every planned run, and whether results may be compared."""

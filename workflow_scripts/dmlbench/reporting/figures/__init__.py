@@ -1,1 +1,0 @@
-"""The figures. Which ones a config has says :mod:`.kinds`, which Snakemake imports."""
