@@ -40,9 +40,8 @@ data: $(READY) ## fetch, prepare and show one dataset: make data DATASET=omniglo
 	  --dataset "$$DATASET" --store "$$STORE" --mirror "$$MIRROR" \
 	  $(if $(filter command,$(word 1,$(origin DATA))),--data "$$DATA")
 
-# Files of tests side by side; threads that spin while they wait would take each other's cores.
 test: $(READY) ## all tests
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $(CORES) --dist loadfile
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest
 
 lint: $(READY) ## style of Python and Snakemake files
 	$(BIN)/ruff check .
