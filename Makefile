@@ -1,6 +1,7 @@
 # make help lists the targets. Only python3 (3.11 or newer) and make are needed.
 .DEFAULT_GOAL := help
-.PHONY: help setup data demo test lint format lock schema clean-demo
+.PHONY: help setup data demo estimate status check rescore pdf preflight resume test test-dvc test-slurm lint \
+  format lock schema
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -11,16 +12,17 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 setup: $(READY) ## make .venv from requirements.lock
 
+# Compiled once here (23 s): where Python may not write what it compiles, each job compiled PyTorch anew (7 s).
 $(READY): requirements.lock requirements.uv.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "error: $(PYTHON) is older than 3.11; name another: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.uv.lock
-	$(BIN)/uv pip sync --python $(BIN)/python --require-hashes requirements.lock
+	$(BIN)/uv pip sync --python $(BIN)/python --require-hashes --compile-bytecode requirements.lock
 	$(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -40,8 +42,43 @@ data: $(READY) ## fetch, prepare and show one dataset: make data DATASET=omniglo
 	  --dataset "$$DATASET" --store "$$STORE" --mirror "$$MIRROR" \
 	  $(if $(filter command,$(word 1,$(origin DATA))),--data "$$DATA")
 
-test: $(READY) ## all tests
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest
+# The first question for states comes after 40 s otherwise, and a check has no jobs to wait for.
+preflight: $(READY) ## whether the cluster can do what CONFIG asks of it
+	$(BIN)/snakemake --profile slurm preflight --configfile $(CONFIG) \
+	  --slurm-init-seconds-before-status-checks 1
+
+resume: $(READY) ## go on on the cluster after Snakemake was killed: make resume CONFIG=...
+	$(BIN)/python workflow_scripts/resume.py --config $(CONFIG)
+
+# CONFIG is the one named above.
+estimate: $(READY) ## before a run: jobs, hours, disk: make estimate CONFIG=configs/mnist.yaml
+	@$(BIN)/python workflow_scripts/estimate.py --config "$$CONFIG"
+
+status: $(READY) ## how far a run is: make status CONFIG=configs/mnist.yaml
+	@$(BIN)/python workflow_scripts/status.py --config "$$CONFIG"
+
+RESULTS ?= results/demo
+export RESULTS
+check: $(READY) ## hold results against the rules of docs/protocol.md: make check RESULTS=results/mnist
+	@$(BIN)/python workflow_scripts/check.py "$$RESULTS"
+
+# What is stored is measured anew and tabled; nothing is trained or embedded.
+rescore: $(READY) ## metrics and tables anew from stored embeddings: make rescore CONFIG=configs/mnist.yaml
+	$(BIN)/snakemake -c$(CORES) rescore --configfile "$$CONFIG" --forcerun evaluate \
+	  --allowed-rules download prepare pairs evaluate check collect tables overview rescore
+
+pdf: $(READY) ## all tables and figures in one PDF, by LaTeX: make pdf CONFIG=configs/mnist.yaml
+	$(BIN)/snakemake -c$(CORES) document --configfile "$$CONFIG"
+
+# Files of tests side by side; threads that spin while they wait would take each other's cores.
+test: $(READY) ## all tests but those of DVC and those on a real Slurm
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $(CORES) --dist loadfile
+
+test-dvc: $(READY) ## dvc repro on fresh machines
+	$(BIN)/python -m pytest tests/dvc
+
+test-slurm: $(READY) ## tests on a private Slurm (Debian: slurm-wlm munge slurmdbd mariadb-server)
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest tests/slurm
 
 lint: $(READY) ## style of Python and Snakemake files
 	$(BIN)/ruff check .

@@ -17,27 +17,47 @@ include: "rules/common.smk"
 include: "rules/data.smk"
 include: "rules/train.smk"
 include: "rules/embed.smk"
+include: "rules/controls.smk"
 include: "rules/evaluate.smk"
 include: "rules/visualize.smk"
 include: "rules/report.smk"
+include: "rules/document.smk"
+include: "rules/means.smk"
 include: "rules/theory.smk"
+include: "rules/cluster.smk"
+include: "rules/around.smk"
 
 
 rule all:
     default_target: True
     input:
         rules.results.input,
+        rules.means.output,
         REPORT,
         # Weights are never kept in git. Without them here, a fresh clone that holds committed tables
         # would count as finished and train nothing.
-        run_files(paths.model(BENCHMARK.selections[0])),
+        run_files(
+            paths.model(BENCHMARK.selections[0]),
+            [run for run in measured_runs() if run.trained],
+        ),
     message:
         "done"
 
 
+# Before Snakemake looks at the files. Jobs on other machines make what they are told to.
+if workflow.is_main_process:
+    settle_origins()
+
+
 onstart:
+    before_jobs(log)
     write_text(Path(CONFIG), PLAN.as_json())
 
 
 onsuccess:
+    settle_origins()
     print_results()
+
+
+onerror:
+    settle_origins()

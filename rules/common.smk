@@ -11,15 +11,18 @@ from typing import get_args
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
 from dmlbench import paths, provenance
-from dmlbench.config import read_config, resolve_config
+from dmlbench.config import RANDOM, UNTRAINED, read_config, resolve_config
 from dmlbench.config.catalogue import entries
+from dmlbench.config.choices import NO_SAMPLER
 from dmlbench.config.recipe import Recipe
 from dmlbench.data.archives import archives
 from dmlbench.config.folders import listing
 from dmlbench.data.folder import dataset_of
 from dmlbench.errors import UserError
 from dmlbench.files import write_text
+from dmlbench.reporting.figures.kinds import KINDS, planned, same_methods
 from dmlbench.job_environment import set_job_environment
+from dmlbench.sources import raw_archives, source_of
 
 # A graph of thousands of jobs is millions of objects that live to the end; looking through them for
 # garbage over and over takes a good part of the time.
@@ -69,7 +72,15 @@ THEORY = {
     suffix: paths.theory(NAME, f"collapse.{suffix}")
     for suffix in ("tex", "csv", "md", "pdf", "png")
 }
-FIGURES = ["recall_per_epoch", "embedding"]
+# Each experiment has those that its runs have something to show in.
+FIGURES = [
+    paths.figure(NAME, experiment, kind, suffix)
+    for experiment in BENCHMARK.experiments
+    for kind in planned(PLAN, experiment)
+    for suffix in KINDS[kind].suffixes
+]
+if same_methods(PLAN):
+    FIGURES.append(paths.overall_figure(NAME, "critical_difference", "pdf"))
 
 
 def one_of(values):
@@ -80,6 +91,18 @@ def one_of(values):
 def command(script):
     """How a job calls a script of this config."""
     return f"python {quote(f'{SCRIPTS}/{script}.py')} --config {quote(CONFIG)}"
+
+
+def asked(rule):
+    """What a rule asks of a scheduler, from the config's `resources`; a retry asks for more."""
+    need = getattr(RESOURCES, rule)
+    where = {"slurm_partition": need.partition} if need.partition else {}
+    return {
+        "mem_mb": lambda wildcards, attempt: RESOURCES.mem_mb(rule, attempt),
+        "runtime": lambda wildcards, attempt: RESOURCES.runtime(rule, attempt),
+        "gpu": need.gpu,
+        **where,
+    }
 
 
 def run_of(wildcards):
@@ -95,22 +118,12 @@ def training_code(wildcards):
     return provenance.training_code(run.dataset, PLAN.classes(run))
 
 
-def source_of(dataset):
-    """Where a dataset's archives come from: the config's choice, or the first it knows."""
-    return BENCHMARK.data.sources.get(dataset, DATASETS[dataset].sources[0])
-
-
-def raw_archives(wildcards):
-    source = source_of(wildcards.dataset)
-    return [paths.RAW.format(source=source, archive=file) for file in archives(source)]
-
-
 def data_origin(wildcards):
     """How the prepare script is told where images come from: archives, or one's own folder."""
     own = BENCHMARK.datasets.get(wildcards.dataset)
     if own:
         return f"--folder {quote(own.model_dump_json())}"
-    return f"--source {source_of(wildcards.dataset)}"
+    return f"--source {source_of(PLAN, wildcards.dataset)}"
 
 
 def folder_listing(wildcards):
@@ -120,7 +133,7 @@ def folder_listing(wildcards):
 
 
 def pair_files(wildcards):
-    source = source_of(wildcards.dataset)
+    source = source_of(PLAN, wildcards.dataset)
     files = DATASETS[wildcards.dataset].pairs.values()
     return [paths.RAW.format(source=source, archive=file) for file in files]
 
@@ -135,45 +148,64 @@ def pairs_of_run(wildcards):
     """What verification takes: the pairs, and embeddings of their images."""
     if not PLAN.verifies(wildcards.dataset):
         return []
-    files = [paths.embeddings(paths.OF_PAIRS, s) for s in BENCHMARK.selections]
+    chosen = PLAN.selections(run_of(wildcards))
+    files = [paths.embeddings(paths.OF_PAIRS, s) for s in chosen]
     embeddings = [f"{RUN}/{file}".format(**wildcards) for file in files]
     return [prepared_index(wildcards, paths.PAIRS), *embeddings]
 
 
+def embeddings_of_run(wildcards):
+    chosen = PLAN.selections(run_of(wildcards))
+    splits = BENCHMARK.evaluation.splits
+    files = [paths.embeddings(split, s) for split in splits for s in chosen]
+    return [f"{RUN}/{file}".format(**wildcards) for file in files]
+
+
+def measured_runs():
+    """The runs that tables and figures are made of: all, or of a partial config those there are."""
+    runs = PLAN.all_runs.values()
+    if BENCHMARK.partial:
+        done = f"{RUN}/{paths.METRICS_FILE}"
+        return [run for run in runs if os.path.exists(done.format(**run.__dict__))]
+    return runs
+
+
 def run_files(file, runs=None):
     """One file of every run, or of some."""
-    chosen = PLAN.runs.values() if runs is None else runs
+    chosen = PLAN.all_runs.values() if runs is None else runs
     return [f"{RUN}/{file}".format(**run.__dict__) for run in chosen]
 
 
-def projected_runs(experiment):
-    return [
-        run
-        for run in PLAN.experiment_runs(experiment)
-        if run.seed in PLAN.projected_seeds
+def figure_input(experiment):
+    """What the figures of an experiment are drawn from."""
+    kinds = [KINDS[kind] for kind in planned(PLAN, experiment)]
+    tables = {paths.summary(NAME, table) for kind in kinds for table in kind.tables}
+    files = {pair for kind in kinds for pair in kind.files(PLAN, experiment)}
+    there = set(measured_runs())
+    return [paths.ledger(NAME), *sorted(tables)] + [
+        file
+        for run, name in sorted(files)
+        if run in there
+        for file in run_files(name, [run])
     ]
 
 
-def figure_input(wildcards):
-    if wildcards.kind != "embedding":
-        return []
-    file = paths.projection(PROJECTION.split)
-    return run_files(file, projected_runs(wildcards.experiment))
-
-
-def print_results():
-    """Say where the results are, as far as they are made, the report last."""
-    made = [
-        ("table:  ", THEORY["md"], " (.tex, .csv)"),
-        ("figure: ", THEORY["pdf"], " (.png)"),
-    ]
-    for name in BENCHMARK.experiments:
-        made.append(("table:  ", paths.table(NAME, name, "md"), " (.tex, .csv)"))
-        for kind in FIGURES:
-            made.append(("figure: ", paths.figure(NAME, name, kind, "pdf"), " (.png)"))
-    for what, file, others in [*made, ("report: ", REPORT, "")]:
-        if os.path.exists(file):
-            print(f"{what}{file}{others}")
+def figure_output(experiment):
+    """The files of an experiment's figures; the report shows the PNG."""
+    files = {}
+    for kind in planned(PLAN, experiment):
+        for suffix in KINDS[kind].suffixes:
+            file = paths.figure(NAME, experiment, kind, suffix)
+            if suffix == "png":
+                file = report(
+                    file,
+                    caption=f"report/{kind}.rst",
+                    category="Figures",
+                    subcategory=experiment,
+                    labels={"figure": KINDS[kind].title},
+                )
+            files[f"{kind}_{suffix}"] = file
+    return files
 
 
 wildcard_constraints:
@@ -182,10 +214,9 @@ wildcard_constraints:
     dataset=one_of(DATASETS),
     store=one_of(get_args(Recipe.model_fields["store"].annotation)),
     recipe=one_of(PLAN.recipes),
-    loss=one_of(PLAN.losses),
-    sampler=one_of(PLAN.samplers),
+    loss=one_of([*PLAN.losses, RANDOM, UNTRAINED]),
+    sampler=one_of({*PLAN.samplers, NO_SAMPLER}),
     # Thousands of seeds spelled out would stand in every pattern; run_by_id refuses the others.
     seed=r"\d+",
     split=one_of(BENCHMARK.evaluation.splits),
     experiment=one_of(BENCHMARK.experiments),
-    kind=one_of(FIGURES),

@@ -12,9 +12,7 @@ rule download:
         ENVIRONMENT
     threads: RESOURCES.download.threads
     resources:
-        mem_mb=RESOURCES.download.mem_mb,
-        runtime=RESOURCES.download.runtime,
-        gpu=RESOURCES.download.gpu,
+        **asked("download"),
     params:
         script=f"{SCRIPTS}/download.py",
     message:
@@ -28,7 +26,7 @@ rule download:
 
 rule prepare:
     input:
-        raw_archives,
+        lambda wildcards: raw_archives(PLAN, wildcards.dataset),
     output:
         index=paths.INDEX,
         pixels=paths.PIXELS,
@@ -40,9 +38,7 @@ rule prepare:
         ENVIRONMENT
     threads: RESOURCES.prepare.threads
     resources:
-        mem_mb=RESOURCES.prepare.mem_mb,
-        runtime=RESOURCES.prepare.runtime,
-        gpu=RESOURCES.prepare.gpu,
+        **asked("prepare"),
     params:
         script=f"{SCRIPTS}/prepare.py",
         code=lambda wildcards: provenance.data_code(wildcards.dataset),
@@ -72,9 +68,7 @@ rule pairs:
         ENVIRONMENT
     threads: RESOURCES.prepare.threads
     resources:
-        mem_mb=RESOURCES.prepare.mem_mb,
-        runtime=RESOURCES.prepare.runtime,
-        gpu=RESOURCES.prepare.gpu,
+        **asked("prepare"),
     params:
         script=f"{SCRIPTS}/pairs.py",
     message:
@@ -99,9 +93,7 @@ rule summarise:
         ENVIRONMENT
     threads: RESOURCES.prepare.threads
     resources:
-        mem_mb=RESOURCES.prepare.mem_mb,
-        runtime=RESOURCES.prepare.runtime,
-        gpu=RESOURCES.prepare.gpu,
+        **asked("prepare"),
     params:
         script=f"{SCRIPTS}/summarise.py",
         folder=lambda wildcards, input: Path(input.index).parent,
@@ -110,3 +102,17 @@ rule summarise:
     shell:
         "python {params.script:q} --dataset {wildcards.dataset} --folder {params.folder:q}"
         " --out {output.text:q} --sheet {output.sheet:q} --log {log:q}"
+
+
+# Where results came from elsewhere and the data did not, this comes before all: Snakemake would
+# train every run anew whose data it has to prepare, even to the same bytes.
+rule datasets:
+    input:
+        {prepared_index(run) for run in PLAN.runs.values()},
+        {
+            prepared_index(run, paths.PAIRS)
+            for run in PLAN.runs.values()
+            if PLAN.verifies(run.dataset)
+        },
+    message:
+        "the datasets of {NAME} are prepared"

@@ -15,13 +15,13 @@ rule embed:
         f"{LOGS}/embed/{paths.RUN_ID}.log",
     benchmark:
         f"{BENCHMARKS}/embed/{paths.RUN_ID}.tsv"
+    wildcard_constraints:
+        loss=one_of(PLAN.losses),
     conda:
         ENVIRONMENT
     threads: RESOURCES.embed.threads
     resources:
-        mem_mb=RESOURCES.embed.mem_mb,
-        runtime=RESOURCES.embed.runtime,
-        gpu=RESOURCES.embed.gpu,
+        **asked("embed"),
     params:
         command=command("embed"),
         code=provenance.embedding_code(),
@@ -48,13 +48,13 @@ rule embed_pairs:
         f"{LOGS}/embed_pairs/{paths.RUN_ID}.log",
     benchmark:
         f"{BENCHMARKS}/embed_pairs/{paths.RUN_ID}.tsv"
+    wildcard_constraints:
+        loss=one_of(PLAN.losses),
     conda:
         ENVIRONMENT
     threads: RESOURCES.embed.threads
     resources:
-        mem_mb=RESOURCES.embed.mem_mb,
-        runtime=RESOURCES.embed.runtime,
-        gpu=RESOURCES.embed.gpu,
+        **asked("embed"),
     params:
         command=command("embed"),
         code=provenance.embedding_code(),

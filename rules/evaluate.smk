@@ -3,7 +3,7 @@
 
 rule evaluate:
     input:
-        rules.embed.output,
+        embeddings_of_run,
         prepared_index,
         pairs_of_run,
     output:
@@ -16,9 +16,7 @@ rule evaluate:
         ENVIRONMENT
     threads: RESOURCES.evaluate.threads
     resources:
-        mem_mb=RESOURCES.evaluate.mem_mb,
-        runtime=RESOURCES.evaluate.runtime,
-        gpu=RESOURCES.evaluate.gpu,
+        **asked("evaluate"),
     params:
         command=command("evaluate"),
         settings=BENCHMARK.evaluation.model_dump_json(),

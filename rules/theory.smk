@@ -12,9 +12,7 @@ rule simulate:
         ENVIRONMENT
     threads: RESOURCES.simulate.threads
     resources:
-        mem_mb=RESOURCES.simulate.mem_mb,
-        runtime=RESOURCES.simulate.runtime,
-        gpu=RESOURCES.simulate.gpu,
+        **asked("simulate"),
     params:
         command=command("simulate"),
         code=provenance.theory_code(),
@@ -38,9 +36,7 @@ rule collapse:
         ENVIRONMENT
     threads: RESOURCES.theory.threads
     resources:
-        mem_mb=RESOURCES.theory.mem_mb,
-        runtime=RESOURCES.theory.runtime,
-        gpu=RESOURCES.theory.gpu,
+        **asked("theory"),
     params:
         command=command("theory"),
         code=provenance.reporting_code(),

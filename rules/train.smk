@@ -12,13 +12,13 @@ rule train:
         f"{LOGS}/train/{paths.RUN_ID}.log",
     benchmark:
         f"{BENCHMARKS}/train/{paths.RUN_ID}.tsv"
+    wildcard_constraints:
+        loss=one_of(PLAN.losses),
     conda:
         ENVIRONMENT
     threads: RESOURCES.train.threads
     resources:
-        mem_mb=RESOURCES.train.mem_mb,
-        runtime=RESOURCES.train.runtime,
-        gpu=RESOURCES.train.gpu,
+        **asked("train"),
     params:
         command=command("train"),
         run=fingerprint,
@@ -26,6 +26,7 @@ rule train:
     message:
         "train {wildcards}"
     shell:
-        "{params.command} --run {wildcards.dataset}/{wildcards.recipe}/{wildcards.loss}/{wildcards.sampler}/seed{wildcards.seed}"
+        # Without a shell in between, which would die of a signal and end the job before it is saved.
+        "exec {params.command} --run {wildcards.dataset}/{wildcards.recipe}/{wildcards.loss}/{wildcards.sampler}/seed{wildcards.seed}"
         # Only a scheduler ends a job when its time is up.
         ' --time-budget "${{SLURM_JOB_ID:+{resources.runtime}}}" --log {log:q}'

@@ -1,5 +1,6 @@
 """Fixtures that all tests share."""
 
+import fcntl
 import os
 import re
 import subprocess
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+
+pytest_plugins = ["slurm_fixtures"]
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = ROOT / "workflow_scripts"
@@ -75,10 +78,17 @@ def smoke_file() -> Path:
 
 @pytest.fixture(scope="session")
 def smoke_run(smoke_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One real run of the smoke config, in a folder of its own; not to be changed."""
-    folder = tmp_path_factory.mktemp("smoke")
-    done = run_snakemake("-c2", "all", "--configfile", smoke_file, "--directory", folder)
-    assert done.returncode == 0, done.stdout + done.stderr
+    """One real run of the smoke config, which all workers share; not to be changed."""
+    base = tmp_path_factory.getbasetemp()
+    # As deep as tests' own folders: the way from there to the scripts is part of each command.
+    shared = base.parent / "shared" if "PYTEST_XDIST_WORKER" in os.environ else base
+    shared.mkdir(exist_ok=True)
+    folder = shared / "smoke"
+    with (shared / "smoke.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # whoever comes second finds it made
+        if not folder.exists():
+            done = run_snakemake("-c2", "all", "--configfile", smoke_file, "--directory", folder)
+            assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
 

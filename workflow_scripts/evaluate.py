@@ -7,13 +7,16 @@ import pandas as pd
 
 from dmlbench import cli, paths
 from dmlbench.config import load_config
+from dmlbench.data.identity import content_hash
 from dmlbench.data.pairs import of_run
 from dmlbench.data.splits import run_index
 from dmlbench.evaluation.embeddings import load_embeddings
+from dmlbench.evaluation.facts import part_facts, vector_facts
 from dmlbench.evaluation.measure import measure, measure_collapse
 from dmlbench.evaluation.parts import Part, Stored, collapse_parts
 from dmlbench.evaluation.protocols import verify
 from dmlbench.files import write_json
+from dmlbench.protocol import BENCHMARK_VERSION
 from dmlbench.provenance import evaluation_code
 from dmlbench.records import read_record
 
@@ -26,18 +29,18 @@ def main(args) -> None:
     run = plan.run_by_id(args.run)
     settings = plan.benchmark.evaluation.model_dump()
     facts, recipe = plan.facts(run.dataset), plan.recipes[run.recipe]
-    index = run_index(
-        pd.read_parquet(plan.data_folder(run) / paths.INDEX_FILE), recipe["test_fold"]
-    )
+    prepared = pd.read_parquet(plan.data_folder(run) / paths.INDEX_FILE)
+    index = run_index(prepared, recipe, run.dataset, facts["train_label"])
     folder = plan.run_folder(run)
     parts = [Part(*part) for part in facts["evaluations"] if part[0] in settings["splits"]]
     resources = plan.benchmark.resources.evaluate
-    rows = []
-    for selection in plan.benchmark.selections:
+    rows, vectors_of = [], []
+    for selection in plan.selections(run):
         stored = Stored(folder, selection, index)
         for part in parts:
             vectors, ids, labels = stored.of(part)
             log.info("%s, %s: %d images", selection, part, len(ids))
+            vectors_of.append({"selection": selection, **part.__dict__, **vector_facts(vectors)})
             per_class = plan.benchmark.evaluation.nmi_plus_of(part.label)
             where = resources.threads, resources.gpu > 0
             measured = measure(vectors, labels, ids, settings, per_class, *where)
@@ -59,11 +62,16 @@ def main(args) -> None:
     result = {
         "run": run.__dict__,
         "selected_epochs": record["selected_epochs"],
+        "benchmark_version": BENCHMARK_VERSION,
+        "fingerprint": record["fingerprint"],
+        "data": content_hash(prepared),
         "evaluation": settings,
         "code": evaluation_code(),
+        "parts": [part_facts(part, index) for part in parts],
+        "vectors": vectors_of,
         "metrics": rows,
     }
-    write_json(folder / "metrics.json", result)
+    write_json(folder / paths.METRICS_FILE, result)
 
 
 if __name__ == "__main__":

@@ -1,18 +1,25 @@
 #!/usr/bin/env python
-"""Draw one figure of one experiment, as PDF and PNG."""
+"""Draw the figures of one experiment, or those over all: PDF, PNG, and their numbers as CSV."""
 
 from dmlbench import cli
 from dmlbench.config import load_config
-from dmlbench.reporting.figures import FIGURES, draw
+from dmlbench.reporting.figures.draw import draw, draw_overall
+from dmlbench.reporting.figures.kinds import KINDS
 
 
 def main(args) -> None:
-    """Draw ``args.kind`` of ``args.experiment`` into ``results/<name>/figures/``."""
-    draw(load_config(args.config), args.kind, args.experiment)
+    """Draw into ``results/<name>/figures/``."""
+    plan = load_config(args.config)
+    if args.overall:
+        draw_overall(plan)
+    else:
+        draw(plan, args.experiment, args.kind)
 
 
 if __name__ == "__main__":
     parser = cli.config_parser(__doc__)
-    parser.add_argument("--experiment", required=True, help="an experiment of the config")
-    parser.add_argument("--kind", required=True, choices=sorted(FIGURES), help="which figure")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--experiment", help="an experiment of the config")
+    what.add_argument("--overall", action="store_true", help="what is over several experiments")
+    parser.add_argument("--kind", nargs="+", choices=sorted(KINDS), help="which; none: all it has")
     cli.run(main, parser)

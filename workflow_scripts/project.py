@@ -16,17 +16,18 @@ def main(args) -> None:
     run = plan.run_by_id(args.run)
     settings = plan.benchmark.projection
     folder = plan.run_folder(run)
-    vectors, ids = load_embeddings(folder / paths.embeddings(settings.split, settings.selection))
-    kept = evenly(len(ids), settings.max_images)
-    vectors, ids = vectors[kept], ids[kept]
-    flat = vectors.shape[1] == 2
-    points = vectors if flat else tsne(vectors, settings.perplexity, run.seed)
     index = pd.read_parquet(plan.data_folder(run) / paths.INDEX_FILE).set_index("id")
-    stored = ["height", "width", "channels", "offset", "content"]
-    table = index.loc[ids].reset_index().drop(columns=stored)
-    table = table.assign(x=points[:, 0], y=points[:, 1], method="none" if flat else "t-SNE")
-    with replacing(folder / paths.projection(settings.split)) as temporary:
-        table.to_parquet(temporary, index=False)
+    for split in plan.projected_splits:
+        vectors, ids = load_embeddings(folder / paths.embeddings(split, settings.selection))
+        kept = evenly(len(ids), settings.max_images)
+        vectors, ids = vectors[kept], ids[kept]
+        flat = vectors.shape[1] == 2
+        points = vectors if flat else tsne(vectors, settings.perplexity, run.seed)
+        stored = ["height", "width", "channels", "offset", "content"]
+        table = index.loc[ids].reset_index().drop(columns=stored)
+        table = table.assign(x=points[:, 0], y=points[:, 1], method="none" if flat else "t-SNE")
+        with replacing(folder / paths.projection(split)) as temporary:
+            table.to_parquet(temporary, index=False)
 
 
 if __name__ == "__main__":

@@ -4,41 +4,53 @@
 Interrupted, it goes on where it was when it is called again.
 """
 
+import math
 from pathlib import Path
 
 from dmlbench import cli
 from dmlbench.config import load_config
 from dmlbench.errors import Unfinished
+from dmlbench.training.stopping import LeaveNow, Stopping
 
 
 def main(args) -> None:
     """Train ``args.run`` and write everything at the end, ``run.json`` last."""
     plan = load_config(args.config)
     run = plan.run_by_id(args.run)
-    # Imported only now: a mistake in the config is told at once.
-    from dmlbench.training.session import LeaveNow, train_run
-
+    stopping = Stopping(args.time_budget)
     try:
-        train_run(plan, run, args.checkpoints, args.checkpoint_every, args.time_budget, args.wait)
+        with stopping.listening():
+            # Imported only now: a mistake in the config is told at once, and a signal is heard.
+            from dmlbench.training.session import train_run
+
+            stopping.check()
+            train_run(plan, run, args.checkpoints, args.checkpoint_every, stopping, args.wait)
     except LeaveNow as reason:
-        raise Unfinished(f"{reason}; the training is saved and goes on when run again") from None
+        raise Unfinished(f"{reason}; what was trained is saved, run again to go on") from None
 
 
-def minutes(text: str) -> float | None:
-    """A number of minutes; nothing means no limit."""
-    return float(text) if text else None
+def duration(text: str) -> float | None:
+    """A length of time; nothing means no limit.
+
+    Raises:
+        ValueError: It is none.
+    """
+    value = float(text) if text else None
+    if value is not None and not 0 < value < math.inf:
+        raise ValueError(text)
+    return value
 
 
 if __name__ == "__main__":
     parser = cli.run_parser(__doc__)
     parser.add_argument("--checkpoints", type=Path, help="folder of the run's checkpoint")
     parser.add_argument(
-        "--checkpoint-every", type=float, help="seconds between two of them, else the config's"
+        "--checkpoint-every", type=duration, help="seconds between two of them, else the config's"
     )
     parser.add_argument(
-        "--time-budget", type=minutes, help="minutes after which it saves and leaves with code 75"
+        "--time-budget", type=duration, help="minutes after which it saves and leaves with code 75"
     )
     parser.add_argument(
-        "--wait", type=float, default=90.0, help="seconds to wait for another process's training"
+        "--wait", type=duration, default=90.0, help="seconds to wait for another process's training"
     )
     cli.run(main, parser, log_mode="a")

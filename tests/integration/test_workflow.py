@@ -10,6 +10,7 @@ import yaml
 from conftest import ROOT, job_counts, run_script, run_snakemake
 
 from dmlbench.config import load_config, resolve_config
+from dmlbench.reporting.figures import kinds
 
 CONFIGS = sorted([ROOT / "config.yaml", *(ROOT / "configs").glob("*.yaml")])
 
@@ -17,22 +18,24 @@ CONFIGS = sorted([ROOT / "config.yaml", *(ROOT / "configs").glob("*.yaml")])
 def test_the_smoke_run_makes_everything(smoke_run):
     folder = smoke_run / "results" / "smoke"
     metrics = pd.read_parquet(folder / "summary" / "metrics.parquet")
-    assert metrics[["loss", "sampler", "seed"]].drop_duplicates().shape[0] == 4
-    assert (metrics.loc[metrics["metric"] == "recall", "value"] > 0.5).all()
+    runs = metrics[["recipe", "loss", "sampler", "seed"]].drop_duplicates()
+    assert len(runs) == 4 + 3  # controls
+    learnt = metrics[(metrics["metric"] == "recall") & (metrics["loss"] == "triplet")]
+    assert (learnt["value"] > 0.5).all()
     for suffix in ("tex", "csv", "md"):
         assert (folder / "tables" / f"even_odd.{suffix}").stat().st_size > 500
-    for kind in ("recall_per_epoch", "embedding"):
+    for kind in kinds.planned(load_config(ROOT / "configs" / "smoke.yaml"), "even_odd"):
         assert (folder / "figures" / f"{kind}_even_odd.pdf").read_bytes()[:5] == b"%PDF-"
         assert (folder / "figures" / f"{kind}_even_odd.png").stat().st_size > 10_000
     report = (folder / "report" / "report.html").read_text()
-    for part in ("Summary", "Tables", "Figures", "embedding_even_odd.png"):
+    for part in ("Summary", "Tables", "Figures", "embedding_even_odd.png", "summary.html"):
         assert part in report
 
 
 def test_every_table_cell_comes_from_the_runs(smoke_run):
     folder = smoke_run / "results" / "smoke"
     table = pd.read_csv(folder / "tables" / "even_odd.csv")
-    for cell in table[table["metric"] == "recall"].itertuples():
+    for cell in table[(table["metric"] == "recall") & table["control"].isna()].itertuples():
         values = []
         for seed in (0, 1):
             run = f"digits_even_odd/{cell.recipe}/{cell.loss}/{cell.sampler}/seed{seed}"
@@ -45,6 +48,40 @@ def test_every_table_cell_comes_from_the_runs(smoke_run):
             ]
         assert len(values) == 2
         assert cell.mean == pytest.approx(100 * sum(values) / 2, abs=1e-5)
+
+
+def test_rescore_measures_and_tables_anew_without_weights(smoke_run, smoke_file, tmp_path):
+    for part in ("data", "results"):
+        leave = shutil.ignore_patterns("*.safetensors", "tables", "summary", "metrics.json", "raw")
+        shutil.copytree(smoke_run / part, tmp_path / part, ignore=leave)
+    rules = "download prepare pairs evaluate check collect tables overview rescore"
+    done = run_snakemake(
+        *("-c2", "rescore", "--configfile", smoke_file, "--directory", tmp_path),
+        *("--forcerun", "evaluate", "--allowed-rules", *rules.split()),
+    )
+    assert done.returncode == 0, done.stderr
+    assert job_counts(done.stdout + done.stderr)["evaluate"] == 7
+    for name in ("even_odd.md", "even_odd_tests.csv", "leaderboard.csv"):
+        file = f"results/smoke/tables/{name}"
+        assert (tmp_path / file).read_text() == (smoke_run / file).read_text()
+
+
+def test_a_partial_config_makes_tables_of_what_there_is(smoke_run, smoke_file, tmp_path):
+    for part in ("data", "results"):
+        leave = shutil.ignore_patterns("tables", "summary", "report", "raw")
+        shutil.copytree(smoke_run / part, tmp_path / part, ignore=leave)
+    run = "digits_even_odd/digits_8d/triplet/eps/seed1"
+    shutil.rmtree(tmp_path / "results/smoke/runs" / run)
+    table = "results/smoke/tables/even_odd.md"
+    where = ("--configfile", smoke_file, "--directory", tmp_path, "--rerun-triggers", "mtime")
+    whole = run_snakemake("-n", table, *where)
+    assert job_counts(whole.stdout)["train"] == 1
+    done = run_snakemake("-c2", table, *where, "--config", "partial=true")
+    assert done.returncode == 0, done.stderr
+    assert "train" not in job_counts(done.stdout + done.stderr)
+    text = (tmp_path / table).read_text()
+    assert f"PARTIAL: 1 runs are missing ({run}: missing, not run yet)" in text
+    assert "(1/2)" in text
 
 
 def test_nothing_is_left_to_do_after_a_run(smoke_run, smoke_file):
@@ -112,7 +149,7 @@ def test_changed_code_trains_only_what_depends_on_it(smoke_config, tmp_path):
     assert trained_anew() == ["margin"]
     with (tmp_path / "workflow_scripts/dmlbench/training/step.py").open("a") as file:
         file.write("# another\n")
-    assert sorted(trained_anew()) == ["margin", "triplet"]
+    assert sorted(trained_anew()) == ["margin", "triplet", "triplet"]  # one on shuffled labels
 
 
 def test_preparing_anew_leaves_no_missing_job_out(smoke_file, tmp_path):
@@ -124,7 +161,7 @@ def test_preparing_anew_leaves_no_missing_job_out(smoke_file, tmp_path):
     done = run_snakemake(
         *("-n", "--configfile", smoke_file, "--directory", tmp_path, "--forcerun", "prepare")
     )
-    assert job_counts(done.stdout)["train"] == 4
+    assert job_counts(done.stdout)["train"] == 5  # one on shuffled labels
 
 
 def test_tables_kept_in_git_do_not_pass_for_a_finished_run(tmp_path):
@@ -137,7 +174,9 @@ def test_tables_kept_in_git_do_not_pass_for_a_finished_run(tmp_path):
     config = ROOT / "configs" / "mnist.yaml"
     done = run_snakemake("-n", "--configfile", config, "--directory", tmp_path)
     counts = job_counts(done.stdout)
-    assert counts["train"] == counts["evaluate"] == len(load_config(config).runs)
+    plan = load_config(config)
+    assert counts["train"] == len(plan.runs)
+    assert counts["evaluate"] == len(plan.all_runs)
     assert counts["tables"] == 1
 
 
@@ -149,17 +188,24 @@ def test_dry_run_has_the_jobs_that_the_config_plans(path, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     counts = job_counts(done.stdout)
     runs, experiments = len(plan.runs), len(benchmark.experiments)
-    assert counts["train"] == counts["embed"] == counts["evaluate"] == runs
+    assert counts["train"] == counts["embed"] == runs
+    assert counts["evaluate"] == runs + counts["control"] == len(plan.all_runs)
+    assert counts["check"] == 1
+    assert counts["overview"] == 2
     assert counts["prepare"] == len(plan.datasets)
     assert counts["tables"] == experiments
-    assert counts["figures"] == 2 * experiments
-    assert counts["project"] == runs // len(benchmark.seeds) * len(plan.projected_seeds)
+    assert all(counts[f"figures_{experiment}"] == 1 for experiment in benchmark.experiments)
+    methods = {(e.dataset, m) for n, e in benchmark.experiments.items() for m in plan.methods[n]}
+    assert counts["project"] == counts["illustrate"] == len(methods)
+    verified = {m for m in methods if plan.verifies(m[0])}
+    assert counts.get("roc", 0) == len(verified) * len(benchmark.seeds)
     assert counts["collect"] == counts["summary"] == counts["report"] == counts["all"] == 1
 
 
 def test_view_2_leaves_each_fold_out_once():
     plan = load_config(ROOT / "configs" / "lfw_view2.yaml")
-    folds = [plan.recipes[run.recipe]["test_fold"] for run in plan.runs.values()]
+    recipes = [plan.recipes[run.recipe] for run in plan.runs.values()]
+    folds = [recipe["test_fold"] for recipe in recipes if recipe["labels"] == "own"]
     assert folds == list(range(1, 11))
     assert plan.datasets == ["lfw_view2"]
 
@@ -184,7 +230,7 @@ def test_keys_can_be_set_on_the_command_line(smoke_file, tmp_path):
     done = run_snakemake(
         *("-n", "--configfile", smoke_file, "--directory", tmp_path, "--config", "seeds=[5]")
     )
-    assert job_counts(done.stdout)["train"] == 2
+    assert job_counts(done.stdout)["train"] == 3  # one on shuffled labels
 
 
 @pytest.mark.slow
@@ -207,10 +253,10 @@ def test_a_dry_run_of_5000_runs(smoke_config, tmp_path):
     smoke_config["seeds"] = list(range(2500))
     file = tmp_path / "many.yaml"
     file.write_text(yaml.safe_dump(smoke_config))
-    assert len(resolve_config(smoke_config, "many").runs) == 5000
+    assert len(resolve_config(smoke_config, "many").runs) == 5001  # one on shuffled labels
     done = run_snakemake("-n", "-q", "rules", "--configfile", file, "--directory", tmp_path)
     assert done.returncode == 0, done.stderr
-    assert job_counts(done.stdout)["train"] == 5000
+    assert job_counts(done.stdout)["train"] == 5001
 
 
 def test_every_script_has_help():

@@ -1,5 +1,7 @@
 """Each rule alone: its inputs copied into an empty folder, its outputs compared by meaning."""
 
+import json
+import re
 import shutil
 from pathlib import Path
 
@@ -14,6 +16,11 @@ RUN = "results/smoke/runs/digits_even_odd/digits_8d/triplet/eps/seed0"
 DATA = "data/prepared/digits_even_odd/original"
 STORE = [f"{DATA}/index.parquet", f"{DATA}/pixels.bin"]
 SUMMARY = "results/smoke/summary"
+RUNS = "results/smoke/runs/*/*/*/*/*"
+PICTURED = ("projection", "neighbours", "similarities")
+RUN_FILES = [
+    f"results/smoke/runs/*/*/*/*/*/{f}" for f in ("metrics.json", "history.csv", "run.json")
+]
 
 
 @pytest.fixture
@@ -104,35 +111,98 @@ def test_project(alone, smoke_run):
 
 
 def test_collect(alone, smoke_run):
-    runs = "results/smoke/runs/*/*/*/*/*"
     file = f"{SUMMARY}/metrics.parquet"
-    folder = alone(
-        "collect", file, [f"{runs}/metrics.json", f"{runs}/history.csv", f"{runs}/run.json"]
-    )
+    folder = alone("collect", file, RUN_FILES)
     table = pd.read_parquet(folder / file)
     pd.testing.assert_frame_equal(table, pd.read_parquet(smoke_run / file))
-    assert table.groupby(["loss", "sampler", "seed"]).ngroups == 4
+    assert table.groupby(["recipe", "loss", "sampler", "seed"]).ngroups == 4 + 3  # controls
+    for name in ("runs.parquet", "history.parquet", "curves.csv"):
+        assert (folder / SUMMARY / name).read_bytes() == (smoke_run / SUMMARY / name).read_bytes()
+
+
+def test_control(alone, smoke_run):
+    for kind, dimension in (("random-embedding", 8), ("untrained-backbone", 64)):
+        place = f"results/smoke/runs/digits_even_odd/digits_8d/{kind}/none/seed0"
+        file = f"{place}/embeddings_test_last.npz"
+        folder = alone("control", file, STORE)
+        vectors, ids = arrays(folder / file)
+        expected, expected_ids = arrays(smoke_run / file)
+        assert np.allclose(vectors, expected, atol=1e-6)
+        assert (ids == expected_ids).all()
+        assert vectors.shape == (1077, dimension)
+        record = json.loads((folder / place / "run.json").read_text())
+        assert record["selected_epochs"] == {"last": 0}
+        theirs = json.loads((smoke_run / RUN / "run.json").read_text())
+        assert record["data"] == theirs["data"]
+        if kind == "untrained-backbone":  # trainings start from the same weights
+            assert record["initial_weights"] == theirs["initial_weights"]
+
+
+def test_check(alone, smoke_run):
+    file = f"{SUMMARY}/check.json"
+    found = json.loads((alone("check", file, RUN_FILES) / file).read_text())
+    assert found["breaches"] == []
+    assert found["runs"] == {"ok": 7}
+    ledger = pd.read_csv(smoke_run / SUMMARY / "ledger.csv")
+    assert (ledger["state"] == "ok").all()
+    assert len(ledger) == 7
 
 
 def test_tables(alone, smoke_run):
     file = "results/smoke/tables/even_odd"
-    folder = alone("tables", f"{file}.csv", [f"{SUMMARY}/metrics.parquet"])
+    inputs = [f"{SUMMARY}/{name}" for name in ("metrics.parquet", "check.json", "ledger.csv")]
+    folder = alone("tables", f"{file}.csv", inputs)
+    for suffix in (".csv", ".md", ".tex", "_tests.csv"):
+        mine, theirs = (Path(f"{f}/{file}{suffix}") for f in (folder, smoke_run))
+        assert mine.read_text() == theirs.read_text()
+
+
+@pytest.mark.parametrize("overview", ["leaderboard", "cost"])
+def test_overview(alone, smoke_run, overview):
+    file = f"results/smoke/tables/{overview}"
+    folder = alone("overview", f"{file}.csv", [f"{SUMMARY}/*"])
     for suffix in ("csv", "md", "tex"):
         mine, theirs = (Path(f"{f}/{file}.{suffix}") for f in (folder, smoke_run))
         assert mine.read_text() == theirs.read_text()
 
 
-@pytest.mark.parametrize("kind", ["recall_per_epoch", "embedding"])
-def test_figures(alone, smoke_run, kind):
+def test_document(alone):
+    if shutil.which("pdflatex") is None:
+        pytest.skip("pdflatex is not installed")
+    file = "results/smoke/tables/results.pdf"
+    folder = alone("document", file, ["results/smoke/tables/*", "results/smoke/figures/*"])
+    assert (folder / file).read_bytes()[:5] == b"%PDF-"
+    source = (folder / file).with_suffix(".tex").read_text()
+    for part in ("even_odd.tex", "leaderboard.tex", "cost.tex", "embedding_even_odd.pdf"):
+        assert part in source
+
+
+def test_illustrate(alone, smoke_run):
+    files = [f"{RUN}/neighbours_test.parquet", f"{RUN}/similarities_test.parquet"]
+    folder = alone("illustrate", files[0], [STORE[0], f"{RUN}/embeddings_test_last.npz"])
+    for file in files:
+        table = pd.read_parquet(folder / file)
+        pd.testing.assert_frame_equal(table, pd.read_parquet(smoke_run / file))
+    found = pd.read_parquet(folder / files[0])
+    assert found.groupby(["subset", "query"])["rank"].max().eq(6).all()
+    assert set(found["subset"]) == {"seen", "unseen"}
+
+
+def test_figures(alone, smoke_run):
     from matplotlib.image import imread
 
-    file = f"results/smoke/figures/{kind}_even_odd.png"
-    inputs = [f"{SUMMARY}/history.parquet", "results/smoke/runs/*/*/*/*/*/projection_*"]
-    folder = alone("figures", file, inputs)
-    mine, theirs = imread(folder / file), imread(smoke_run / file)
-    assert mine.shape == theirs.shape
-    assert np.abs(mine - theirs).mean() < 0.01
-    assert (mine.std(axis=(0, 1))[:3] > 0.02).all()  # not an empty page
+    folder = alone(
+        "figures_even_odd",
+        "results/smoke/figures/recall_per_epoch_even_odd.png",
+        [f"{SUMMARY}/*", *STORE, *(f"{RUNS}/{n}_*" for n in PICTURED)],
+    )
+    made = sorted((smoke_run / "results/smoke/figures").glob("*.png"))
+    assert len(made) >= 6
+    for theirs in made:
+        mine = imread(folder / theirs.relative_to(smoke_run))
+        assert mine.shape == imread(theirs).shape
+        assert np.abs(mine - imread(theirs)).mean() < 0.01
+        assert (mine.std(axis=(0, 1))[:3] > 0.02).all()  # not an empty page
 
 
 def test_theory(smoke_file, tmp_path):
@@ -150,10 +220,15 @@ def test_theory(smoke_file, tmp_path):
 
 def test_summary(alone):
     file = "results/smoke/report/summary.html"
-    folder = alone("summary", file, ["results/smoke/tables/*", f"{SUMMARY}/runs.parquet"])
+    made = ["results/smoke/tables/*", f"{SUMMARY}/*", ".snakemake/metadata"]
+    folder = alone("summary", file, [*made, *RUN_FILES])
     page = (folder / file).read_text()
-    assert "Triplet + EPS" in page
     assert "<th>training seconds</th>" in page
+    assert "<span>7 ok</span>" in page  # four trainings and three controls
+    page = (folder / "results/smoke/report/experiments/even_odd.html").read_text()
+    (number,) = re.findall(r'<section id="(runs-\d+)">\n<h3>Triplet \+ EPS</h3>', page)
+    assert re.search(rf'<a href="#{number}">[^<]*[\d.]+ ± [\d.]+', page)
+    assert "results/smoke/runs/digits_even_odd/digits_8d/triplet/eps/seed1" in page
 
 
 def test_report(alone):

@@ -95,7 +95,7 @@ def test_every_config_of_the_repository_is_valid(path):
         ),
         ("recipes/digits_8d/weights", "tv_in1k", ["small_cnn has no pretrained weights"]),
         ("projection", {"seeds": [7]}, ["projection.seeds", "[7]"]),
-        ("experiments/even_odd/published", "eps_table9", ["published", "'eps_table1'"]),
+        ("experiments/even_odd/published", "eps_table9", ["published", "did you mean 'eps_table"]),
         ("experiments/even_odd/published", "eps_table1", ["about mnist_even_odd", "digits"]),
         ("experiments/even_odd/sweep", {"recipe.foo.bar": [1]}, ["sweep", "no key 'foo.bar'"]),
         ("experiments/even_odd/sweep", {"loss.margin": []}, ["sweep.loss.margin", "at least 1"]),
@@ -105,7 +105,7 @@ def test_every_config_of_the_repository_is_valid(path):
         ("evaluation/kmeans_seeds", [2**40], ["kmeans_seeds"]),
         ("recipes/digits_8d/embedding_dim", 1, ["embedding_dim", "1"]),
         ("losses/triplet/margin", float("inf"), ["losses.triplet.margin", "finite"]),
-        ("projection", {"split": "train"}, ["projection.split", "'train'", "['test']"]),
+        ("projection", {"splits": ["train"]}, ["projection.splits", "'train'", "['test']"]),
         ("selections", ["val"], ["projection.selection", "'last'", "['val']"]),
         ("experiments/even_odd/sweep", {"batch_size": [1]}, ["sweep", "batch_size", "recipe."]),
     ],
@@ -185,7 +185,7 @@ def test_merge_keys_work_and_a_list_is_no_key(tmp_path):
 def test_a_method_is_the_product_of_its_lists(smoke_config):
     plan = resolve_config(smoke_config, "my.yaml")
     assert [m[1:] for m in plan.methods["even_odd"]] == [("triplet", "random"), ("triplet", "eps")]
-    assert len(plan.runs) == 2 * len(smoke_config["seeds"])
+    assert len(plan.runs) == 2 * len(smoke_config["seeds"]) + 1  # shuffled labels
 
 
 def test_defaults_are_filled_in_and_the_result_is_a_config_again(smoke_config):

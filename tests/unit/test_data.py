@@ -14,9 +14,11 @@ from dmlbench.data.dataset import get_dataset
 from dmlbench.data.datasets.mnist import read_idx
 from dmlbench.data.download import download
 from dmlbench.data.prepare import prepare
-from dmlbench.data.splits import validation_mask
+from dmlbench.data.splits import VALIDATION, run_index, validation_mask
 from dmlbench.data.store import ImageStore
 from dmlbench.errors import DataError
+from dmlbench.evaluation.facts import part_facts
+from dmlbench.evaluation.parts import Part
 
 
 def index_of(classes, per_class):
@@ -50,6 +52,20 @@ def test_validation_takes_no_test_image_and_repeats():
     assert (held == validation_mask(index, "label", 0.5, "made")).all()
     others = [validation_mask(index, "label", 0.5, name) for name in "abcdef"]
     assert any((held != other).any() for other in others)
+
+
+def test_the_train_split_of_a_run_is_what_it_trains_on():
+    index = index_of(30, 8).assign(subset="", id=range(240))
+    index.loc[200:, "split"] = "test"
+    recipe = {"test_fold": None, "validation": 0.1}
+    mine = run_index(index, recipe, "made", "label")
+    held = validation_mask(index, "label", 0.1, "made")
+    assert ((mine["split"] == VALIDATION) == held).all()
+    assert (mine["split"] == index["split"])[~held].all()
+    facts = part_facts(Part("train", "", "label"), mine)
+    assert (facts["queries"], facts["held_out"]) == (200 - held.sum(), held.sum())
+    assert facts["trained_classes"] == facts["classes"]
+    assert part_facts(Part("test", "", "label"), mine)["held_out"] == 0
 
 
 def test_digits_have_their_counts_and_no_class_is_missing(tmp_path):

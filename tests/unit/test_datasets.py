@@ -286,13 +286,17 @@ def test_lfw_has_the_published_people_and_nobody_twice(name, archive, tmp_path, 
     assert several.sum() == 1184
 
 
+def fold_of(index, fold):
+    return run_index(index, {"test_fold": fold, "validation": 0}, "lfw_view2", "person")
+
+
 def test_view_2_has_ten_folds_and_a_run_trains_on_nine_of_them(tmp_path, shared_data):
     dataset, index = table_of("lfw_view2", lfw(tmp_path, shared_data))
     check_counts(dataset, index)
     index["id"] = np.arange(len(index))
     files = {"view2": shared_data / "lfw" / "pairs.txt"}
     for fold in (1, 7):
-        mine = run_index(index, fold)
+        mine = fold_of(index, fold)
         people = mine.groupby("split")["person"].unique()
         assert not set(people["train"]) & set(people["test"])
         assert len(people["train"]) >= dataset.train_classes
@@ -315,7 +319,7 @@ def test_pairs_of_a_dataset_in_folds_are_never_clean_without_a_fold(tmp_path, sh
     with pytest.raises(DataError, match=r"view2: these people are in folds.*name its test_fold"):
         clean(pairs)
     for fold in range(1, 11):
-        left = clean(of_run(pairs, run_index(index, fold), "person"))
+        left = clean(of_run(pairs, fold_of(index, fold), "person"))
         assert set(left["fold"]) == {fold}
         assert len(left) == 600
     with pytest.raises(DataError, match="no training images; of a dataset in folds, name one"):

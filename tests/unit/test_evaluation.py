@@ -158,3 +158,27 @@ def test_tsne_keeps_clusters_apart_and_repeats():
 def test_evenly_spaced_positions():
     assert evenly(10, 100).tolist() == list(range(10))
     assert evenly(101, 3).tolist() == [0, 50, 100]
+
+
+def test_the_order_of_the_rows_changes_no_metric():
+    rng = np.random.default_rng(3)
+    points = rng.normal(size=(300, 6)).astype(np.float32)
+    labels, ids = rng.integers(0, 15, 300), rng.permutation(1000)[:300]
+    order = rng.permutation(300)
+    settings = SETTINGS | {"kmeans_seeds": [0, 1, 2]}
+    assert measure(points, labels, ids, settings, 2) == measure(
+        points[order], labels[order], ids[order], settings, 2
+    )
+    assert measure_collapse(points, labels, ids) == measure_collapse(
+        points[order], labels[order], ids[order]
+    )
+
+
+@pytest.mark.parametrize(
+    ("labels", "why"),
+    [(np.zeros(20, int), "one class only"), (np.arange(20), "every image is alone in its class")],
+)
+def test_information_about_no_classes_is_not_defined(labels, why):
+    points = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
+    rows = measure(points, labels, np.arange(20), SETTINGS | {"metrics": ["nmi", "ami"]}, None)
+    assert [(row["value"], row["note"]) for row in rows] == [(None, why)] * 2

@@ -1,5 +1,7 @@
-"""Statistics, tables and names."""
+"""Tables: what they print is what the runs' values give, gaps and controls included."""
 
+import json
+import re
 import shutil
 import subprocess
 
@@ -8,139 +10,379 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_results import make_results
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from dmlbench import paths
+from dmlbench.checking.ledger import ledger, write_ledger
 from dmlbench.config import resolve_config
-from dmlbench.errors import DataError
+from dmlbench.errors import ConfigError, DataError
+from dmlbench.protocol import BENCHMARK_VERSION
 from dmlbench.reporting import names
-from dmlbench.reporting.latex import escape, latex_table
-from dmlbench.reporting.statistics import Summary, summarize
-from dmlbench.reporting.tables import cell_text, cells, markdown, parse_cell, write_tables
+from dmlbench.reporting.cells import BLOCK, cells
+from dmlbench.reporting.collect import collect
+from dmlbench.reporting.comparisons import supported_best
+from dmlbench.reporting.latex import latex
+from dmlbench.reporting.latex_layout import split
+from dmlbench.reporting.latex_parts import Block, Number, Table, escape
+from dmlbench.reporting.markdown import cell_text, parse_cell
+from dmlbench.reporting.overview import write_overview
+from dmlbench.reporting.pairs import claimed_pairs, paired_tests
+from dmlbench.reporting.tables import write_tables
+
+EPS = "digits_even_odd/digits_8d/triplet/eps/seed1"
 
 
-@given(st.lists(st.floats(0, 100), min_size=2, max_size=10))
-def test_interval_is_scipys(values):
-    summary = summarize(np.array(values))
-    assert summary.mean == pytest.approx(np.mean(values))
-    if np.ptp(values) > 1e-6:
-        low, high = stats.t.interval(
-            0.95, len(values) - 1, loc=np.mean(values), scale=stats.sem(values)
-        )
-        assert summary.half_width == pytest.approx((high - low) / 2)
+@pytest.fixture
+def config(smoke_config):
+    smoke_config["seeds"] = [0, 1, 2]
+    smoke_config["experiments"]["even_odd"]["title"] = "50% of a_b & #1"
+    return smoke_config
 
 
-def test_one_seed_has_no_interval_and_nan_no_mean():
-    assert summarize(np.array([5.0])).half_width is None
-    for bad in ([], [np.nan], [1.0, np.inf]):
-        with pytest.raises(ValueError, match="finite"):
-            summarize(np.array(bad))
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / paths.results("smoke")
+
+
+def made(config, place):
+    """The plan of a config and its results, made up and collected."""
+    plan = resolve_config(config, "test")
+    make_results(plan, place)
+    return plan
+
+
+def gather(plan):
+    write_ledger(ledger(plan), paths.local(paths.ledger("smoke")))
+    collect(plan)
+    return pd.read_parquet(paths.summary("smoke", "metrics"))
+
+
+def read(experiment, suffix):
+    return paths.local(paths.table("smoke", experiment, suffix)).read_text()
+
+
+def raw(place, method, selection, part, metric, k):
+    """The values of a method over seeds, from the runs' own files, in percent."""
+    found = []
+    for seed in (0, 1, 2):
+        run = f"digits_even_odd/{'/'.join(method)}/seed{seed}"
+        rows = json.loads((place / "runs" / run / paths.METRICS_FILE).read_text())["metrics"]
+        found += [
+            100 * r["value"]
+            for r in rows
+            if (r["selection"], r["split"], r["subset"], r["label"], r["metric"], r["k"])
+            == (selection, *part, metric, k)
+        ]
+    return np.array(found)
+
+
+NUMBERS = st.floats(0, 100)
 
 
 @given(
-    st.floats(0, 100),
+    st.none() | st.floats(-5, 100),
     st.none() | st.floats(0, 99),
-    st.none() | st.floats(0, 100),
+    st.none() | NUMBERS,
+    st.booleans(),
+    st.integers(0, 3),
 )
-def test_a_cell_can_be_read_back(mean, half, published):
-    read = parse_cell(cell_text(Summary(mean, half, 3), published))
-    for number, expected in zip(read, (mean, half, published), strict=True):
-        assert (number is None) == (expected is None)
-        if number is not None:
-            assert number == pytest.approx(expected, abs=0.0501)
+def test_a_cell_can_be_read_back(mean, half, published, best, n):
+    nan = float("nan")
+    cell = {
+        "metric": "recall", "k": 1, "mean": nan if mean is None else mean,
+        "half_width": half, "best": best, "n": n, "planned": 3,
+        "published": nan if published is None else published,
+        "difference": nan if None in (mean, published) else mean - published,
+        "covered": None if None in (mean, half, published) else abs(mean - published) <= half,
+    }  # fmt: skip
+    if mean is None:
+        cell |= {"published": nan}
+    read = parse_cell(cell_text(cell).replace("-", "−"))  # noqa: RUF001
+    expected = {"mean": mean, "n": n if n < 3 else None, "planned": 3 if n < 3 else None}
+    if mean is not None:
+        expected |= {"half": half, "published": published, "bold": best}
+        expected |= {"outside": cell["covered"] is False}
+    for key, value in expected.items():
+        assert (read[key] is None) == (value is None), key
+        if value is not None:
+            assert read[key] == pytest.approx(value, abs=0.0501), key
 
 
-@pytest.fixture
-def plan(smoke_config):
-    smoke_config["experiments"]["even_odd"] |= {
-        "published": "eps_table1",
-        "dataset": "mnist_even_odd",
-    }
-    smoke_config["experiments"]["even_odd"]["title"] = "50% of a_b & #1"
-    return resolve_config(smoke_config, "test")
+def test_cells_are_the_raw_values_of_the_runs(config, place):
+    plan = made(config, place)
+    table = cells(plan, "even_odd", gather(plan))
+    methods = table[table["control"] == ""]
+    assert len(methods) == 2 * 3 * 2 * 5  # methods, selections, parts, metrics
+    for cell in methods.itertuples():
+        method = (cell.recipe, cell.loss, cell.sampler)
+        part = (cell.split, cell.subset, cell.label)
+        values = raw(place, method, cell.selection, part, cell.metric, cell.k)
+        low, high = stats.t.interval(0.95, 2, loc=values.mean(), scale=stats.sem(values))
+        assert cell.mean == pytest.approx(values.mean())
+        assert cell.half_width == pytest.approx((high - low) / 2)
+        assert (cell.n, cell.planned) == (3, 3)
 
 
-@pytest.fixture
-def metrics(plan):
-    """Made metrics: the value tells method, seed, selection and part."""
-    rows = []
-    for run in plan.runs.values():
-        for selection in plan.benchmark.selections:
-            for subset in ("seen", "unseen"):
-                for metric, k in [("recall", 1), ("recall", 5), ("nmi", 6), ("nmi_plus", 30)]:
-                    value = 0.5 + 0.01 * run.seed + 0.1 * (run.sampler == "eps") + k / 1000
-                    rows.append(
-                        {"selection": selection, "split": "test", "subset": subset}
-                        | {"label": "digit", "metric": metric, "k": k, "value": value, "note": ""}
-                        | run.__dict__
-                    )
-    return pd.DataFrame(rows)
+def test_controls_stand_in_every_block(config, place):
+    plan = made(config, place)
+    table = cells(plan, "even_odd", gather(plan))
+    for _, block in table.groupby(BLOCK):
+        controls = block[block["control"] != ""]
+        assert set(controls["control"]) == {"random", "untrained", "shuffled"}
+        assert (controls["n"] == 1).all()
+        assert controls["half_width"].isna().all()
+    config["controls"] = []
+    without = resolve_config(config, "test")
+    assert len(without.all_runs) == 6
+    assert (cells(without, "even_odd", gather(without))["control"] == "").all()
 
 
-def test_cells_hold_mean_interval_and_published_number(plan, metrics):
-    table = cells(plan, "even_odd", metrics)
-    assert len(table) == 2 * 3 * 2 * 4
-    cell = table[
-        (table["sampler"] == "eps")
-        & (table["selection"] == "val")
-        & (table["subset"] == "seen")
-        & (table["metric"] == "recall")
-        & (table["k"] == 1)
-    ].iloc[0]
-    assert cell["mean"] == pytest.approx(100 * (0.6 + 0.005 + 0.001))
-    assert cell["half_width"] == pytest.approx(stats.t.ppf(0.975, 1) * 0.5)
-    assert (cell["n"], cell["published"], cell["method"]) == (2, 65.8, "Triplet + EPS")
-
-
-def test_a_missing_seed_is_refused_and_named(plan, metrics):
-    gap = metrics[(metrics["seed"] != 1) | (metrics["sampler"] != "eps")]
-    with pytest.raises(DataError, match=r"Triplet \+ EPS has seeds \[0\] of \[0, 1\]"):
-        cells(plan, "even_odd", gap)
-    with pytest.raises(DataError, match="no metrics of Triplet"):
-        cells(plan, "even_odd", metrics[metrics["sampler"] != "eps"])
-
-
-def test_markdown_and_csv_say_the_same(plan, metrics, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    summary = tmp_path / paths.summary("smoke", "metrics")
-    summary.parent.mkdir(parents=True)
-    metrics.to_parquet(summary)
+def test_what_is_printed_is_the_long_form(config, place):
+    plan = made(config, place)
+    gather(plan)
     write_tables(plan, "even_odd")
-    long = pd.read_csv(paths.table("smoke", "even_odd", "csv"))
-    text = (tmp_path / paths.table("smoke", "even_odd", "md")).read_text()
-    assert text == markdown(plan, "even_odd", cells(plan, "even_odd", metrics))
-    rows = [line.split("|")[1:-1] for line in text.splitlines() if line.startswith("| Triplet")]
+    long = pd.read_csv(paths.table("smoke", "even_odd", "csv"), keep_default_na=False)
+    text = read("even_odd", "md").partition("**Paired tests**")[0]
+    rows = [line.split("|")[1:-1] for line in text.splitlines() if re.match(r"\| [A-Z]", line)]
     printed = [parse_cell(cell.strip()) for row in rows for cell in row[1:]]
-    blocks = long.groupby(["selection", "split", "subset", "label", "method"], sort=False)
-    order = [cell for _, block in blocks for cell in block.itertuples()]
+    keys = ["selection", "split", "subset", "label", "method"]
+    order = [c for _, b in long.groupby(BLOCK, sort=False) for c in _by_method(b)]
     assert len(printed) == len(order) == len(long)
-    by_part = sorted(
-        order, key=lambda c: (list(dict.fromkeys(long["selection"])).index(c.selection), c.subset)
-    )
-    for (mean, half, published), cell in zip(printed, by_part, strict=True):
-        assert mean == pytest.approx(cell.mean, abs=0.0501)
-        assert half == pytest.approx(cell.half_width, abs=0.0501)
-        assert (published is None) == np.isnan(cell.published)
+    assert {k: len(long[k].unique()) for k in keys}["method"] == 5
+    for shown, cell in zip(printed, order, strict=True):
+        assert shown["mean"] == pytest.approx(float(cell.mean), abs=0.0501)
+        assert shown["half"] == (
+            pytest.approx(float(cell.half_width), abs=0.0501) if cell.half_width else None
+        )
+        assert shown["bold"] == (cell.best == "True" or cell.best is True)
+    assert (long["benchmark_version"].astype(str) == BENCHMARK_VERSION).all()
+    for suffix in ("md", "tex"):
+        assert f"Benchmark version {BENCHMARK_VERSION}" in read("even_odd", suffix)
 
 
-def test_latex_compiles_without_overfull_boxes(plan, metrics, tmp_path):
+def _by_method(block):
+    return [cell for _, rows in block.groupby("method", sort=False) for cell in rows.itertuples()]
+
+
+def test_latex_prints_the_same_numbers(config, place):
+    plan = made(config, place)
+    table = cells(plan, "even_odd", gather(plan))
+    write_tables(plan, "even_odd")
+    lines = [x for x in read("even_odd", "tex").splitlines() if x.strip().startswith("Triplet")]
+    printed = [re.findall(r"(?:\\bfseries )?([\d.]+)\((\d+)\)", line) for line in lines]
+    printed = [row for row in printed if len(row) == 5]
+    methods = table[table["control"] == ""]
+    expected = []
+    for _, part in methods.groupby(["split", "subset", "label"], sort=False):
+        for _, block in part.groupby("selection", sort=False):
+            expected += [rows for _, rows in block.groupby("method", sort=False)]
+    assert len(printed) == len(expected) == 2 * 3 * 2
+    for row, cells_of in zip(printed, expected, strict=True):
+        for (mean, half), cell in zip(row, cells_of.itertuples(), strict=True):
+            assert float(mean) == pytest.approx(cell.mean, abs=0.0501)
+            assert int(half) / 10 == pytest.approx(cell.half_width, abs=0.0501)
+
+
+def test_a_missing_run_is_refused_with_state_and_reason(config, place):
+    plan = made(config, place)
+    (place / "runs" / EPS / paths.METRICS_FILE).unlink()
+    with pytest.raises(DataError) as refused:
+        collect(plan)
+    lines = str(refused.value).splitlines()
+    assert lines[0] == f"{EPS}: missing: trained, not measured yet"
+    assert "1 of 9 runs are not there" in lines[-1]
+    assert "partial: true" in lines[-1]
+
+
+def test_a_partial_table_says_so_and_averages_what_there_is(config, place):
+    config["partial"] = True
+    plan = made(config, place)
+    (place / "runs" / EPS / paths.METRICS_FILE).unlink()
+    table = cells(plan, "even_odd", gather(plan))
+    mine = table[(table["sampler"] == "eps") & (table["control"] == "")]
+    assert (mine["n"] == 2).all()
+    assert (mine["planned"] == 3).all()
+    assert not table["best"].any()
+    write_tables(plan, "even_odd")
+    for suffix in ("md", "tex"):
+        text = read("even_odd", suffix)
+        assert "PARTIAL: 1 runs are missing" in text
+        assert "seed1: missing, trained, not measured yet" in text.replace(r"\_", "_")
+        assert "(2/3)" in text
+    tests = pd.read_csv(paths.tests("smoke", "even_odd"))
+    assert (tests["n"] == 2).all()
+
+
+def test_a_method_without_any_run_keeps_its_row(config, place):
+    config["partial"] = True
+    plan = made(config, place)
+    for seed in (0, 1, 2):
+        (place / "runs" / EPS.replace("seed1", f"seed{seed}") / paths.METRICS_FILE).unlink()
+    gather(plan)
+    write_tables(plan, "even_odd")
+    row = next(x for x in read("even_odd", "md").splitlines() if x.startswith("| Triplet + EPS"))
+    assert [c.strip() for c in row.split("|")[2:-1]] == ["– (0/3)"] * 5  # noqa: RUF001
+    write_overview(plan, "leaderboard")
+    board = read("leaderboard", "md")
+    assert "PARTIAL" in board
+    assert "– (0/3)" in board  # noqa: RUF001
+
+
+def test_one_seed_has_no_interval_and_the_table_says_so(config, place):
+    config["seeds"] = [0]
+    plan = made(config, place)
+    table = cells(plan, "even_odd", gather(plan))
+    assert table["half_width"].isna().all()
+    assert not table["best"].any()
+    write_tables(plan, "even_odd")
+    text = read("even_odd", "md")
+    assert "one seed, so no interval and no test" in text
+    assert "±" not in text.partition("Percent;")[0]
+
+
+def test_tests_are_scipys_on_the_raw_values_and_holms_over_the_table(config, place):
+    plan = made(config, place)
+    tests = paired_tests(plan, "even_odd", gather(plan))
+    assert set(tests["worse"]) == {"Triplet"}
+    assert set(tests["better"]) == {"Triplet + EPS"}
+    for one in tests.itertuples():
+        part = (one.split, one.subset, one.label)
+        a, b = (
+            raw(place, ("digits_8d", "triplet", s), one.selection, part, one.metric, one.k)
+            for s in ("random", "eps")
+        )
+        assert one.difference == pytest.approx((b - a).mean())
+        assert one.p_t == pytest.approx(stats.ttest_rel(b, a).pvalue)
+    family = tests[(tests["selection"] == "last") & (tests["metric"] == "nmi_plus")]
+    assert len(family) == 2  # both parts
+    expected = multipletests(family["p_t"], method="holm")[1]
+    assert family["p_t_holm"].tolist() == pytest.approx(expected.tolist())
+
+
+def test_the_best_is_bold_only_where_tests_say_so():
+    rng = np.random.default_rng(0)
+    base = rng.normal(50, 1, (5, 1))
+    clear = base + np.array([0, 5, 1]) + rng.normal(0, 0.1, (5, 3))
+    blurred = rng.normal(50, 5, (5, 3))
+    tied = np.repeat(clear[:, [1]], 3, axis=1)
+    gap = np.where(np.eye(5, 3), np.nan, clear)
+    assert supported_best([clear]) == [1]
+    assert supported_best([clear, blurred, tied, gap, clear[:1]]) == [1, None, None, None, None]
+    p = stats.ttest_rel(clear[:, [1, 1]], clear[:, [0, 2]], axis=0).pvalue
+    assert (multipletests(p, method="holm")[1] < 0.05).all()
+
+
+def test_a_method_added_to_the_config_is_in_all_tables(config, place):
+    config["losses"]["wide"] = {"type": "triplet", "margin": 0.5}
+    config["experiments"]["even_odd"]["methods"].append({"loss": "wide", "sampler": "eps"})
+    plan = made(config, place)
+    gather(plan)
+    write_tables(plan, "even_odd")
+    for overview in paths.OVERVIEWS:
+        write_overview(plan, overview)
+    words = "Triplet + EPS (wide)"
+    for table in ("even_odd", *paths.OVERVIEWS):
+        for suffix in ("md", "csv", "tex"):
+            assert words in read(table, suffix), (table, suffix)
+
+
+def test_pairs_are_eps_against_none_and_what_papers_claim(config):
+    config["losses"]["margin"] = {"type": "margin"}
+    config["samplers"]["semihard"] = {
+        **config["samplers"]["random"], "negative": {"type": "semihard"}
+    }  # fmt: skip
+    methods = [{"loss": ["triplet", "margin"], "sampler": ["random", "eps", "semihard"]}]
+    config["experiments"]["even_odd"]["methods"] = methods
+    plan = resolve_config(config, "test")
+    found = [(p.worse[1:], p.better[1:]) for p in claimed_pairs(plan, "even_odd")]
+    assert found == [((x, "random"), (x, "eps")) for x in ("triplet", "margin")]
+
+
+def test_the_leaderboard_ranks_what_ran_and_the_cost_adds_up(config, place):
+    plan = made(config, place)
+    metrics = gather(plan)
+    for overview in paths.OVERVIEWS:
+        write_overview(plan, overview)
+    board = pd.read_csv(paths.table("smoke", "leaderboard", "csv"), keep_default_na=False)
+    first = board[board["metric"] == "recall"]
+    assert len(first) == 5
+    means = first["mean"].astype(float)
+    assert means.tolist() == sorted(means, reverse=True)
+    ranks = [r for r in first["rank"] if r != ""]
+    assert [float(r) for r in ranks] == [1.0, 2.0]
+    assert set(first.loc[first["rank"] == "", "control"]) == {"random", "untrained", "shuffled"}
+    untrained = first.loc[first["control"] == "untrained", "mean"].astype(float).iloc[0]
+    method = first[first["control"] == ""].iloc[0]
+    assert float(method["gain"]) == pytest.approx(float(method["mean"]) - untrained, abs=1e-5)
+    cost = pd.read_csv(paths.table("smoke", "cost", "csv"))
+    assert cost["hours"].tolist() == pytest.approx([60 / 3600] * 2, abs=1e-6)
+    # Seconds of epochs 2 and 3: 1.02 and 1.03, and 0.1 more for each seed.
+    assert cost["epoch_seconds"].tolist() == pytest.approx([1.125] * 2)
+    assert metrics["seed"].nunique() == 3
+
+
+def test_curves_are_means_over_seeds(config, place):
+    plan = made(config, place)
+    gather(plan)
+    curves = pd.read_csv(paths.curves("smoke"))
+    assert curves.groupby("method")["recall"].apply(list).to_dict() == {
+        words: [51.0, 52.0, 53.0] for words in ("Triplet", "Triplet + EPS")
+    }
+
+
+def compiled(tex, folder):
     if shutil.which("pdflatex") is None:
         pytest.skip("pdflatex is not installed")
-    table = latex_table(plan, "even_odd", cells(plan, "even_odd", metrics), "50% & more")
-    assert r"50\% of a\_b \& \#1" in table
-    (tmp_path / "t.tex").write_text(
-        r"\documentclass[10pt]{article}\usepackage{booktabs,siunitx}\begin{document}"
-        + table
-        + r"\end{document}"
-    )
+    preamble = r"\documentclass[10pt]{article}\usepackage{array,booktabs,siunitx}"
+    (folder / "t.tex").write_text(rf"{preamble}\begin{{document}}{tex}\end{{document}}")
     done = subprocess.run(
         ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"],
-        cwd=tmp_path,
+        cwd=folder,
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stdout[-2000:]
     assert "Overfull" not in done.stdout
+    assert "Float too large" not in done.stdout
+
+
+@pytest.mark.parametrize("partial", [False, True])
+def test_tables_compile_without_overfull_boxes(config, place, tmp_path, partial):
+    config["partial"] = partial
+    # A name with what is special to LaTeX, in the place of a sampler's label.
+    config["losses"]["a_b"] = {"type": "triplet", "margin": 0.3}
+    config["experiments"]["even_odd"]["methods"].append({"loss": "a_b", "sampler": "random"})
+    plan = made(config, place)
+    if partial:
+        (place / "runs" / EPS / paths.METRICS_FILE).unlink()
+    gather(plan)
+    write_tables(plan, "even_odd")
+    for overview in paths.OVERVIEWS:
+        write_overview(plan, overview)
+    text = "\n".join(read(t, "tex") for t in ("even_odd", *paths.OVERVIEWS))
+    assert r"50\% of a\_b \& \#1" in text
+    compiled(text, tmp_path)
+
+
+def test_a_wide_or_long_table_splits(tmp_path):
+    words = "Multi-Similarity + distance-weighted + EPS (a_long_name_of_an_entry)"
+    rows = [(f"{words} {n}", [Number(50.0 + n, 10.5, bold=n == 3)] * 14) for n in range(60)]
+    table = Table(
+        "Wide & long", "What it is.", "wide", [f"TAR@{n}" for n in range(14)], [Block("last", rows)]
+    )
+    pieces = split(table)
+    assert len(pieces) > 4
+    assert len({piece.label for piece in pieces}) == len(pieces)
+    cells_of = {
+        (name, head) for p in pieces for b in p.blocks for name, _ in b.rows for head in p.head
+    }
+    assert len(cells_of) == 60 * 14
+    assert all("part" in piece.title for piece in pieces)
+    assert [piece.caption for piece in pieces if piece.caption] == ["What it is."]
+    compiled(latex([table]), tmp_path)
 
 
 def test_special_characters_are_escaped():
@@ -156,3 +398,10 @@ def test_methods_with_the_same_words_are_told_apart(smoke_config):
     words = [names.method(plan, *m, "even_odd") for m in plan.methods["even_odd"]]
     assert len(set(words)) == 3
     assert "eps_two" in words[2]
+
+
+@pytest.mark.parametrize("name", ["leaderboard", "cost", "results", "even_tests"])
+def test_an_experiment_cannot_have_the_name_of_another_table(smoke_config, name):
+    smoke_config["experiments"] = {name: smoke_config["experiments"]["even_odd"]}
+    with pytest.raises(ConfigError, match=rf"experiments\.{name}: another table has this name"):
+        resolve_config(smoke_config, "test")

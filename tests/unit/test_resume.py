@@ -1,5 +1,7 @@
 """A training that was interrupted ends like one that was not."""
 
+import hashlib
+import io
 import os
 import subprocess
 import sys
@@ -10,14 +12,17 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from conftest import SCRIPTS, config_with
+from conftest import SCRIPTS, config_with, run_script
 from training_runs import LOSSES, RUN, StopAfter, config_file, left, trained_in_parts
 
 from dmlbench import paths
 from dmlbench.config import resolve_config
 from dmlbench.errors import DivergedError, TrainingError
 from dmlbench.training.checkpoint import Checkpoint
+from dmlbench.training.epoch import EpochRecord
 from dmlbench.training.session import train_run
+from dmlbench.training.state import _module_state, _restore_module, unsaved
+from dmlbench.training.step import Step
 from dmlbench.training.stopping import LeaveNow
 
 TIMES = ["seconds", "images_per_second"]
@@ -81,23 +86,20 @@ def test_ten_kills_at_random_moments_change_no_byte(loss, sampler, recipe, tmp_p
     pd.testing.assert_frame_equal(*(history.drop(columns=TIMES) for history in histories))
 
 
-def test_a_training_left_at_every_place_ends_as_one_that_was_not(plan, monkeypatch):
+def test_a_training_left_at_every_place_ends_as_one_that_was_not(plan):
     train_run(plan, plan.run_by_id(RUN))
     whole = weights(plan)
     # 22 steps and three measurements; it leaves inside epochs, and after each before it measures.
-    assert trained_in_parts(plan, monkeypatch, steps=7) > 4
+    assert trained_in_parts(plan, steps=7) > 4
     assert weights(plan) == whole
     assert left(plan) == []
 
 
-def test_the_history_can_be_read_while_it_trains(plan, monkeypatch):
+def test_the_history_can_be_read_while_it_trains(plan):
     run = plan.run_by_id(RUN)
     per_epoch = -(-720 // 32)
-    monkeypatch.setattr(
-        "dmlbench.training.session.Stopping", lambda minutes: StopAfter(per_epoch + 5)
-    )
     with pytest.raises(LeaveNow):
-        train_run(plan, run)
+        train_run(plan, run, stopping=StopAfter(per_epoch + 5))
     history = pd.read_csv(plan.run_folder(run) / "history.csv")
     assert history["epoch"].tolist() == [1]
 
@@ -112,10 +114,9 @@ def test_the_history_can_be_read_while_it_trains(plan, monkeypatch):
         ({"losses": {"triplet": {"margin": 0.3}}}, "another config: loss.margin was 0.2, is 0.3;"),
     ],
 )
-def test_a_checkpoint_of_another_config_is_refused_by_what_differs(plan, monkeypatch, change, told):
-    monkeypatch.setattr("dmlbench.training.session.Stopping", lambda minutes: StopAfter(3))
+def test_a_checkpoint_of_another_config_is_refused_by_what_differs(plan, change, told):
     with pytest.raises(LeaveNow):
-        train_run(plan, plan.run_by_id(RUN))
+        train_run(plan, plan.run_by_id(RUN), stopping=StopAfter(3))
     config = config_with()
     for section, entries in change.items():
         for name, values in entries.items():
@@ -130,7 +131,11 @@ def test_a_checkpoint_of_another_config_is_refused_by_what_differs(plan, monkeyp
 
 
 def test_a_checkpoint_of_other_code_or_a_damaged_one_is_refused(tmp_path):
-    identity = {"run": {"seed": 0}, "code": {"losses/triplet.py": "1", "train.py": "2"}}
+    identity = {
+        "run": {"seed": 0},
+        "code": {"losses/triplet.py": "1", "train.py": "2"},
+        "data": {"images": "a"},
+    }
     path = tmp_path / "checkpoint.pt"
     Checkpoint(path, identity).save({"step": 3})
     assert Checkpoint(path, identity).load() == {"step": 3}
@@ -138,9 +143,13 @@ def test_a_checkpoint_of_other_code_or_a_damaged_one_is_refused(tmp_path):
     told = "another code: losses/triplet.py was '1', is '9'; .* delete "
     with pytest.raises(TrainingError, match=told):
         Checkpoint(path, changed).load()
-    path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(TrainingError, match=r"damaged checkpoint .*; to train from the start, del"):
-        Checkpoint(path, identity).load()
+    with pytest.raises(TrainingError, match="another dataset: images was 'a', is 'b'"):
+        Checkpoint(path, identity | {"data": {"images": "b"}}).load()
+    whole = path.read_bytes()
+    for damaged in (whole[:100], whole[:-1], whole[:700] + bytes([whole[700] ^ 1]) + whole[701:]):
+        path.write_bytes(damaged)
+        with pytest.raises(TrainingError, match="damaged checkpoint; to train from the start, del"):
+            Checkpoint(path, identity).load()
 
 
 def test_another_machine_is_only_told(tmp_path, caplog):
@@ -157,7 +166,8 @@ def test_a_checkpoint_holds_no_code(tmp_path):
 
     path = tmp_path / "checkpoint.pt"
     torch.save({"identity": {}, "state": Evil()}, path)
-    with pytest.raises(TrainingError, match="damaged checkpoint"):
+    path.write_bytes(path.read_bytes() + hashlib.sha256(path.read_bytes()).digest())
+    with pytest.raises(TrainingError, match="no checkpoint"):
         Checkpoint(path, {}).load()
 
 
@@ -173,3 +183,49 @@ def test_a_diverged_loss_leaves_its_state_to_be_looked_at(plan):
     assert np.isfinite(before)
     assert not np.isfinite(here)
     assert all(v.isfinite().all() for v in state["modules"]["model"]["state"].values())
+
+
+class Remembers(torch.nn.Module):
+    """A loss that keeps what a state_dict does not hold."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen, self.queue = [], {}
+        self.odd = np.zeros(2)
+
+
+def test_what_a_loss_remembers_in_lists_goes_on_and_what_cannot_is_told():
+    before, after = Remembers(), Remembers()
+    before.seen += [torch.ones(2), 3]
+    before.queue["a"] = [torch.zeros(1)]
+    state = torch.load(io.BytesIO(saved(_module_state(before))), weights_only=True)
+    _restore_module(after, state, torch.device("cpu"))
+    assert torch.equal(after.seen[0], torch.ones(2))
+    assert after.seen[1:] == [3]
+    assert torch.equal(after.queue["a"][0], torch.zeros(1))
+    assert unsaved(before, None) == ["Remembers.odd"]
+
+
+def saved(state):
+    file = io.BytesIO()
+    torch.save(state, file)
+    return file.getvalue()
+
+
+def test_weights_that_are_no_numbers_end_the_run(plan, monkeypatch):
+    def spoil(self, *arguments):
+        with torch.no_grad():
+            next(self.model.parameters()).fill_(torch.nan)
+
+    monkeypatch.setattr(Step, "take", spoil)
+    monkeypatch.setattr(EpochRecord, "row", lambda self: {})
+    with pytest.raises(DivergedError, match="weights NaN or infinite in epoch 1"):
+        train_run(plan, plan.run_by_id(RUN))
+
+
+@pytest.mark.parametrize("option", ["--time-budget", "--checkpoint-every", "--wait"])
+@pytest.mark.parametrize("value", ["0", "-5", "nan", "inf", "soon"])
+def test_a_length_of_time_that_is_none_is_refused(option, value):
+    done = run_script("train", "--config", "c", "--run", "r", f"{option}={value}")
+    assert done.returncode == 2
+    assert f"argument {option}: invalid duration value" in done.stderr

@@ -221,7 +221,7 @@ def test_tables_and_figure_are_written(table, smoke_config, tmp_path, monkeypatc
 
 
 def compiles(table, folder):
-    assert r"$\beta = \alpha$" in table
+    assert r"$\beta$ = $\alpha$" in table
     if shutil.which("pdflatex") is None:
         return
     document = (

@@ -22,10 +22,12 @@ from dmlbench.records import read_record
 from dmlbench.samplers.batch import Batch
 from dmlbench.training.artefacts import load_model, save_run
 from dmlbench.training.epoch import EpochRecord
+from dmlbench.training.images import TrainingImages
 from dmlbench.training.loop import Trainer
 from dmlbench.training.monitors import Selections
 
 DATASET = get_dataset("digits_even_odd")
+CPU = torch.device("cpu")
 RUN = "digits_even_odd/digits_8d/triplet/eps/seed0"
 
 
@@ -86,6 +88,18 @@ def test_validation_images_are_never_trained_on(spec, store):
     assert (splits[held_out] == "train").all()
     assert not set(trainer.images.rows) & set(held_out)
     assert (splits[trainer.images.monitors["test_max"].rows] == "test").all()
+
+
+def test_shuffled_labels_are_the_same_labels_on_other_images(spec, store):
+    own = TrainingImages(spec, DATASET, store, CPU)
+    spec["recipe"]["labels"] = "shuffled"
+    shuffled = TrainingImages(spec, DATASET, store, CPU)
+    assert (np.bincount(own.labels) == np.bincount(shuffled.labels)).all()
+    assert 0.4 < (own.labels == shuffled.labels).mean() < 0.6  # two classes
+    assert (TrainingImages(spec, DATASET, store, CPU).labels == shuffled.labels).all()
+    assert (TrainingImages(spec | {"seed": 1}, DATASET, store, CPU).labels != shuffled.labels).any()
+    for name, monitor in own.monitors.items():
+        assert (monitor.labels == shuffled.monitors[name].labels).all()
 
 
 @pytest.mark.parametrize("loss", [None, "pytorch_metric_learning.losses.CircleLoss"])
@@ -243,11 +257,15 @@ def test_weights_that_cannot_be_had_are_one_line(spec, tmp_path):
 
     torch.save({"state_dict": Evil()}, tmp_path / "evil.pth")
     torch.save({"other": torch.ones(1)}, tmp_path / "other.pth")
+    for ending in ("pth", "safetensors"):
+        (tmp_path / f"empty.{ending}").touch()
     for weights, told in (
         (tmp_path / "no.safetensors", "weights: no file"),
         (tmp_path / "evil.pth", "cannot be had .* or train from scratch"),
         (tmp_path / "other.pth", "other.pth' lack .* tensors of test_resnet, such as conv1"),
         ("no_such_tag", "cannot be had"),
+        (tmp_path / "empty.pth", "cannot be had"),
+        (tmp_path / "empty.safetensors", "cannot be had"),
     ):
         recipe = spec["recipe"] | {"backbone": "test_resnet", "weights": str(weights)}
         with pytest.raises(ConfigError, match=told) as caught:

@@ -45,13 +45,12 @@ class StopAfter(Stopping):
         super().check()
 
 
-def trained_in_parts(plan, monkeypatch, steps):
+def trained_in_parts(plan, steps):
     run = plan.run_by_id(RUN)
-    monkeypatch.setattr("dmlbench.training.session.Stopping", lambda minutes: StopAfter(steps))
     parts = 1
     while parts < 100:
         try:
-            train_run(plan, run)
+            train_run(plan, run, stopping=StopAfter(steps))
             return parts
         except LeaveNow:
             assert left(plan) == [paths.CHECKPOINT_FILE]

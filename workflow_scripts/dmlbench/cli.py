@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from dmlbench.errors import Unfinished, UserError
+from dmlbench.jobs import noted
 
 EXIT_USER_ERROR = 2
 #: sysexits.h calls it EX_TEMPFAIL: try again.
@@ -74,7 +75,8 @@ def run(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     started = time.monotonic()
     try:
-        main(options)
+        with noted(options.log):
+            main(options)
         log.info("done in %.1f s", time.monotonic() - started)
     except UserError as error:
         for line in str(error).splitlines():

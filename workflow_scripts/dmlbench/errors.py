@@ -17,6 +17,10 @@ class TrainingError(UserError):
     """A training run that cannot go on."""
 
 
+class OutOfMemoryError(TrainingError):
+    """A batch that does not fit into memory."""
+
+
 class Unfinished(Exception):
     """Work that was saved, and goes on when it is started again."""
 

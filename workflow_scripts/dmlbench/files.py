@@ -23,16 +23,26 @@ def replacing(path: Path) -> Iterator[Path]:
     its process lives, and ends with it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_stale(path)
+    remove_stale(path)
     handle, temporary = _make_temporary(path)
     try:
         yield temporary
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)  # mkstemp makes files only their owner can read
+        _to_disk(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until the content is on the disk; a power cut must not leave less of it."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
         os.close(handle)
 
 
@@ -46,7 +56,7 @@ def _make_temporary(path: Path) -> tuple[int, Path]:
         os.close(handle)
 
 
-def _remove_stale(path: Path) -> None:
+def remove_stale(path: Path) -> None:
     """Remove the temporary files of ``path`` that no living process holds."""
     pattern = f"{glob.escape(_prefix(path))}*{glob.escape(path.suffix)}"
     for file in path.parent.glob(pattern):

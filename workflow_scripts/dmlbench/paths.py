@@ -27,15 +27,37 @@ def results(name: str) -> str:
     return f"results/{name}"
 
 
+#: The config as it was read, defaults filled in, inside the folder of its results.
+CONFIG_FILE = "config.json"
+
+
 def resolved_config(name: str) -> str:
     """The config as it was read, defaults filled in: what the scripts of a run are given."""
-    return f"{results(name)}/config.json"
+    return f"{results(name)}/{CONFIG_FILE}"
+
+
+def head(name: str) -> str:
+    """Which Snakemake gave a config's jobs to a cluster last."""
+    return f"{results(name)}/cluster.json"
 
 
 def run(name: str) -> str:
     """The pattern of one run's folder."""
     return f"{results(name)}/runs/{RUN_ID}"
 
+
+def run_in(folder: Path, run_id: str) -> Path:
+    """One run's folder inside a folder of results, wherever that lies."""
+    return folder / "runs" / run_id
+
+
+def log_in(folder: Path, step: str, run_id: str) -> Path:
+    """The log of one run's step (``train``, ``embed`` and so on) inside a folder of results."""
+    return folder / "logs" / step / f"{run_id}.log"
+
+
+#: What was measured of one run, inside its folder.
+METRICS_FILE = "metrics.json"
 
 #: What a training goes on from, inside its folder of checkpoints.
 CHECKPOINT_FILE = "checkpoint.pt"
@@ -69,19 +91,83 @@ def projection(split: str) -> str:
     return f"projection_{split}.parquet"
 
 
+def neighbours(split: str) -> str:
+    """The neighbours of the queries that a figure shows, inside a run's folder."""
+    return f"neighbours_{split}.parquet"
+
+
+def similarities(split: str) -> str:
+    """Histograms of genuine and impostor similarities, inside a run's folder."""
+    return f"similarities_{split}.parquet"
+
+
+#: How many pairs verification accepts at each threshold, inside a run's folder.
+ROC_FILE = "roc.parquet"
+
+
 def summary(name: str, table: str) -> str:
     """A collected long-form table: ``metrics``, ``history`` or ``runs``."""
     return f"{results(name)}/summary/{table}.parquet"
 
 
+def curves(name: str) -> str:
+    """Recall@1 after each epoch of every method, in plain text for ``dvc plots``."""
+    return f"{results(name)}/summary/curves.csv"
+
+
+def ledger(name: str) -> str:
+    """What became of every planned run."""
+    return f"{results(name)}/summary/ledger.csv"
+
+
+def check(name: str) -> str:
+    """What the result checker found."""
+    return f"{results(name)}/summary/check.json"
+
+
 def table(name: str, experiment: str, suffix: str) -> str:
-    """A table of results."""
+    """The table of an experiment, or one over all."""
     return f"{results(name)}/tables/{experiment}.{suffix}"
+
+
+#: Tables over all experiments, which lie beside those of single ones.
+OVERVIEWS = ("leaderboard", "cost")
+_DOCUMENT, _TESTS = "results", "_tests"
+
+
+def is_taken(experiment: str) -> bool:
+    """Whether files of an experiment of this name would be those of something else."""
+    return experiment in (*OVERVIEWS, _DOCUMENT) or experiment.endswith(_TESTS)
+
+
+def document(name: str, suffix: str) -> str:
+    """All tables and figures in one document: its source (tex), and itself (pdf)."""
+    return table(name, _DOCUMENT, suffix)
+
+
+def tests(name: str, experiment: str) -> str:
+    """The paired tests of an experiment's methods, in long form."""
+    return table(name, f"{experiment}{_TESTS}", "csv")
 
 
 def figure(name: str, experiment: str, kind: str, suffix: str) -> str:
     """A figure of results."""
     return f"{results(name)}/figures/{kind}_{experiment}.{suffix}"
+
+
+def overall_figure(name: str, kind: str, suffix: str) -> str:
+    """A figure over all experiments."""
+    return f"{results(name)}/figures/{kind}.{suffix}"
+
+
+def means(name: str, suffix: str) -> str:
+    """The means of all tables (json), and of their first measures (csv), to be compared."""
+    return f"{results(name)}/means/means.{suffix}"
+
+
+def origins(name: str) -> str:
+    """What made each file of a config's results and data (:mod:`dmlbench.origins`)."""
+    return f"{results(name)}/origins.json.gz"
 
 
 def theory(name: str, file: str) -> str:
@@ -97,6 +183,16 @@ def report(name: str) -> str:
 def summary_page(name: str) -> str:
     """The first page of the report: what ran where, and how it came out."""
     return f"{results(name)}/report/summary.html"
+
+
+def experiment_page(name: str, experiment: str) -> str:
+    """The report's page of an experiment: its tables, and from each cell the runs behind it."""
+    return f"{results(name)}/report/experiments/{experiment}.html"
+
+
+def verdicts(name: str) -> str:
+    """What became of each published number and claim."""
+    return f"{results(name)}/summary/verdicts.csv"
 
 
 def local(pattern: str, **wildcards: object) -> Path:

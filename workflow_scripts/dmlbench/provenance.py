@@ -21,12 +21,18 @@ PACKAGES = (
 
 
 def _files(*parts: Iterable[Path]) -> dict[str, str]:
-    """The hash of every file by its name; a user's own module lies elsewhere, no matter where."""
+    """The hash of every file by its name, in the order of names.
+
+    A user's own module or a library lies elsewhere, no matter where; files of one name are hashed
+    together.
+    """
+    contents: dict[str, list[bytes]] = {}
+    for file in {file for part in parts for file in part}:
+        name = str(file.relative_to(SCRIPTS)) if file.is_relative_to(SCRIPTS) else file.name
+        contents.setdefault(name, []).append(file.read_bytes())
     return {
-        str(f.relative_to(SCRIPTS) if f.is_relative_to(SCRIPTS) else f.name): hashlib.sha256(
-            f.read_bytes()
-        ).hexdigest()[:16]
-        for f in sorted({file for part in parts for file in part})
+        name: hashlib.sha256(b"".join(sorted(held))).hexdigest()[:16]
+        for name, held in sorted(contents.items())
     }
 
 
@@ -56,8 +62,8 @@ def data_code(dataset: str) -> str:
     """The hash of the sources that a prepared dataset depends on."""
     # A file that is added counts until it is named here.
     decide_nothing = (
-        "device_crops", "disk", "folder", "pairs", "progress", "reader", "resize_batch", "splits",
-        "store", "summary", "transfer", "transforms", "views",
+        "device_crops", "disk", "folder", "identity", "pairs", "progress", "reader", "resize_batch",
+        "splits", "store", "summary", "transfer", "transforms", "views",
     )  # fmt: skip
     files = [f for f in (PACKAGE / "data").glob("*.py") if f.stem not in decide_nothing]
     return _hash([_dataset_file(dataset)], _scripts("prepare"), files)
@@ -102,11 +108,27 @@ def embedding_code() -> str:
 
 
 @cache
+def control_code() -> str:
+    """The hash of the sources that controls without a training depend on."""
+    data = ("decode", "lookahead", "reader", "splits", "store", "transforms", "views")
+    rooms = (PACKAGE / "models").glob("*.py"), [PACKAGE / "training" / "determinism.py"]
+    return _hash(_scripts("control"), *rooms, [PACKAGE / "data" / f"{name}.py" for name in data])
+
+
+@cache
 def evaluation_code() -> str:
     """The hash of the sources that metrics depend on."""
     data = [PACKAGE / "data" / f"{name}.py" for name in ("pairs", "splits")]
-    rooms = (PACKAGE / "evaluation").glob("*.py")
-    return _hash(_shared(), _scripts("evaluate", "project"), rooms, data)
+    drawing = ("pictures", "projection")
+    room = [f for f in (PACKAGE / "evaluation").glob("*.py") if f.stem not in drawing]
+    return _hash(_shared(), _scripts("evaluate"), room, data)
+
+
+@cache
+def picture_code() -> str:
+    """The hash of the sources that t-SNE and what else figures show of embeddings depend on."""
+    room = (PACKAGE / "evaluation").glob("*.py")
+    return _hash(_shared(), _scripts("project", "illustrate", "roc"), room)
 
 
 @cache
@@ -117,10 +139,19 @@ def theory_code() -> str:
 
 
 @cache
+def checking_code() -> str:
+    """The hash of the sources that the checker depends on."""
+    shared = [PACKAGE / f"{name}.py" for name in ("jobs", "protocol", "records")]
+    return _hash(shared, _scripts("check"), (PACKAGE / "checking").glob("*.py"))
+
+
+@cache
 def reporting_code() -> str:
     """The hash of the sources that tables, figures and report depend on."""
     files = [f for f in (PACKAGE / "reporting").rglob("*") if f.suffix in (".py", ".yaml", ".j2")]
-    return _hash(files, _scripts("collect", "tables", "figures", "report", "theory"))
+    files += [*(PACKAGE / "checking").glob("*.py"), PACKAGE / "protocol.py"]
+    scripts = ("collect", "document", "tables", "figures", "report", "theory", "means")
+    return _hash(files, _scripts(*scripts))
 
 
 def git_state() -> dict:

@@ -1,6 +1,15 @@
 """The one reader of the config. Imports nothing heavy: every cluster job parses the config."""
 
 from dmlbench.config.load import load_config, read_config, resolve_config
-from dmlbench.config.plan import Plan, Run
+from dmlbench.config.plan import RANDOM, SHUFFLED, UNTRAINED, Plan, Run
 
-__all__ = ["Plan", "Run", "load_config", "read_config", "resolve_config"]
+__all__ = [
+    "RANDOM",
+    "SHUFFLED",
+    "UNTRAINED",
+    "Plan",
+    "Run",
+    "load_config",
+    "read_config",
+    "resolve_config",
+]

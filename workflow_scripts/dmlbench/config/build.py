@@ -4,13 +4,13 @@ import itertools
 
 from pydantic import ValidationError
 
+from dmlbench import paths
 from dmlbench.config import catalogue
 from dmlbench.config.checks import (
     batch_problems,
     data_problems,
     fold_problems,
     folder_problems,
-    image_problems,
     measure_problems,
     method_problems,
     published_problems,
@@ -20,7 +20,7 @@ from dmlbench.config.checks import (
 from dmlbench.config.choices import NO_SAMPLER, Choices
 from dmlbench.config.messages import describe, nearest
 from dmlbench.config.models import Benchmark, Choice, Experiment, Sampler
-from dmlbench.config.plan import Plan
+from dmlbench.config.plan import RANDOM, SHUFFLED, UNTRAINED, Plan, Run, Swept
 from dmlbench.config.section import Section
 from dmlbench.errors import ConfigError
 
@@ -72,16 +72,46 @@ class _Builder:
         for name, experiment in benchmark.experiments.items():
             self._experiment(name, experiment)
         projection = benchmark.projection
-        choices = {"selection": benchmark.selections, "split": benchmark.evaluation.splits}
-        for key, valid in choices.items():
-            if (value := getattr(projection, key)) not in valid:
+        wanted = [("selection", projection.selection, benchmark.selections)]
+        wanted += [("splits", s, benchmark.evaluation.splits) for s in projection.splits]
+        for key, value, valid in wanted:
+            if value not in valid:
                 self.problems.append(f"projection.{key}: '{value}' is not among {valid}")
         if missing := sorted(set(projection.seeds) - set(benchmark.seeds)):
             self.problems.append(f"projection.seeds: {missing} are not among seeds")
         self._raise()
         for name in benchmark.experiments:
+            self._controls(name)
             self.plan.runs.update({run.id: run for run in self.plan.experiment_runs(name)})
+        shuffled = (runs.get("shuffled") for runs in self.plan.controls.values())
+        self.plan.runs.update({run.id: run for run in shuffled if run})
+        self._raise()
         return self.plan
+
+    def _controls(self, name: str) -> None:
+        """Plan the controls of an experiment: of its first method, with the first seed."""
+        plan, benchmark = self.plan, self.plan.benchmark
+        dataset, (recipe, loss, sampler) = (
+            benchmark.experiments[name].dataset,
+            plan.methods[name][0],
+        )
+        shuffled = f"{recipe}{SHUFFLED}"
+        methods = {
+            "random": (recipe, RANDOM, NO_SAMPLER),
+            "untrained": (recipe, UNTRAINED, NO_SAMPLER),
+            "shuffled": (shuffled, loss, sampler),
+        }
+        plan.controls[name] = {
+            kind: Run(dataset, *methods[kind], benchmark.seeds[0]) for kind in benchmark.controls
+        }
+        if "shuffled" not in benchmark.controls:
+            return
+        entry = {**plan.recipes[recipe], "labels": "shuffled"}
+        if shuffled in benchmark.recipes or plan.recipes.setdefault(shuffled, entry) != entry:
+            self.problems.append(
+                f"controls: shuffled would make the recipe '{shuffled}', a name that another entry "
+                "has; rename that one"
+            )
 
     def datasets(self) -> list[str]:
         """All that an experiment may name."""
@@ -95,16 +125,15 @@ class _Builder:
     def _experiment(self, name: str, experiment: Experiment) -> None:
         where = f"experiments.{name}"
         before = len(self.problems)
+        if paths.is_taken(name):
+            self.problems.append(f"{where}: another table has this name; take another one")
         benchmark = self.plan.benchmark
         used = [m for method in experiment.methods for m in method.pairs()]
         lookups = [("dataset", experiment.dataset, self.datasets())]
         lookups += [("recipe", experiment.recipe, list(benchmark.recipes))]
         lookups += [("methods.loss", loss, list(benchmark.losses)) for loss, _ in used]
         lookups += [("methods.sampler", sampler, list(self.samplers)) for _, sampler in used]
-        published = [p.stem for p in (catalogue.PACKAGE / "reporting/published").glob("*.yaml")]
-        if experiment.published is not None:
-            lookups.append(("published", experiment.published, published))
-            self.problems += published_problems(experiment, where)
+        self.problems += published_problems(experiment, where)
         for key, value, valid in lookups:
             if value not in valid:
                 hint = nearest(value, valid)
@@ -142,7 +171,11 @@ class _Builder:
                 names[section] += f"_{path.split('.')[-1]}_{_slug(value)}"
             for section in sections:
                 self._entry(section, base[section], names[section], changes[section], where)
-            methods.append(tuple(names[section] for section in sections))
+            method = tuple(names[section] for section in sections)
+            if keys:
+                settings = dict(zip(keys, values, strict=True))
+                self.plan.swept[method] = Swept(tuple(base.values()), settings)
+            methods.append(method)
         return methods
 
     def _entry(self, section: str, base: str, name: str, changes: dict, where: str) -> None:
@@ -188,8 +221,6 @@ class _Builder:
         classes, folds = facts["train_classes"], facts.get("folds", 0)
         self.problems += fold_problems(dataset, folds, recipe["test_fold"], where)
         self.problems += batch_problems(dataset, classes, recipe, sampler, names)
-        where_recipe = f"{where}: recipe '{method[0]}'"
-        self.problems += image_problems(dataset, facts, recipe, where_recipe)
         names = f"{where}: loss '{method[1]}' with sampler '{method[2]}'"
         self.problems += method_problems(recipe, loss, sampler, names)
 

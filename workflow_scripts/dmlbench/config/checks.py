@@ -77,15 +77,17 @@ def source_problems(sources: dict[str, str]) -> Iterator[str]:
 
 
 def published_problems(experiment: Experiment, where: str) -> Iterator[str]:
-    """Published numbers of another dataset."""
-    file = catalogue.PACKAGE / f"reporting/published/{experiment.published}.yaml"
-    if file.is_file():
-        dataset = yaml.safe_load(file.read_text(encoding="utf-8"))["dataset"]
-        if dataset != experiment.dataset:
-            yield (
-                f"{where}.published: {experiment.published} is about {dataset}, "
-                f"not about {experiment.dataset}"
-            )
+    """Published tables that there are not, or of another dataset."""
+    folder = catalogue.PACKAGE / "reporting/published"
+    known = sorted(file.stem for file in folder.glob("*.yaml"))
+    for name in experiment.published:
+        if name not in known:
+            yield f"{where}.published: no such entry (got '{name}'){nearest(name, known)}"
+            continue
+        table = yaml.safe_load((folder / f"{name}.yaml").read_text(encoding="utf-8"))
+        if experiment.dataset not in table["datasets"]:
+            about = " and ".join(table["datasets"])
+            yield f"{where}.published: {name} is about {about}, not about {experiment.dataset}"
 
 
 def data_problems(data: Data) -> Iterator[str]:
@@ -111,13 +113,6 @@ def fold_problems(dataset: str, folds: int, test_fold: int | None, where: str) -
         )
     if test_fold and not folds:
         yield f"{where}: the recipe has test_fold, but {dataset} has its own test and no folds"
-
-
-def image_problems(dataset: str, facts: dict, recipe: dict, names: str) -> Iterator[str]:
-    """Images that a recipe cannot take."""
-    mode = facts.get("mode", "RGB")
-    if recipe["mean_std"] == "imagenet" and mode == "L":
-        yield f"{names}: mean_std imagenet is for colour images, and those of {dataset} are gray"
 
 
 def batch_problems(

@@ -10,7 +10,15 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from dmlbench.config.recipe import Recipe
 from dmlbench.config.section import Section
-from dmlbench.config.settings import Data, Evaluation, Projection, Resources, Theory, Training
+from dmlbench.config.settings import (
+    Data,
+    Evaluation,
+    Gallery,
+    Projection,
+    Resources,
+    Theory,
+    Training,
+)
 from dmlbench.config.types import Name, Seed, Selection
 
 
@@ -80,6 +88,15 @@ class Method(Section):
         return [(loss, sampler) for loss in losses for sampler in samplers]
 
 
+def _several(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value or []
+
+
+PublishedNames = Annotated[
+    list[str], BeforeValidator(_several, json_schema_input_type=str | list[str] | None)
+]
+
+
 class Experiment(Section):
     title: str = Field("", description="Caption of its tables and figures.")
     dataset: Name = Field(description="A registered dataset.")
@@ -90,8 +107,10 @@ class Experiment(Section):
         description="Keys such as recipe.batch_size or sampler.per_class with a list of values; "
         "each value becomes an entry of its own.",
     )
-    published: str | None = Field(
-        None, description="Published table to print beside ours, such as eps_table1."
+    published: PublishedNames = Field(
+        [],
+        description="Published tables to print beside ours, such as eps_table1 or "
+        "[eps_table3, eps_table4].",
     )
 
 
@@ -107,6 +126,9 @@ class FolderDataset(Section):
     )
     seed: Seed = Field(0, description="Of the random split.")
     mode: Literal["RGB", "L"] = Field("RGB", description="Colour, or grey levels.")
+
+
+Control = Literal["random", "untrained", "shuffled"]
 
 
 class Benchmark(Section):
@@ -130,11 +152,25 @@ class Benchmark(Section):
     experiments: dict[Name, Experiment] = Field(description="What is compared.", min_length=1)
     evaluation: Evaluation = Field(default_factory=Evaluation, description="What is measured.")
     projection: Projection = Field(default_factory=Projection, description="t-SNE.")
+    gallery: Gallery = Field(
+        default_factory=Gallery, description="The figure of images and their nearest neighbours."
+    )
+    controls: list[Control] = Field(
+        ["random", "untrained", "shuffled"],
+        description="What stands below the methods of every table, once, with the first seed. "
+        "random: vectors drawn at random; untrained: the backbone's features as they are before "
+        "any training; shuffled: the first method trained on labels dealt out at random.",
+    )
+    partial: bool = Field(
+        False,
+        description="Make tables and figures of the runs that there are; each mean over fewer "
+        "seeds than planned says k/n, and the table PARTIAL.",
+    )
     theory: Theory = Field(default_factory=Theory, description="The simulation of EPS section 4.")
     training: Training = Field(default_factory=Training, description="How trainings are run.")
     resources: Resources = Field(default_factory=Resources, description="What rules ask for.")
 
-    @field_validator("seeds", "selections")
+    @field_validator("seeds", "selections", "controls")
     @classmethod
     def _no_repeats(cls, values: list) -> list:
         if len(set(values)) != len(values):

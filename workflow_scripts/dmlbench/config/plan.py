@@ -3,7 +3,9 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from dmlbench import paths
 from dmlbench.config.catalogue import entry
@@ -11,13 +13,23 @@ from dmlbench.config.class_path import is_class_path
 from dmlbench.config.folders import folder_facts
 from dmlbench.config.messages import nearest
 from dmlbench.config.models import Benchmark
+from dmlbench.config.weights import weights_hash
 from dmlbench.errors import ConfigError
 from dmlbench.seeding import derive_seed
+
+#: What stands in the place of a loss where nothing is trained. No entry of a config can have such a
+#: name: it has a hyphen.
+RANDOM, UNTRAINED = "random-embedding", "untrained-backbone"
+#: How a recipe's name ends that is another's with shuffled labels.
+SHUFFLED = "_labels_shuffled"
 
 
 @dataclass(frozen=True, order=True)
 class Run:
-    """One training: the names of its config entries and its seed."""
+    """One training: the names of its config entries and its seed.
+
+    A control without training has its kind in the place of the loss.
+    """
 
     dataset: str
     recipe: str
@@ -30,6 +42,24 @@ class Run:
         """The run's path below ``runs/``, which is also how scripts name it."""
         return paths.RUN_ID.format(**self.__dict__)
 
+    @property
+    def trained(self) -> bool:
+        """Whether it is a training, not a control without one."""
+        return self.loss not in (RANDOM, UNTRAINED)
+
+
+@dataclass(frozen=True)
+class Swept:
+    """Where an entry of a sweep comes from.
+
+    Attributes:
+        base: The (recipe, loss, sampler) names that the config has.
+        settings: The value of each swept key, such as ``sampler.per_class``.
+    """
+
+    base: tuple[str, str, str]
+    settings: dict[str, Any]
+
 
 @dataclass
 class Plan:
@@ -40,7 +70,9 @@ class Plan:
         recipes, losses, samplers: All entries that runs use, swept ones included, as plain dicts
             with every default filled in.
         methods: For each experiment its (recipe, loss, sampler) names, in the config's order.
-        runs: Every planned run once.
+        swept: The methods that sweeps made.
+        runs: Every planned training once.
+        controls: For each experiment its controls by kind (random, untrained, shuffled).
     """
 
     benchmark: Benchmark
@@ -48,8 +80,25 @@ class Plan:
     losses: dict[str, dict] = field(default_factory=dict)
     samplers: dict[str, dict] = field(default_factory=dict)
     methods: dict[str, list[tuple[str, str, str]]] = field(default_factory=dict)
+    swept: dict[tuple[str, str, str], Swept] = field(default_factory=dict)
     runs: dict[str, Run] = field(default_factory=dict)
+    controls: dict[str, dict[str, Run]] = field(default_factory=dict)
     _folders: dict[str, dict] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def all_runs(self) -> dict[str, Run]:
+        """Every planned run once, controls without a training last."""
+        found = {run.id: run for runs in self.controls.values() for run in runs.values()}
+        return {**self.runs, **{i: run for i, run in found.items() if not run.trained}}
+
+    def selections(self, run: Run) -> list[str]:
+        """The weights that a run keeps; of what is not trained there is one."""
+        return self.benchmark.selections if run.trained else [self.control_selection]
+
+    @property
+    def control_selection(self) -> str:
+        """The selection that controls are shown with: the last epoch, where it is kept."""
+        return "last" if "last" in self.benchmark.selections else self.benchmark.selections[0]
 
     @property
     def datasets(self) -> list[str]:
@@ -60,6 +109,11 @@ class Plan:
     def projected_seeds(self) -> list[int]:
         """The training seeds whose embeddings are projected; the first one is drawn."""
         return self.benchmark.projection.seeds or self.benchmark.seeds[:1]
+
+    @property
+    def projected_splits(self) -> list[str]:
+        """The splits that are projected, each for a figure of its own."""
+        return self.benchmark.projection.splits or self.benchmark.evaluation.splits
 
     def facts(self, dataset: str) -> dict:
         """What a dataset's decorator says, or follows from its folder."""
@@ -79,13 +133,15 @@ class Plan:
         """Everything that decides the run's result, names included."""
         own = self.benchmark.datasets.get(run.dataset)
         split = {"split": own.model_dump(exclude={"folder"})} if own else {}
+        weights = weights_hash(self.recipes[run.recipe]["weights"])
         return split | {
+            **({"weights": weights} if weights else {}),
             "dataset": run.dataset,
             "recipe": {"name": run.recipe, **self.recipes[run.recipe]},
-            "loss": {"name": run.loss, **self.losses[run.loss]},
-            "sampler": {"name": run.sampler, **self.samplers[run.sampler]},
+            "loss": {"name": run.loss, **self.losses.get(run.loss, {})},
+            "sampler": {"name": run.sampler, **self.samplers.get(run.sampler, {})},
             "seed": run.seed,
-            "selections": self.benchmark.selections,
+            "selections": self.selections(run),
             "threads": self.benchmark.resources.train.threads,
         }
 
@@ -136,12 +192,12 @@ class Plan:
         Raises:
             ConfigError: The config plans no such run.
         """
-        if run_id not in self.runs:
-            hint = nearest(run_id, list(self.runs))
+        if run_id not in self.all_runs:
+            hint = nearest(run_id, list(self.all_runs))
             raise ConfigError(
                 f"run '{run_id}' is not planned by config '{self.benchmark.name}'{hint}"
             )
-        return self.runs[run_id]
+        return self.all_runs[run_id]
 
     def as_json(self) -> str:
         """The config with defaults filled in, itself a config."""

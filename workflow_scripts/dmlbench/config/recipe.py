@@ -63,6 +63,11 @@ class Recipe(Section):
     batch_size: PositiveInt = Field(description="Images per batch.")
     epochs: PositiveInt = Field(description="Passes over as many images as the training set has.")
     optimizer: Optimizer = Field(default_factory=Optimizer, description="How to step.")
+    labels: Literal["own", "shuffled"] = Field(
+        "own",
+        description="shuffled deals the training labels out at random, once: a control, from which "
+        "nothing can be learnt that holds for other images.",
+    )
     validation: float = Field(
         0.1,
         ge=0,

@@ -1,13 +1,15 @@
 """The shape of the sections that hold for a whole config: what is measured, drawn and asked for."""
 
+import math
 from typing import Annotated, Literal, get_args
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from dmlbench.config.section import Section
 from dmlbench.config.types import Majority, Name, PositiveFloat, PositiveInt, Seed, Selection, Split
 
 ClustersPerClass = Annotated[int, Field(ge=2)]
+Growth = Annotated[float, Field(ge=1, le=10)]
 Metric = Literal[
     "recall", "r_precision", "map_at_r", "mrr", "nmi", "nmi_plus", "ami", "verification", "collapse"
 ]
@@ -60,9 +62,20 @@ class Projection(Section):
         [], description="Training seeds whose embeddings are projected; none: the first seed."
     )
     selection: Selection = Field("last", description="Which weights.")
-    split: Split = Field("test", description="Which images.")
-    max_images: PositiveInt = Field(2000, description="At most this many images, evenly spaced.")
+    splits: list[Split] = Field(
+        [], description="Which images; none: those of evaluation.splits, each in its own figure."
+    )
+    max_images: PositiveInt = Field(
+        2000,
+        description="At most this many images, evenly spaced; also for the histograms of their "
+        "similarities.",
+    )
     perplexity: PositiveFloat = Field(30.0, description="Perplexity of t-SNE.")
+
+
+class Gallery(Section):
+    queries: PositiveInt = Field(4, description="Images to show the neighbours of.")
+    neighbours: PositiveInt = Field(6, description="How many neighbours of each.")
 
 
 class Theory(Section):
@@ -129,6 +142,12 @@ class Training(Section):
     checkpoint_minutes: PositiveFloat = Field(
         5.0, description="Minutes between two checkpoints; what a killed training loses at most."
     )
+    scratch: str | None = Field(
+        None,
+        description="Folder on each node's own disk, such as $SLURM_TMPDIR; images are copied "
+        "there while a training reads them.",
+        min_length=1,
+    )
     loggers: list[Literal["tensorboard", "dvclive"]] = Field(
         default_factory=list,
         description="Who else is told of each epoch; results/<name>/loggers/ holds what they keep.",
@@ -140,17 +159,26 @@ class RuleResources(Section):
     mem_mb: PositiveInt = Field(4000, description="Memory in MB.")
     runtime: PositiveInt = Field(60, description="Time limit in minutes.")
     gpu: int = Field(0, ge=0, description="GPUs.")
+    partition: str | None = Field(
+        None, description="Slurm partition of this rule; none: the profile's.", min_length=1
+    )
 
 
 class Resources(Section):
     """What each rule asks of a scheduler; training threads also decide its rounding."""
 
+    growth: Growth = Field(
+        1.5, description="A retry asks for this many times the memory and time of the try before."
+    )
+    max_mem_mb: PositiveInt | None = Field(None, description="No retry grows beyond, in MB.")
+    max_runtime: PositiveInt | None = Field(1440, description="No retry grows beyond, in minutes.")
     download: RuleResources = RuleResources(mem_mb=1000, runtime=240)
     prepare: RuleResources = RuleResources(threads=2)
     train: RuleResources = RuleResources(mem_mb=8000, runtime=720, gpu=1)
     embed: RuleResources = RuleResources(mem_mb=8000, gpu=1)
     evaluate: RuleResources = RuleResources()
     project: RuleResources = RuleResources()
+    illustrate: RuleResources = RuleResources()
     collect: RuleResources = RuleResources()
     tables: RuleResources = RuleResources()
     figures: RuleResources = RuleResources()
@@ -159,3 +187,29 @@ class Resources(Section):
     # another process shares the cores.
     simulate: RuleResources = RuleResources(mem_mb=2000)
     theory: RuleResources = RuleResources()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_what_is_not_named(cls, values: object) -> object:
+        """``train: {mem_mb: 16000}`` still asks for a GPU and half a day."""
+        if not isinstance(values, dict):
+            return values
+        rules = {name: field.default for name, field in cls.model_fields.items()}
+        return {
+            name: rules[name].model_dump() | value
+            if isinstance(rules.get(name), RuleResources) and isinstance(value, dict)
+            else value
+            for name, value in values.items()
+        }
+
+    def mem_mb(self, rule: str, attempt: int) -> int:
+        """Megabytes that a rule asks for when it is tried for the ``attempt``-th time."""
+        return self._grown(getattr(self, rule).mem_mb, attempt, self.max_mem_mb)
+
+    def runtime(self, rule: str, attempt: int) -> int:
+        """Minutes that a rule asks for when it is tried for the ``attempt``-th time."""
+        return self._grown(getattr(self, rule).runtime, attempt, self.max_runtime)
+
+    def _grown(self, first: int, attempt: int, most: int | None) -> int:
+        grown = math.ceil(first * self.growth ** (attempt - 1))
+        return max(first, min(grown, most or grown))

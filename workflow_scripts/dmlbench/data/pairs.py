@@ -123,7 +123,7 @@ def of_run(table: pd.DataFrame, index: pd.DataFrame, label: str) -> pd.DataFrame
 
     Args:
         table: See :func:`pair_table`.
-        index: The index of the run, ``train`` being what it trained on.
+        index: The index of the run; what is not ``test`` it trained on or chose its epoch with.
         label: The column that says who is on an image.
 
     Raises:
@@ -132,7 +132,7 @@ def of_run(table: pd.DataFrame, index: pd.DataFrame, label: str) -> pd.DataFrame
     if "train" not in set(index["split"]):
         raise DataError("pairs: the index has no training images; of a dataset in folds, name one")
     people = index.set_index("id")[label]
-    seen = set(index.loc[index["split"] == "train", label])
+    seen = set(index.loc[index["split"] != "test", label])
     shown = [table[side].map(people).isin(seen) for side in ("left", "right")]
     return table.assign(trained_on=shown[0] | shown[1])
 

@@ -145,7 +145,11 @@ def _index(columns: dict[str, list]) -> pd.DataFrame:
     first_with: dict[bytes, int] = {}
     digests = columns.pop("digest")
     content = [first_with.setdefault(digest, number) for number, digest in enumerate(digests)]
-    return pd.DataFrame({"id": range(len(order)), **columns, "content": content})
+    table = pd.DataFrame({"id": range(len(order)), **columns, "content": content})
+    # Of everything but where the pixels lie, which follows the archive: mirrors give one hash.
+    known = zip(*(v for name, v in columns.items() if name != "offset"), digests, strict=True)
+    table.attrs["sha256"] = hashlib.sha256(repr(list(known)).encode()).hexdigest()
+    return table
 
 
 def check_counts(dataset: type[Dataset], index: pd.DataFrame) -> None:

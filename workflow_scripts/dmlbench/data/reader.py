@@ -14,7 +14,8 @@ from dmlbench.errors import DataError
 
 T = TypeVar("T")
 
-#: Mean and standard deviation of ImageNet's channels, which its weights were trained with.
+#: Mean and standard deviation of ImageNet's channels, which its weights were trained with; gray
+#: images take their averages.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -54,10 +55,10 @@ class ImageReader:
         scale = tuple(recipe["crop_scale"]) if recipe["crop"] == "random_resized" else None
         self._images = views(store, recipe["image_size"], scale, device)
         self._imagenet = recipe["mean_std"] == "imagenet"
-        if self._imagenet and self.channels != 3:
-            raise DataError("mean_std: imagenet is for colour images, and these have one channel")
         self._mean, self._std = (
-            torch.tensor(values, device=device)[:, None, None]
+            (torch.tensor(values) if self.channels == 3 else torch.tensor(values).mean()[None])
+            .to(device)
+            .view(-1, 1, 1)
             for values in (IMAGENET_MEAN, IMAGENET_STD)
         )
 

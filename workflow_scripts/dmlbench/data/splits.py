@@ -1,4 +1,4 @@
-"""The validation split, carved from the training images."""
+"""What a run trains on, is watched with and is tested on."""
 
 import numpy as np
 import pandas as pd
@@ -6,13 +6,27 @@ import pandas as pd
 from dmlbench.config.splits import validation_classes
 from dmlbench.seeding import derive_seed
 
+#: The split of the training images that a run holds out to choose its best epoch.
+VALIDATION = "val"
 
-def run_index(index: pd.DataFrame, test_fold: int | None) -> pd.DataFrame:
-    """The index of a run: of a dataset in folds, one becomes the test, the others train."""
-    if test_fold is None:
-        return index
-    test = index["split"] == f"fold{test_fold}"
-    return index.assign(split=np.where(test, "test", "train"))
+
+def run_index(index: pd.DataFrame, recipe: dict, dataset: str, label: str) -> pd.DataFrame:
+    """The prepared index with the splits of one run.
+
+    Of a dataset in folds, one becomes the test and the others train; what is held out for
+    validation becomes a split of its own, so that ``train`` is what the run trained on.
+
+    Args:
+        index: The prepared index.
+        recipe: The run's, with ``test_fold`` and ``validation``.
+        dataset: The dataset's name.
+        label: The label column that training sees.
+    """
+    if recipe["test_fold"] is not None:
+        test = index["split"] == f"fold{recipe['test_fold']}"
+        index = index.assign(split=np.where(test, "test", "train"))
+    held_out = validation_mask(index, label, recipe["validation"], dataset)
+    return index.assign(split=index["split"].mask(held_out, VALIDATION))
 
 
 def validation_mask(index: pd.DataFrame, label: str, share: float, *axes: object) -> np.ndarray:

@@ -6,6 +6,7 @@ from dmlbench.errors import DataError
 from dmlbench.evaluation import collapse
 from dmlbench.evaluation.clustering import clusterings, mutual_information
 from dmlbench.evaluation.retrieval import MEANS, retrieval
+from dmlbench.neighbours import tie_keys
 from dmlbench.search_gpu import to_gpu
 
 _NOTES = {
@@ -19,6 +20,15 @@ _NOTES = {
 def row(metric: str, k: int, value: float | None, note: str) -> dict:
     """One row of the long form; ``value`` is None where the metric is not defined, and why."""
     return {"metric": metric, "k": k, "value": value, "note": note}
+
+
+def in_order(ids: np.ndarray, *columns: np.ndarray | None) -> list[np.ndarray | None]:
+    """Columns sorted by tie key, so that the order of the rows changes no metric.
+
+    k-means starts from points by their place, and sums round by it.
+    """
+    order = np.argsort(tie_keys(ids), kind="stable")
+    return [column if column is None else column[order] for column in columns]
 
 
 def measure(
@@ -50,6 +60,7 @@ def measure(
     """
     if not np.isfinite(embeddings).all():
         raise DataError("the embeddings hold NaN or infinity: the run diverged")
+    embeddings, labels, ids = in_order(ids, embeddings, labels, ids)
     metrics = settings["metrics"]
     ks = settings["recall_at"] if "recall" in metrics else []
     if ks and max(ks) >= len(ids):
@@ -76,6 +87,10 @@ def _clustering(
         if not wanted or factor is None:
             continue
         clusters = classes * factor
+        if not 1 < classes < len(labels):
+            none = "one class only" if classes < 2 else "every image is alone in its class"
+            rows += [row(name, clusters, None, none) for name in wanted]
+            continue
         seeds, restarts = settings["kmeans_seeds"], settings["kmeans_restarts"]
         assigned = clusterings(embeddings, clusters, seeds, restarts)
         for name in wanted:
@@ -103,6 +118,7 @@ def measure_collapse(
         sub_labels: N finer labels; None where there are none.
         threads: Of searches; changes no result.
     """
+    embeddings, labels, sub_labels, ids = in_order(ids, embeddings, labels, sub_labels, ids)
     ratio = collapse.variance_ratio(embeddings, labels)
     same = "all images have one embedding"
     rows = [row("variance_ratio", 0, ratio, "within classes / all" if ratio is not None else same)]

@@ -35,9 +35,36 @@ def verify(
     Raises:
         DataError: An image has no embedding, an embedding is not finite, or no pair can be scored.
     """
+    by_protocol = dict(list(table.groupby("protocol", sort=False)))
+    scored = scorer(embeddings, ids)
+    result = {}
+    for name in by_protocol:
+        if not name.endswith(THRESHOLD):
+            tested = clean(by_protocol[name])
+            rows = _accuracy(name, tested, by_protocol, scored)
+            result[name] = rows + _pooled(scored(tested), rates)
+    return result
+
+
+def scored_pairs(table: pd.DataFrame, embeddings: np.ndarray, ids: np.ndarray) -> dict[str, Scored]:
+    """The pairs of every protocol that :func:`verify` scores, with their similarities.
+
+    Raises:
+        DataError: As :func:`verify`.
+    """
+    scored = scorer(embeddings, ids)
+    protocols = table.groupby("protocol", sort=False)
+    return {n: scored(clean(pairs)) for n, pairs in protocols if not n.endswith(THRESHOLD)}
+
+
+def scorer(embeddings: np.ndarray, ids: np.ndarray) -> Callable[[pd.DataFrame], Scored]:
+    """What gives a table of pairs their similarities.
+
+    Raises:
+        DataError: An embedding is not finite; or, later, an image has none.
+    """
     if not np.isfinite(embeddings).all():
         raise DataError("the embeddings hold NaN or infinity: the run diverged")
-    by_protocol = dict(list(table.groupby("protocol", sort=False)))
     place = pd.Series(np.arange(len(ids)), index=ids)
 
     def scored(pairs: pd.DataFrame) -> Scored:
@@ -46,13 +73,7 @@ def verify(
         left, right = (embeddings[place[pairs[side]]] for side in ("left", "right"))
         return Scored.of(left, right, pairs["same"].to_numpy())
 
-    result = {}
-    for name in by_protocol:
-        if not name.endswith(THRESHOLD):
-            tested = clean(by_protocol[name])
-            rows = _accuracy(name, tested, by_protocol, scored)
-            result[name] = rows + _pooled(scored(tested), rates)
-    return result
+    return scored
 
 
 def _accuracy(
@@ -87,6 +108,9 @@ def _pooled(pairs: Scored, rates: list[float]) -> list[dict]:
     """Measures without a chosen threshold, of all pairs that may be scored."""
     genuine, impostors = len(pairs) - pairs.impostors, pairs.impostors
     note = f"{genuine:,} genuine and {impostors:,} impostor pairs"
+    names = ("eer", "auc", *(f"tar_at_far_{rate:g}" for rate in rates), "d_prime")
+    if not genuine or not impostors:
+        return [row(name, 0, None, note) for name in names]
     rows = [
         row("eer", 0, verification.equal_error_rate(pairs), note),
         row("auc", 0, verification.area_under_curve(pairs), note),

@@ -5,18 +5,22 @@ import torch
 
 from dmlbench.data.reader import ImageReader
 
+#: Images embedded at a time, and their input values: those of 112 colour images at 224 pixels.
+_IMAGES, _VALUES = 512, 112 * 3 * 224 * 224
+
 
 @torch.no_grad()
 def embed(
     model: torch.nn.Module,
     reader: ImageReader,
     rows: np.ndarray,
-    batch_size: int = 512,
 ) -> torch.Tensor:
     """The embeddings of ``rows``, in their order: float32, N x D, where the reader's images are.
 
     The model is in evaluation mode meanwhile and as before afterwards.
     """
+    image = reader.channels * reader.size**2
+    batch_size = max(1, min(_IMAGES, _VALUES // image))
     was_training = model.training
     model.eval()
     batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]

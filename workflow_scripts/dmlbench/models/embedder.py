@@ -6,13 +6,23 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from torch import nn
 
+from dmlbench.config.weights import WEIGHT_FILES
 from dmlbench.errors import ConfigError
 from dmlbench.models.small_cnn import SmallCNN
 
-#: Endings of files with weights.
-_FILES = (".safetensors", ".pth", ".pt", ".bin")
+#: What reading weights raises where they are damaged or cannot be had.
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    KeyError,
+    pickle.UnpicklingError,
+    SafetensorError,
+)
 
 
 class Embedder(nn.Module):
@@ -64,17 +74,17 @@ def _timm_backbone(name: str, weights: str, channels: int) -> nn.Module:
             f"backbone '{name}' is neither small_cnn nor a timm model; "
             f"near it: {timm.list_models(f'*{name[:6]}*')[:5]}"
         )
-    if weights.endswith(_FILES) and not Path(weights).is_file():
+    if weights.endswith(WEIGHT_FILES) and not Path(weights).is_file():
         raise ConfigError(f"weights: no file {weights}")
     tag, options = name, {"pretrained": weights != "none"}
-    if weights.endswith(_FILES):
+    if weights.endswith(WEIGHT_FILES):
         options["pretrained_cfg_overlay"] = {"file": weights}
     elif weights != "none":
         tag = f"{name}.{weights}"
     start = torch.get_rng_state()
     try:
         model = timm.create_model(tag, num_classes=0, in_chans=channels, **options)
-    except (OSError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except _UNREADABLE as error:
         reason = str(error).strip().partition("\n")[0]
         raise ConfigError(
             f"weights '{weights}' of {name} cannot be had ({reason}); fetch them once on a machine "

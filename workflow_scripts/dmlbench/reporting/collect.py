@@ -1,47 +1,101 @@
-"""Gathering what all planned runs left."""
+"""Gathering what all finished runs left."""
 
-import json
 from pathlib import Path
 
 import pandas as pd
 
 from dmlbench import paths
+from dmlbench.checking.ledger import OK, Cell
+from dmlbench.checking.results import Measured, Results
 from dmlbench.config import Plan
 from dmlbench.errors import DataError
 from dmlbench.files import replacing
-from dmlbench.records import read_record
+from dmlbench.reporting import names
 
 RUN_COLUMNS = ["dataset", "recipe", "loss", "sampler", "seed"]
+#: Columns of ``curves.csv``, for ``dvc plots``.
+_CURVE = "recall_at_1_test_max"
 
 
 def collect(plan: Plan) -> None:
-    """Write metrics, histories and records of every planned run as three long Parquet tables.
+    """Write metrics, histories and records of every run as three long Parquet tables.
+
+    Also ``curves.csv``: Recall@1 on the test after each epoch, mean over seeds, by experiment and
+    method, in plain text.
 
     Raises:
-        DataError: A planned run has no metrics; names it.
+        DataError: A planned run is not finished, and the config does not say partial; or nothing
+            is.
     """
-    tables: dict[str, list[pd.DataFrame]] = {"metrics": [], "history": [], "runs": []}
-    for run in plan.runs.values():
-        folder = plan.run_folder(run)
-        try:
-            result = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-            # Here the column loss is the run's entry in the config.
-            epochs = pd.read_csv(folder / "history.csv").rename(columns={"loss": "loss_value"})
-            record = read_record(folder, plan.fingerprint(run))
-        except OSError as error:
-            raise DataError(f"{error.filename}: missing; the run has not finished") from None
-        rows = pd.DataFrame(result["metrics"])
-        origin = pd.DataFrame([_origin(record)])
-        for name, table in (("metrics", rows), ("history", epochs), ("runs", origin)):
-            tables[name].append(table.assign(**{c: getattr(run, c) for c in RUN_COLUMNS}))
-    for name, parts in tables.items():
-        with replacing(Path(paths.summary(plan.benchmark.name, name))) as temporary:
-            pd.concat(parts, ignore_index=True).to_parquet(temporary, index=False)
+    results = Results.read(plan)
+    refuse_gaps(plan, results.cells)
+    name = plan.benchmark.name
+    measured = list(results.measured.values())
+    trained = list(results.trained)
+    # Here the column loss is the run's entry in the config.
+    histories = pd.concat([pd.DataFrame(), *(m.history for m in trained)]).rename(
+        columns={"loss": "loss_value"}
+    )
+    rows = pd.DataFrame([row for m in measured for row in m.rows])
+    origins = pd.DataFrame([_origin(m.record) for m in measured])
+    tables = {
+        "metrics": _owned(rows, measured, [len(m.rows) for m in measured]),
+        "history": _owned(histories, trained, [len(m.history) for m in trained]),
+        "runs": _owned(origins, measured, [1] * len(measured)),
+    }
+    for key, table in tables.items():
+        with replacing(Path(paths.summary(name, key))) as temporary:
+            table.to_parquet(temporary, index=False)
+    with replacing(Path(paths.curves(name))) as temporary:
+        curves(plan, tables["history"]).to_csv(temporary, index=False, float_format="%.6f")
+
+
+def refuse_gaps(plan: Plan, cells: list[Cell]) -> None:
+    """Refuse to go on without a planned run, unless the config says partial.
+
+    Raises:
+        DataError: A line for each of the first missing runs, with its state and reason.
+    """
+    missing = [cell for cell in cells if cell.state != OK]
+    if len(missing) == len(cells):
+        raise DataError(f"none of the {len(cells)} runs is finished; run the pipeline first")
+    if plan.benchmark.partial or not missing:
+        return
+    lines = [f"{cell.run.id}: {cell.state}: {cell.reason}" for cell in missing[:10]]
+    lines.append(
+        f"{len(missing)} of {len(cells)} runs are not there; run the pipeline to the end, or set "
+        "partial: true to make tables of the others"
+    )
+    raise DataError("\n".join(lines))
+
+
+def curves(plan: Plan, history: pd.DataFrame) -> pd.DataFrame:
+    """Rows of experiment, method, epoch and recall, a percentage."""
+    columns = ["experiment", "method", "epoch", "recall"]
+    if _CURVE not in history:
+        return pd.DataFrame(columns=columns)
+    by = [*RUN_COLUMNS[:4], "epoch"]
+    means = (100 * history.dropna(subset=_CURVE).groupby(by)[_CURVE].mean()).rename("recall")
+    parts = []
+    for experiment, settings in plan.benchmark.experiments.items():
+        for method, words in names.methods(plan, experiment).items():
+            key = (settings.dataset, *method)
+            if key in means.index:
+                one = means.loc[key].reset_index()
+                parts.append(one.assign(experiment=experiment, method=words))
+    return pd.concat(parts)[columns] if parts else pd.DataFrame(columns=columns)
+
+
+def _owned(table: pd.DataFrame, runs: list[Measured], sizes: list[int]) -> pd.DataFrame:
+    """The table of all runs' rows with the names of its run in each; ``sizes``: rows of each."""
+    owner = pd.DataFrame([vars(one.run) for one in runs], columns=RUN_COLUMNS)
+    owner = owner.loc[owner.index.repeat(sizes)].reset_index(drop=True)
+    return pd.concat([table.reset_index(drop=True), owner], axis=1)
 
 
 def _origin(record: dict) -> dict:
-    """Where a run was trained, with what, and for how long."""
-    git = record["git"]
+    """Where a run was trained, with what, for how long and in how much memory."""
+    git, memory = record["git"], record.get("peak_memory_mb") or {}
     commit = (git["commit"] or "unknown")[:12] + (" + changes" if git["dirty"] else "")
     return {
         "host": record["host"],
@@ -51,4 +105,6 @@ def _origin(record: dict) -> dict:
         "commit": commit,
         "code": record["code"],
         "seconds": record["seconds"],
+        "peak_host_mb": memory.get("host"),
+        "peak_gpu_mb": memory.get("gpu"),
     }

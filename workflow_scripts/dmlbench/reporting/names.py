@@ -2,11 +2,17 @@
 
 from dmlbench.config import Plan
 from dmlbench.config.catalogue import entry
+from dmlbench.reporting.measures import measure
 
 _SELECTIONS = {
     "last": "last epoch",
     "val": "best on validation",
     "test_max": "best on test (papers' protocol)",
+}
+_CONTROLS = {
+    "random": "Random embedding",
+    "untrained": "Untrained backbone",
+    "shuffled": "Shuffled labels",
 }
 EPS = {False: "without EPS", True: "with EPS"}
 THEORY_LOSSES = {
@@ -14,20 +20,49 @@ THEORY_LOSSES = {
     "margin": "Margin, β = α",  # noqa: RUF001
     "margin_learned": "Margin, β learned",
 }
-_SUBSETS = {"": "", "seen": "seen digits", "unseen": "unseen digits"}
+_SUBSETS = {
+    "": "",
+    "seen": "seen digits",
+    "unseen": "unseen digits",
+    "view1": "pairs of View 1",
+    "view2": "pairs of View 2",
+}
+
+
+def methods(plan: Plan, experiment: str) -> dict[tuple[str, str, str], str]:
+    """Every method of an experiment in short: loss + negatives + positives, random parts left out.
+
+    Two methods never get the same words: where they would, the values of their sweep follow, or
+    the config's names of what differs.
+    """
+    words = {m: _words(plan, *m) for m in plan.methods[experiment]}
+    same: dict[str, list] = {}
+    for one, text in words.items():
+        same.setdefault(text, []).append(one)
+    return {m: text + _difference(plan, m, same[text]) for m, text in words.items()}
 
 
 def method(plan: Plan, recipe: str, loss: str, sampler: str, experiment: str) -> str:
-    """A method in short: loss + negatives + positives, parts that are random left out.
+    """One method of an experiment, as :func:`methods` has it."""
+    return methods(plan, experiment)[recipe, loss, sampler]
 
-    Two methods of one experiment never get the same words: where they would, the config names of
-    what differs follow.
-    """
-    mine = (recipe, loss, sampler)
-    words = {m: _words(plan, *m) for m in plan.methods[experiment]}
-    same = [m for m in words if words[m] == words[mine]]
-    different = [mine[i] for i in range(3) if len({m[i] for m in same}) > 1]
-    return f"{words[mine]} ({', '.join(different)})" if different else words[mine]
+
+def base(plan: Plan, method: tuple[str, str, str]) -> str:
+    """A method without what tells it from others of its sweep."""
+    return _words(plan, *method)
+
+
+def _difference(plan: Plan, mine: tuple, same: list[tuple]) -> str:
+    """What tells a method from others with the same words, in brackets."""
+    if len(same) == 1:
+        return ""
+    bases = [plan.swept[m].base if m in plan.swept else m for m in same]
+    origin = plan.swept[mine].base if mine in plan.swept else mine
+    parts = [origin[i] for i in range(3) if len({b[i] for b in bases}) > 1]
+    if mine in plan.swept:
+        values = plan.swept[mine].settings.items()
+        parts += [f"{key.split('.')[-1].replace('_', ' ')} {value}" for key, value in values]
+    return f" ({', '.join(parts)})"
 
 
 def _words(plan: Plan, recipe: str, loss: str, sampler: str) -> str:
@@ -74,4 +109,9 @@ def part(split: str, subset: str, label: str) -> str:
 
 def metric(name: str, k: int) -> str:
     """A metric in words: R@1, NMI, NMI+."""
-    return {"recall": f"R@{k}", "nmi": "NMI", "nmi_plus": "NMI+"}[name]
+    return measure(name, k).words
+
+
+def control(kind: str) -> str:
+    """A control in words."""
+    return _CONTROLS[kind]

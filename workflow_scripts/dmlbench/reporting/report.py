@@ -1,54 +1,146 @@
-"""The report: a summary page, and Snakemake's HTML around tables and figures."""
+"""The report: pages of our own, and Snakemake's HTML around them, tables and figures."""
 
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader
+from markupsafe import Markup, escape
 
 from dmlbench import __version__, paths
+from dmlbench.checking.ledger import OK, as_table, ledger
 from dmlbench.config import Plan
 from dmlbench.errors import UserError
 from dmlbench.files import replacing, write_text
+from dmlbench.protocol import BENCHMARK_VERSION
 from dmlbench.reporting import names
-from dmlbench.reporting.collect import RUN_COLUMNS
-from dmlbench.reporting.tables import wide
+from dmlbench.reporting.cost import cost
+from dmlbench.reporting.markdown import wide
+from dmlbench.reporting.verdicts import EXPLAINED, write_verdicts
+
+#: What the runs' table says besides where a run was trained.
+_ABOUT_A_RUN = {"dataset", "recipe", "loss", "sampler", "seed", "seconds", "code"}
 
 
-def write_summary(plan: Plan) -> None:
-    """Write the summary page: every table, what was compared, and where it ran."""
-    benchmark = plan.benchmark
-    experiments = []
-    for name, experiment in benchmark.experiments.items():
-        long = pd.read_csv(paths.table(benchmark.name, name, "csv"), keep_default_na=True)
-        long["subset"] = long["subset"].fillna("")
-        blocks = [
+def write_pages(plan: Plan) -> None:
+    """Write the summary page, a page for each experiment, and the verdicts as CSV."""
+    name = plan.benchmark.name
+    runs = pd.read_parquet(paths.summary(name, "runs"))
+    cells = as_table(ledger(plan))
+    found = write_verdicts(plan)
+    shared = {"name": name, "version": __version__, "benchmark_version": BENCHMARK_VERSION}
+    page = _render(
+        "summary.html.j2",
+        **shared,
+        explained=EXPLAINED,
+        verdicts=_verdict_tables(found),
+        counts=found["verdict"].value_counts().to_dict(),
+        states=cells["state"].value_counts().to_dict(),
+        unfinished=cells[cells["state"] != OK].to_dict("records"),
+        check=_check(name),
+        cost=_cost(plan, runs),
+        machines=_machines(runs),
+        commits=sorted(runs["commit"].unique()),
+        seeds=plan.benchmark.seeds,
+        trainings=len(plan.runs),
+        config=plan.as_json(),
+    )
+    write_text(Path(paths.summary_page(name)), page)
+    for experiment in plan.benchmark.experiments:
+        page = _render(
+            "experiment.html.j2",
+            **shared,
+            title=plan.benchmark.experiments[experiment].title or experiment,
+            blocks=_blocks(plan, experiment),
+            legend=names.legend(plan, experiment),
+            methods=_runs_of_methods(plan, experiment, cells, runs),
+        )
+        write_text(Path(paths.experiment_page(name, experiment)), page)
+
+
+def _render(template: str, **values: object) -> str:
+    loader = FileSystemLoader(Path(__file__).parent / "templates")
+    environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    return environment.get_template(template).render(**values)
+
+
+def _blocks(plan: Plan, experiment: str) -> list[dict]:
+    """The experiment's table, a block for each selection and part: its head and its rows."""
+    long = pd.read_csv(
+        paths.table(plan.benchmark.name, experiment, "csv"), keep_default_na=True
+    ).fillna({"subset": ""})
+    blocks = []
+    for key, block in long.groupby(["selection", "split", "subset", "label"], sort=False):
+        texts = wide(block)
+        blocks.append(
             {
                 "title": f"{names.part(*key[1:])}: {names.selection(key[0])}",
-                "html": wide(block).rename_axis(index=None).to_html(border=0),
+                "head": list(texts.columns),
+                "rows": [(words, [_html(cell) for cell in row]) for words, row in texts.iterrows()],
             }
-            for key, block in long.groupby(["selection", "split", "subset", "label"], sort=False)
-        ]
-        experiments.append({"name": name, "title": experiment.title or name, "blocks": blocks})
-    environment = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"))
-    page = environment.get_template("summary.html.j2").render(
-        name=benchmark.name,
-        version=__version__,
-        experiments=experiments,
-        machines=_machines(pd.read_parquet(paths.summary(benchmark.name, "runs"))),
-        runs=len(plan.runs),
-        seeds=benchmark.seeds,
-    )
-    write_text(Path(paths.summary_page(benchmark.name)), page)
+        )
+    return blocks
+
+
+def _html(cell: str) -> Markup:
+    """A cell as the Markdown table has it, bold where that is."""
+    return Markup(re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", str(escape(cell))))
+
+
+def _runs_of_methods(
+    plan: Plan, experiment: str, cells: pd.DataFrame, runs: pd.DataFrame
+) -> dict[str, list[dict]]:
+    """The runs behind each row of an experiment's table: state, folder and where it was trained."""
+    words = names.methods(plan, experiment)
+    of_run = cells.set_index("run").to_dict("index")
+    keys = ["dataset", "recipe", "loss", "sampler", "seed"]
+    trained = {tuple(r[k] for k in keys): r for r in runs.to_dict("records")}
+    found: dict[str, list[dict]] = {}
+    controls = {run: names.control(kind) for kind, run in plan.controls[experiment].items()}
+    for run in [*plan.experiment_runs(experiment), *controls]:
+        record = trained.get(tuple(getattr(run, k) for k in keys), {})
+        row = {
+            "seed": run.seed,
+            "folder": str(plan.run_folder(run)),
+            **of_run[run.id],
+            "seconds": record.get("seconds"),
+            "where": f"{record['device']}, {record['host']}" if record else "",
+        }
+        method = controls.get(run) or words[run.recipe, run.loss, run.sampler]
+        found.setdefault(method, []).append(row)
+    return found
+
+
+def _verdict_tables(found: pd.DataFrame) -> dict[str, list[dict]]:
+    """Claims and numbers, ready to print."""
+    table = found.astype(object).where(found.notna(), None)
+    return {kind: rows.to_dict("records") for kind, rows in table.groupby("kind", sort=True)}
+
+
+def _cost(plan: Plan, runs: pd.DataFrame) -> list[dict]:
+    """Hours of training of each experiment on each device, as in the table of costs."""
+    history = pd.read_parquet(paths.summary(plan.benchmark.name, "history"))
+    long = cost(plan, history, runs)
+    by = long.groupby(["experiment", "device"], sort=False)
+    sums = by[["runs", "hours"]].sum().reset_index()
+    return sums.assign(hours=sums["hours"].round(3)).to_dict("records")
 
 
 def _machines(runs: pd.DataFrame) -> list[dict]:
     """Where the runs were trained: one row for each distinct host, device and software."""
-    keys = [c for c in runs.columns if c not in {*RUN_COLUMNS, "seconds", "code"}]
+    keys = [c for c in runs.columns if c not in _ABOUT_A_RUN and "memory" not in c]
     grouped = runs.groupby(keys, dropna=False)["seconds"].agg(["size", "sum"]).reset_index()
     grouped["sum"] = grouped["sum"].round().astype(int)
     return grouped.rename(columns={"size": "runs", "sum": "training seconds"}).to_dict("records")
+
+
+def _check(name: str) -> dict | None:
+    """What the result checker found, where it has run."""
+    file = Path(paths.check(name))
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 
 def snakemake_report(plan: Plan, config: Path, snakefile: Path) -> None:

@@ -7,7 +7,8 @@ import pandas as pd
 from dmlbench import paths
 from dmlbench.config import Plan
 from dmlbench.files import replacing, write_text
-from dmlbench.reporting.latex import escape, render
+from dmlbench.reporting.latex import render
+from dmlbench.reporting.latex_parts import escape
 from dmlbench.reporting.names import EPS, THEORY_LOSSES
 from dmlbench.reporting.style import paper_style, save
 from dmlbench.reporting.theory_figure import draw
@@ -124,6 +125,5 @@ def latex(grids: list[pd.DataFrame], captions: list[str]) -> str:
 
 
 def _math(text: str) -> str:
-    """``text`` for LaTeX, with ranges as dashes and Greek letters as symbols."""
-    text = escape(text).replace(" - ", "--")
-    return text.replace("β = α", r"$\beta = \alpha$").replace("β", r"$\beta$")  # noqa: RUF001
+    """``text`` for LaTeX, with ranges as dashes."""
+    return escape(text).replace(" - ", "--")

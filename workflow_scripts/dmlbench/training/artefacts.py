@@ -1,9 +1,12 @@
 """Writing what a run leaves, and its models back."""
 
+import resource
+import sys
 from pathlib import Path
 
 import pandas as pd
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from dmlbench import paths
@@ -11,7 +14,7 @@ from dmlbench.config import Plan, Run
 from dmlbench.errors import DataError
 from dmlbench.files import replacing, write_json
 from dmlbench.models.embedder import Embedder
-from dmlbench.provenance import environment, hardware, training_code
+from dmlbench.provenance import environment, hardware, training_code, training_files
 from dmlbench.training.loop import Trained
 
 
@@ -27,12 +30,15 @@ def save_run(out: Path, plan: Plan, run: Run, trained: Trained) -> None:
         "run": plan.spec(run),
         "fingerprint": plan.fingerprint(run),
         "code": training_code(run.dataset, plan.classes(run)),
+        "files": training_files(run.dataset, plan.classes(run)),
+        "data": trained.data,
         "selected_epochs": trained.selections.epochs,
         "input": trained.input,
         "initial_weights": trained.initial_weights,
         "device": trained.device,
         "gpu": hardware(torch.device(trained.device))["gpu"],
         "seconds": trained.history["seconds"].sum(),
+        "peak_memory_mb": peak_memory(trained.device),
         **environment(),
     }
     write_json(out / "run.json", record)
@@ -42,6 +48,15 @@ def write_history(out: Path, history: pd.DataFrame | list[dict]) -> None:
     """Write ``history.csv``: a row per epoch."""
     with replacing(out / "history.csv") as temporary:
         pd.DataFrame(history).to_csv(temporary, index=False)
+
+
+def peak_memory(device: str) -> dict[str, int | None]:
+    """The most memory in MB that this process has held, and of the GPU if it has one."""
+    # Linux counts in kB, macOS in bytes.
+    unit = 1 if sys.platform == "darwin" else 1024
+    gpu = torch.cuda.max_memory_allocated(device) >> 20 if device != "cpu" else None
+    host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit >> 20
+    return {"host": host, "gpu": gpu}
 
 
 def load_model(folder: Path, record: dict, selection: str, device: torch.device) -> Embedder:
@@ -56,5 +71,9 @@ def load_model(folder: Path, record: dict, selection: str, device: torch.device)
     # The backbone's own weights are about to be replaced: no need to fetch pretrained ones.
     recipe = {**record["run"]["recipe"], "weights": "none"}
     model = Embedder(recipe, **record["input"]).to(device)
-    model.load_state_dict(load_file(file, device=str(device)))
+    try:
+        model.load_state_dict(load_file(file, device=str(device)))
+    except (OSError, RuntimeError, SafetensorError) as error:
+        reason = str(error).partition("\n")[0]
+        raise DataError(f"{file} is damaged ({reason}); train again") from None
     return model.eval()

@@ -1,5 +1,7 @@
 """Checkpoints: everything a training goes on from, in one file."""
 
+import hashlib
+import io
 import logging
 import os
 import pickle
@@ -10,13 +12,15 @@ from pathlib import Path
 import torch
 
 from dmlbench.errors import TrainingError
-from dmlbench.files import replacing
+from dmlbench.files import remove_stale, replacing
 from dmlbench.training.lock import RunLock
 
 log = logging.getLogger(__name__)
 
 #: Named at most, of what differs.
 _NAMED = 5
+#: Bytes at the end of a checkpoint: the SHA-256 of those before.
+_DIGEST = 32
 
 
 class Checkpoint:
@@ -24,11 +28,11 @@ class Checkpoint:
 
     Args:
         path: Its file; None keeps none.
-        identity: What the run is: its resolved config (``run``), the hash of every source file it
-            depends on (``code``), both refused if they differ, and the ``machine``, of which a
-            change is only told.
+        identity: What the run is: its resolved config (``run``), the hashes of every source file
+            it depends on (``code``) and of its images (``data``), refused if they differ, and the
+            ``machine``, of which a change is only told.
         every: Seconds between two saves that nobody asked for.
-        lock: Asked before each save.
+        lock: Asked before each save takes the place of the one before.
     """
 
     def __init__(
@@ -53,12 +57,17 @@ class Checkpoint:
         """Write ``state``: nested dicts and lists of tensors, numbers and text."""
         if self.path is None:
             return
-        if self._lock:
-            self._lock.check()
-        with replacing(self.path) as temporary, temporary.open("wb") as file:
-            torch.save({"identity": self._identity, "state": state}, file)
-            file.flush()
-            os.fsync(file.fileno())  # a machine that loses power must not keep an empty file
+        with replacing(self.path) as temporary:
+            with temporary.open("w+b") as file:
+                torch.save({"identity": self._identity, "state": state}, file)
+                file.seek(0)
+                # PyTorch reads a file with a flipped bit without a word.
+                file.write(hashlib.file_digest(file, "sha256").digest())
+                file.flush()
+                os.fsync(file.fileno())  # a machine that loses power must not keep an empty file
+            # Last, as writing may have hung for as long as a shared disk was away.
+            if self._lock:
+                self._lock.check()
         self._saved = time.monotonic()
 
     def save_beside(self, name: str, state: dict) -> Path | None:
@@ -79,13 +88,16 @@ class Checkpoint:
         if self.path is None or not self.path.is_file():
             return None
         anew = f"to train from the start, delete {self.path}"
+        content = self.path.read_bytes()
+        content, digest = content[:-_DIGEST], content[-_DIGEST:]
+        if hashlib.sha256(content).digest() != digest:
+            raise TrainingError(f"{self.path}: a damaged checkpoint; {anew}")
         try:
-            saved = torch.load(self.path, map_location="cpu", weights_only=True)
-        except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-            text = str(error).partition("\n")[0]
-            raise TrainingError(f"{self.path}: a damaged checkpoint ({text}); {anew}") from None
+            saved = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError as error:
+            raise TrainingError(f"{self.path}: no checkpoint ({error}); {anew}") from None
         then, now = saved["identity"], self._identity
-        for part, what in (("run", "config"), ("code", "code")):
+        for part, what in (("run", "config"), ("code", "code"), ("data", "dataset")):
             if found := list(_differences(then.get(part), now.get(part))):
                 more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
                 raise TrainingError(
@@ -103,6 +115,7 @@ class Checkpoint:
     def discard(self) -> None:
         """The run is finished."""
         if self.path is not None:
+            remove_stale(self.path)
             self.path.unlink(missing_ok=True)
 
 

@@ -19,6 +19,8 @@ def make_deterministic(threads: int) -> None:
     torch.set_num_threads(threads)
     # The same as use_deterministic_algorithms(True), which also imports the compiler: 4 s a job.
     torch.set_deterministic_debug_mode("error")
+    # For finding code that reads what nobody wrote; ours is tested without.
+    torch.utils.deterministic.fill_uninitialized_memory = False
     torch.backends.cudnn.benchmark = False
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False

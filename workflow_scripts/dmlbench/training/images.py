@@ -6,7 +6,7 @@ import torch
 
 from dmlbench.data.dataset import Dataset
 from dmlbench.data.reader import ImageReader
-from dmlbench.data.splits import run_index, validation_mask
+from dmlbench.data.splits import VALIDATION, run_index
 from dmlbench.data.store import ImageStore
 from dmlbench.samplers.batches import class_batches, shuffled_batches
 from dmlbench.seeding import derive_seed
@@ -31,14 +31,16 @@ class TrainingImages:
         self._spec = spec
         recipe = spec["recipe"]
         self.reader = ImageReader(store, recipe, spec["threads"], device)
-        index = run_index(store.index, recipe["test_fold"])
-        held_out = validation_mask(index, dataset.train_label, recipe["validation"], dataset.name)
-        self.rows = np.flatnonzero((index["split"] == "train").to_numpy() & ~held_out)
+        index = run_index(store.index, recipe, dataset.name, dataset.train_label)
+        self.rows = np.flatnonzero(index["split"] == "train")
         codes = index.loc[self.rows, dataset.train_label].astype("category").cat
         self.labels = codes.codes.to_numpy(dtype=np.int64)
+        if recipe["labels"] == "shuffled":
+            shuffled = np.random.default_rng(derive_seed("shuffled labels", spec["seed"]))
+            self.labels = shuffled.permutation(self.labels)
         self.classes = len(codes.categories)
         self.content = index["content"].to_numpy()
-        self.monitors = _monitors(index, held_out, dataset)
+        self.monitors = _monitors(index, dataset)
 
     def batches(self, epoch: int) -> list[np.ndarray]:
         """The batches of an epoch, as positions among the training images."""
@@ -62,13 +64,12 @@ class TrainingImages:
         return np.random.default_rng(seed)
 
 
-def _monitors(
-    index: pd.DataFrame, held_out: np.ndarray, dataset: type[Dataset]
-) -> dict[str, Monitor]:
+def _monitors(index: pd.DataFrame, dataset: type[Dataset]) -> dict[str, Monitor]:
     """The validation images by training label, and the first test evaluation of the dataset."""
     split, subset, label = next(e for e in dataset.evaluations if e[0] == "test")
     test = (index["split"] == split) & ((index["subset"] == subset) | (subset == ""))
-    wanted = {"val": (held_out, dataset.train_label), "test_max": (test.to_numpy(), label)}
+    held_out = index["split"] == VALIDATION
+    wanted = {"val": (held_out, dataset.train_label), "test_max": (test, label)}
     return {
         name: Monitor(
             np.flatnonzero(mask),

@@ -11,16 +11,19 @@ import platform
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from dmlbench.cluster.jobs import current_job, has_ended
 from dmlbench.errors import TrainingError
 
 log = logging.getLogger(__name__)
 
 #: Seconds between two touches, and after how many without one a holder counts as dead.
 BEAT, DEAD = 10.0, 60.0
+#: Seconds between two questions to Slurm whether the holder's job still runs.
+ASK = 15.0
 #: Seconds after which of several who take over a dead holder's lock the last one has it.
 SETTLE = 0.5
 
@@ -30,12 +33,15 @@ class RunLock:
 
     Args:
         path: Its file.
+        lost: Called from another thread, with the reason, when another process took the run over.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, lost: Callable[[str], None] = lambda reason: None) -> None:
         self.path = path
         self.token = uuid.uuid4().hex
+        self._lost = lost
         self._ended = threading.Event()
+        self._asked = -ASK
 
     @contextmanager
     def held(self, wait: float) -> Iterator["RunLock"]:
@@ -67,8 +73,8 @@ class RunLock:
         """
         if not self._is_mine():
             raise TrainingError(
-                f"this run was taken over by {_words(self._read())}, as this process had not been "
-                "heard of for a minute; nothing more is written here"
+                f"this run was taken over by {_words(self._read())}, as this process's job had "
+                "ended or it had not been heard of for a minute; nothing more is written here"
             )
 
     def _release(self) -> None:
@@ -112,8 +118,7 @@ class RunLock:
         return True
 
     def _content(self) -> str:
-        job = os.environ.get("SLURM_JOB_ID")
-        return json.dumps({"token": self.token, **_here(), "pid": os.getpid(), "job": job})
+        return json.dumps({"token": self.token, **_here(), "pid": os.getpid(), **current_job()})
 
     def _read(self) -> dict | None:
         """The holder; None where there is none, empty while he writes his name."""
@@ -128,10 +133,14 @@ class RunLock:
         return (self._read() or {}).get("token") == self.token
 
     def _is_dead(self, holder: dict) -> bool:
-        """No process of this machine, or not heard of for long."""
+        """No process of this machine, not heard of for long, or an orphan of a job that is over."""
         here = _here()
         if here.items() <= holder.items() and not _lives(holder["pid"]):
             return True
+        if time.monotonic() - self._asked >= ASK:
+            self._asked = time.monotonic()
+            if has_ended(holder):
+                return True
         try:
             return self._now() - self.path.stat().st_mtime > DEAD
         except FileNotFoundError:
@@ -147,8 +156,13 @@ class RunLock:
 
     def _beat(self) -> None:
         while not self._ended.wait(BEAT):
-            if self._is_mine():
+            try:
+                if not self._is_mine():
+                    self._lost("another process took this run over")
+                    return
                 self.path.touch()
+            except OSError as error:  # a shared disk that is away for a while
+                log.warning("%s cannot be touched (%s); trying again", self.path, error)
 
 
 def _here() -> dict:

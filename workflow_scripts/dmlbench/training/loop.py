@@ -11,10 +11,11 @@ import pandas as pd
 import torch
 
 from dmlbench.data.dataset import Dataset
+from dmlbench.data.identity import content_hash
 from dmlbench.data.progress import counting
 from dmlbench.data.store import ImageStore
 from dmlbench.data.transfer import send
-from dmlbench.errors import DivergedError, TrainingError
+from dmlbench.errors import DivergedError, OutOfMemoryError
 from dmlbench.losses.build import build_loss
 from dmlbench.models.embedder import Embedder
 from dmlbench.samplers.sampler import build_sampler
@@ -32,7 +33,7 @@ from dmlbench.training.images import TrainingImages
 from dmlbench.training.memory import fitting_batch, is_out_of_memory
 from dmlbench.training.monitors import Selections
 from dmlbench.training.optimizer import build_optimizer
-from dmlbench.training.state import Progress, Snapshot
+from dmlbench.training.state import Progress, Snapshot, unsaved
 from dmlbench.training.step import Step
 from dmlbench.training.stopping import LeaveNow, Stopping
 
@@ -49,6 +50,7 @@ class Trained:
         input: Channels and size that the model was built for.
         device: Where it was trained.
         initial_weights: The hash of the model's weights before the first step.
+        data: The hash of the dataset.
     """
 
     selections: Selections
@@ -56,6 +58,7 @@ class Trained:
     input: dict[str, int]
     device: str
     initial_weights: str
+    data: str
 
 
 class Trainer:
@@ -66,6 +69,7 @@ class Trainer:
         make_deterministic(spec["threads"])
         self.spec, self.recipe = spec, spec["recipe"]
         self.device = pick_device(self.recipe["device"])
+        self.data = content_hash(store.index)
         self.images = TrainingImages(spec, dataset, store, self.device)
         self.reader = self.images.reader
         self._labels = send(self.images.labels, self.device)
@@ -83,6 +87,7 @@ class Trainer:
         half = self.recipe["precision"] == "bfloat16"
         self.step = Step(self.model, self.loss, self.sampler, self.optimizer, half)
         self._checkpoint, self._stopping = Checkpoint(None), Stopping()
+        self._stepping = False
 
     def train(
         self,
@@ -106,30 +111,44 @@ class Trainer:
         self._stopping = stopping or self._stopping
         progress = Progress(Selections(self.spec["selections"]), torch.Generator(self.device))
         snapshot = Snapshot(self.model, self.loss, self.optimizer, self.sampler, progress)
-        if saved := self._checkpoint.load():
+        if lost := unsaved(self.loss, self.sampler):
+            log.warning(
+                "no checkpoint holds %s: interrupted, this run may end otherwise", ", ".join(lost)
+            )
+        saved = self._checkpoint.load()
+        if saved:
             snapshot.restore(saved)
             log.info("goes on in epoch %d after step %d", progress.epoch, progress.step)
-        else:
-            self.begin()
+        self._began = time.monotonic(), progress.epoch
         try:
+            if not saved:
+                with self._stopping.at_once():
+                    self.begin()
             while progress.epoch <= self.recipe["epochs"]:
                 self._epoch(progress, snapshot)
                 each_epoch(progress.history)
         except LeaveNow:
-            self._checkpoint.save(snapshot.take())
+            if progress.epoch > 1 or progress.step:
+                self._checkpoint.save(snapshot.take())
             raise
         except DivergedError as error:
             where = self._checkpoint.save_beside("diverged", snapshot.take())
-            raise DivergedError(f"{error}{where and f'; the state is in {where}'}") from None
+            raise DivergedError(f"{error}; the state is in {where}" if where else error) from None
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
             told = str(error).partition("\n")[0]
+            if not self._stepping:
+                raise OutOfMemoryError(
+                    f"embedding images does not fit into the memory of {_name(self.device)} "
+                    f"({told}); take a smaller image_size, or a larger machine"
+                ) from None
         else:
             size = {"channels": self.reader.channels, "image_size": self.reader.size}
             history = pd.DataFrame(progress.history)
-            return Trained(progress.selections, history, size, str(self.device), self._initial)
-        raise TrainingError(self._too_large(told))  # here, where nothing holds the failed step
+            facts = size, str(self.device), self._initial, self.data
+            return Trained(progress.selections, history, *facts)
+        raise OutOfMemoryError(self._too_large(told))  # here, where nothing holds the failed step
 
     def begin(self) -> None:
         """What a loss wants before the first step."""
@@ -143,9 +162,21 @@ class Trainer:
         if progress.record is None:
             progress.generator.manual_seed(derive_seed("choices", self.spec["seed"], epoch))
             progress.record = EpochRecord(self.spec["loss"]["name"], epoch, progress.last_values)
+        self._stepping = True
         images = self._pass(progress, snapshot)
-        row = {"epoch": epoch, **progress.record.row(), "seconds": progress.seconds}
+        self._stepping = False
+        row = {
+            "epoch": epoch,
+            "steps": progress.step,
+            **progress.record.row(),
+            "seconds": progress.seconds,
+        }
         row["images_per_second"] = images / progress.seconds
+        if not all(p.isfinite().all() for p in self.model.parameters()):
+            raise DivergedError(
+                f"the loss '{self.spec['loss']['name']}' has made weights NaN or infinite in epoch "
+                f"{epoch}; lower the learning rate"
+            )
         measured = {}
         if epoch % self.recipe["monitor_every"] == 0 or epoch == epochs:
             with self._stopping.at_once():
@@ -156,7 +187,9 @@ class Trainer:
             row |= {f"recall_at_1_{name}": value for name, value in measured.items()}
         progress.selections.update(epoch, self.model, measured)
         progress.end_epoch(row)
-        log.info("%s", _line(progress.history, epochs))
+        began, first = self._began
+        left = (time.monotonic() - began) / (epoch - first + 1) * (epochs - epoch)
+        log.info("%s", _line(row, epochs, left))
 
     def _pass(self, progress: Progress, snapshot: Snapshot) -> int:
         """The steps of an epoch that are not done yet; returns how many images the epoch has."""
@@ -175,6 +208,7 @@ class Trainer:
                 progress.seconds = time.monotonic() - started
                 count(1)
                 if self._checkpoint.due:
+                    progress.record.check()  # a state that holds NaN takes no good one's place
                     self._checkpoint.save(snapshot.take())
                 self._stopping.check()
             wait_for(self.device)
@@ -203,10 +237,8 @@ def _name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "this machine"
 
 
-def _line(history: list[dict], epochs: int) -> str:
-    row = history[-1]
+def _line(row: dict, epochs: int, left: float) -> str:
     recalls = [f"{k}={v:.3f}" for k, v in row.items() if k.startswith("recall")]
     speed = f"{row['images_per_second']:,.0f} images/s"
-    left = sum(r["seconds"] for r in history) / len(history) * (epochs - len(history))
     parts = [f"epoch {row['epoch']}/{epochs}: loss {row['loss']:.4f}", *recalls, speed]
     return ", ".join([*parts, f"{left:.0f} s left"])

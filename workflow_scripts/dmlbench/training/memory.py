@@ -6,8 +6,11 @@ import torch
 
 from dmlbench.training.step import Step
 
-#: What PyTorch and oneDNN say on a CPU, where they have no error of their own for this.
-_CPU = (
+#: What PyTorch and the libraries below it say where they have no error of their own for this.
+_TOLD = (
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
     "can't allocate memory",
     "not enough memory",
     "could not create a memory",
@@ -19,7 +22,7 @@ _CPU = (
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory is used up."""
     known = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    return known or (isinstance(error, RuntimeError) and any(text in str(error) for text in _CPU))
+    return known or (isinstance(error, RuntimeError) and any(text in str(error) for text in _TOLD))
 
 
 def fitting_batch(
@@ -37,7 +40,8 @@ def fitting_batch(
     step.optimizer.zero_grad(set_to_none=True)
     _release()
     # What Adam keeps from its first step on.
-    kept = [torch.zeros_like(p) for p in step.model.parameters() for _ in range(2)]
+    moments = 0 if step.optimizer.state else 2
+    kept = [torch.zeros_like(p) for p in step.model.parameters() for _ in range(moments)]
     fits, fails = 0, -(-shape[0] // per_class)
     while fails - fits > 1:
         middle = (fits + fails) // 2

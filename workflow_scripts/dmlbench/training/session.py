@@ -4,6 +4,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from dmlbench import paths
+from dmlbench.cluster.scratch import near
 from dmlbench.config import Plan, Run
 from dmlbench.data.folder import dataset_of
 from dmlbench.data.store import ImageStore
@@ -23,7 +24,7 @@ def train_run(
     run: Run,
     checkpoints: Path | None = None,
     every: float | None = None,
-    minutes: float | None = None,
+    stopping: Stopping | None = None,
     wait: float = 90.0,
 ) -> None:
     """Train ``run`` to its end, or until it is time to leave.
@@ -33,26 +34,30 @@ def train_run(
         run: Which of its runs.
         checkpoints: Folder of the run's checkpoint and lock; None keeps them where Snakemake does.
         every: Seconds between two checkpoints; None takes the config's.
-        minutes: When to leave, from now; None never.
+        stopping: Says when to leave; None only when a signal asks.
         wait: Seconds to wait for another process that trains this run.
 
     Raises:
         LeaveNow: It was time to, and everything is saved.
         TrainingError: It cannot go on, or another process trains it.
     """
-    stopping = Stopping(minutes)
+    stopping = stopping or Stopping()
     folder = checkpoints or plan.checkpoint_folder(run)
     if every is None:
         every = 60 * plan.benchmark.training.checkpoint_minutes
     out = plan.run_folder(run)
+    run_lock = RunLock(folder / "lock.json", lost=stopping.leave)
     with stopping.listening(), ExitStack() as stack:
         with stopping.at_once():
-            lock = stack.enter_context(RunLock(folder / "lock.json").held(wait))
+            lock = stack.enter_context(run_lock.held(wait))
+            scratch = plan.benchmark.training.scratch
+            images = stack.enter_context(near(plan.data_folder(run), scratch))
             spec, dataset = plan.spec(run), dataset_of(plan, run.dataset)
-            trainer = Trainer(spec, dataset, ImageStore(plan.data_folder(run)))
+            trainer = Trainer(spec, dataset, ImageStore(images))
         identity = {
             "run": spec,
             "code": training_files(run.dataset, plan.classes(run)),
+            "data": {"images": trainer.data},
             "machine": hardware(trainer.device),
         }
         loggers = plan.benchmark.training.loggers
@@ -61,6 +66,7 @@ def train_run(
         )
 
         def each_epoch(history: list[dict]) -> None:
+            lock.check()
             write_history(out, history)
             for write in writers:
                 write(history[-1])

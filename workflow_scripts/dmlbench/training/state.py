@@ -1,6 +1,7 @@
 """How far a training is, and everything that it goes on from."""
 
 import random
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +13,9 @@ from dmlbench.training.epoch import EpochRecord
 from dmlbench.training.monitors import Selections
 
 #: What a module may keep beside its parameters and buffers, such as where its memory is filled to.
-_PLAIN = (bool, int, float, str)
+_PLAIN = (bool, int, float, str, torch.Tensor)
+#: What every module has.
+_COMMON = frozenset(vars(nn.Module()))
 
 
 @dataclass
@@ -91,7 +94,7 @@ class Snapshot:
     def restore(self, state: dict) -> None:
         """Go on from :meth:`take`."""
         for name, module in self._modules().items():
-            _restore_module(module, state["modules"][name])
+            _restore_module(module, state["modules"][name], self.progress.generator.device)
         self.optimizer.load_state_dict(state["optimizer"])
         self.progress.restore(state["progress"])
         _set_random_state(state["random"])
@@ -99,7 +102,7 @@ class Snapshot:
     def _modules(self) -> dict[str, nn.Module]:
         modules = {"model": self.model, "loss": self.loss}
         miner = getattr(self.sampler, "miner", None)
-        return modules | ({"miner": miner} if isinstance(miner, nn.Module) else {})
+        return modules | ({"miner": miner} if miner is not None else {})
 
 
 def _random_state() -> dict:
@@ -123,24 +126,65 @@ def _set_random_state(state: dict) -> None:
     np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
 
 
-def _module_state(module: nn.Module) -> dict:
-    """Parameters, buffers, and plain attributes of a module and all inside it.
+def _module_state(module: object) -> dict:
+    """Parameters, buffers, and attributes of a module and all inside it.
 
-    A library's loss may count in a plain attribute what a ``state_dict`` does not hold.
+    A library's loss may count in an attribute what a ``state_dict`` does not hold.
     """
     plain = {
         f"{path}:{name}": value
-        for path, inner in module.named_modules()
+        for path, inner in _inside(module).items()
         for name, value in vars(inner).items()
-        if isinstance(value, (*_PLAIN, torch.Tensor))
+        if name not in _COMMON and _is_plain(value)
     }
-    return {"state": module.state_dict(), "plain": plain}
+    known = module.state_dict() if isinstance(module, nn.Module) else {}
+    return {"state": known, "plain": plain}
 
 
-def _restore_module(module: nn.Module, state: dict[str, Any]) -> None:
-    """Go on from :func:`_module_state`."""
-    module.load_state_dict(state["state"])
-    inside = dict(module.named_modules())
+def _restore_module(module: object, state: dict[str, Any], device: torch.device) -> None:
+    """Go on from :func:`_module_state`; tensors go where they were, new ones to ``device``."""
+    if isinstance(module, nn.Module):
+        module.load_state_dict(state["state"])
+    inside = _inside(module)
     for key, value in state["plain"].items():
         path, _, name = key.partition(":")
-        setattr(inside[path], name, value)
+        now = vars(inside[path]).get(name)
+        there = now.device if isinstance(now, torch.Tensor) else device
+        setattr(inside[path], name, _moved(value, there))
+
+
+def _inside(module: object) -> dict[str, object]:
+    """The module and those in it by name; an object that is none by itself."""
+    return dict(module.named_modules()) if isinstance(module, nn.Module) else {"": module}
+
+
+def _is_plain(value: object) -> bool:
+    """Whether a checkpoint can hold it: numbers, text, tensors, and lists or dicts of them."""
+    if type(value) in (list, tuple):
+        return all(map(_is_plain, value))
+    if type(value) is dict:
+        return all(map(_is_plain, (*value, *value.values())))
+    return value is None or isinstance(value, _PLAIN)
+
+
+def _moved(value: object, device: torch.device) -> object:
+    if isinstance(value, torch.Tensor):
+        return value.to(device)
+    if isinstance(value, list | tuple):
+        return type(value)(_moved(part, device) for part in value)
+    if isinstance(value, dict):
+        return {key: _moved(part, device) for key, part in value.items()}
+    return value
+
+
+def unsaved(loss: nn.Module, sampler: object) -> list[str]:
+    """Attributes of a loss or a miner that may change in training and that no checkpoint holds."""
+    changing = (list, dict, set, deque, np.ndarray)
+    return [
+        f"{type(inner).__name__}.{name}"
+        for module in (loss, getattr(sampler, "miner", None))
+        if module is not None
+        for inner in _inside(module).values()
+        for name, value in vars(inner).items()
+        if name not in _COMMON and isinstance(value, changing) and not _is_plain(value)
+    ]

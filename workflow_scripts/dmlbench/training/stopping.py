@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from dmlbench.cluster.jobs import minutes_left
+
 log = logging.getLogger(__name__)
 
 _SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
-#: Seconds, and share of the budget, kept for saving and for what ran before the training.
-_MARGIN, _SHARE = 15.0, 0.05
+#: Kept for saving and for what ran before the training: seconds, and a share of the budget up to
+#: some more seconds.
+_MARGIN, _SHARE, _MOST = 15.0, 0.05, 300.0
 
 
 class LeaveNow(BaseException):
@@ -22,23 +25,28 @@ class Stopping:
     """Says whether to leave, and why.
 
     Args:
-        minutes: The job's time limit, counted from now; None for no limit.
+        minutes: The job's time limit, counted from now; within a Slurm job it is no more than Slurm
+            says is left. None for no limit.
     """
 
     def __init__(self, minutes: float | None = None) -> None:
         self.reason: str | None = None
         self._at_once = False
-        self._budget = minutes
+        self._budget = minutes = minutes_left(minutes)
         self._deadline = None
         if minutes is not None:
             seconds = 60 * minutes
             self._deadline = time.monotonic() + seconds - min(_MARGIN, seconds / 4)
-            self._deadline -= _SHARE * seconds
+            self._deadline -= min(_SHARE * seconds, _MOST)
+
+    def leave(self, reason: str) -> None:
+        """Have the next :meth:`check` raise; from any thread."""
+        self.reason = self.reason or reason
 
     def check(self) -> None:
         """Raise LeaveNow where it is time."""
         if self._deadline is not None and time.monotonic() > self._deadline and not self.reason:
-            self.reason = f"the time budget of {self._budget:g} minutes is used up"
+            self.reason = f"the time budget of {self._budget:.3g} minutes is used up"
         if self.reason:
             raise LeaveNow(self.reason)
 

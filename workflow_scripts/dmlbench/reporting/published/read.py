@@ -1,31 +1,148 @@
-"""Reading published numbers."""
+"""Reading published numbers, and finding those of a method of ours."""
 
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import yaml
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from dmlbench.config import Plan
 
 
-def read_published(name: str) -> dict:
+class _Data(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Match(_Data):
+    """Which method of ours a published one is: types of its loss and choices, and the loss's
+    ``options`` that tell it from others of its type.
+    """
+
+    loss: str
+    options: dict[str, Any] = {}
+    positive: str | None = None
+    negative: str | None = None
+
+
+class Row(_Data):
+    """A published method; ``match`` is empty where we have nothing that could be it."""
+
+    name: str
+    match: list[Match] = []
+    values: list[float | None]
+
+
+class Part(_Data):
+    """Published percentages of one dataset, split, subset and label column."""
+
+    part: tuple[str, str, str, str]
+    columns: list[str]
+    rows: list[Row]
+
+    @model_validator(mode="after")
+    def _rows_are_complete(self) -> "Part":
+        for row in self.rows:
+            if len(row.values) != len(self.columns):
+                raise ValueError(f"{row.name}: one value is needed for each of {self.columns}")
+        return self
+
+
+class Claim(_Data):
+    """What a paper says. Without two methods to compare, there is nothing to test."""
+
+    text: str
+    worse: Match | None = None
+    better: Match | None = None
+    metric: str | None = None
+    part: tuple[str, str, str, str] | None = None
+
+
+class Compared(_Data):
+    """Two methods that a paper compares, without a number or an outcome that could be read."""
+
+    worse: Match
+    better: Match
+
+
+class Published(_Data):
+    """A published table.
+
+    Attributes:
+        paper, title, table: Where the numbers stand.
+        datasets: Our names of what it is about.
+        protocol: How they were got; ``selection``: by which epoch, ``unsaid`` where the paper does
+            not say it; ``nmi_plus``: clusters per class by label column.
+        unsaid: What the paper leaves open.
+        parts: The numbers.
+        claims: What the paper concludes from them.
+        comparisons: What else it compares.
+    """
+
+    paper: str
+    title: str
+    table: str
+    datasets: list[str]
+    protocol: dict[str, Any]
+    unsaid: str
+    parts: list[Part]
+    claims: list[Claim] = Field(default_factory=list)
+    comparisons: list[Compared] = Field(default_factory=list)
+
+    @property
+    def source(self) -> str:
+        """Paper and table in a few words."""
+        return f"{self.paper}, {self.table}"
+
+    @property
+    def selection(self) -> str:
+        """The selection of ours that these numbers are held against.
+
+        Where the paper does not say it, the best on the test set: what the framework that EPS
+        builds on prints, and nine of twelve official codes of the field.
+        """
+        return "last" if self.protocol["selection"].startswith("last") else "test_max"
+
+
+@cache
+def read_published(name: str) -> Published:
     """The published table ``name`` (a file beside this one)."""
     file = Path(__file__).with_name(f"{name}.yaml")
-    return yaml.safe_load(file.read_text(encoding="utf-8"))
+    return Published.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+
+
+def published_of(plan: Plan, experiment: str) -> list[Published]:
+    """The published tables that an experiment names."""
+    return [read_published(name) for name in plan.benchmark.experiments[experiment].published]
+
+
+def is_match(match: Match, loss: dict, sampler: dict) -> bool:
+    """Whether resolved entries of a loss and a sampler are the published method."""
+    chosen = [(sampler[kind] or {}).get("type") for kind in ("positive", "negative")]
+    same = [match.loss, match.positive, match.negative] == [loss["type"], *chosen]
+    return same and match.options.items() <= loss.items()
 
 
 def published_value(
-    table: dict, loss: dict, sampler: dict, part: tuple[str, str], metric: str
+    table: Published, plan: Plan, method: tuple[str, str, str], part: tuple[str, ...], metric: str
 ) -> float | None:
-    """The published percentage for a method and a metric, or None where there is none.
+    """The published percentage for a method of ours, or None where there is none.
 
     Args:
-        table: What :func:`read_published` gave.
-        loss: The resolved loss entry.
-        sampler: The resolved sampler entry.
-        part: Subset and label column.
-        metric: Such as ``recall@1``.
+        table: The published table.
+        plan: The config.
+        method: Names of recipe, loss and sampler.
+        part: Dataset, split, subset and label column.
+        metric: Such as ``recall@1``. NMI+ with another number of clusters is another metric.
     """
-    choices = {kind: (sampler[kind] or {}).get("type") for kind in ("positive", "negative")}
-    mine = {"loss": loss["type"], **choices}
-    for row in table["methods"]:
-        if row["match"] == mine:
-            return row["values"].get(f"{part[0]}/{part[1]}/{metric}")
+    if metric == "nmi_plus":
+        theirs = table.protocol.get("nmi_plus", {}).get(part[3])
+        if theirs != plan.benchmark.evaluation.nmi_plus_of(part[3]):
+            return None
+    loss, sampler = plan.losses[method[1]], plan.samplers[method[2]]
+    for block in table.parts:
+        if block.part == tuple(part) and metric in block.columns:
+            for row in block.rows:
+                if any(is_match(match, loss, sampler) for match in row.match):
+                    return row.values[block.columns.index(metric)]
     return None

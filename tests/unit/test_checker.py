@@ -1,0 +1,278 @@
+"""Each rule of the checker refuses results that were doctored to break it, and it alone."""
+
+import json
+import math
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT, run_script
+from made_results import make_results
+
+from dmlbench import paths
+from dmlbench.checking.check import check, refuse, words
+from dmlbench.checking.results import Results
+from dmlbench.checking.rule import RULES
+from dmlbench.config import RANDOM, resolve_config
+from dmlbench.errors import DataError
+from dmlbench.seeding import derive_seed
+
+RUN = "digits_even_odd/digits_8d/triplet/eps/seed0"
+METRICS, RECORD, HISTORY = paths.METRICS_FILE, "run.json", "history.csv"
+
+
+@pytest.fixture
+def plan(smoke_config):
+    return resolve_config(smoke_config, "test")
+
+
+@pytest.fixture
+def folder(plan, tmp_path):
+    make_results(plan, tmp_path / "x")
+    return tmp_path / "x"
+
+
+def breaches(plan, folder):
+    return check(Results.read(plan, folder))
+
+
+def doctored(folder, run, name, change):
+    """Rewrite one file of a run by ``change``, which gets and returns its content."""
+    path = paths.run_in(folder, run) / name
+    if name == HISTORY:
+        change(pd.read_csv(path)).to_csv(path, index=False)
+        return
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def of_metric(content, metric, k=None):
+    return next(
+        r for r in content["metrics"] if r["metric"] == metric and (k is None or r["k"] == k)
+    )
+
+
+def test_results_that_hold_every_rule_pass(plan, folder):
+    assert breaches(plan, folder) == []
+    assert len(RULES) == 17
+
+
+def set_in(*keys):
+    *way, last, value = keys
+
+    def change(content):
+        for key in way:
+            content = content[key]
+        content[last] = value
+
+    return change
+
+
+def other_settings(content):
+    content["run"]["recipe"]["optimizer"]["lr"] *= 2
+
+
+def copied_seed(plan, folder):
+    source = paths.run_in(folder, RUN) / METRICS
+    values = [row["value"] for row in json.loads(source.read_text())["metrics"]]
+
+    def change(content):
+        for row, value in zip(content["metrics"], values, strict=True):
+            row["value"] = value
+
+    doctored(folder, RUN.replace("seed0", "seed1"), METRICS, change)
+
+
+def leak(plan, folder):
+    random = next(r for r in plan.all_runs.values() if r.loss == RANDOM)
+
+    def change(content):
+        for row in content["metrics"]:
+            if row["metric"] == "recall":
+                row["value"] = 0.99
+
+    doctored(folder, random.id, METRICS, change)
+
+
+def remove_run(plan, folder):
+    (paths.run_in(folder, RUN) / METRICS).unlink()
+
+
+def trained_on(content):
+    part = next(p for p in content["parts"] if p["subset"] == "unseen")
+    part["trained_classes"] = 2
+
+
+def fewer_queries(content):
+    part, vectors = content["parts"][0], content["vectors"]
+    part["queries"], part["gallery"] = part["queries"] - 10, part["gallery"] - 10
+    for found in vectors:
+        if all(found[key] == part[key] for key in ("split", "subset", "label")):
+            found["vectors"] -= 10
+
+
+def file_change(run, name, change):
+    return lambda plan, folder: doctored(folder, run, name, change)
+
+
+def lower_at_10(content):
+    of_metric(content, "recall", 10)["value"] = of_metric(content, "recall", 1)["value"] - 0.1
+
+
+def drop_last_epoch(history):
+    # The steps of the missing epoch go to the others: the budget is another rule's.
+    shorter = history.iloc[:-1].copy()
+    shorter["steps"] = shorter["steps"].astype(float)
+    shorter.loc[0, "steps"] += history["steps"].iloc[-1]
+    return shorter
+
+
+DOCTORED = {
+    "R01": (remove_run, "missing: trained, not measured yet", "run the pipeline to the end"),
+    "R02": (
+        file_change(RUN, METRICS, set_in("benchmark_version", "0.9")),
+        "version 0.9",
+        "rescore",
+    ),
+    "R03": (file_change(RUN, RECORD, other_settings), "other settings", "train it again"),
+    "R04": (copied_seed, "has the same metrics as", "train it again"),
+    "R05": (
+        file_change(RUN, METRICS, set_in("data", "another")),
+        "other data",
+        "evaluate it again",
+    ),
+    "R06": (
+        file_change(RUN, RECORD, set_in("files", "dmlbench/training/loop.py", "bb")),
+        "another dmlbench/training/loop.py than",
+        "train it again",
+    ),
+    "R07": (
+        file_change(RUN, METRICS, set_in("evaluation", "kmeans_restarts", 99)),
+        "evaluation.kmeans_restarts",
+        "evaluate it again",
+    ),
+    "R08": (
+        file_change(RUN, RECORD, set_in("initial_weights", "others")),
+        "started from other weights than",
+        "train it again",
+    ),
+    "R09": (
+        file_change(RUN, HISTORY, lambda h: h.assign(steps=h["steps"] + 5)),
+        "number of steps 75, but 60",
+        "train it again",
+    ),
+    "R10": (file_change(RUN, METRICS, trained_on), "2 of 6 classes were trained on", "prepare"),
+    "R11": (file_change(RUN, METRICS, fewer_queries), "should be 363 in 362", "evaluate it again"),
+    "R12": (
+        file_change(RUN, METRICS, lambda c: of_metric(c, "nmi").update(value=math.nan)),
+        "nmi is nan",
+        "evaluate it again",
+    ),
+    "R13": (
+        file_change(RUN, METRICS, lambda c: c["vectors"][0].update(longest=1.5)),
+        "lengths 1 to 1.5",
+        "embed it again",
+    ),
+    "R14": (file_change(RUN, METRICS, lower_at_10), "is lower than before", "evaluate it again"),
+    "R15": (file_change(RUN, HISTORY, drop_last_epoch), "ends at epoch 2 of 3", "train it again"),
+    "R16": (leak, "R@1 0.990, chance is 0.164", "report this bug"),
+    "R17": (
+        file_change(RUN, METRICS, lambda c: c["metrics"].append(dict(c["metrics"][0]))),
+        "is there twice",
+        "evaluate it again",
+    ),
+}
+
+
+@pytest.mark.parametrize("rule", sorted(DOCTORED))
+def test_doctored_results_break_one_rule_which_names_run_and_remedy(plan, folder, rule):
+    change, what, remedy = DOCTORED[rule]
+    change(plan, folder)
+    found = breaches(plan, folder)
+    assert {b["rule"] for b in found} == {rule}, words(found)
+    lines = words(found)
+    assert any(what in line for line in lines), lines
+    assert all(remedy in line for line in lines)
+    assert all(re.match(rf"{rule} digits_even_odd/\S+/seed\d: ", line) for line in lines)
+    with pytest.raises(DataError, match=rule):
+        refuse(found)
+
+
+def test_every_rule_has_doctored_results():
+    assert set(DOCTORED) == set(RULES)
+
+
+@pytest.mark.parametrize(
+    ("run", "name", "change", "rule"),
+    [
+        (RUN, METRICS, set_in("fingerprint", "0" * 16), "R03"),
+        (RUN, METRICS, set_in("code", "other"), "R06"),
+        (RUN, METRICS, lambda c: c["metrics"].remove(of_metric(c, "recall", 5)), "R17"),
+        (RUN, METRICS, lambda c: c["vectors"][0].update(dimension=9), "R13"),
+        (RUN, METRICS, lambda c: c["vectors"][0].update(vectors=9), "R13"),
+        (RUN, METRICS, lambda c: of_metric(c, "nmi").update(value=1.2), "R12"),
+        (RUN, METRICS, lambda c: of_metric(c, "nmi").update(value=None), "R12"),
+        (RUN, HISTORY, lambda h: h.assign(loss=np.nan), "R12"),
+        (RUN, RECORD, set_in("selected_epochs", "last", 2), "R15"),
+    ],
+)
+def test_other_ways_to_break_a_rule(plan, folder, run, name, change, rule):
+    doctored(folder, run, name, change)
+    assert {b["rule"] for b in breaches(plan, folder)} == {rule}
+
+
+def test_a_value_that_is_not_defined_needs_only_its_reason(plan, folder):
+    change = {"value": None, "note": "every image is alone in its class"}
+    doctored(folder, RUN, METRICS, lambda c: of_metric(c, "nmi").update(change))
+    assert breaches(plan, folder) == []
+
+
+def test_gaps_pass_where_the_config_says_partial(smoke_config, folder):
+    remove_run(None, folder)
+    partial = resolve_config({**smoke_config, "partial": True}, "test")
+    assert breaches(partial, folder) == []
+
+
+def test_settings_changed_together_with_their_fingerprint_are_another_run(plan, folder):
+    def change(content):
+        content["run"]["recipe"]["epochs"] += 1
+        content["fingerprint"] = f"{derive_seed(content['run']):016x}"
+
+    doctored(folder, RUN, RECORD, change)
+    (found,) = breaches(plan, folder)
+    assert (found["rule"], found["run"]) == ("R01", RUN)
+    assert "other settings than the config's" in found["what"]
+
+
+def test_many_breaches_of_one_rule_are_counted(plan, folder):
+    breach = {"rule": "R09", "run": "a", "what": "b", "remedy": "c"}
+    lines = words([breach] * 50)
+    assert len(lines) == 21
+    assert lines[-1] == "R09: 30 more"
+
+
+def test_a_strangers_folder_is_checked_alone(plan, folder, tmp_path):
+    done = run_script("check", folder, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "7 runs hold all 17 rules" in done.stdout
+    doctored(folder, RUN, METRICS, lower_at_10)
+    out, table = tmp_path / "check.json", tmp_path / "ledger.csv"
+    done = run_script("check", folder, "--out", out, "--ledger", table, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert f"error: R14 {RUN}: last test" in done.stderr
+    (first, *_) = json.loads(out.read_text())["breaches"]
+    assert (first["rule"], first["run"]) == ("R14", RUN)
+    assert (pd.read_csv(table)["state"] == "ok").all()
+    (folder / paths.CONFIG_FILE).unlink()
+    done = run_script("check", folder, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "config.json: cannot be read" in done.stderr
+
+
+def test_the_protocol_lists_every_rule():
+    text = (ROOT / "docs" / "protocol.md").read_text()
+    for rule in RULES.values():
+        assert f"| {rule.id} | {rule.text} | {rule.since} |" in text

@@ -1,0 +1,393 @@
+"""What is looked at before jobs go to Slurm, with commands that say what a test has them say."""
+
+import json
+import os
+import subprocess
+import time
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from test_lock import holder
+
+from dmlbench.cluster import head, preflight, probe, scratch, slurm
+from dmlbench.cluster.jobs import has_ended, minutes_left
+from dmlbench.cluster.partitions import _gpus
+from dmlbench.cluster.requests import Request, request_of, together
+from dmlbench.cluster.scratch import near
+from dmlbench.config import resolve_config
+from dmlbench.config.settings import Resources
+from dmlbench.errors import ConfigError, TrainingError, UserError
+from dmlbench.training.lock import RunLock
+
+SINFO = """cpu*|up|2-00:00:00|64000|16|(null)
+gpu|up|12:00:00|128000+|32|gpu:a100:4(S:0-1),shard:16
+gpu|up|12:00:00|64000|16|gpu:2
+old|drain|infinite|1000|2|(null)"""
+TRAIN = Request("train", "gpu", 1, None, None, 2, 8000, 720)
+
+
+@pytest.fixture
+def says(tmp_path, monkeypatch):
+    """Sets what a command says, and how it ends; only commands set so are found besides sh's."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    monkeypatch.delenv("SLURM_CONF", raising=False)
+
+    def say(command: str, output: str = "", code: int = 0, script: str = "") -> None:
+        (folder / f"{command}.said").write_text(output)
+        stream = " >&2" if code else ""
+        file = folder / command
+        file.write_text(f"#!/bin/sh\n{script}\ncat {folder}/{command}.said{stream}\nexit {code}\n")
+        file.chmod(0o755)
+
+    for command in preflight.COMMANDS:
+        say(command)
+    say("scontrol", "MinJobAge               = 300 sec\n")
+    say("sinfo", SINFO)
+    return say
+
+
+def told(tmp_path, *requests, wait=0.0) -> list[str]:
+    return list(preflight.problems(requests, tmp_path / "out", wait))
+
+
+@pytest.fixture
+def no_probe(monkeypatch):
+    """For what is found before a job is tried."""
+    monkeypatch.setattr(preflight, "probe", lambda *_: iter(()))
+
+
+@pytest.mark.usefixtures("no_probe")
+class TestBeforeAnyJob:
+    def test_nothing_is_wrong(self, says, tmp_path):
+        assert told(tmp_path, TRAIN) == []
+
+    def test_a_machine_without_slurm(self, says, tmp_path, monkeypatch):
+        monkeypatch.setenv("PATH", str(tmp_path))
+        (line,) = told(tmp_path, TRAIN)
+        assert line.startswith("sbatch, squeue, scancel, scontrol, sinfo, srun: not found")
+
+    @pytest.mark.parametrize(
+        ("change", "line"),
+        [
+            ({"partition": "gpus"}, "train: there is no partition 'gpus', only cpu, gpu, old"),
+            ({"partition": "cpu"}, "train: no node of partition cpu has 1 GPU, only none"),
+            ({"gpus": 5}, "train: no node of partition gpu has 5 GPUs, only GPU x 2, a100 x 4"),
+            ({"model": "h100"}, "train: no node of partition gpu has 1 GPU h100, only GPU x 2, a1"),
+            ({"minutes": 721}, "train: asks for up to 721 minutes, and partition gpu allows 720"),
+            ({"mem_mb": 128001}, "train: asks for up to 128001 MB, and no node of partition gpu"),
+            (
+                {"cpus": 33},
+                "train: asks for 33 cores, and no node of partition gpu has more than 32",
+            ),
+            ({"partition": "old", "gpus": 0}, "train: partition old takes no jobs now"),
+        ],
+    )
+    def test_what_slurm_would_refuse_or_never_start(self, says, tmp_path, change, line):
+        (found,) = told(tmp_path, replace(TRAIN, **change))
+        assert found.startswith(line)
+
+    def test_what_only_sbatch_knows(self, says, tmp_path):
+        refusal = "sbatch: error: Batch job submission failed: Invalid account\n"
+        says("sbatch", f"allocation failure\n{refusal}", code=1)
+        (line,) = told(tmp_path, TRAIN)
+        assert line == "train: sbatch: error: Batch job submission failed: Invalid account"
+
+    def test_one_of_several_partitions_is_enough(self, says, tmp_path):
+        assert told(tmp_path, replace(TRAIN, partition="cpu,gpu")) == []
+
+    def test_no_default_partition(self, says, tmp_path):
+        says("sinfo", SINFO.replace("*", ""))
+        (line,) = told(tmp_path, replace(TRAIN, partition=None))
+        assert "no default partition: name one of cpu, gpu, old" in line
+
+    def test_jobs_that_are_forgotten_too_early(self, says, tmp_path):
+        says("scontrol", "MinJobAge               = 120 sec\n")
+        (line,) = told(tmp_path, TRAIN)
+        assert line.startswith("Slurm forgets finished jobs after 120 s (MinJobAge)")
+        says("scontrol", "MinJobAge               = 0 sec\n")  # never
+        assert told(tmp_path, TRAIN) == []
+
+    def test_a_step_that_would_lose_the_configuration(self, says, tmp_path, monkeypatch):
+        monkeypatch.setenv("SLURM_CONF", "/elsewhere/slurm.conf")
+        assert told(tmp_path, TRAIN) == []
+        monkeypatch.setattr(preflight, "version", lambda package: "0.6.1")
+        (line,) = told(tmp_path, TRAIN)
+        assert line.startswith(
+            "SLURM_CONF is set, and snakemake-executor-plugin-slurm-jobstep 0.6.1"
+        )
+
+    def test_a_controller_that_does_not_answer(self, says, tmp_path, monkeypatch):
+        says("scontrol", "slurm_load_ctl_conf error: Unable to contact slurm controller\n", code=1)
+        (line,) = told(tmp_path, TRAIN)
+        assert line == ("scontrol: slurm_load_ctl_conf error: Unable to contact slurm controller")
+        says("scontrol", script="exec sleep 30")
+        monkeypatch.setattr(slurm.ask, "__kwdefaults__", {"seconds": 0.2})
+        started = time.monotonic()
+        (line,) = told(tmp_path, TRAIN)
+        assert line == "scontrol: no answer from Slurm within 0 s"
+        assert time.monotonic() - started < 10
+
+    def test_rules_that_ask_for_the_same_are_one_line(self, says, tmp_path):
+        wrong = replace(TRAIN, partition="none")
+        (line,) = told(tmp_path, wrong, replace(wrong, rule="embed"))
+        assert line.startswith("train, embed: there is no partition")
+
+
+class TestTrialJob:
+    def submits(self, says, state: str, script: str = "") -> None:
+        """A cluster whose jobs get into ``state``; ``script`` is what one does."""
+        # The job itself is run by sbatch; --test-only comes without --parsable.
+        says("sbatch", "7\n", script=f'case "$*" in *parsable*) {script or "true"};; esac')
+        says("squeue", f"{state}|Priority|n3\n")
+
+    def test_one_that_writes(self, says, tmp_path):
+        run = 'for word; do last=$word; done; sh -c "${last#--wrap=}"'
+        says("srun", script='shift 2; "$@"')
+        self.submits(says, "COMPLETED", run)
+        assert told(tmp_path, TRAIN) == []
+        assert list((tmp_path / "out").iterdir()) == []
+
+    def test_one_that_fails_is_quoted(self, says, tmp_path):
+        write = (
+            "for word; do case $word in --output=*) echo 'no such disk' > ${word#--output=};; "
+            "esac; done"
+        )
+        self.submits(says, "FAILED", write)
+        (line,) = told(tmp_path, TRAIN)
+        assert line == "a trial job in partition gpu, node n3 ended as FAILED: no such disk"
+
+    def test_one_that_cannot_even_write_its_log(self, says, tmp_path):
+        self.submits(says, "FAILED")
+        (line,) = told(tmp_path, TRAIN)
+        assert line.endswith(f"is {tmp_path}/out there on the node, and writable?")
+
+    def test_one_whose_file_is_elsewhere(self, says, tmp_path, monkeypatch):
+        monkeypatch.setattr(probe, "LATENCY", 0.0)
+        self.submits(says, "COMPLETED")
+        (line,) = told(tmp_path, TRAIN)
+        assert "/out is not shared: what a job in partition gpu, node n3 wrote" in line
+
+    def test_one_that_hangs_is_cancelled(self, says, tmp_path, monkeypatch):
+        monkeypatch.setattr(probe, "LONGEST", 0.0)
+        self.submits(says, "RUNNING")
+        says("scancel", script=f"echo $* > {tmp_path}/cancelled")
+        (line,) = told(tmp_path, TRAIN)
+        assert line.startswith("a trial job in partition gpu, node n3 hangs")
+        assert (tmp_path / "cancelled").read_text() == "7\n"
+
+    def test_a_busy_cluster_is_no_mistake(self, says, tmp_path, caplog):
+        self.submits(says, "PENDING")
+        says("scancel", script=f"echo $* > {tmp_path}/cancelled")
+        assert told(tmp_path, TRAIN) == []
+        assert "has not started (Priority)" in caplog.text
+        assert (tmp_path / "cancelled").read_text() == "7\n"
+
+
+@pytest.mark.parametrize(
+    ("gres", "gpus"),
+    [
+        ("(null)", {}),
+        ("gpu:2", {"": 2}),
+        ("gpu:a100:4(S:0-1),shard:16", {"a100": 4}),
+        ("gpu:a100:3,gpu:1g.5gb:7", {"a100": 3, "1g.5gb": 7}),
+        ("craynetwork:4,gpu", {"": 1}),
+    ],
+)
+def test_gpus_of_a_node(gres, gpus):
+    assert _gpus(gres) == gpus
+
+
+@pytest.mark.parametrize(
+    ("limit", "number"),
+    [
+        ("infinite", None),
+        ("UNLIMITED", None),
+        ("INVALID", None),
+        ("2-01:00:30", 2940.5),
+        ("12:00:00", 720),
+        ("5:00", 5),
+        ("0:30", 0.5),
+    ],
+)
+def test_time_limits(limit, number):
+    assert slurm.minutes(limit) == number
+
+
+@pytest.mark.parametrize(("left", "minutes"), [("1:30", 1.5), ("5:00", 2), ("UNLIMITED", 2)])
+def test_a_trainings_time_is_what_is_left_to_its_job(says, in_a_job, left, minutes):
+    says("squeue", f"{left}\n")
+    assert minutes_left(2) == minutes
+    assert minutes_left(None) is None
+    says("squeue", "slurm_load_jobs error: Unable to contact slurm controller", code=1)
+    assert minutes_left(2) == 2
+
+
+def test_a_request_is_what_the_plugin_makes_of_resources():
+    resources = {"mem_mb": 8000, "runtime": 60, "gpu": 2, "gpu_model": "a100", "qos": "long",
+                 "slurm_partition": "gpu", "slurm_account": "mine"}  # fmt: skip
+    request = request_of("train", resources, threads=4)
+    assert request.options == [
+        "--partition=gpu", "--gpus=a100:2", "--cpus-per-task=4", "--mem=8000", "--time=60",
+        "--account=mine", "--qos=long",
+    ]  # fmt: skip
+    cpu = request_of("collect", {"mem_mb": 100, "runtime": 5, "gpu": 0}, threads=1)
+    assert not [option for option in cpu.options if "gpu" in option or "partition" in option]
+    assert [each.rule for each in together([request, cpu, replace(request, rule="embed")])] == [
+        "train, embed", "collect",
+    ]  # fmt: skip
+
+
+def test_a_key_of_a_rule_leaves_its_others_as_they_are(smoke_config):
+    train = Resources(train={"mem_mb": 16000}).train
+    assert (train.gpu, train.runtime, train.mem_mb) == (1, 720, 16000)
+    smoke_config["resources"] = {"train": {"mem": 1}}
+    with pytest.raises(ConfigError, match="did you mean 'mem_mb'"):
+        resolve_config(smoke_config, "test")
+
+
+def test_each_try_asks_for_more_up_to_a_limit():
+    resources = Resources(train={"mem_mb": 1000, "runtime": 10}, max_runtime=12, growth=1.5)
+    assert [resources.mem_mb("train", attempt) for attempt in (1, 2, 3)] == [1000, 1500, 2250]
+    assert [resources.runtime("train", attempt) for attempt in (1, 2, 3)] == [10, 12, 12]
+    same = Resources(train={"runtime": 10}, max_runtime=5, growth=1)
+    assert [same.runtime("train", attempt) for attempt in (1, 2)] == [10, 10]
+
+
+# Which Snakemake has jobs there
+
+
+def trace(folder: Path, **changes) -> Path:
+    """What a Snakemake leaves that gives jobs to a cluster."""
+    log = folder / "snakemake.log"
+    log.write_text("host: here\nSLURM run ID: dmlbench_0a1b\nBuilding DAG of jobs...\n")
+    file = folder / "cluster.json"
+    head.record(file, [str(log)])
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+    return file
+
+
+def test_a_snakemake_that_lives_is_left_alone(tmp_path):
+    assert head.ended_head(tmp_path / "cluster.json") is None
+    with pytest.raises(UserError, match=f"runs this config already, as process {os.getpid()}"):
+        head.ended_head(trace(tmp_path))
+
+
+def test_one_of_another_machine_cannot_be_judged_but_by_its_jobs(says, tmp_path):
+    file = trace(tmp_path, host="login7")
+    assert head.ended_head(file) == "dmlbench_0a1b"
+    says("squeue", "11\n12\n")
+    with pytest.raises(UserError, match=r"2 job\(s\) wait or run .* started on login7"):
+        head.ended_head(file)
+
+
+def test_one_that_is_gone_names_its_jobs(tmp_path):
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    assert head.ended_head(trace(tmp_path, process=gone.pid)) == "dmlbench_0a1b"
+    # A new process with an old number.
+    assert head.ended_head(trace(tmp_path, started="another")) == "dmlbench_0a1b"
+
+
+def test_leftovers_are_cancelled_and_waited_for(says, tmp_path, monkeypatch):
+    says("squeue", script=f'test -e {tmp_path}/cancelled || printf "11\\n12\\n"')
+    says("scancel", script=f"echo $* > {tmp_path}/cancelled")
+    assert head.cancel("dmlbench_0a1b") == ["11", "12"]
+    assert (tmp_path / "cancelled").read_text() == "11 12\n"
+    says("squeue", "13\n")
+    monkeypatch.setattr(head, "PATIENCE", 0.0)
+    with pytest.raises(UserError, match="jobs 13 were cancelled and do not end"):
+        head.cancel("dmlbench_0a1b")
+
+
+# Orphans
+
+
+@pytest.fixture
+def in_a_job(monkeypatch):
+    """This process is in job 8, which has been requeued once."""
+    for name, value in (("JOB_ID", "8"), ("RESTART_COUNT", "1"), ("CLUSTER_NAME", "big")):
+        monkeypatch.setenv(f"SLURM_{name}", value)
+
+
+@pytest.mark.parametrize(
+    ("squeue", "ended"),
+    [
+        (("RUNNING\n", 0), False),
+        (("COMPLETING\n", 0), False),  # it may be saving
+        (("NODE_FAIL\n", 0), True),
+        (("PENDING\n", 0), True),  # requeued: its first start is over
+        (("slurm_load_jobs error: Invalid job id specified", 1), True),
+        (("slurm_load_jobs error: Unable to contact slurm controller", 1), False),
+    ],
+)
+def test_whether_another_job_has_ended(says, in_a_job, squeue, ended):
+    says("squeue", *squeue)
+    assert has_ended({"job": "7", "restarts": 0, "cluster": "big"}) is ended
+    assert not has_ended({"job": "7", "restarts": 0, "cluster": "small"})
+
+
+@pytest.mark.parametrize(("restarts", "ended"), [(0, True), (1, False)])
+def test_an_earlier_start_of_the_same_job_has_ended(says, in_a_job, restarts, ended):
+    says("squeue", "RUNNING\n")
+    assert has_ended({"job": "8", "restarts": restarts, "cluster": "big"}) is ended
+
+
+def test_nobody_is_an_orphan_to_a_process_outside_of_slurm(says, monkeypatch):
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    says("squeue", "NODE_FAIL\n")
+    assert not has_ended({"job": "7", "restarts": 0, "cluster": "big"})
+
+
+def test_the_lock_of_an_orphan_is_taken_over_though_it_lives_and_it_is_told(
+    says, in_a_job, tmp_path, monkeypatch
+):
+    path = tmp_path / "lock.json"
+    monkeypatch.setattr("dmlbench.training.lock.BEAT", 0.05)
+    told = []
+    with RunLock(path, lost=told.append).held(0):
+        holder(path, token="the next one", pid=1)  # its token is all that changes hands
+        deadline = time.monotonic() + 10
+        while not told and time.monotonic() < deadline:
+            time.sleep(0.05)
+    assert told == ["another process took this run over"]
+    holder(path, job="7", restarts=0, cluster="big", pid=os.getppid())
+    says("squeue", "NODE_FAIL\n")
+    with RunLock(path).held(0):
+        assert json.loads(path.read_text())["job"] == "8"
+
+
+# Scratch
+
+
+def test_a_training_reads_a_copy_of_its_images_on_the_nodes_disk(tmp_path, monkeypatch):
+    folder, disk = tmp_path / "prepared", tmp_path / "disk"
+    for each in (folder, disk):
+        each.mkdir()
+    (folder / "index.parquet").write_bytes(b"rows")
+    (folder / "pixels.bin").write_bytes(b"pixels")
+    monkeypatch.setenv("NODE_DISK", str(disk))
+    with near(folder, "$NODE_DISK") as copy:
+        assert copy.parent == disk
+        assert (copy / "index.parquet").read_bytes() == b"rows"
+        assert (copy / "pixels.bin").read_bytes() == b"pixels"
+    assert list(disk.iterdir()) == []
+    with near(folder, None) as same:
+        assert same == folder
+    with (
+        pytest.raises(TrainingError, match="machine has no folder"),
+        near(folder, f"{disk}/absent"),
+    ):
+        pass
+
+
+def test_a_disk_that_is_too_small_is_told_and_not_used(tmp_path, monkeypatch, caplog):
+    for name in ("index.parquet", "pixels.bin"):
+        (tmp_path / name).write_bytes(b"12345")
+    monkeypatch.setattr(scratch.shutil, "disk_usage", lambda place: SimpleNamespace(free=9))
+    with near(tmp_path, str(tmp_path)) as folder:
+        assert folder == tmp_path
+    assert "reads" in caplog.text

@@ -1,0 +1,149 @@
+"""What a config will take, how far it is, and what became of published results."""
+
+import json
+import os
+import time
+
+import pandas as pd
+import pytest
+from conftest import ROOT, run_script
+from made_results import make_results
+
+from dmlbench import jobs, paths
+from dmlbench.config import load_config, resolve_config
+from dmlbench.reporting.collect import collect
+from dmlbench.reporting.estimate import BASES, History, epoch_images, images_of_split, run_bytes
+from dmlbench.reporting.published.read import read_published
+from dmlbench.reporting.verdicts import NO_NUMBER, NOT, NOT_RUN, REPRODUCED, WITHIN, verdicts
+
+
+@pytest.fixture
+def plan(smoke_config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "smoke.yaml").write_text(json.dumps(smoke_config))
+    return resolve_config(smoke_config, "test")
+
+
+def results(plan):
+    folder = ROOT.cwd() / paths.results(plan.benchmark.name)
+    make_results(plan, folder)
+    for file in folder.rglob("history.csv"):
+        pd.read_csv(file).assign(images_per_second=100.0).to_csv(file, index=False)
+    return folder.parent
+
+
+def test_hours_come_from_the_nearest_that_ran(plan, smoke_config):
+    history = History(results(plan))
+    (run,) = [r for r in plan.experiment_runs("even_odd") if r.sampler == "eps" and r.seed == 1]
+    spec = plan.spec(run)
+    asked = []
+
+    def images():
+        asked.append(True)
+        return 5000
+
+    # Made-up trainings take 10 s and 20 s.
+    cost = history.cost(spec, images)
+    assert (cost.seconds, cost.basis, cost.device) == (pytest.approx(15), BASES[0], "cpu")
+    longer = {**spec, "recipe": {**spec["recipe"], "epochs": 2 * spec["recipe"]["epochs"]}}
+    assert history.cost(longer, images).seconds == pytest.approx(30)
+    other = {**spec, "loss": {**spec["loss"], "margin": 7.0}}
+    assert history.cost(other, images).basis == BASES[1]
+    assert not asked
+    elsewhere = {**spec, "dataset": "omniglot"}
+    cost = history.cost(elsewhere, images)
+    assert (cost.basis, cost.seconds) == (BASES[2], pytest.approx(3 * 5000 / 100))
+    unknown = {**spec, "recipe": {**spec["recipe"], "backbone": "resnet50", "image_size": 224}}
+    cost = history.cost({**unknown, "dataset": "omniglot"}, images)
+    assert (cost.basis, cost.seconds) == (BASES[3], pytest.approx(3 * 5000 / 300))
+
+
+def test_images_and_bytes_of_a_run():
+    plan = load_config(ROOT / "configs/lfw_view2.yaml")
+    run = next(iter(plan.runs.values()))
+    counts = images_of_split(plan, run)
+    assert counts == {"train": 13233 - 1369, "test": 1369}
+    assert epoch_images(counts) == round(11864 + 1369 / 3)
+    kept = 3 * (1000 + 1369 * 512) + 3 * 1000
+    assert run_bytes(plan, run, counts, 1000) == 4 * kept
+
+
+def test_status_counts_states_and_names_logs(plan, tmp_path):
+    results(plan)
+    first, second, third, _ = plan.experiment_runs("even_odd")
+    for run in (first, second, third):
+        (plan.run_folder(run) / "run.json").unlink()
+    log = paths.log_in(tmp_path / paths.results("smoke"), "train", first.id)
+    with pytest.raises(MemoryError), jobs.noted(log):
+        raise MemoryError("no room")
+    lock = plan.checkpoint_folder(second) / "lock.json"
+    lock.parent.mkdir(parents=True)
+    lock.write_text(json.dumps({"host": "node7", "pid": 42}))
+    soon = time.time() + 3600  # however long the script takes to start
+    os.utime(lock, (soon, soon))
+    done = run_script("status", "--config", "smoke.yaml", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    head, row, *told = done.stdout.splitlines()
+    assert head.split() == ["experiment", "done", "running", "failed", "missing", "of"]
+    assert row.split() == ["even_odd", "4", "1", "1", "1", "7"]
+    assert any("out of memory: no room" in line and "train.log" not in line for line in told)
+    assert any(f"{second.id} running: on node7, process 42" in line for line in told)
+
+
+def made_metrics(plan, values):
+    """Recall@1 of the seen digits by sampler and seed; of nothing else."""
+    rows = [
+        {"selection": "test_max", "split": "test", "subset": "seen", "label": "digit", "note": ""}
+        | {"metric": "recall", "k": 1, "value": value / 100}
+        | {"dataset": "mnist_even_odd", "recipe": "digits_8d", "loss": "triplet"}
+        | {"sampler": sampler, "seed": seed}
+        for sampler, some in values.items()
+        for seed, value in enumerate(some)
+    ]
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize(
+    ("random", "eps", "number", "claim"),
+    [
+        ([42.1, 41.9, 42.3], [65.0, 66.0, 65.5], REPRODUCED, REPRODUCED),
+        ([40.0, 50.0, 45.0], [66.0, 90.0, 60.0], WITHIN, WITHIN),
+        ([30.0, 30.1, 30.2], [20.0, 20.1, 20.3], NOT, NOT),
+        ([42.0], [65.8], REPRODUCED, NOT),  # one seed shows no difference
+    ],
+)
+def test_a_published_result_gets_one_verdict(smoke_config, random, eps, number, claim):
+    settings = {"published": ["eps_table1"], "dataset": "mnist_even_odd"}
+    smoke_config["experiments"]["even_odd"] |= settings
+    plan = resolve_config(smoke_config, "test")
+    found = verdicts(plan, made_metrics(plan, {"random": random, "eps": eps}))
+    source = read_published("eps_table1").source
+    mine = found[(found["source"] == source) & (found["part"] == "seen digits")]
+    first = mine[(mine["metric"] == "recall@1") & (mine["kind"] == "number")].set_index("claim")
+    assert first.loc["Triplet", "published"] == 42.0
+    assert first.loc["Triplet", "verdict"] == number
+    assert mine[mine["kind"] == "claim"]["verdict"].tolist() == [claim]
+    rest = found[(found["source"] == source) & (found["part"] == "unseen digits")]
+    assert set(rest["verdict"]) == {NOT_RUN}
+    others = found[found["source"] != source]
+    assert set(others["verdict"]) <= {NOT_RUN, NO_NUMBER}
+    assert others["source"].nunique() >= 5
+
+
+def test_pages_of_the_report_lead_to_every_run(plan, tmp_path):
+    from dmlbench.checking.ledger import ledger, write_ledger
+    from dmlbench.reporting.report import write_pages
+    from dmlbench.reporting.tables import write_tables
+
+    results(plan)
+    collect(plan)
+    write_ledger(ledger(plan), tmp_path / paths.ledger("smoke"))
+    write_tables(plan, "even_odd")
+    write_pages(plan)
+    page = (tmp_path / paths.experiment_page("smoke", "even_odd")).read_text()
+    for run in plan.experiment_runs("even_odd"):
+        assert str(plan.run_folder(run)) in page
+    summary = (tmp_path / paths.summary_page("smoke")).read_text()
+    assert "not run" in summary
+    assert "benchmark version 1.0" in summary
+    assert "<script" not in summary

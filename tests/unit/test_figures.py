@@ -1,0 +1,313 @@
+"""Figures: which an experiment has, what they show, and that a method looks the same everywhere."""
+
+import re
+import zlib
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT, config_with
+from made_up import make_up
+from matplotlib.text import Text
+from scipy import stats
+
+from dmlbench import paths
+from dmlbench.config import load_config, resolve_config
+from dmlbench.data.dataset import get_dataset
+from dmlbench.data.prepare import prepare
+from dmlbench.errors import ConfigError, DataError
+from dmlbench.evaluation.pictures import accept_curve, nearest, queries, similarity_histogram
+from dmlbench.evaluation.verification import Scored
+from dmlbench.neighbours import nearest_neighbours
+from dmlbench.reporting import names
+from dmlbench.reporting.collect import collect
+from dmlbench.reporting.figures import ranks
+from dmlbench.reporting.figures.draw import DRAWN, draw
+from dmlbench.reporting.figures.kinds import KINDS, planned, same_methods, swept_key
+from dmlbench.reporting.figures.lines import SWEPT
+from dmlbench.reporting.figures.shared import Scene
+from dmlbench.reporting.style import method_styles, paper_style
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory):
+    """The prepared digits."""
+    folder = tmp_path_factory.mktemp("digits")
+    prepare(get_dataset("digits_even_odd"), {}, folder)
+    return folder
+
+
+def config():
+    made = config_with()
+    made["losses"]["margin"] = {"type": "margin"}
+    made["experiments"]["even_odd"]["methods"].append({"loss": "margin", "sampler": "eps"})
+    made["evaluation"]["splits"] = ["test", "train"]
+    return made
+
+
+@pytest.fixture
+def made(index, tmp_path, monkeypatch):
+    """Make results of a config up and collect them; returns the plan."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(made_config):
+        plan = resolve_config(made_config, "test")
+        folder = plan.data_folder(next(iter(plan.runs.values())))
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if not folder.exists():
+            folder.symlink_to(index)
+        make_up(plan, pd.read_parquet(index / paths.INDEX_FILE))
+        collect(plan)
+        return plan
+
+    return make
+
+
+def test_every_kind_can_be_drawn_and_has_a_caption():
+    assert DRAWN.keys() == KINDS.keys()
+    for kind in KINDS:
+        assert (ROOT / "rules" / "report" / f"{kind}.rst").is_file()
+
+
+@pytest.mark.parametrize(
+    ("file", "experiment", "there", "not_there"),
+    [
+        ("configs/demo.yaml", "even_odd", {"critical_difference", "retrieval"}, {"sweep", "roc"}),
+        # Two methods are no ranking; every embedding is in the plane.
+        ("configs/mnist.yaml", "mnist_even_odd", {"embedding"}, {"critical_difference", "sweep"}),
+        ("config.yaml", "omniglot_trimmed", {"sweep", "embedding_train"}, {"critical_difference"}),
+        ("config.yaml", "lfw_pd", {"roc", "similarities"}, {"sweep"}),
+        ("configs/lfw_view2.yaml", "view2", {"roc"}, {"sweep", "critical_difference"}),
+    ],
+)
+def test_an_experiment_has_the_figures_that_its_runs_can_fill(file, experiment, there, not_there):
+    kinds = set(planned(load_config(ROOT / file), experiment))
+    assert there <= kinds
+    assert not not_there & kinds
+
+
+def test_ranks_over_datasets_are_of_experiments_with_the_same_methods():
+    groups = same_methods(load_config(ROOT / "config.yaml"))
+    assert ["cars196", "cub200", "omniglot"] in groups
+    assert same_methods(load_config(ROOT / "configs/demo.yaml")) == []
+
+
+def test_a_method_looks_the_same_everywhere_and_unlike_the_others():
+    plan = load_config(ROOT / "config.yaml")
+    styles = method_styles(plan)
+    for experiment, methods in plan.methods.items():
+        looks = [tuple(map(str, styles[m].values())) for m in methods]
+        assert len(set(looks)) == len(looks), experiment
+    for method, style in styles.items():
+        positive = plan.samplers[method[2]]["positive"] or {}
+        if positive.get("type") == "easy":
+            assert style["linestyle"] != ":"
+            assert style["markerfacecolor"] == style["color"]
+    by_loss = {}
+    for (_, loss, sampler), style in styles.items():
+        if not any(plan.swept.get(m) for m in styles if m[1] == loss):
+            assert by_loss.setdefault(loss, style["color"]) == style["color"], (loss, sampler)
+    # The papers' losses have one colour in every config.
+    demo = load_config(ROOT / "configs/demo.yaml")
+    colours = [
+        {s["color"] for m, s in method_styles(p).items() if p.losses[m[1]]["type"] == "margin"}
+        for p in (demo, load_config(ROOT / "configs/omniglot.yaml"))
+    ]
+    assert colours[0] == colours[1]
+    assert len(colours[0]) == 1
+
+
+def texts(figure):
+    return {t.get_text().strip() for t in figure.findobj(Text)}
+
+
+def test_every_figure_shows_every_method_and_an_added_one(made):
+    plan = made(config())
+    before = {}
+    for added in (False, True):
+        if added:
+            more = config()
+            more["losses"]["new_one"] = {"type": "contrastive"}
+            more["experiments"]["even_odd"]["methods"].append({"loss": "new_one", "sampler": "eps"})
+            plan = made(more)
+        scene = Scene.of(plan, "even_odd")
+        for kind in planned(plan, "even_odd"):
+            with paper_style():
+                figure, table = DRAWN[kind](scene)
+            shown = " ".join(texts(figure)).replace("\n", " ")
+            for words in scene.words.values():
+                assert words in shown, (kind, words)
+            assert ("Contrastive + EPS" in shown) == added
+            if table is not None and kind != "critical_difference":
+                assert set(table["method"]) == set(scene.words), kind
+            before.setdefault(kind, figure)
+    assert set(before) == set(planned(plan, "even_odd"))
+    assert {"embedding_train", "critical_difference", "recall_at_k"} <= set(before)
+
+
+def test_figures_are_files_that_can_be_opened_and_their_numbers_lie_beside(made):
+    plan = made(config())
+    draw(plan, "even_odd", ["recall_at_k", "embedding"])
+    for kind in ("recall_at_k", "embedding"):
+        pdf = (ROOT.cwd() / paths.figure("smoke", "even_odd", kind, "pdf")).read_bytes()
+        assert pdf.startswith(b"%PDF-")
+        (width,) = set(re.findall(rb"/MediaBox \[ 0 0 ([\d.]+) ", pdf))
+        assert float(width) <= 6.95 * 72  # a page's width of text
+    metrics = pd.read_parquet(paths.summary("smoke", "metrics"))
+    table = pd.read_csv(paths.figure("smoke", "even_odd", "recall_at_k", "csv"))
+    row = table[(table["method"] == "Triplet + EPS") & (table["k"] == 5)].iloc[0]
+    mine = metrics[
+        (metrics["sampler"] == "eps")
+        & (metrics["loss"] == "triplet")
+        & (metrics["recipe"] == "digits_8d")
+        & (metrics["metric"] == "recall")
+        & (metrics["k"] == 5)
+        & (metrics["selection"] == "last")
+        & (metrics["split"] == "test")
+        & (metrics["subset"] == row["subset"])
+    ]
+    assert len(mine) == row["seeds"] == 2
+    assert row["mean"] == pytest.approx(100 * mine["value"].mean(), rel=1e-5)
+    assert row["low"] == pytest.approx(100 * mine["value"].min(), rel=1e-5)
+
+
+def test_points_are_a_picture_inside_the_pdf(made):
+    draw(made(config()), "even_odd", ["embedding"])
+    pdf = (ROOT.cwd() / paths.figure("smoke", "even_odd", "embedding", "pdf")).read_bytes()
+    assert b"/Subtype /Image" in pdf
+    streams = re.findall(rb"stream\r?\n(.*?)\r?\nendstream", pdf, re.DOTALL)
+    drawn = [zlib.decompress(s) for s in streams if s[:1] == b"x"]
+    # Markers as vectors would be one "Do" for each of hundreds of images.
+    assert sum(content.count(b" Do") for content in drawn if b" Tf" in content) < 100
+
+
+def test_what_is_missing_is_named_or_marked(made):
+    plan = made(config())
+    run = next(iter(plan.runs.values()))
+    file = plan.run_folder(run) / paths.projection("test")
+    file.unlink()
+    with pytest.raises(DataError, match=f"{run.sampler}/seed0/projection_test.parquet is missing"):
+        draw(plan, "even_odd", ["embedding"])
+    with pytest.raises(ConfigError, match="has no figure 'sweep'"):
+        draw(plan, "even_odd", ["sweep"])
+    (plan.run_folder(run) / paths.METRICS_FILE).unlink()
+    partial = resolve_config(config() | {"partial": True}, "test")
+    collect(partial)
+    draw(partial, "even_odd")
+    table = pd.read_csv(paths.figure("smoke", "even_odd", "recall_at_k", "csv"))
+    assert table.groupby("method")["seeds"].max().to_dict() == {
+        "Triplet": 1,
+        "Triplet + EPS": 2,
+        "Margin + EPS": 2,
+    }
+
+
+def test_a_sweep_is_drawn_against_its_values(made):
+    swept = config()
+    swept["experiments"]["even_odd"]["sweep"] = {"loss.margin": [0.1, 0.2, 0.4]}
+    plan = made(swept)
+    assert "sweep" in planned(plan, "even_odd")
+    with paper_style():
+        figure, table = DRAWN["sweep"](Scene.of(plan, "even_odd"))
+    assert sorted(table["margin"].unique()) == [0.1, 0.2, 0.4]
+    labels = figure.axes[0].get_legend_handles_labels()[1]
+    assert labels == ["Triplet", "Triplet + EPS", "Margin + EPS"]
+    assert "Triplet + EPS (margin 0.2)" in names.methods(plan, "even_odd").values()
+
+
+@pytest.mark.parametrize(
+    ("experiment", "words", "values"),
+    [
+        ("omniglot_positives", "other images of its class in an anchor's batch", [6, 13, 27, 55]),
+        ("omniglot_trimmed", "triplets trimmed (%)", [0, 10, 20, 30, 50]),
+        ("cub200_pd_batch", "images per batch", [32, 64]),
+    ],
+)
+def test_the_papers_sweeps_have_their_axes(experiment, words, values):
+    plan = load_config(ROOT / "config.yaml")
+    key = swept_key(plan, experiment)
+    said, factor, offset = SWEPT[key]
+    found = {factor * plan.swept[m].settings[key] + offset for m in plan.methods[experiment]}
+    assert said == words
+    assert sorted(found) == pytest.approx(values)
+
+
+def test_nemenyi_is_demsars():
+    # Demsar 2006, table 5a (q at 0.05) and the example of section 3.2.3.
+    quantiles = {2: 1.960, 3: 2.343, 4: 2.569, 5: 2.728, 6: 2.850, 7: 2.949, 8: 3.031, 10: 3.164}
+    for methods, quantile in quantiles.items():
+        expected = quantile * np.sqrt(methods * (methods + 1) / (6 * 14))
+        assert ranks.nemenyi(methods, 14) == pytest.approx(expected, rel=1e-3)
+    assert ranks.nemenyi(4, 14) == pytest.approx(1.25, abs=0.01)
+
+
+def test_ranks_and_friedman_are_scipys():
+    scores = pd.DataFrame(np.random.default_rng(0).random((6, 4)), columns=list("abcd"))
+    scores.iloc[0, 1] = scores.iloc[0, 2]  # a tie
+    expected = stats.rankdata(-scores.to_numpy(), axis=1).mean(axis=0)
+    assert ranks.mean_ranks(scores).tolist() == pytest.approx(expected.tolist())
+    p = stats.friedmanchisquare(*scores.to_numpy().T).pvalue
+    assert ranks.friedman(scores) == pytest.approx(p)
+    assert ranks.friedman(scores * 0) == 1.0
+
+
+def test_bars_join_the_largest_groups_that_are_not_told_apart():
+    mean = pd.Series([1.0, 1.5, 3.0, 3.2, 6.0])
+    assert ranks.cliques(mean, 2.0) == [(1.0, 1.5), (1.5, 3.2)]
+    assert ranks.cliques(mean, 9.0) == [(1.0, 6.0)]
+    assert ranks.cliques(mean, 0.1) == []
+
+
+def test_queries_are_of_different_classes_and_have_something_to_find():
+    labels = np.array([0] * 5 + [1] * 5 + [2] * 5 + [3])
+    ids = np.arange(100, 116)
+    asked = queries(labels, ids, 3)
+    assert sorted(labels[asked - 100]) == [0, 1, 2]
+    assert 115 not in queries(labels, ids, 16)  # alone in its class
+    order = np.random.default_rng(0).permutation(16)
+    assert queries(labels[order], ids[order], 3).tolist() == asked.tolist()
+
+
+def test_neighbours_of_queries_are_those_of_the_search():
+    rng = np.random.default_rng(0)
+    vectors = rng.standard_normal((60, 4)).astype(np.float32)
+    vectors[7] = vectors[8] = vectors[9]  # ties
+    labels, ids = rng.integers(0, 3, 60), rng.permutation(60)
+    everyone = nearest_neighbours(vectors, ids, 5)
+    found = nearest(vectors, labels, ids, ids[[7, 20]], 5)
+    for query in (7, 20):
+        mine = found[found["query"] == ids[query]]
+        assert mine["rank"].tolist() == [1, 2, 3, 4, 5]
+        assert mine["id"].tolist() == ids[everyone[query]].tolist()
+        assert mine["right"].tolist() == (labels[everyone[query]] == labels[query]).tolist()
+
+
+def test_histograms_hold_all_pairs_but_the_tail_and_d_prime_is_verifications():
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 3, 80)
+    vectors = (rng.standard_normal((80, 3)) + labels[:, None]).astype(np.float32)
+    table = similarity_histogram(vectors, labels, 1000)
+    pairs = [(i, j) for i in range(80) for j in range(i)]
+    similarity = [-float(np.square(vectors[i].astype(float) - vectors[j]).sum()) for i, j in pairs]
+    genuine = np.array([labels[i] == labels[j] for i, j in pairs])
+    differing = np.array(similarity)
+    value = (differing[genuine].mean() - differing[~genuine].mean()) / np.sqrt(
+        (differing[genuine].var() + differing[~genuine].var()) / 2
+    )
+    assert table["d_prime"].unique() == pytest.approx([value])
+    for kind in ("genuine", "impostor"):
+        assert 0.99 <= table[kind].sum() <= 1 + 1e-9
+    assert np.isnan(similarity_histogram(vectors, np.arange(80), 100)["d_prime"]).all()
+
+
+def test_accept_rates_are_those_of_verification():
+    rng = np.random.default_rng(2)
+    genuine = rng.random(200) < 0.4
+    pairs = Scored(np.round(rng.standard_normal(200) + genuine, 1), genuine)
+    _, false, true = pairs.curve()
+    curve = accept_curve(pairs)
+    every = {(f / false[-1], t / true[-1]) for f, t in zip(false, true, strict=True)}
+    kept = set(zip(curve["far"], curve["tar"], strict=True))
+    assert kept <= every
+    area = np.trapezoid(curve["tar"], curve["far"])
+    assert area == pytest.approx(np.trapezoid(true / true[-1], false / false[-1]))

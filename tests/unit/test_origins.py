@@ -1,0 +1,127 @@
+"""Which record and which time a file gets, by what came along with the results."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from snakemake.persistence import MetadataRecord
+from snakemake.persistence.file import FilePersistence
+
+from dmlbench.errors import DataError
+from dmlbench.origins import UNKNOWN, settle
+
+ARCHIVE = "data/raw/mnist/some.gz"
+INDEX = "data/prepared/mnist/original/index.parquet"
+WEIGHTS = "results/tiny/runs/mnist/r/l/s/seed0/model_last.safetensors"
+ORIGINS = Path("results/tiny/origins.json.gz")
+INPUTS = {ARCHIVE: [], INDEX: [ARCHIVE], WEIGHTS: [INDEX]}
+
+
+def make(file: str, content: str, time: float, **facts) -> None:
+    """As a Snakemake job would: the file, and the record of it."""
+    os.makedirs(os.path.dirname(file), exist_ok=True)
+    with open(file, "w") as stream:
+        stream.write(content)
+    os.utime(file, (time, time))
+    standard = {"rule": "some", "params": ["p"], "record_format_version": 6, "starttime": time - 1}
+    record = MetadataRecord(**standard | facts, endtime=time, input=INPUTS[file])
+    FilePersistence()._write_record(file, record)
+
+
+def record(file: str) -> MetadataRecord:
+    return FilePersistence()._read_record(file)
+
+
+def settled() -> dict[str, float]:
+    settle(ORIGINS, filter(os.path.exists, [INDEX, WEIGHTS]), [ARCHIVE])
+    return {f: os.stat(f).st_mtime for f in INPUTS if os.path.exists(f)}
+
+
+@pytest.fixture
+def made(tmp_path, monkeypatch):
+    """All files, made one after the other, and their origins."""
+    monkeypatch.chdir(tmp_path)
+    for time, file in enumerate(INPUTS, start=1000):
+        make(file, file, time)
+    assert settled() == dict(zip(INPUTS, (1000, 1001, 1002), strict=True))
+
+
+def origins() -> bytes:
+    return ORIGINS.read_bytes()
+
+
+def test_pulled_files_get_their_records_and_times(made):
+    before, was = origins(), record(WEIGHTS)
+    shutil.rmtree(".snakemake")
+    for file in INPUTS:
+        os.utime(file, (5000, 5000))
+    assert list(settled().values()) == [1000, 1001, 1002]
+    assert record(WEIGHTS) == was
+    assert origins() == before
+
+
+def test_other_content_is_of_unknown_origin(made, capsys):
+    for file in (INDEX, WEIGHTS):
+        with open(file, "w") as stream:
+            stream.write("something else")
+    settled()
+    for file in (INDEX, WEIGHTS):
+        assert record(file).params == [UNKNOWN]
+    assert UNKNOWN in capsys.readouterr().err
+    settled()
+    assert UNKNOWN in capsys.readouterr().err  # as long as it is so
+
+
+def test_without_origins_only_snakemake_s_records_count(made):
+    ORIGINS.unlink()
+    settled()
+    assert record(WEIGHTS).params == ["p"]
+    ORIGINS.unlink()
+    shutil.rmtree(".snakemake")
+    settled()
+    assert record(WEIGHTS).params == [UNKNOWN]
+    assert record(ARCHIVE) is None  # it is verified when it is read
+
+
+def test_what_is_made_again_alike_keeps_its_time_and_what_is_not_does_not(made):
+    make(INDEX, INDEX, 3000, params=["q"], job_hash=7)
+    assert settled()[INDEX] == 1001
+    assert record(INDEX).params == ["q"]
+    assert record(INDEX).endtime == 1001
+    make(INDEX, "another", 3000)
+    assert settled()[INDEX] == 3000
+    assert record(INDEX).endtime == 3000
+
+
+def test_what_is_made_again_alike_from_something_new_is_not_older_than_that(made):
+    make(INDEX, "another", 3000)
+    make(WEIGHTS, WEIGHTS, 3001)
+    assert settled() == {ARCHIVE: 1000, INDEX: 3000, WEIGHTS: 3001}
+
+
+def test_a_spoilt_archive_changes_nothing_that_is_known(made):
+    before = origins()
+    with open(ARCHIVE, "w") as stream:
+        stream.write("spoilt")
+    settled()
+    assert origins() == before
+    make(ARCHIVE, ARCHIVE, 4000)
+    assert settled()[ARCHIVE] == 1000
+
+
+def test_a_file_that_a_job_is_making_is_let_be(made):
+    FilePersistence()._mark_incomplete(WEIGHTS, None)
+    with open(WEIGHTS, "w") as stream:
+        stream.write("half of")
+    time = os.stat(WEIGHTS).st_mtime
+    assert settled()[WEIGHTS] == time
+    assert record(WEIGHTS).params == ["p"]
+
+
+def test_damaged_origins_are_one_line(made):
+    ORIGINS.write_bytes(b"no gzip")
+    with pytest.raises(
+        DataError, match=r"origins.json.gz: damaged .*; delete it, or pull it again"
+    ):
+        settled()

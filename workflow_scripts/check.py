@@ -1,0 +1,34 @@
+#!/usr/bin/env python
+"""Hold a folder of results against the rules of docs/protocol.md; also a stranger's."""
+
+from pathlib import Path
+
+from dmlbench import cli, paths
+from dmlbench.checking.check import check, refuse, write_check
+from dmlbench.checking.ledger import write_ledger
+from dmlbench.checking.results import Results
+from dmlbench.checking.rule import RULES
+from dmlbench.config import load_config
+
+
+def main(args) -> None:
+    """Check ``args.results``; each breach is a line with its rule, run and remedy."""
+    plan = load_config(args.config or args.results / paths.CONFIG_FILE)
+    results = Results.read(plan, args.results)
+    breaches = check(results)
+    if args.ledger:
+        write_ledger(results.cells, args.ledger)
+    if args.out:
+        write_check(results, breaches, args.out)
+    refuse(breaches)
+    if not args.log:
+        print(f"{args.results}: {len(results.measured)} runs hold all {len(RULES)} rules")
+
+
+if __name__ == "__main__":
+    parser = cli.parser(__doc__)
+    parser.add_argument("results", type=Path, help="folder of results, such as results/mnist")
+    parser.add_argument("--config", type=Path, help="their config, if not the folder's config.json")
+    parser.add_argument("--out", type=Path, help="write what was checked and found, as JSON")
+    parser.add_argument("--ledger", type=Path, help="write the state of every run, as CSV")
+    cli.run(main, parser)

@@ -1,0 +1,95 @@
+#!/usr/bin/env python
+"""Embed the images of a control that needs no training: at random, or with a backbone as it is."""
+
+from pathlib import Path
+
+from dmlbench import cli, paths
+from dmlbench.config import RANDOM, load_config
+
+
+def main(args) -> None:
+    """Write ``run.json`` and one file for every split, or for the images of pairs."""
+    plan = load_config(args.config)
+    run = plan.run_by_id(args.run)
+    import numpy as np
+    import pandas as pd
+
+    from dmlbench.data.identity import content_hash
+    from dmlbench.data.splits import run_index
+    from dmlbench.data.store import ImageStore
+    from dmlbench.evaluation.embeddings import save_embeddings
+    from dmlbench.files import write_json
+    from dmlbench.provenance import control_code, environment
+
+    spec, folder = plan.spec(run), plan.run_folder(run)
+    store = ImageStore(plan.data_folder(run))
+    label = plan.facts(run.dataset)["train_label"]
+    index = run_index(store.index, spec["recipe"], run.dataset, label)
+    make = random_vectors if run.loss == RANDOM else backbone_features
+    embedder, facts = make(spec, store)
+    if args.pairs:
+        named = np.unique(pd.read_parquet(args.pairs, columns=["left", "right"]))
+        images = {paths.OF_PAIRS: index["id"].isin(named)}
+    else:
+        images = {s: index["split"] == s for s in plan.benchmark.evaluation.splits}
+    for part, wanted in images.items():
+        rows = np.flatnonzero(wanted.to_numpy())
+        ids = index["id"].to_numpy()[rows]
+        save_embeddings(
+            folder / paths.embeddings(part, plan.control_selection), embedder(rows), ids
+        )
+    if not args.pairs:
+        record = {
+            "run": spec,
+            "fingerprint": plan.fingerprint(run),
+            "code": control_code(),
+            "data": content_hash(store.index),
+            "selected_epochs": {plan.control_selection: 0},
+            "seconds": 0.0,
+            **facts,
+            **environment(),
+        }
+        write_json(folder / "run.json", record)
+
+
+def random_vectors(spec: dict, store) -> tuple:
+    """Normal vectors, one for each image of the dataset whatever its split; what made them."""
+    import numpy as np
+
+    from dmlbench.seeding import derive_seed
+
+    recipe = spec["recipe"]
+    rng = np.random.default_rng(derive_seed("random embedding", spec["seed"]))
+    vectors = rng.standard_normal((len(store.index), recipe["embedding_dim"]), dtype=np.float32)
+    if recipe["normalize"]:
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors.__getitem__, {"device": "cpu", "gpu": None, "initial_weights": None}
+
+
+def backbone_features(spec: dict, store) -> tuple:
+    """The backbone's features with the weights that a training of this seed starts from."""
+    from torch import nn
+
+    from dmlbench.data.reader import ImageReader
+    from dmlbench.models.embed import embed
+    from dmlbench.models.embedder import Embedder
+    from dmlbench.provenance import hardware
+    from dmlbench.seeding import derive_seed
+    from dmlbench.training.determinism import make_deterministic, pick_device, seed_everything
+
+    recipe = spec["recipe"]
+    make_deterministic(spec["threads"])
+    device = pick_device(recipe["device"])
+    reader = ImageReader(store, recipe, spec["threads"], device)
+    seed_everything(derive_seed("initial weights", recipe["backbone"], spec["seed"]))
+    model = Embedder(recipe, reader.channels, reader.size).to(device)
+    facts = {"device": str(device), "initial_weights": model.sha256(), **hardware(device)}
+    # The head is random before any training: it would only blur what the backbone knows.
+    model.head = nn.Identity()
+    return lambda rows: embed(model, reader, rows).cpu().numpy(), facts
+
+
+if __name__ == "__main__":
+    parser = cli.run_parser(__doc__)
+    parser.add_argument("--pairs", type=Path, help="only what this table of pairs names")
+    cli.run(main, parser)

@@ -1,0 +1,1 @@
+"""What became of every planned run, and whether results may be compared."""

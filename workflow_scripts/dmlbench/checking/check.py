@@ -1,0 +1,56 @@
+"""Holding results against every rule."""
+
+from pathlib import Path
+
+from dmlbench.checking import numbers, same  # noqa: F401  (they register their rules)
+from dmlbench.checking.results import Results
+from dmlbench.checking.rule import RULES
+from dmlbench.errors import DataError
+from dmlbench.files import write_json
+from dmlbench.protocol import BENCHMARK_VERSION
+
+#: More breaches of one rule are counted, not listed.
+_LISTED = 20
+
+
+def check(results: Results) -> list[dict]:
+    """Every breach of every rule: rule, run, what and remedy."""
+    return [
+        {"rule": identity, **breach._asdict()}
+        for identity, one in sorted(RULES.items())
+        for breach in one.find(results)
+    ]
+
+
+def words(breaches: list[dict]) -> list[str]:
+    """A line for each breach; of many of one rule the first ones."""
+    lines, counts = [], {}
+    for b in breaches:
+        counts[b["rule"]] = number = counts.get(b["rule"], 0) + 1
+        if number <= _LISTED:
+            lines.append(f"{b['rule']} {b['run']}: {b['what']}; {b['remedy']}")
+    more = {rule: count - _LISTED for rule, count in counts.items() if count > _LISTED}
+    return lines + [f"{rule}: {count} more" for rule, count in more.items()]
+
+
+def write_check(results: Results, breaches: list[dict], path: Path) -> None:
+    """Write what was checked and found."""
+    states: dict[str, int] = {}
+    for cell in results.cells:
+        states[cell.state] = states.get(cell.state, 0) + 1
+    rules = [{"id": r.id, "since": r.since, "text": r.text} for _, r in sorted(RULES.items())]
+    write_json(
+        path,
+        {
+            "benchmark_version": BENCHMARK_VERSION,
+            "rules": rules,
+            "runs": states,
+            "breaches": breaches,
+        },
+    )
+
+
+def refuse(breaches: list[dict]) -> None:
+    """Raises DataError with a line for each breach, if there is one."""
+    if breaches:
+        raise DataError("\n".join(words(breaches)))

@@ -1,0 +1,84 @@
+"""The ledger: what became of every run that a config plans."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from dmlbench import paths
+from dmlbench.config import Plan, Run
+from dmlbench.errors import DataError
+from dmlbench.files import replacing
+from dmlbench.jobs import RUNNING, read_state
+from dmlbench.records import read_record
+
+OK, MISSING = "ok", "missing"
+#: Every run has one of these.
+STATES = (OK, RUNNING, "diverged", "out of memory", "out of time", "failed", MISSING)
+#: The steps of a run, in their order.
+STEPS = ("train", "embed", "embed_pairs", "control", "control_pairs", "evaluate")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One planned run.
+
+    Attributes:
+        run: Which.
+        state: One of :data:`STATES`; ok: it is trained as the config says, and measured.
+        reason: Why it is not ok, in one line.
+        step: Where it stopped; empty where that is not known.
+        log: The log of that step.
+    """
+
+    run: Run
+    state: str
+    reason: str = ""
+    step: str = ""
+    log: str = ""
+
+
+def ledger(plan: Plan, results: Path | None = None) -> list[Cell]:
+    """The state of every planned run, in the config's order.
+
+    Args:
+        plan: The config.
+        results: The folder of its results; None where the workflow keeps them.
+    """
+    results = results or Path(paths.results(plan.benchmark.name))
+    return [_cell(plan, results, run) for run in plan.all_runs.values()]
+
+
+def _cell(plan: Plan, results: Path, run: Run) -> Cell:
+    folder = paths.run_in(results, run.id)
+    reason = "not run yet"
+    if (folder / "run.json").is_file():
+        try:
+            read_record(folder, plan.fingerprint(run))
+            if (folder / paths.METRICS_FILE).is_file():
+                return Cell(run, OK)
+            reason = "trained, not measured yet"
+        except DataError:
+            reason = "trained with other settings than the config's"
+        except (json.JSONDecodeError, KeyError):
+            return Cell(run, "failed", f"{folder}/run.json is damaged; delete it", "train")
+    for step in STEPS:
+        log = paths.log_in(results, step, run.id)
+        if state := read_state(log):
+            return Cell(run, state.state, state.reason, step, str(log))
+    return Cell(run, MISSING, reason)
+
+
+def as_table(cells: Iterable[Cell]) -> pd.DataFrame:
+    """One row for each run: its names, state, reason, step and log."""
+    columns = ["run", *Run.__dataclass_fields__, "state", "reason", "step", "log"]
+    rows = [{**vars(c.run), **vars(c), "run": c.run.id} for c in cells]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def write_ledger(cells: Iterable[Cell], path: Path) -> None:
+    """Write the ledger as CSV."""
+    with replacing(path) as temporary:
+        as_table(cells).to_csv(temporary, index=False)

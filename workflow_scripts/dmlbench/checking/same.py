@@ -1,0 +1,112 @@
+"""Rules: what is compared differs in its method only."""
+
+from collections.abc import Callable, Hashable, Iterator
+
+from dmlbench.checking.results import Measured, Results
+from dmlbench.checking.rule import MEASURE_AGAIN, TRAIN_AGAIN, Breach, rule
+from dmlbench.protocol import BENCHMARK_VERSION
+from dmlbench.seeding import derive_seed
+
+#: What the first weights of a network depend on, besides the seed.
+_ARCHITECTURE = ("backbone", "weights", "widths", "hidden", "embedding_dim", "image_size")
+
+
+@rule("R02", "1.0", "All metrics were measured under this version of the benchmark.")
+def version(results: Results) -> Iterator[Breach]:
+    for one in results.measured.values():
+        found = one.metrics.get("benchmark_version", "none")
+        if found != BENCHMARK_VERSION:
+            what = f"was measured under benchmark version {found}, this is {BENCHMARK_VERSION}"
+            yield Breach(one.run.id, what, "rescore: make rescore CONFIG=...")
+
+
+@rule("R03", "1.0", "The metrics are of the training beside them, with the settings it records.")
+def settings(results: Results) -> Iterator[Breach]:
+    for one in results.measured.values():
+        recorded = one.record["fingerprint"]
+        if f"{derive_seed(one.record['run']):016x}" != recorded:
+            what = "run.json holds other settings than those its fingerprint stands for"
+            yield Breach(one.run.id, what, TRAIN_AGAIN)
+        if one.metrics.get("fingerprint") != recorded:
+            yield Breach(one.run.id, "the metrics are of another training", MEASURE_AGAIN)
+
+
+@rule("R04", "1.0", "No two seeds of a method are one training under two names.")
+def seeds(results: Results) -> Iterator[Breach]:
+    seen: dict[Hashable, str] = {}
+    for one in results.trained:
+        method = (one.run.dataset, one.run.recipe, one.run.loss, one.run.sampler)
+        values = tuple(row["value"] for row in one.rows)
+        for what, key in (("first weights", one.record["initial_weights"]), ("metrics", values)):
+            first = seen.setdefault((*method, what, key), one.run.id)
+            if first != one.run.id:
+                yield Breach(one.run.id, f"has the same {what} as {first}", TRAIN_AGAIN)
+
+
+@rule("R05", "1.0", "Inside a comparison, training and measuring saw the same images and splits.")
+def data(results: Results) -> Iterator[Breach]:
+    for name, runs in results.comparisons():
+        yield from _differing(name, runs, "data", lambda m: m.record.get("data"), TRAIN_AGAIN)
+        for one in runs:
+            if one.metrics.get("data") != one.record.get("data"):
+                yield Breach(one.run.id, "was measured on other data than trained", MEASURE_AGAIN)
+
+
+@rule("R06", "1.0", "Inside a comparison, sources that two runs share were the same for both.")
+def code(results: Results) -> Iterator[Breach]:
+    for name, runs in results.comparisons():
+        known: dict[str, tuple[str, str]] = {}
+        for one in runs:
+            for file, digest in one.record.get("files", {}).items():
+                first, by = known.setdefault(file, (digest, one.run.id))
+                if digest != first:
+                    what = f"{name}: was trained with another {file} than {by}"
+                    yield Breach(one.run.id, what, TRAIN_AGAIN)
+        yield from _differing(
+            name, runs, "evaluation code", lambda m: m.metrics["code"], MEASURE_AGAIN
+        )
+
+
+@rule("R07", "1.0", "All runs are measured with the settings of the config.")
+def evaluation(results: Results) -> Iterator[Breach]:
+    planned = results.plan.benchmark.evaluation.model_dump()
+    for one in results.measured.values():
+        found = one.metrics["evaluation"]
+        if differ := sorted(key for key in planned if planned[key] != found.get(key)):
+            what = f"was measured with other settings: evaluation.{', evaluation.'.join(differ)}"
+            yield Breach(one.run.id, what, MEASURE_AGAIN)
+
+
+@rule("R08", "1.0", "Methods of one seed and one architecture start from the same weights.")
+def weights(results: Results) -> Iterator[Breach]:
+    known: dict[Hashable, tuple[str, str]] = {}
+    for one in results.trained:
+        recipe = one.record["run"]["recipe"]
+        architecture = repr([recipe.get(key) for key in _ARCHITECTURE])
+        key = (one.run.dataset, architecture, one.run.seed)
+        first, by = known.setdefault(key, (one.record["initial_weights"], one.run.id))
+        if one.record["initial_weights"] != first:
+            yield Breach(one.run.id, f"started from other weights than {by}", TRAIN_AGAIN)
+
+
+@rule("R09", "1.0", "Inside a comparison, runs of one recipe took equally many steps.")
+def budget(results: Results) -> Iterator[Breach]:
+    for name, runs in results.comparisons():
+        by_recipe: dict[str, list[Measured]] = {}
+        for one in runs:
+            if one.run.trained:
+                by_recipe.setdefault(one.run.recipe, []).append(one)
+        for group in by_recipe.values():
+            yield from _differing(
+                name, group, "number of steps", lambda m: int(m.history["steps"].sum()), TRAIN_AGAIN
+            )
+
+
+def _differing(
+    name: str, runs: list[Measured], what: str, of: Callable[[Measured], object], remedy: str
+) -> Iterator[Breach]:
+    """The runs whose value is not that of the first one of a comparison."""
+    for one in runs[1:]:
+        if of(one) != of(runs[0]):
+            text = f"{name}: {what} {of(one)}, but {of(runs[0])} of {runs[0].run.id}"
+            yield Breach(one.run.id, text, remedy)

@@ -1,0 +1,1 @@
+"""Slurm: what is asked of it before, while and after Snakemake gives it jobs."""

@@ -1,0 +1,99 @@
+"""The Snakemake that gives out a config's jobs: whether it lives, and which jobs are its own."""
+
+import json
+import os
+import platform
+import re
+import time
+from pathlib import Path
+
+from dmlbench.cluster.slurm import SlurmError, ask
+from dmlbench.errors import UserError
+from dmlbench.files import write_json
+
+#: Seconds for cancelled jobs to save and end, before one goes on without them.
+PATIENCE = 180.0
+
+
+def record(file: Path, logs: list[str]) -> None:
+    """Write who gives out jobs from now on.
+
+    Args:
+        file: Where to.
+        logs: Snakemake's own, in which its Slurm plugin has said what it calls its jobs.
+    """
+    said = "".join(Path(log).read_text(encoding="utf-8") for log in logs)
+    jobs = re.findall(r"SLURM run ID: (\S+)", said)[-1]
+    here = {"host": platform.node(), "process": os.getpid(), "started": _started(os.getpid())}
+    write_json(file, {"jobs": jobs, **here})
+
+
+def ended_head(file: Path) -> str | None:
+    """What the last Snakemake of a config called its jobs; None where there was none.
+
+    Args:
+        file: What :func:`record` wrote.
+
+    Raises:
+        UserError: It still runs; or has jobs left and ran on another machine, where only the user
+            can look.
+    """
+    try:
+        head = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    if head["host"] != platform.node():
+        if not (left := leftovers(head["jobs"])):
+            return head["jobs"]
+        raise UserError(
+            f"{len(left)} job(s) wait or run of a Snakemake that was started on {head['host']}, "
+            f"process {head['process']}: go there; or, if it is gone for certain, end them here: "
+            f"scancel --name={head['jobs']}"
+        )
+    if head["started"] == _started(head["process"]):
+        raise UserError(
+            f"Snakemake runs this config already, as process {head['process']} of this machine; "
+            "wait for it, or end it: Ctrl-C there cancels its jobs"
+        )
+    return head["jobs"]
+
+
+def leftovers(name: str) -> list[str]:
+    """The ids of jobs of this name that wait or run.
+
+    Raises:
+        SlurmError: Slurm does not say.
+    """
+    return ask("squeue", "--me", "--noheader", "--format=%i", f"--name={name}").split()
+
+
+def cancel(name: str) -> list[str]:
+    """Cancel the jobs of this name and wait for their end; trainings among them save first.
+
+    Raises:
+        SlurmError: Some have not ended after a while.
+    """
+    jobs = leftovers(name)
+    if jobs:
+        ask("scancel", *jobs)
+    until = time.monotonic() + PATIENCE
+    while left := leftovers(name):
+        if time.monotonic() > until:
+            raise SlurmError(
+                f"jobs {', '.join(left)} were cancelled and do not end; is their node well?"
+            )
+        time.sleep(1)
+    return jobs
+
+
+def _started(pid: int) -> str | None:
+    """When a process of this machine was started, in ticks; None where there is none.
+
+    Process numbers come again; both together do not, between two starts of the machine.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] == "Z" else f"{boot} {fields[19]}"

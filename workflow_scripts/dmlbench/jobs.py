@@ -1,0 +1,106 @@
+"""What became of a job: a small file beside its log, for as long as it has not ended well.
+
+Logs are for people. The ledger and ``make status`` need to know which jobs run and why one failed,
+also of one that was killed and could say nothing.
+"""
+
+import json
+import os
+import platform
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from dmlbench.errors import DivergedError, OutOfMemoryError, Unfinished
+from dmlbench.files import write_json
+
+#: Seconds between two touches of a running job's file, and after how many without one it is dead.
+BEAT, DEAD = 20.0, 120.0
+RUNNING = "running"
+KILLED = (
+    "killed without a word: by the system for its memory, with its node, or by hand; see the log"
+)
+
+
+@dataclass(frozen=True)
+class JobState:
+    """A job that runs or did not end well.
+
+    Attributes:
+        state: running, diverged, out of memory, out of time, failed; or missing, of one that was
+            interrupted and goes on when it is started again.
+        reason: Why, in one line.
+        host: Where.
+        job: Its number in the scheduler, if any.
+    """
+
+    state: str
+    reason: str
+    host: str
+    job: str | None
+
+
+def state_file(log: Path) -> Path:
+    """Where the state of the job with this log lies."""
+    return log.with_suffix(".state.json")
+
+
+def read_state(log: Path) -> JobState | None:
+    """The state of the job with this log; None where it ended well or never began."""
+    file = state_file(log)
+    try:
+        state = JobState(**json.loads(file.read_text(encoding="utf-8")))
+        age = time.time() - file.stat().st_mtime
+    except FileNotFoundError:
+        return None
+    if state.state == RUNNING and age > DEAD:
+        return JobState("failed", KILLED, state.host, state.job)
+    return state
+
+
+@contextmanager
+def noted(log: Path | None) -> Iterator[None]:
+    """While this lasts the job counts as running; afterwards as what its exception says, if any."""
+    if log is None:
+        yield
+        return
+    file = state_file(log)
+    _write(file, RUNNING, "")
+    ended = threading.Event()
+    beat = threading.Thread(target=_beat, args=(file, ended), daemon=True)
+    beat.start()
+    try:
+        yield
+    except BaseException as error:
+        ended.set()
+        beat.join()
+        _write(file, classify(error), str(error).partition("\n")[0] or type(error).__name__)
+        raise
+    ended.set()
+    beat.join()
+    file.unlink(missing_ok=True)
+
+
+def classify(error: BaseException) -> str:
+    """The state that an exception leaves a job in."""
+    if isinstance(error, DivergedError):
+        return "diverged"
+    # PyTorch's own cannot be named here: importing it takes seconds.
+    if isinstance(error, MemoryError | OutOfMemoryError) or "OutOfMemory" in type(error).__name__:
+        return "out of memory"
+    if isinstance(error, Unfinished) and "time budget" in str(error):
+        return "out of time"
+    return "missing" if isinstance(error, Unfinished | KeyboardInterrupt) else "failed"
+
+
+def _write(file: Path, state: str, reason: str) -> None:
+    job = os.environ.get("SLURM_JOB_ID")
+    write_json(file, asdict(JobState(state, reason, platform.node(), job)))
+
+
+def _beat(file: Path, ended: threading.Event) -> None:
+    while not ended.wait(BEAT):
+        file.touch()

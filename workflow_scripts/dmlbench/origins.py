@@ -1,0 +1,142 @@
+"""What made each file: Snakemake's records of it, kept beside the results.
+
+Snakemake records in ``.snakemake`` which parameters, code and inputs a file was made from. A file
+without a record, or in the place of the one that its record is of (``dvc pull``, ``git checkout``,
+a copy), it takes for what the config asks for, and a file that is younger than what was made from
+it for a changed one. So records are also kept with the files' SHA-256 and times in
+:func:`dmlbench.paths.origins`, where they come along with the results, and before Snakemake looks
+at the files it is settled which record and time are really theirs.
+"""
+
+import gzip
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from snakemake.persistence import RECORD_FORMAT_VERSION, MetadataRecord
+from snakemake.persistence.file import FilePersistence
+from tqdm import tqdm
+
+from dmlbench.errors import DataError
+from dmlbench.files import replacing
+
+#: Stands in the place of parameters, so that Snakemake finds them changed and says why.
+UNKNOWN = "nothing is known of what made this file"
+_NO_RECORD = MetadataRecord(record_format_version=RECORD_FORMAT_VERSION, params=[UNKNOWN])
+#: What differs between two records of one job that ran twice.
+_OF_ONE_RUN = ("starttime", "endtime", "job_hash")
+
+
+def settle(path: Path, made: Iterable[str], raw: Iterable[str]) -> None:
+    """Give the files that are here the records and times of what made them.
+
+    A file whose time is not that of its record came from elsewhere. It gets what came along for its
+    content; without that, a record that has Snakemake make it anew. A file that was made again
+    with the same content gets its old time, so that nothing counts as older than it.
+
+    Args:
+        path: What came along (:func:`dmlbench.paths.origins`), which is brought up to date.
+        made: The outputs of rules that are here.
+        raw: The archives that are here. Whoever reads one verifies it, so that none is unknown.
+
+    Raises:
+        DataError: The file of origins cannot be read, or a file is another user's.
+    """
+    origins = _read(path)
+    before = dict(origins)
+    snakemake = FilePersistence()
+    archives = set(raw)
+    files = archives | set(made)
+    files -= snakemake._filter_incomplete_keys(files)  # being made, or half made
+    records = {file: snakemake._read_record(file) for file in files}
+    unknown = []
+    # What others were made from comes first: its time decides which time they can have.
+    order = sorted(files, key=lambda f: (f not in archives, _end(records[f])))
+    for file in tqdm(order, "what made the results", delay=5, disable=None, unit="file"):
+        record, verified = records[file], file in archives
+        origin = _origin(file, record, origins.get(file), verified)
+        if origin:
+            origins[file] = origin
+            _apply(file, origin, record, snakemake)
+        elif not verified:
+            unknown.append(file)
+            snakemake._write_record(file, _NO_RECORD)
+    if origins != before:
+        _write(path, origins)
+    if unknown:
+        others = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
+        print(f"{min(unknown)}{others}: {UNKNOWN}; out of date", file=sys.stderr)
+
+
+def _origin(
+    file: str, record: MetadataRecord | None, known: dict | None, verified: bool
+) -> dict | None:
+    """SHA-256, time and record that ``file`` should have; None where nobody knows.
+
+    Args:
+        file: One that exists.
+        record: What Snakemake has of it.
+        known: What came along with the results, perhaps of another content.
+        verified: Whether it is one that needs no record.
+    """
+    time = os.lstat(file).st_mtime
+    recorded = bool(record and record.rule and record.endtime == time)
+    here = {"time": time, "record": record.model_dump() if record else None}
+    if known and here.items() <= known.items():
+        return known
+    here["sha256"] = _sha256(file)
+    if not known or known["sha256"] != here["sha256"]:
+        return here if recorded or (verified and not known) else None
+    if not recorded:
+        return known
+    if _any_younger(record.input, known["time"]):
+        return here
+    old = known["record"] or {"endtime": known["time"]}
+    times = {key: old[key] for key in _OF_ONE_RUN if key in old}
+    return here | {"time": known["time"], "record": here["record"] | times}
+
+
+def _apply(
+    file: str, origin: dict, record: MetadataRecord | None, snakemake: FilePersistence
+) -> None:
+    if origin["time"] != os.lstat(file).st_mtime:
+        try:
+            os.utime(file, (origin["time"], origin["time"]), follow_symlinks=False)
+        except PermissionError:
+            raise DataError(
+                f"{file}: belongs to another user, so that its time cannot be set; if DVC links it "
+                "from a shared cache: dvc config --local cache.type copy, dvc checkout --relink"
+            ) from None
+    if origin["record"] and (record is None or record.model_dump() != origin["record"]):
+        snakemake._write_record(file, MetadataRecord(**origin["record"]))
+
+
+def _any_younger(files: Iterable[str], time: float) -> bool:
+    return any(os.path.exists(file) and os.lstat(file).st_mtime > time for file in files)
+
+
+def _end(record: MetadataRecord | None) -> float:
+    return (record.endtime if record else None) or 0
+
+
+def _sha256(file: str) -> str:
+    with open(file, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _read(path: Path) -> dict[str, dict]:
+    if not path.exists():
+        return {}
+    try:
+        return json.loads(gzip.decompress(path.read_bytes()))
+    except (OSError, EOFError, ValueError) as error:
+        raise DataError(f"{path}: damaged ({error}); delete it, or pull it again") from None
+
+
+def _write(path: Path, origins: dict[str, dict]) -> None:
+    text = json.dumps(origins, sort_keys=True).encode()
+    with replacing(path) as temporary:
+        temporary.write_bytes(gzip.compress(text, mtime=0))

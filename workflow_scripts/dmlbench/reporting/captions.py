@@ -1,0 +1,70 @@
+"""What tables say of themselves: captions, gaps, and which tests are printed."""
+
+import pandas as pd
+
+from dmlbench.checking.ledger import OK
+from dmlbench.config import Plan
+from dmlbench.protocol import BENCHMARK_VERSION
+from dmlbench.reporting import names
+from dmlbench.reporting.cells import BLOCK
+from dmlbench.reporting.published.read import published_of
+
+#: Behind the difference to a published number that our interval does not hold.
+OUTSIDE = "*"
+
+TESTS_CAPTION = (
+    "Of pairs over the same seeds: the difference in points with its 95% t-interval; p of the "
+    "paired t-test and of the exact sign-flip test (for n seeds at least 2 / 2^n), each "
+    "Holm-corrected over all pairs and parts of a selection; effect size d (mean difference / its "
+    "standard deviation); and how many more seeds an effect of this size would need (80% power at "
+    "p < 0.05). All metrics: the CSV."
+)
+
+
+def caption(plan: Plan, experiment: str, long: pd.DataFrame, gaps: list[str]) -> str:
+    """What the numbers of an experiment's table are."""
+    planned = len(plan.benchmark.seeds)
+    parts = ["Percent; one seed, so no interval and no test."]
+    if planned > 1:
+        parts = [
+            f"Percent; mean over {planned} seeds ± half of the 95% t-interval. Bold: better than "
+            "every other method (paired t-tests, Holm-corrected over the block, p < 0.05)."
+        ]
+    if gaps:
+        what = f"PARTIAL: {len(gaps)} runs are missing ({'; '.join(gaps)})."
+        parts = [what, "k/n: so many of the planned seeds are there.", *parts]
+    if plan.controls[experiment]:
+        parts.append("Controls: one run, the first seed.")
+    if legend := names.legend(plan, experiment):
+        parts.append(legend)
+    if sources := list(dict.fromkeys(long.loc[long["published"].notna(), "source"])):
+        parts.append(
+            f"Published: {'; '.join(sources)}; with ours less it ({OUTSIDE}: outside our interval)."
+        )
+    for table in published_of(plan, experiment):
+        if not table.parts:
+            parts.append(f"{table.source}: no numbers are published.")
+    if (long["metric"] == "nmi_plus").any():
+        label = long.loc[long["metric"] == "nmi_plus", "label"].iloc[0]
+        factor = plan.benchmark.evaluation.nmi_plus_of(label)
+        parts.append(f"NMI+ uses {factor} clusters per class.")
+    return " ".join([*parts, f"Benchmark version {BENCHMARK_VERSION}."])
+
+
+def is_outside(cell: dict) -> bool:
+    """Whether there is an interval, and it does not hold the published number."""
+    return not pd.isna(cell["covered"]) and not cell["covered"]
+
+
+def missing_runs(plan: Plan, experiment: str, ledger: pd.DataFrame) -> list[str]:
+    """The planned runs of a table that are not there, in words, with state and reason."""
+    runs = [*plan.experiment_runs(experiment), *plan.controls[experiment].values()]
+    found = ledger.set_index("run").loc[[run.id for run in runs]]
+    gaps = found[found["state"] != OK]
+    return [f"{g.Index}: {g.state}, {g.reason}" for g in gaps.itertuples()]
+
+
+def headline(tests: pd.DataFrame) -> pd.DataFrame:
+    """The tests of the first metric of each part, which is Recall@1 where it is measured."""
+    first = tests.groupby(BLOCK, sort=False)[["metric", "k"]].transform("first")
+    return tests[(tests["metric"] == first["metric"]) & (tests["k"] == first["k"])]

@@ -1,0 +1,81 @@
+"""What every method cost to train: hours, seconds per epoch, memory; by device."""
+
+from typing import NamedTuple
+
+import pandas as pd
+
+from dmlbench.config import Plan
+from dmlbench.reporting import names
+from dmlbench.reporting.cells import METHOD
+from dmlbench.reporting.latex_parts import Block, Number, Table
+from dmlbench.reporting.statistics import summarize
+
+RUN = ["dataset", *METHOD, "seed"]
+
+
+def cost(plan: Plan, history: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """A row for each experiment, method and device.
+
+    Columns: experiment, dataset, method (in words), recipe, loss, sampler, device, runs, planned,
+    hours (of all its runs together), epoch_seconds and epoch_half_width (mean and 95% t-interval
+    over runs, of each run's mean without its first epoch, which also fills caches), host_mb and
+    gpu_mb (the most of any run).
+    """
+    epochs = history[["epoch", "seconds", *RUN]]
+    if epochs["epoch"].max() > 1:
+        epochs = epochs[epochs["epoch"] > 1]
+    per_run = epochs.groupby(RUN, sort=False)["seconds"].mean().rename("epoch_seconds")
+    table = runs.merge(per_run.reset_index(), on=RUN)
+    groups = dict(list(table.groupby(["dataset", *METHOD], sort=False)))
+    rows = []
+    for experiment, settings in plan.benchmark.experiments.items():
+        for method, words in names.methods(plan, experiment).items():
+            mine = groups.get((settings.dataset, *method))
+            if mine is None:
+                continue
+            for device, found in mine.groupby("device", sort=False):
+                seconds = summarize(found["epoch_seconds"].to_numpy())
+                rows.append(
+                    {"experiment": experiment, "dataset": settings.dataset, "method": words}
+                    | dict(zip(METHOD, method, strict=True))
+                    | {"device": device, "runs": len(found), "planned": len(plan.benchmark.seeds)}
+                    | {"hours": found["seconds"].sum() / 3600}
+                    | {"epoch_seconds": seconds.mean, "epoch_half_width": seconds.half_width}
+                    | {"host_mb": found["peak_host_mb"].max(), "gpu_mb": found["peak_gpu_mb"].max()}
+                )
+    return pd.DataFrame(rows)
+
+
+def _partial(one: NamedTuple) -> str:
+    return f" of {one.planned}" if one.runs < one.planned else ""
+
+
+def cost_table(long: pd.DataFrame) -> list[Table]:
+    """One table, a block for each experiment and device."""
+    blocks = []
+    for (experiment, device), mine in long.groupby(["experiment", "device"], sort=False):
+        rows = [
+            (
+                one.method,
+                [
+                    Number(one.runs, decimals=0, note=_partial(one)),
+                    Number(one.hours, decimals=2),
+                    Number(one.epoch_seconds, one.epoch_half_width, decimals=2),
+                    Number(one.host_mb, decimals=0),
+                    Number(one.gpu_mb, decimals=0),
+                ],
+            )
+            for one in mine.itertuples()
+        ]
+        blocks.append(Block(f"{experiment}, {device}", rows))
+    once = long.drop_duplicates(["dataset", *METHOD, "device"])
+    sums = once.groupby("device")["hours"].sum()
+    total = ", ".join(f"{hours:.2f} hours on {device}" for device, hours in sums.items())
+    caption = (
+        "By experiment and device. Hours are of all runs of a method together; "
+        "seconds per epoch are a mean over runs ± half of the 95% t-interval, first epochs and "
+        f"measuring left out; memory is the most of any run. Together: {total}; what several "
+        "experiments share counts once."
+    )
+    head = ["runs", "hours", "s/epoch", "memory (MB)", "GPU (MB)"]
+    return [Table("Cost of training", caption, "cost", head, blocks)]

@@ -1,0 +1,92 @@
+"""All tables and figures of a config in one PDF, by LaTeX."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from dmlbench import paths
+from dmlbench.config import Plan
+from dmlbench.errors import UserError
+from dmlbench.files import replacing, write_text
+from dmlbench.protocol import BENCHMARK_VERSION
+from dmlbench.reporting.figures.kinds import KINDS, planned, same_methods
+from dmlbench.reporting.latex import render
+from dmlbench.reporting.latex_parts import escape
+
+_ENGINE = "pdflatex"
+_PACKAGES = "texlive-latex-recommended texlive-science lmodern"
+
+
+def write_document(plan: Plan) -> None:
+    """Write the document's source and compile it.
+
+    Raises:
+        UserError: LaTeX is not installed, a file is missing, it does not compile, or a line is
+            too wide.
+    """
+    name = plan.benchmark.name
+    source, made = (Path(paths.document(name, suffix)) for suffix in ("tex", "pdf"))
+    write_text(source, document(plan))
+    if shutil.which(_ENGINE) is None:
+        raise UserError(f"{_ENGINE} is not installed; on Debian: apt-get install {_PACKAGES}")
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(2):  # the second time numbers of tables are known
+            _compile(source, Path(folder))
+        with replacing(made) as temporary:
+            shutil.copyfile(Path(folder) / made.name, temporary)
+
+
+def document(plan: Plan) -> str:
+    """The document's source, to be compiled in the folder that it lies in."""
+    name, benchmark = plan.benchmark.name, plan.benchmark
+    here = Path(paths.document(name, "tex")).parent
+
+    def beside(path: str) -> str:
+        return Path(os.path.relpath(path, here)).as_posix()
+
+    sections = [
+        {
+            "title": escape(settings.title or experiment),
+            "table": beside(paths.table(name, experiment, "tex")),
+            "figures": [
+                {
+                    "file": beside(paths.figure(name, experiment, kind, "pdf")),
+                    "caption": escape(f"{settings.title or experiment}: {KINDS[kind].title}"),
+                }
+                for kind in planned(plan, experiment)
+            ],
+        }
+        for experiment, settings in benchmark.experiments.items()
+    ]
+    overall = paths.overall_figure(name, "critical_difference", "pdf")
+    figures = [{"file": beside(overall), "caption": "Critical difference over datasets"}]
+    sections += [
+        {
+            "title": which.capitalize(),
+            "table": beside(paths.table(name, which, "tex")),
+            "figures": figures if which == paths.OVERVIEWS[0] and same_methods(plan) else [],
+        }
+        for which in paths.OVERVIEWS
+    ]
+    return render(
+        "document.tex.j2", name=escape(name), version=BENCHMARK_VERSION, sections=sections
+    )
+
+
+def _compile(source: Path, folder: Path) -> None:
+    # Equal tables and figures make an equal file: no time stamps.
+    environment = {**os.environ, "SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1"}
+    done = subprocess.run(
+        [_ENGINE, "-interaction=nonstopmode", "-halt-on-error", f"-output-directory={folder}",
+         source.name],
+        cwd=source.parent, env=environment, capture_output=True, text=True, errors="replace",
+    )  # fmt: skip
+    lines = done.stdout.splitlines()
+    errors = [line for line in lines if line.startswith("!")]
+    if done.returncode:
+        told = errors[0] if errors else lines[-1] if lines else "no output"
+        raise UserError(f"{source} does not compile: {told}")
+    if wide := [line for line in lines if line.startswith("Overfull \\hbox")]:
+        raise UserError(f"{source} has a line that is too wide: {wide[0]}; please report this bug")

@@ -1,0 +1,1 @@
+"""The figures. Which ones a config has says :mod:`.kinds`, which Snakemake imports."""

@@ -1,0 +1,117 @@
+"""The pairs of methods that an experiment makes a claim about, and their paired tests."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pandas as pd
+
+from dmlbench.config import Plan
+from dmlbench.reporting import names
+from dmlbench.reporting.cells import BLOCK, COLUMN, METHOD, by_method, table_values
+from dmlbench.reporting.comparisons import compare, holm
+from dmlbench.reporting.published.read import Match, is_match, published_of
+
+Method = tuple[str, str, str]
+_TESTS = ["p_t", "p_exact"]
+
+
+class Pair(NamedTuple):
+    """Two methods; the claim is that the second is better."""
+
+    worse: Method
+    better: Method
+
+
+def claimed_pairs(plan: Plan, experiment: str) -> list[Pair]:
+    """The pairs that the experiment's published tables claim or compare, and EPS against none.
+
+    EPS against none: two methods whose samplers differ in their positives only, easy for one.
+    """
+    methods = plan.methods[experiment]
+    found = [
+        Pair(worse, better)
+        for worse in methods
+        for better in methods
+        if _eases(plan, worse, better)
+    ]
+    for table in published_of(plan, experiment):
+        for claim in [*table.claims, *table.comparisons]:
+            if claim.worse and claim.better:
+                found += matching(plan, experiment, claim.worse, claim.better)
+    # A pair that is claimed both ways (of two parts, say) is one test.
+    return list({frozenset(pair): pair for pair in reversed(found)}.values())[::-1]
+
+
+def matching(plan: Plan, experiment: str, worse: Match, better: Match) -> Iterator[Pair]:
+    """The pairs of an experiment's methods that are two published ones.
+
+    Where these differ in their sampling only, so must ours: not in a setting of the loss.
+    """
+    same_loss = (worse.loss, worse.options) == (better.loss, better.options)
+    methods = plan.methods[experiment]
+    entries = {m: (plan.losses[m[1]], plan.samplers[m[2]]) for m in methods}
+    for first in methods:
+        for second in methods:
+            if same_loss and first[1] != second[1]:
+                continue
+            if is_match(worse, *entries[first]) and is_match(better, *entries[second]):
+                yield Pair(first, second)
+
+
+def _eases(plan: Plan, worse: Method, better: Method) -> bool:
+    """Whether the second method is the first with easy positives."""
+    if worse[:2] != better[:2]:
+        return False
+    a, b = (dict(plan.samplers[method[2]]) for method in (worse, better))
+    positives = (a.pop("positive") or {}).get("type"), (b.pop("positive") or {}).get("type")
+    return a == b and positives[1] == "easy" and positives[0] not in (None, "easy")
+
+
+def paired_tests(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataFrame:
+    """A row for each claimed pair, selection, part and metric that a table prints.
+
+    Columns: selection, split, subset, label, metric, k, worse, better (in words), n (seeds of
+    both), difference (better - worse, mean), half_width, p_t, p_exact, effect, more_seeds (see
+    :class:`dmlbench.reporting.comparisons.Comparison`), p_t_holm, p_exact_holm. Holm's correction
+    is over all pairs and parts of one selection and metric.
+    """
+    mine, words = table_values(plan, experiment, metrics), names.methods(plan, experiment)
+    pairs = claimed_pairs(plan, experiment)
+    rows = []
+    for key, group in mine.groupby([*BLOCK, *COLUMN], sort=False):
+        values = by_method(group)
+        for pair in pairs:
+            worse, better = (values.get(method, {}) for method in pair)
+            if not (seeds := sorted(worse.keys() & better.keys())):
+                continue
+            found = compare([worse[s] for s in seeds], [better[s] for s in seeds])
+            rows.append(
+                {
+                    **dict(zip([*BLOCK, *COLUMN], key, strict=True)),
+                    "worse": words[pair.worse],
+                    "better": words[pair.better],
+                    **{f"worse_{n}": v for n, v in zip(METHOD, pair.worse, strict=True)},
+                    **{f"better_{n}": v for n, v in zip(METHOD, pair.better, strict=True)},
+                    "n": found.difference.n,
+                    "difference": found.difference.mean,
+                    "half_width": found.difference.half_width,
+                    **{name: getattr(found, name) for name in [*_TESTS, "effect", "more_seeds"]},
+                }
+            )
+    return _corrected(pd.DataFrame(rows))
+
+
+def _corrected(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with Holm-corrected p-values."""
+    if table.empty:
+        return table
+    # NMI's k is a number of clusters, which differs between parts; Recall@K's is another metric.
+    ks = table["k"].where(table["metric"] == "recall", 0)
+    families = table.groupby([table["selection"], table["metric"], ks], sort=False).groups
+    for test in _TESTS:
+        corrected = pd.Series(index=table.index, dtype=float)
+        for rows in families.values():
+            values = [None if pd.isna(p) else float(p) for p in table.loc[rows, test]]
+            corrected[rows] = [float("nan") if p is None else p for p in holm(values)]
+        table[f"{test}_holm"] = corrected
+    return table
