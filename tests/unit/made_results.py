@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 
 from dmlbench import paths
+from dmlbench.checking.ledger import ledger, write_ledger
 from dmlbench.config import RANDOM, Plan, Run
 from dmlbench.protocol import BENCHMARK_VERSION
+from dmlbench.reporting.collect import collect
 from dmlbench.seeding import derive_seed
 
 STEPS = 20
@@ -22,6 +24,14 @@ def make_results(plan: Plan, folder: Path) -> None:
     (folder / paths.CONFIG_FILE).write_text(plan.as_json())
     for run in plan.all_runs.values():
         make_run(plan, run, paths.run_in(folder, run.id))
+
+
+def gather(plan: Plan) -> pd.DataFrame:
+    """Write the ledger and the collected tables of the results; returns all metrics."""
+    name = plan.benchmark.name
+    write_ledger(ledger(plan), paths.local(paths.ledger(name)))
+    collect(plan)
+    return pd.read_parquet(paths.summary(name, "metrics"))
 
 
 def make_run(plan: Plan, run: Run, folder: Path) -> None:

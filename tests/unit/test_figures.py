@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT, config_with
+from made_results import gather
 from made_up import make_up
 from matplotlib.text import Text
 from scipy import stats
@@ -20,7 +21,6 @@ from dmlbench.evaluation.pictures import accept_curve, nearest, queries, similar
 from dmlbench.evaluation.verification import Scored
 from dmlbench.neighbours import nearest_neighbours
 from dmlbench.reporting import names
-from dmlbench.reporting.collect import collect
 from dmlbench.reporting.figures import ranks
 from dmlbench.reporting.figures.draw import DRAWN, draw
 from dmlbench.reporting.figures.kinds import KINDS, planned, same_methods, swept_key
@@ -57,7 +57,7 @@ def made(index, tmp_path, monkeypatch):
         if not folder.exists():
             folder.symlink_to(index)
         make_up(plan, pd.read_parquet(index / paths.INDEX_FILE))
-        collect(plan)
+        gather(plan)
         return plan
 
     return make
@@ -192,7 +192,7 @@ def test_what_is_missing_is_named_or_marked(made):
         draw(plan, "even_odd", ["sweep"])
     (plan.run_folder(run) / paths.METRICS_FILE).unlink()
     partial = resolve_config(config() | {"partial": True}, "test")
-    collect(partial)
+    gather(partial)
     draw(partial, "even_odd")
     table = pd.read_csv(paths.figure("smoke", "even_odd", "recall_at_k", "csv"))
     assert table.groupby("method")["seeds"].max().to_dict() == {

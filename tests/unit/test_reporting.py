@@ -10,12 +10,11 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_results import make_results
+from made_results import gather, make_results
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from dmlbench import paths
-from dmlbench.checking.ledger import ledger, write_ledger
 from dmlbench.config import resolve_config
 from dmlbench.errors import ConfigError, DataError
 from dmlbench.protocol import BENCHMARK_VERSION
@@ -52,12 +51,6 @@ def made(config, place):
     plan = resolve_config(config, "test")
     make_results(plan, place)
     return plan
-
-
-def gather(plan):
-    write_ledger(ledger(plan), paths.local(paths.ledger("smoke")))
-    collect(plan)
-    return pd.read_parquet(paths.summary("smoke", "metrics"))
 
 
 def read(experiment, suffix):
