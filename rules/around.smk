@@ -3,7 +3,9 @@
 from dmlbench.cluster import head
 from dmlbench.cluster.preflight import problems
 from dmlbench.cluster.requests import request_of
+from dmlbench.errors import DataError
 from dmlbench.origins import settle
+from dmlbench.records import read_record
 
 
 def print_results():
@@ -35,12 +37,27 @@ def outputs_here():
                     yield file
 
 
+def finished_trainings():
+    """The files of trainings whose own record says that they are what the config asks for."""
+    for run in PLAN.runs.values():
+        folder = RUN.format(**run.__dict__)
+        try:
+            record = read_record(Path(folder), PLAN.fingerprint(run))
+        except (DataError, ValueError, KeyError):
+            continue
+        if record["code"] == provenance.training_code(run.dataset, PLAN.classes(run)):
+            files = ("run.json", "history.csv", *map(paths.model, BENCHMARK.selections))
+            yield from (f"{folder}/{file}" for file in files)
+
+
 def settle_origins():
     """Give all files that are here the records and times of what made them."""
     raw = [file for dataset in PLAN.datasets for file in raw_archives(PLAN, dataset)]
     here = filter(os.path.exists, raw)
     try:
-        settle(Path(paths.origins(NAME)), outputs_here(), here)
+        settle(
+            Path(paths.origins(NAME)), outputs_here(), here, set(finished_trainings())
+        )
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

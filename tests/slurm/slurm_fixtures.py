@@ -80,6 +80,7 @@ def limited(slurm, local, tmp_path_factory):
     with cases(slurm, tmp_path_factory) as make:
         case = make(local, train={"runtime": 2})
         case.accident("pace", "a", 3)
+        case.accident("pace", "b", 0.2)
         case.accident("stall", "b", 600)
         elsewhere = ("--set-resources", "train:slurm_partition=long")
         case.start(trained("a"), trained("b"), *elsewhere)

@@ -47,6 +47,17 @@ def made(tmp_path, monkeypatch):
     assert settled() == dict(zip(INPUTS, (1000, 1001, 1002), strict=True))
 
 
+def test_what_a_record_of_our_own_vouches_for_is_not_out_of_date(made):
+    make(WEIGHTS, "trained after Snakemake was killed", 3000)
+    FilePersistence()._delete_record(WEIGHTS)
+    settle(ORIGINS, [INDEX, WEIGHTS], [ARCHIVE], {WEIGHTS})
+    assert record(WEIGHTS) is None
+    settled()  # nobody vouches
+    assert record(WEIGHTS).params == [UNKNOWN]
+    settle(ORIGINS, [INDEX, WEIGHTS], [ARCHIVE], {WEIGHTS})
+    assert record(WEIGHTS) is None
+
+
 def origins() -> bytes:
     return ORIGINS.read_bytes()
 

@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 
 from snakemake.persistence import RECORD_FORMAT_VERSION, MetadataRecord
@@ -30,7 +30,9 @@ _NO_RECORD = MetadataRecord(record_format_version=RECORD_FORMAT_VERSION, params=
 _OF_ONE_RUN = ("starttime", "endtime", "job_hash")
 
 
-def settle(path: Path, made: Iterable[str], raw: Iterable[str]) -> None:
+def settle(
+    path: Path, made: Iterable[str], raw: Iterable[str], vouched: Container[str] = ()
+) -> None:
     """Give the files that are here the records and times of what made them.
 
     A file whose time is not that of its record came from elsewhere. It gets what came along for its
@@ -41,6 +43,8 @@ def settle(path: Path, made: Iterable[str], raw: Iterable[str]) -> None:
         path: What came along (:func:`dmlbench.paths.origins`), which is brought up to date.
         made: The outputs of rules that are here.
         raw: The archives that are here. Whoever reads one verifies it, so that none is unknown.
+        vouched: Files that are what the config asks for by the word of a record of our own. A
+            training that ends after its Snakemake was killed leaves no other.
 
     Raises:
         DataError: The file of origins cannot be read, or a file is another user's.
@@ -61,6 +65,8 @@ def settle(path: Path, made: Iterable[str], raw: Iterable[str]) -> None:
         if origin:
             origins[file] = origin
             _apply(file, origin, record, snakemake)
+        elif file in vouched:
+            snakemake._delete_record(file)
         elif not verified:
             unknown.append(file)
             snakemake._write_record(file, _NO_RECORD)

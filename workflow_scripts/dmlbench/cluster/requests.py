@@ -50,7 +50,7 @@ def request_of(rule: str, resources: dict, threads: int) -> Request:
 
     Args:
         rule: Its name.
-        resources: By name.
+        resources: By name: a dict, or Snakemake's list of them, whose ``in`` looks at values.
         threads: Of the rule.
     """
     flags = {"slurm_account": "account", "qos": "qos", "constraint": "constraint"}
@@ -64,7 +64,7 @@ def request_of(rule: str, resources: dict, threads: int) -> Request:
         mem_mb=resources["mem_mb"],
         minutes=resources["runtime"],
         others=tuple(
-            f"--{flag}={resources[name]}" for name, flag in flags.items() if name in resources
+            f"--{flag}={resources.get(name)}" for name, flag in flags.items() if resources.get(name)
         ),
     )
 
