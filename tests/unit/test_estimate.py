@@ -14,7 +14,15 @@ from dmlbench.config import load_config, resolve_config
 from dmlbench.reporting.collect import collect
 from dmlbench.reporting.estimate import BASES, History, epoch_images, images_of_split, run_bytes
 from dmlbench.reporting.published.read import read_published
-from dmlbench.reporting.verdicts import NO_NUMBER, NOT, NOT_RUN, REPRODUCED, WITHIN, verdicts
+from dmlbench.reporting.verdicts import (
+    NO_NUMBER,
+    NOT,
+    NOT_RUN,
+    OTHER,
+    REPRODUCED,
+    WITHIN,
+    verdicts,
+)
 
 
 @pytest.fixture
@@ -88,6 +96,24 @@ def test_status_counts_states_and_names_logs(plan, tmp_path):
     assert row.split() == ["even_odd", "4", "1", "1", "1", "7"]
     assert any("out of memory: no room" in line and "train.log" not in line for line in told)
     assert any(f"{second.id} running: on node7, process 42" in line for line in told)
+
+
+def test_numbers_of_another_network_are_not_judged(smoke_config):
+    settings = {"published": ["eps_table3"], "dataset": "omniglot"}
+    smoke_config["experiments"]["even_odd"] |= settings
+    smoke_config["samplers"]["random"]["negative"] = "semihard"
+    plan = resolve_config(smoke_config, "test")
+    metrics = made_metrics(plan, {"random": [49.4] * 2}).assign(
+        dataset="omniglot", subset="", label="letter"
+    )
+    found = verdicts(plan, metrics)
+    mine = found[(found["kind"] == "number") & found["ours"].notna()]
+    assert mine["verdict"].tolist() == [OTHER]
+    recipe = next(iter(plan.recipes.values()))
+    table = read_published("eps_table3")
+    assert table.other_network(recipe)
+    assert not table.other_network(recipe | {"backbone": "resnet50"})
+    assert not read_published("eps_table1").other_network(recipe)
 
 
 def made_metrics(plan, values):

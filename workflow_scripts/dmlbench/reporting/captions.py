@@ -41,9 +41,16 @@ def caption(plan: Plan, experiment: str, long: pd.DataFrame, gaps: list[str]) ->
         parts.append(
             f"Published: {'; '.join(sources)}; with ours less it ({OUTSIDE}: outside our interval)."
         )
+    recipes = [plan.recipes[method[0]] for method in plan.methods[experiment]]
     for table in published_of(plan, experiment):
         if not table.parts:
             parts.append(f"{table.source}: no numbers are published.")
+        elif any(map(table.other_network, recipes)):
+            ours = ", ".join(dict.fromkeys(recipe["backbone"] for recipe in recipes))
+            parts.append(
+                f"{table.source} is of another network ({table.protocol['backbone']}) than "
+                f"ours ({ours}): read the differences between methods, not the levels."
+            )
     if (long["metric"] == "nmi_plus").any():
         label = long.loc[long["metric"] == "nmi_plus", "label"].iloc[0]
         factor = plan.benchmark.evaluation.nmi_plus_of(label)

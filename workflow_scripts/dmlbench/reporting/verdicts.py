@@ -22,8 +22,8 @@ from dmlbench.reporting.published.read import (
 from dmlbench.reporting.statistics import summarize
 
 REPRODUCED, WITHIN, NOT = "reproduced", "within interval", "not reproduced"
-NOT_RUN, NO_NUMBER = "not run", "no number published"
-ORDER = [REPRODUCED, WITHIN, NOT, NO_NUMBER, NOT_RUN]
+NOT_RUN, NO_NUMBER, OTHER = "not run", "no number published", "other network"
+ORDER = [REPRODUCED, WITHIN, NOT, OTHER, NO_NUMBER, NOT_RUN]
 #: Percentage points: seeds of one method differ by about as much on most datasets.
 TOLERANCE = 1.0
 EXPLAINED = (
@@ -31,7 +31,8 @@ EXPLAINED = (
     "within interval when it is farther but our 95% interval over seeds holds it. A claim that one "
     "method is better than another is reproduced when the paired difference over seeds has the "
     "published sign and its 95% interval leaves 0 out, and within interval when it holds the "
-    "published difference. One seed has no interval."
+    "published difference. One seed has no interval. Numbers of another network than ours are "
+    "told, not judged."
 )
 COLUMNS = [
     "kind", "source", "claim", "experiment", "part", "metric", "selection", "published", "ours",
@@ -140,6 +141,8 @@ class _Finder:
                     within = WITHIN if _holds(ours.mean, ours.half_width, value) else NOT
                     numbers = {"ours": ours.mean, "half_width": ours.half_width, "seeds": ours.n}
                     verdict = REPRODUCED if close else within
+                    if self.table.other_network(self.plan.recipes[method[0]]):
+                        verdict = OTHER
                     yield self._row("number", row.name, **about, **numbers, verdict=verdict)
 
     def _method(self, match: Match) -> tuple[str, str, str] | None:

@@ -71,8 +71,9 @@ class Published(_Data):
     Attributes:
         paper, title, table: Where the numbers stand.
         datasets: Our names of what it is about.
-        protocol: How they were got; ``selection``: by which epoch, ``unsaid`` where the paper does
-            not say it; ``nmi_plus``: clusters per class by label column.
+        protocol: How they were got; ``network``: the backbone as our configs call it, where the
+            paper says it and all rows have the same; ``selection``: by which epoch, ``unsaid``
+            where the paper does not say it; ``nmi_plus``: clusters per class by label column.
         unsaid: What the paper leaves open.
         parts: The numbers.
         claims: What the paper concludes from them.
@@ -102,6 +103,10 @@ class Published(_Data):
         builds on prints, and nine of twelve official codes of the field.
         """
         return "last" if self.protocol["selection"].startswith("last") else "test_max"
+
+    def other_network(self, recipe: dict) -> bool:
+        """Whether a recipe of ours has another backbone than these numbers."""
+        return self.protocol.get("network", recipe["backbone"]) != recipe["backbone"]
 
 
 @cache
