@@ -3,9 +3,10 @@
 from dmlbench.cluster import head
 from dmlbench.cluster.preflight import problems
 from dmlbench.cluster.requests import request_of
-from dmlbench.errors import DataError
 from dmlbench.origins import settle
-from dmlbench.records import read_record
+from dmlbench.records import vouches
+
+RUN_FOLDERS = {RUN.format(**run.__dict__): run for run in PLAN.runs.values()}
 
 
 def print_results():
@@ -37,17 +38,13 @@ def outputs_here():
                     yield file
 
 
-def finished_trainings():
-    """The files of trainings whose own record says that they are what the config asks for."""
-    for run in PLAN.runs.values():
-        folder = RUN.format(**run.__dict__)
-        try:
-            record = read_record(Path(folder), PLAN.fingerprint(run))
-        except (DataError, ValueError, KeyError):
-            continue
-        if record["code"] == provenance.training_code(run.dataset, PLAN.classes(run)):
-            files = ("run.json", "history.csv", *map(paths.model, BENCHMARK.selections))
-            yield from (f"{folder}/{file}" for file in files)
+def is_trained(file):
+    """Whether a training's own record says that a file is what the config asks for."""
+    run = RUN_FOLDERS.get(os.path.dirname(file))
+    if run is None:
+        return False
+    code = provenance.training_code(run.dataset, PLAN.classes(run))
+    return vouches(Path(file), PLAN.fingerprint(run), code)
 
 
 def settle_origins():
@@ -55,9 +52,7 @@ def settle_origins():
     raw = [file for dataset in PLAN.datasets for file in raw_archives(PLAN, dataset)]
     here = filter(os.path.exists, raw)
     try:
-        settle(
-            Path(paths.origins(NAME)), outputs_here(), here, set(finished_trainings())
-        )
+        settle(Path(paths.origins(NAME)), outputs_here(), here, is_trained)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

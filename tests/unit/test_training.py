@@ -18,7 +18,7 @@ from dmlbench.errors import ConfigError, DataError, TrainingError
 from dmlbench.losses.base import LossResult
 from dmlbench.models.embedder import Embedder
 from dmlbench.neighbours import recall_at
-from dmlbench.records import read_record
+from dmlbench.records import read_record, vouches
 from dmlbench.samplers.batch import Batch
 from dmlbench.training.artefacts import load_model, save_run
 from dmlbench.training.epoch import EpochRecord
@@ -205,6 +205,23 @@ def test_a_saved_model_gives_the_recall_that_was_measured(smoke_config, spec, st
         measured = trainer.images.monitors[name].measure(model, trainer.reader)
         assert measured == trained.selections.best[name]
     assert json.loads((tmp_path / "run.json").read_text())["run"] == spec
+
+
+def test_a_record_vouches_for_the_files_of_its_training(smoke_config, spec, store, tmp_path):
+    plan = resolve_config(smoke_config, "test")
+    run = plan.run_by_id(RUN)
+    save_run(tmp_path, plan, run, Trainer(spec, DATASET, store).train())
+    fingerprint, weights = plan.fingerprint(run), tmp_path / "model_last.safetensors"
+    code = read_record(tmp_path, fingerprint)["code"]
+    files = list(tmp_path.iterdir())
+    assert len(files) == 5
+    assert all(vouches(file, fingerprint, code) for file in files)
+    assert not any(vouches(file, "another", code) for file in files)
+    assert not any(vouches(file, fingerprint, "another") for file in files)
+    weights.write_bytes(b"another training's")
+    assert not vouches(weights, fingerprint, code)
+    (tmp_path / "run.json").write_text("{")
+    assert not vouches(files[0], fingerprint, code)
 
 
 def test_an_interrupt_leaves_no_file_that_looks_finished(

@@ -1,8 +1,9 @@
-"""Writing files so that a reader never sees half of one."""
+"""Writing files so that a reader never sees half of one, and knowing one again."""
 
 import errno
 import fcntl
 import glob
+import hashlib
 import json
 import os
 import tempfile
@@ -12,6 +13,12 @@ from pathlib import Path
 
 #: What flock says where a file system has no locks.
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
+
+
+def checksum_of(path: Path | str) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @contextmanager

@@ -9,11 +9,10 @@ at the files it is settled which record and time are really theirs.
 """
 
 import gzip
-import hashlib
 import json
 import os
 import sys
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from snakemake.persistence import RECORD_FORMAT_VERSION, MetadataRecord
@@ -21,7 +20,7 @@ from snakemake.persistence.file import FilePersistence
 from tqdm import tqdm
 
 from dmlbench.errors import DataError
-from dmlbench.files import replacing
+from dmlbench.files import checksum_of, replacing
 
 #: Stands in the place of parameters, so that Snakemake finds them changed and says why.
 UNKNOWN = "nothing is known of what made this file"
@@ -31,7 +30,10 @@ _OF_ONE_RUN = ("starttime", "endtime", "job_hash")
 
 
 def settle(
-    path: Path, made: Iterable[str], raw: Iterable[str], vouched: Container[str] = ()
+    path: Path,
+    made: Iterable[str],
+    raw: Iterable[str],
+    vouched: Callable[[str], bool] | None = None,
 ) -> None:
     """Give the files that are here the records and times of what made them.
 
@@ -43,8 +45,8 @@ def settle(
         path: What came along (:func:`dmlbench.paths.origins`), which is brought up to date.
         made: The outputs of rules that are here.
         raw: The archives that are here. Whoever reads one verifies it, so that none is unknown.
-        vouched: Files that are what the config asks for by the word of a record of our own. A
-            training that ends after its Snakemake was killed leaves no other.
+        vouched: Whether a file of which Snakemake knows nothing is what the config asks for by a
+            record of our own. A training that ends after its Snakemake was killed has no other.
 
     Raises:
         DataError: The file of origins cannot be read, or a file is another user's.
@@ -65,7 +67,7 @@ def settle(
         if origin:
             origins[file] = origin
             _apply(file, origin, record, snakemake)
-        elif file in vouched:
+        elif vouched and vouched(file):
             snakemake._delete_record(file)
         elif not verified:
             unknown.append(file)
@@ -93,7 +95,7 @@ def _origin(
     here = {"time": time, "record": record.model_dump() if record else None}
     if known and here.items() <= known.items():
         return known
-    here["sha256"] = _sha256(file)
+    here["sha256"] = checksum_of(file)
     if not known or known["sha256"] != here["sha256"]:
         return here if recorded or (verified and not known) else None
     if not recorded:
@@ -126,11 +128,6 @@ def _any_younger(files: Iterable[str], time: float) -> bool:
 
 def _end(record: MetadataRecord | None) -> float:
     return (record.endtime if record else None) or 0
-
-
-def _sha256(file: str) -> str:
-    with open(file, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _read(path: Path) -> dict[str, dict]:

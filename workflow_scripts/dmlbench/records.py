@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from dmlbench.errors import DataError
+from dmlbench.files import checksum_of
 
 
 def read_record(folder: Path, fingerprint: str) -> dict:
@@ -19,3 +20,20 @@ def read_record(folder: Path, fingerprint: str) -> dict:
     if record["fingerprint"] != fingerprint:
         raise DataError(f"{folder}: was trained with other settings than the config's; train again")
     return record
+
+
+def vouches(file: Path, fingerprint: str, code: str) -> bool:
+    """Whether the ``run.json`` beside a training's output says that it is that training's.
+
+    Args:
+        file: An output of a training, ``run.json`` itself among them.
+        fingerprint: What the config asks for (:meth:`dmlbench.config.Plan.fingerprint`).
+        code: The hash of the training's sources (:func:`dmlbench.provenance.training_code`).
+    """
+    try:
+        record = read_record(file.parent, fingerprint)
+    except (DataError, ValueError, KeyError):  # none, of another config, or damaged
+        return False
+    if record.get("code") != code:
+        return False
+    return file.name == "run.json" or record.get("outputs", {}).get(file.name) == checksum_of(file)

@@ -1,8 +1,9 @@
 """Files of pretrained weights."""
 
-import hashlib
 from functools import lru_cache
 from pathlib import Path
+
+from dmlbench.files import checksum_of
 
 #: How their names end; any other word is the tag of weights that timm knows.
 WEIGHT_FILES = (".safetensors", ".pth", ".pt", ".bin")
@@ -19,5 +20,4 @@ def weights_hash(weights: str) -> str | None:
 
 @lru_cache
 def _sha256(file: Path, *about: int) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+    return checksum_of(file)

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from dmlbench import paths
 from dmlbench.config import Plan, Run
 from dmlbench.errors import DataError
-from dmlbench.files import replacing, write_json
+from dmlbench.files import checksum_of, replacing, write_json
 from dmlbench.models.embedder import Embedder
 from dmlbench.provenance import environment, hardware, training_code, training_files
 from dmlbench.training.loop import Trained
@@ -26,11 +26,13 @@ def save_run(out: Path, plan: Plan, run: Run, trained: Trained) -> None:
         with replacing(out / paths.model(name)) as temporary:
             save_file(weights, temporary)
     write_history(out, trained.history)
+    names = [*map(paths.model, trained.selections.weights), "history.csv"]
     record = {
         "run": plan.spec(run),
         "fingerprint": plan.fingerprint(run),
         "code": training_code(run.dataset, plan.classes(run)),
         "files": training_files(run.dataset, plan.classes(run)),
+        "outputs": {name: checksum_of(out / name) for name in names},
         "data": trained.data,
         "selected_epochs": trained.selections.epochs,
         "input": trained.input,
