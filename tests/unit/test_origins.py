@@ -45,6 +45,7 @@ def made(tmp_path, monkeypatch):
     for time, file in enumerate(INPUTS, start=1000):
         make(file, file, time)
     assert settled() == dict(zip(INPUTS, (1000, 1001, 1002), strict=True))
+    os.utime(ORIGINS, (2000, 2000))
 
 
 def test_what_a_record_of_our_own_vouches_for_is_not_out_of_date(made):
@@ -103,6 +104,16 @@ def test_what_is_made_again_alike_keeps_its_time_and_what_is_not_does_not(made):
     make(INDEX, "another", 3000)
     assert settled()[INDEX] == 3000
     assert record(INDEX).endtime == 3000
+
+
+def test_older_results_that_are_checked_out_bring_their_records(made):
+    before = origins()
+    make(INDEX, INDEX, 3000, params=["q"])
+    settled()
+    assert record(INDEX).params == ["q"]
+    ORIGINS.write_bytes(before)
+    settled()
+    assert record(INDEX).params == ["p"]
 
 
 def test_what_is_made_again_alike_from_something_new_is_not_older_than_that(made):

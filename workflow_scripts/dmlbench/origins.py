@@ -52,6 +52,7 @@ def settle(
         DataError: The file of origins cannot be read, or a file is another user's.
     """
     origins = _read(path)
+    came = path.stat().st_mtime if origins else 0.0
     before = dict(origins)
     snakemake = FilePersistence()
     archives = set(raw)
@@ -63,7 +64,7 @@ def settle(
     order = sorted(files, key=lambda f: (f not in archives, _end(records[f])))
     for file in tqdm(order, "what made the results", delay=5, disable=None, unit="file"):
         record, verified = records[file], file in archives
-        origin = _origin(file, record, origins.get(file), verified)
+        origin = _origin(file, record, origins.get(file), came, verified)
         if origin:
             origins[file] = origin
             _apply(file, origin, record, snakemake)
@@ -80,7 +81,7 @@ def settle(
 
 
 def _origin(
-    file: str, record: MetadataRecord | None, known: dict | None, verified: bool
+    file: str, record: MetadataRecord | None, known: dict | None, came: float, verified: bool
 ) -> dict | None:
     """SHA-256, time and record that ``file`` should have; None where nobody knows.
 
@@ -88,6 +89,7 @@ def _origin(
         file: One that exists.
         record: What Snakemake has of it.
         known: What came along with the results, perhaps of another content.
+        came: When it came along.
         verified: Whether it is one that needs no record.
     """
     time = os.lstat(file).st_mtime
@@ -98,7 +100,9 @@ def _origin(
     here["sha256"] = checksum_of(file)
     if not known or known["sha256"] != here["sha256"]:
         return here if recorded or (verified and not known) else None
-    if not recorded:
+    # Of two records for the same content the later one counts: that of a job since then, or that
+    # which came with a checkout of other results.
+    if not recorded or record.endtime < came:
         return known
     if _any_younger(record.input, known["time"]):
         return here
