@@ -225,7 +225,9 @@ def test_an_experiment_with_a_changed_key_can_be_compared(shared, tmp_path):
         "new": 1.0,
         "diff": 0.8,
     }
-    changes = json.loads(clone.dvc("metrics", "diff", "--json"))["diff"][MEANS]
+    # A line above says that another config of dvc.yaml has not been run.
+    said = clone.dvc("metrics", "diff", "--json").splitlines()[-1]
+    changes = json.loads(said)[MEANS]
     recall = {key: value["diff"] for key, value in changes.items() if "recall@1" in key}
     assert recall
     assert all(recall.values())
@@ -244,7 +246,7 @@ def test_another_profile_invalidates_nothing(first, tmp_path):
 
 def test_who_has_some_of_the_datasets_pulls_and_pushes_those(upstream, shared, tmp_path):
     clone = fresh_clone(upstream, tmp_path / "clone", shared[1])
-    clone.dvc("pull", "--glob", "data/raw/mnist/*")
+    clone.run("sh", "-c", "dvc pull $(grep -o 'data/raw/mnist/.*' data.dvc)")
     assert len(list((clone.folder / "data/raw/mnist").glob("*.gz"))) == 4
     assert "up to date" in clone.dvc("status", *sorted(clone.folder.glob("data/raw/mnist/*")))
     empty = tmp_path / "another remote"
