@@ -72,6 +72,8 @@ def main(config: str, run: str, whole: str, killed: str, seed: str) -> None:
         time.sleep(rng.uniform(0, seconds))
         os.kill(child, signal.SIGKILL)
         kills += os.waitpid(child, 0)[1] == signal.SIGKILL
+        for record in Path(killed).rglob("run.json"):  # it came to its end; as Snakemake would
+            record.unlink()
     assert os.waitpid(trained(killed, options), 0)[1] == 0
     print(kills, resumed)
     for folder in (whole, killed):

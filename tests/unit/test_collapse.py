@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_limits
 
 from dmlbench.evaluation import collapse
 from dmlbench.evaluation.measure import measure_collapse
@@ -102,6 +103,17 @@ def test_what_is_not_defined_says_so():
     assert rows["modes_per_class"]["value"] is None
     assert "no two images of one class" in rows["d_prime"]["note"]
     assert "same_sub_label" not in rows
+
+
+def test_the_number_of_threads_changes_no_digit():
+    rng = np.random.default_rng(0)
+    labels, ids = np.repeat(np.arange(4), 300), np.arange(1200)
+    vectors = rng.standard_normal((1200, 64)).astype(np.float32)
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(threads, "blas"):
+            found.append(measure_collapse(vectors, labels, ids))
+    assert found[0] == found[1]
 
 
 def test_collapse_is_looked_for_by_the_label_that_was_trained():

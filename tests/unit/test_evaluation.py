@@ -57,6 +57,17 @@ def test_kmeans_repeats_and_is_as_good_as_scikit_learns():
     assert inertia(first) <= inertia(kmeans(points, 10, seed=3))
 
 
+@pytest.mark.parametrize(("spread", "scale"), [(3e-4, 1), (0.1, 1e-30), (0.1, 1e30)])
+def test_classes_that_lie_close_together_or_far_out_are_still_found(spread, scale):
+    rng = np.random.default_rng(0)
+    centres = np.eye(128)[0] + spread * rng.standard_normal((60, 128))
+    labels = np.repeat(np.arange(60), 50)
+    points = centres[labels] + 0.01 * spread * rng.standard_normal((3000, 128))
+    points = (scale * points / np.linalg.norm(points, axis=1, keepdims=True)).astype(np.float32)
+    assigned = clusterings(points, 60, seeds=[0], restarts=3)
+    assert mutual_information(labels, assigned)["arithmetic"] > 0.95
+
+
 def test_mutual_information_is_scikit_learns():
     from sklearn import metrics
 
@@ -123,6 +134,12 @@ def test_diverged_embeddings_and_too_large_k_are_refused():
         measure(np.full_like(points, np.nan), labels, np.arange(100), SETTINGS, None)
     with pytest.raises(DataError, match="not below the number of images"):
         measure(points, labels, np.arange(100), SETTINGS | {"recall_at": [100]}, None)
+
+
+def test_embeddings_without_an_id_for_each_are_one_line(tmp_path):
+    save_embeddings(tmp_path / "e.npz", clusters()[0][:9], np.arange(10))
+    with pytest.raises(DataError, match=r"shapes \(9, \d+\) and \(10,\) do not fit"):
+        load_embeddings(tmp_path / "e.npz")
 
 
 def test_embeddings_survive_storing(tmp_path):

@@ -65,6 +65,24 @@ def test_the_second_writer_waits_for_the_first(tmp_path):
     assert not path.exists()
 
 
+def test_who_finds_the_run_finished_trains_nothing(plan, caplog):
+    caplog.set_level("INFO", "dmlbench")
+    run = plan.run_by_id(RUN)
+    train_run(plan, run)
+    files = sorted(plan.run_folder(run).iterdir())
+    first = {file: (file.stat().st_mtime_ns, file.read_bytes()) for file in files}
+    train_run(plan, run)
+    assert {file: (file.stat().st_mtime_ns, file.read_bytes()) for file in files} == first
+    assert "trained already" in caplog.text
+    assert left(plan) == []
+    weights = plan.run_folder(run) / "model_last.safetensors"
+    for spoilt in (b"spoilt", None):
+        weights.write_bytes(spoilt) if spoilt else weights.unlink()
+        train_run(plan, run)
+        assert weights.read_bytes() == first[weights][1]
+        assert weights.stat().st_mtime_ns > first[weights][0]
+
+
 def test_the_lock_of_a_dead_process_is_taken_over_at_once(tmp_path, caplog):
     path = tmp_path / "lock.json"
     gone = subprocess.Popen(["true"])
@@ -104,6 +122,18 @@ def test_a_process_that_was_taken_over_writes_nothing_more(tmp_path):
             checkpoint.save({"step": 2})
     assert Checkpoint(checkpoint.path).load() == {"step": 1}
     assert path.exists()  # it is not ours to delete
+
+
+@pytest.mark.parametrize("text", ["[]", "3", '{"a": 1}', "{"])
+def test_a_file_that_is_no_lock_is_waited_for_until_it_is_old(text, tmp_path):
+    path = tmp_path / "lock.json"
+    path.write_text(text)
+    told = "another process trains this run"
+    with pytest.raises(TrainingError, match=told), RunLock(path).held(0.0):
+        pass
+    os.utime(path, (1, 1))
+    with RunLock(path).held(0.0) as lock:
+        lock.check()
 
 
 def test_of_many_that_take_over_one_has_it(tmp_path):

@@ -83,6 +83,9 @@ def run(
             log.error("error: %s", line)
         sys.exit(EXIT_USER_ERROR)
     except Unfinished as reason:
+        # Everything is saved. Schedulers ask more than once, and the code must come through.
+        for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
         log.error("unfinished: %s", reason)
         sys.exit(EXIT_UNFINISHED)
     except (FileNotFoundError, PermissionError, IsADirectoryError) as error:

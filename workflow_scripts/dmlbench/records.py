@@ -7,17 +7,27 @@ from dmlbench.errors import DataError
 from dmlbench.files import checksum_of
 
 
+class DamagedRecordError(DataError):
+    """A ``run.json`` that is none."""
+
+
 def read_record(folder: Path, fingerprint: str) -> dict:
     """The ``run.json`` of a finished run.
 
     Raises:
-        DataError: There is none, or the run was trained with other settings than ``fingerprint``.
+        DataError: There is none, it is damaged (:class:`DamagedRecordError`), or the run was
+            trained with other settings than ``fingerprint``.
     """
     try:
         record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        trained_as = record["fingerprint"]
     except OSError:
         raise DataError(f"{folder}: no run.json; this run has not finished training") from None
-    if record["fingerprint"] != fingerprint:
+    except (ValueError, KeyError, TypeError):
+        raise DamagedRecordError(
+            f"{folder}/run.json is damaged; delete it, and train the run again"
+        ) from None
+    if trained_as != fingerprint:
         raise DataError(f"{folder}: was trained with other settings than the config's; train again")
     return record
 
@@ -32,7 +42,7 @@ def vouches(file: Path, fingerprint: str, code: str) -> bool:
     """
     try:
         record = read_record(file.parent, fingerprint)
-    except (DataError, ValueError, KeyError):  # none, of another config, or damaged
+    except DataError:  # none, of another config, or damaged
         return False
     if record.get("code") != code:
         return False

@@ -1,6 +1,5 @@
 """The ledger: what became of every run that a config plans."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from dmlbench.config import Plan, Run
 from dmlbench.errors import DataError
 from dmlbench.files import replacing
 from dmlbench.jobs import RUNNING, read_state
-from dmlbench.records import read_record
+from dmlbench.records import DamagedRecordError, read_record
 
 OK, MISSING = "ok", "missing"
 #: Every run has one of these.
@@ -60,10 +59,10 @@ def _cell(plan: Plan, results: Path, run: Run) -> Cell:
             if (folder / paths.METRICS_FILE).is_file():
                 return Cell(run, OK)
             reason = "trained, not measured yet"
+        except DamagedRecordError as error:
+            return Cell(run, "failed", str(error), "train")
         except DataError:
             reason = "trained with other settings than the config's"
-        except (json.JSONDecodeError, KeyError):
-            return Cell(run, "failed", f"{folder}/run.json is damaged; delete it", "train")
     for step in STEPS:
         log = paths.log_in(results, step, run.id)
         if state := read_state(log):

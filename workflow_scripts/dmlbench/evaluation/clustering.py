@@ -68,13 +68,14 @@ def mutual_information(
 def kmeans(embeddings: np.ndarray, clusters: int, seed: int, restarts: int = 1) -> np.ndarray:
     """The cluster number of every row, the same for the same input on the same machine.
 
-    faiss on the CPU in one thread, k-means++ starts, 50 iterations at most, all points.
+    faiss on the CPU in one thread, k-means++ starts, 50 iterations at most, all points, centred
+    and scaled.
     """
     faiss = load_faiss()
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
     try:
-        points = np.ascontiguousarray(embeddings, dtype=np.float32)
+        points = _spread(embeddings)
         engine = faiss.Clustering(points.shape[1], clusters)
         engine.seed = seed
         engine.niter = 50
@@ -87,6 +88,18 @@ def kmeans(embeddings: np.ndarray, clusters: int, seed: int, restarts: int = 1) 
         return index.search(points, 1)[1][:, 0]
     finally:
         faiss.omp_set_num_threads(before)
+
+
+def _spread(embeddings: np.ndarray) -> np.ndarray:
+    """The points around 0 and between -1 and 1, which changes no clustering but for rounding.
+
+    faiss computes |x|^2 - 2 x.y + |y|^2 in float32. Of a nearly collapsed embedding, points that
+    lie close together far from 0, that leaves nothing but rounding; and it ends the process where
+    squares overflow.
+    """
+    points = embeddings - embeddings.mean(axis=0, dtype=np.float64)
+    _, exponent = np.frexp(np.abs(points).max(initial=0.0))
+    return np.ldexp(points, -exponent).astype(np.float32)
 
 
 def load_faiss() -> ModuleType:

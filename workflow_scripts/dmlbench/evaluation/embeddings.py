@@ -23,6 +23,9 @@ def load_embeddings(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """
     try:
         with np.load(path) as stored:
-            return stored["embeddings"], stored["ids"]
+            embeddings, ids = stored["embeddings"], stored["ids"]
+        if embeddings.ndim != 2 or ids.shape != embeddings.shape[:1]:
+            raise ValueError(f"shapes {embeddings.shape} and {ids.shape} do not fit")
+        return embeddings, ids
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: no readable embeddings ({error}); embed the run again") from None

@@ -1,6 +1,7 @@
 """All metrics of one part of a run's images, in long form."""
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from dmlbench.errors import DataError
 from dmlbench.evaluation import collapse
@@ -118,6 +119,18 @@ def measure_collapse(
         sub_labels: N finer labels; None where there are none.
         threads: Of searches; changes no result.
     """
+    # Sums over another number of threads differ in the last digit.
+    with threadpool_limits(1, "blas"):
+        return _measure_collapse(embeddings, labels, ids, sub_labels, threads)
+
+
+def _measure_collapse(
+    embeddings: np.ndarray,
+    labels: np.ndarray,
+    ids: np.ndarray,
+    sub_labels: np.ndarray | None,
+    threads: int | None,
+) -> list[dict]:
     embeddings, labels, sub_labels, ids = in_order(ids, embeddings, labels, sub_labels, ids)
     ratio = collapse.variance_ratio(embeddings, labels)
     same = "all images have one embedding"

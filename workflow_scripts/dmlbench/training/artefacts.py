@@ -2,6 +2,7 @@
 
 import resource
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -26,7 +27,7 @@ def save_run(out: Path, plan: Plan, run: Run, trained: Trained) -> None:
         with replacing(out / paths.model(name)) as temporary:
             save_file(weights, temporary)
     write_history(out, trained.history)
-    names = [*map(paths.model, trained.selections.weights), "history.csv"]
+    names = output_names(trained.selections.weights)
     record = {
         "run": plan.spec(run),
         "fingerprint": plan.fingerprint(run),
@@ -44,6 +45,11 @@ def save_run(out: Path, plan: Plan, run: Run, trained: Trained) -> None:
         **environment(),
     }
     write_json(out / "run.json", record)
+
+
+def output_names(selections: Iterable[str]) -> list[str]:
+    """The files that a training leaves beside ``run.json``."""
+    return [*map(paths.model, selections), "history.csv"]
 
 
 def write_history(out: Path, history: pd.DataFrame | list[dict]) -> None:
@@ -70,6 +76,9 @@ def load_model(folder: Path, record: dict, selection: str, device: torch.device)
     file = folder / paths.model(selection)
     if not file.is_file():
         raise DataError(f"{file} is missing; train the run again")
+    # A flipped bit loads without a word. Records of earlier versions hold no checksums.
+    if record.get("outputs", {}).get(file.name) not in (None, checksum_of(file)):
+        raise DataError(f"{file} is not what its training wrote (run.json); train the run again")
     # The backbone's own weights are about to be replaced: no need to fetch pretrained ones.
     recipe = {**record["run"]["recipe"], "weights": "none"}
     model = Embedder(recipe, **record["input"]).to(device)

@@ -26,6 +26,8 @@ BEAT, DEAD = 10.0, 60.0
 ASK = 15.0
 #: Seconds after which of several who take over a dead holder's lock the last one has it.
 SETTLE = 0.5
+#: What a lock says at least.
+_NAMES = {"token", "host", "pid"}
 
 
 class RunLock:
@@ -121,13 +123,14 @@ class RunLock:
         return json.dumps({"token": self.token, **_here(), "pid": os.getpid(), **current_job()})
 
     def _read(self) -> dict | None:
-        """The holder; None where there is none, empty while he writes his name."""
+        """The holder; None where there is none, empty while he writes his name, or of no lock."""
         try:
-            return json.loads(self.path.read_text(encoding="utf-8") or "{}")
+            holder = json.loads(self.path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
         except ValueError:
             return {}
+        return holder if isinstance(holder, dict) and holder.keys() >= _NAMES else {}
 
     def _is_mine(self) -> bool:
         return (self._read() or {}).get("token") == self.token

@@ -1,5 +1,6 @@
 """One process's part of a run: from its last checkpoint as far as it comes."""
 
+import logging
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -8,8 +9,9 @@ from dmlbench.cluster.scratch import near
 from dmlbench.config import Plan, Run
 from dmlbench.data.folder import dataset_of
 from dmlbench.data.store import ImageStore
-from dmlbench.provenance import hardware, training_files
-from dmlbench.training.artefacts import save_run, write_history
+from dmlbench.provenance import hardware, training_code, training_files
+from dmlbench.records import read_record, vouches
+from dmlbench.training.artefacts import output_names, save_run, write_history
 from dmlbench.training.checkpoint import Checkpoint
 from dmlbench.training.lock import RunLock
 from dmlbench.training.loop import Trainer
@@ -17,6 +19,8 @@ from dmlbench.training.stopping import LeaveNow, Stopping
 from dmlbench.training.writers import make_writers
 
 __all__ = ["LeaveNow", "train_run"]
+
+log = logging.getLogger(__name__)
 
 
 def train_run(
@@ -28,6 +32,9 @@ def train_run(
     wait: float = 90.0,
 ) -> None:
     """Train ``run`` to its end, or until it is time to leave.
+
+    Nothing is done where its outputs are there already: another process may have ended it while
+    this one waited, one whose Snakemake was killed, say. (Snakemake deletes outputs before a job.)
 
     Args:
         plan: The config.
@@ -72,7 +79,25 @@ def train_run(
                 write(history[-1])
 
         checkpoint = Checkpoint(folder / paths.CHECKPOINT_FILE, identity, every, lock)
+        if _is_finished(plan, run, trainer.data):
+            log.info("trained already, as %s/run.json says", out)
+            checkpoint.discard()
+            return
+        # A history that grows must not lie beside the record of an older training.
+        (out / "run.json").unlink(missing_ok=True)
         trained = trainer.train(checkpoint, stopping, each_epoch)
         lock.check()
         save_run(out, plan, run, trained)
         checkpoint.discard()
+
+
+def _is_finished(plan: Plan, run: Run, data: str) -> bool:
+    """Whether all outputs of this training are there, by their own record and on these data."""
+    out, fingerprint = plan.run_folder(run), plan.fingerprint(run)
+    code = training_code(run.dataset, plan.classes(run))
+    names = ("run.json", *output_names(plan.benchmark.selections))
+    files = [out / name for name in names]
+    return (
+        all(file.is_file() and vouches(file, fingerprint, code) for file in files)
+        and read_record(out, fingerprint)["data"] == data
+    )
