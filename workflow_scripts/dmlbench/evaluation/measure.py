@@ -103,6 +103,8 @@ def _clustering(
     return rows
 
 
+# Sums over another number of threads differ in the last digit.
+@threadpool_limits.wrap(limits=1, user_api="blas")
 def measure_collapse(
     embeddings: np.ndarray,
     labels: np.ndarray,
@@ -119,18 +121,6 @@ def measure_collapse(
         sub_labels: N finer labels; None where there are none.
         threads: Of searches; changes no result.
     """
-    # Sums over another number of threads differ in the last digit.
-    with threadpool_limits(1, "blas"):
-        return _measure_collapse(embeddings, labels, ids, sub_labels, threads)
-
-
-def _measure_collapse(
-    embeddings: np.ndarray,
-    labels: np.ndarray,
-    ids: np.ndarray,
-    sub_labels: np.ndarray | None,
-    threads: int | None,
-) -> list[dict]:
     embeddings, labels, sub_labels, ids = in_order(ids, embeddings, labels, sub_labels, ids)
     ratio = collapse.variance_ratio(embeddings, labels)
     same = "all images have one embedding"
