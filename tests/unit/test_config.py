@@ -197,6 +197,13 @@ def test_defaults_are_filled_in_and_the_result_is_a_config_again(smoke_config):
     }
 
 
+def test_the_config_beside_results_names_no_place_of_this_machine(smoke_config):
+    data = {"mirror": "/some/mirror", "files": {"lfw.tgz": "/some/lfw.tgz"}}
+    plan = resolve_config(smoke_config | {"data": data}, "my.yaml")
+    assert plan.benchmark.data.mirror == "/some/mirror"
+    assert "/some/" not in plan.as_json()
+
+
 def test_fingerprint_follows_what_decides_the_result(smoke_config):
     plan = resolve_config(smoke_config, "my.yaml")
     other = resolve_config(changed(smoke_config, "losses/triplet/margin", 0.3), "my.yaml")

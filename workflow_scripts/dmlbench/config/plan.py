@@ -200,8 +200,12 @@ class Plan:
         return self.all_runs[run_id]
 
     def as_json(self) -> str:
-        """The config with defaults filled in, itself a config."""
-        return json.dumps(self.benchmark.model_dump(mode="json", exclude_unset=False), indent=1)
+        """The config with defaults filled in, itself a config.
+
+        It travels with the results, so it does not say where on this machine archives lie.
+        """
+        here = {"data": {"mirror", "files"}}
+        return json.dumps(self.benchmark.model_dump(mode="json", exclude=here), indent=1)
 
 
 def _classes(kind: str, spec: dict) -> Iterator[tuple[str, str]]:
