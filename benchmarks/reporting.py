@@ -1,70 +1,88 @@
 #!/usr/bin/env python
-"""How long check, collect and tables take for 2,000 runs that are made up.
+"""How long check, collect, tables, figures and report take for 2,000 runs that are made up.
 
-    python benchmarks/reporting.py               # about a minute on 2 cores
-    python benchmarks/reporting.py --seeds 5
+    python benchmarks/reporting.py               # 2 to 3 minutes on 2 cores, and as long to make up
+    python benchmarks/reporting.py --seeds 3
 
-The runs are those of config.yaml with more seeds; no training, no images. Each step is a process of
-its own, two at a time, as the workflow runs them.
+Ten experiments with the eight methods of configs/demo.yaml and its data, no training. What is timed
+is Snakemake, from its start to the end of the report, as a user calls it.
 """
 
 import argparse
+import copy
+import os
 import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pandas as pd
 import yaml
 
 from dmlbench import paths
-from dmlbench.config import resolve_config
+from dmlbench.config import load_config
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "unit"))
 
-from made_results import make_results  # noqa: E402
+from made_up import make_up  # noqa: E402
+
+EXPERIMENTS = 10
+CONFIG = "made_up.yaml"
 
 
 def main() -> None:
-    """Make runs, then time the steps."""
+    """Make runs up, then time what is made of them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=20, help="of each method")
-    parser.add_argument("--jobs", type=int, default=2, help="steps at a time")
+    parser.add_argument("--seeds", type=int, default=25, help="of each method")
+    parser.add_argument("--cores", type=int, default=2, help="for Snakemake")
     options = parser.parse_args()
-    config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    plan = resolve_config({**config, "seeds": list(range(options.seeds))}, "config.yaml")
     with tempfile.TemporaryDirectory() as folder:
-        results = Path(folder) / paths.results(plan.benchmark.name)
-        make_results(plan, results)
-        print(f"{len(plan.all_runs):,} runs, {len(plan.benchmark.experiments)} experiments")
-        name = plan.benchmark.name
-        given = ["--config", paths.resolved_config(name)]
-        check = ["check", paths.results(name), "--ledger", paths.ledger(name), *given]
-        tables = [["tables", "--experiment", e, *given] for e in plan.benchmark.experiments]
-        tables += [["tables", "--overview", o, *given] for o in paths.OVERVIEWS]
-        total = time.monotonic()
-        for what, steps in (
-            ("check", [check]),
-            ("collect", [["collect", *given]]),
-            ("tables", tables),
-        ):
-            started = time.monotonic()
-            with ThreadPoolExecutor(options.jobs) as pool:
-                list(pool.map(lambda step: run(step, folder), steps))
-            print(f"{what}: {time.monotonic() - started:.1f} s")
-        print(f"together: {time.monotonic() - total:.1f} s")
+        os.chdir(folder)
+        Path(CONFIG).write_text(yaml.safe_dump(config(options.seeds)))
+        plan = load_config(Path(CONFIG))
+        data = plan.data_folder(next(iter(plan.runs.values())))
+        snakemake(options.cores, str(data / paths.INDEX_FILE))
+        make_up(plan, pd.read_parquet(data / paths.INDEX_FILE))
+        snakemake(options.cores, "results", "--touch", "--forceall")
+        print(f"{len(plan.runs):,} trainings, {len(plan.benchmark.experiments)} experiments")
+        started = time.monotonic()
+        snakemake(options.cores, paths.report(plan.benchmark.name))
+        total = time.monotonic() - started
+        for rule, seconds in jobs(Path(paths.results(plan.benchmark.name)) / "benchmarks").items():
+            print(f"{rule}: {len(seconds)} job(s), {sum(seconds):.1f} s")
+        print(f"Snakemake from start to end: {total:.1f} s")
 
 
-def run(step: list[str], folder: str) -> None:
-    """One script of the workflow, in ``folder``."""
-    script = ROOT / "workflow_scripts" / f"{step[0]}.py"
-    done = subprocess.run(
-        [sys.executable, script, *step[1:]], cwd=folder, capture_output=True, text=True
-    )
+def config(seeds: int) -> dict:
+    """The demo's methods with so many seeds, once for each of ten recipes."""
+    made = yaml.safe_load((ROOT / "configs" / "demo.yaml").read_text())
+    recipe = next(iter(made["recipes"].values()))
+    experiment = next(iter(made["experiments"].values()))
+    names = [f"variant_{number}" for number in range(EXPERIMENTS)]
+    made["seeds"] = list(range(seeds))
+    made["recipes"] = {n: recipe | {"epochs": 5 + i} for i, n in enumerate(names)}
+    made["experiments"] = {n: copy.deepcopy(experiment) | {"recipe": n} for n in names}
+    return made | {"name": "made_up"}
+
+
+def snakemake(cores: int, *arguments: str) -> None:
+    """One call in the working directory; ends the benchmark where it fails."""
+    command = [sys.executable, "-m", "snakemake", f"-c{cores}", *arguments]
+    command += ["--snakefile", str(ROOT / "Snakefile"), "--configfile", CONFIG]
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         sys.exit(done.stderr)
+
+
+def jobs(folder: Path) -> dict[str, list[float]]:
+    """Seconds of each job that ran, by rule."""
+    found: dict[str, list[float]] = {}
+    for file in sorted(folder.rglob("*.tsv")):
+        rule = file.relative_to(folder).parts[0].removesuffix(".tsv")
+        found.setdefault(rule, []).append(pd.read_csv(file, sep="\t")["s"].sum())
+    return found
 
 
 if __name__ == "__main__":

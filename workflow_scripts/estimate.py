@@ -27,7 +27,7 @@ def main(args) -> None:
     """Print the estimate; nothing is written or run."""
     plan = load_config(args.config)
     print_jobs(args)
-    done = {cell.run for cell in ledger(plan) if cell.state == OK}
+    done = {cell.run for cell in ledger(plan) if cell.state == OK and has_weights(plan, cell.run)}
     history = History(Path(paths.results(plan.benchmark.name)).parent)
     costs = {
         run: history.cost(plan.spec(run), lambda run=run: epoch_images(images_of_split(plan, run)))
@@ -51,6 +51,11 @@ def main(args) -> None:
             "finished training of a network makes this a measurement"
         )
     print_disk(plan)
+
+
+def has_weights(plan: Plan, run: Run) -> bool:
+    """Whether they are here: a clone with committed records trains anew (the rule ``all``)."""
+    return (plan.run_folder(run) / paths.model(plan.benchmark.selections[0])).is_file()
 
 
 def print_jobs(args) -> None:

@@ -66,7 +66,7 @@ def record_of(plan: Plan, run: Run) -> dict:
         "device": "cpu",
         "gpu": None,
         "seconds": 10.0 * (run.seed + 1),
-        "peak_memory_mb": {"host": 900, "gpu": None},
+        "peak_memory_mb": {"host": 900 + run.seed, "gpu": None},
         "host": "here",
         "python": "3.11",
         "packages": {"torch": "2.15.0"},

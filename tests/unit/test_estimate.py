@@ -76,6 +76,18 @@ def test_images_and_bytes_of_a_run():
     assert run_bytes(plan, run, counts, 1000) == 4 * kept
 
 
+def test_a_run_without_its_weights_is_to_do(plan, tmp_path):
+    results(plan)
+    runs = list(plan.runs.values())
+    for run in runs[1:]:
+        (plan.run_folder(run) / paths.model("last")).touch()
+    done = run_script(
+        "estimate", "--config", "smoke.yaml", "--snakefile", ROOT / "Snakefile", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"trainings: {len(runs)}, 1 of them to do" in done.stdout
+
+
 def test_status_counts_states_and_names_logs(plan, tmp_path):
     results(plan)
     first, second, third, _ = plan.experiment_runs("even_odd")
@@ -173,3 +185,4 @@ def test_pages_of_the_report_lead_to_every_run(plan, tmp_path):
     assert "not run" in summary
     assert "benchmark version 1.0" in summary
     assert "<script" not in summary
+    assert summary.count("<td>here</td>") == 1, "one machine, however much memory its runs took"

@@ -22,7 +22,10 @@ from dmlbench.reporting.markdown import wide
 from dmlbench.reporting.verdicts import EXPLAINED, write_verdicts
 
 #: What the runs' table says besides where a run was trained.
-_ABOUT_A_RUN = {"dataset", "recipe", "loss", "sampler", "seed", "seconds", "code"}
+_ABOUT_A_RUN = {
+    *("dataset", "recipe", "loss", "sampler", "seed", "code"),
+    *("seconds", "peak_host_mb", "peak_gpu_mb"),
+}
 
 
 def write_pages(plan: Plan) -> None:
@@ -131,7 +134,7 @@ def _cost(plan: Plan, runs: pd.DataFrame) -> list[dict]:
 
 def _machines(runs: pd.DataFrame) -> list[dict]:
     """Where the runs were trained: one row for each distinct host, device and software."""
-    keys = [c for c in runs.columns if c not in _ABOUT_A_RUN and "memory" not in c]
+    keys = [c for c in runs.columns if c not in _ABOUT_A_RUN]
     grouped = runs.groupby(keys, dropna=False)["seconds"].agg(["size", "sum"]).reset_index()
     grouped["sum"] = grouped["sum"].round().astype(int)
     return grouped.rename(columns={"size": "runs", "sum": "training seconds"}).to_dict("records")
