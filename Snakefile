@@ -51,7 +51,7 @@ if workflow.is_main_process:
 
 onstart:
     before_jobs(log)
-    write_text(Path(CONFIG), PLAN.as_json())
+    write_config()
 
 
 onsuccess:

@@ -1,5 +1,7 @@
 """What is done before the jobs of a call, and after them."""
 
+import shutil
+
 from dmlbench.cluster import head
 from dmlbench.cluster.preflight import problems
 from dmlbench.cluster.requests import request_of
@@ -49,13 +51,25 @@ def is_trained(file):
 
 def settle_origins():
     """Give all files that are here the records and times of what made them."""
+    for folder in ("results", paths.results(NAME)):
+        if os.path.lexists(folder) and not os.path.isdir(folder):
+            refuse([f"{folder}: is no folder; results are read and written there"])
     raw = [file for dataset in PLAN.datasets for file in raw_archives(PLAN, dataset)]
     here = filter(os.path.exists, raw)
     try:
         settle(Path(paths.origins(NAME)), outputs_here(), here, is_trained)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        refuse([error])
+    except OSError as error:
+        refuse([f"{error.filename}: {error.strerror}; results are read and written there"])
+
+
+def write_config():
+    """Write the config where jobs find it."""
+    try:
+        write_text(Path(CONFIG), PLAN.as_json())
+    except OSError as error:
+        refuse([f"{error.filename}: {error.strerror}; results are read and written there"])
 
 
 def requests(names):
@@ -75,29 +89,56 @@ def refuse(wrong):
 
 
 def before_jobs(logs):
-    """Say what would go wrong on the cluster, and that no other Snakemake has jobs there."""
-    if workflow.executor_plugin.name != "slurm":
-        return
-    file = Path(paths.head(NAME))
-    names = {job.rule.name for job in workflow.dag.needrun_jobs()}
-    only_asked = names == {"preflight"}
-    if only_asked:
-        names = {rule.name for rule in workflow.rules}
-    if wrong := list(problems(requests(names), file.parent)):
-        refuse(wrong)
-    if only_asked:
+    """Say what would go wrong, before any job is given out."""
+    on_slurm = workflow.executor_plugin.name == "slurm"
+    jobs = list(workflow.dag.needrun_jobs())
+    names = {job.rule.name for job in jobs}
+    only_preflight = names == {"preflight"}
+    if on_slurm:
+        asked = {rule.name for rule in workflow.rules} if only_preflight else names
+        if wrong := list(problems(requests(asked), Path(paths.results(NAME)))):
+            refuse(wrong)
+    if only_preflight:
         return
     try:
-        jobs = head.ended_head(file)
-        if jobs and (left := head.leftovers(jobs)):
-            raise UserError(
-                f"{len(left)} job(s) of a Snakemake that is gone still wait or run; `make resume` "
-                "cancels them and goes on (docs/cluster.md)"
-            )
-        head.record(file, logs)
+        refuse_to_train_again(jobs)
+        # Its jobs may also be there where this one gives none to Slurm.
+        if on_slurm or shutil.which("squeue"):
+            refuse_beside_leftovers()
+        if on_slurm:
+            head.record(Path(paths.head(NAME)), logs)
     except UserError as error:
         refuse([error])
-    # Imported only here: the plugin asks Slurm for its version when it is.
-    from dmlbench.cluster.plugin import notice_preempted_jobs
+    if on_slurm:
+        # Imported only here: the plugin asks Slurm for its version when it is.
+        from dmlbench.cluster.plugin import notice_preempted_jobs
 
-    notice_preempted_jobs()
+        notice_preempted_jobs()
+
+
+def refuse_beside_leftovers():
+    """No two Snakemakes may have jobs of one config."""
+    before = head.ended_head(Path(paths.head(NAME)))
+    if before and (left := head.leftovers(before)):
+        raise UserError(
+            f"{len(left)} job(s) of a Snakemake that is gone still wait or run; `make resume` "
+            "cancels them and goes on (docs/cluster.md)"
+        )
+
+
+def refuse_to_train_again(jobs):
+    """Data that are to be prepared would have Snakemake train every run on them anew."""
+    again = [
+        job
+        for job in jobs
+        if job.rule.name == "train"
+        and workflow.dag.reason(job).updated_input_run
+        and not workflow.dag.reason(job).forced
+        and is_trained(job.output[0])
+    ]
+    if again:
+        raise UserError(
+            f"{len(again)} finished run(s) would be trained again, as their images are to be "
+            "prepared first: run `snakemake -c2 datasets` with the same config, then this again; "
+            "runs whose images come out the same are left alone"
+        )

@@ -1,12 +1,13 @@
 #!/usr/bin/env python
 """Go on after Snakemake itself was killed: what `make resume` runs.
 
-Cancels the Slurm jobs that it left behind (trainings save first), unlocks, and starts it again.
-Words after `--` go to Snakemake.
+Cancels the Slurm jobs that it left behind (trainings save first), unlocks, and starts it again as
+it was started. Words after `--` go to Snakemake instead of those.
 """
 
 import logging
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -21,18 +22,24 @@ log = logging.getLogger("dmlbench")
 def main(args) -> None:
     """End what is left of the last Snakemake of ``args.config``, and become the next one."""
     file = Path(paths.head(load_config(args.config).benchmark.name))
+    asked = ["--configfile", str(args.config), "--profile", args.profile, *args.arguments]
     if jobs := head.ended_head(file):
         ended = head.cancel(jobs)
         log.info("%d jobs were left: %s", len(ended), ", ".join(ended) or "none")
-    snakemake = [sys.executable, "-m", "snakemake", "--configfile", str(args.config)]
-    if code := subprocess.run([*snakemake, "--unlock"]).returncode:
+        asked = asked if args.arguments else head.read(file)["arguments"]
+    else:
+        log.info("%s is not there: no Snakemake has given jobs to Slurm here", file)
+        asked = asked if args.arguments else [*asked, "all"]
+    snakemake = [sys.executable, "-m", "snakemake"]
+    if code := subprocess.run([*snakemake, *asked, "--unlock"]).returncode:
         sys.exit(code)
-    os.execv(sys.executable, [*snakemake, "--profile", args.profile, *args.arguments])
+    log.info("snakemake %s", shlex.join(asked))
+    os.execv(sys.executable, [*snakemake, *asked])
 
 
 if __name__ == "__main__":
     parser = cli.parser(__doc__)
     parser.add_argument("--config", type=Path, default=Path("config.yaml"), help="config file")
     parser.add_argument("--profile", default="slurm", help="of Snakemake")
-    parser.add_argument("arguments", nargs="*", default=["all"], help="for Snakemake")
+    parser.add_argument("arguments", nargs="*", help="for Snakemake, instead of its last ones")
     cli.run(main, parser)

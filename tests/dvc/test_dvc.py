@@ -129,6 +129,14 @@ def test_an_added_loss_trains_its_runs_alone(first, pulled, tmp_path):
         each.change(add_loss)
     assert trainings(worker.dry_run()) == ["contrastive"]
     before = clone.contents()
+    # Where the data were not pulled, Snakemake alone would train all: it says what to do instead.
+    beside = clone.copy(tmp_path / "beside")
+    said = beside.run("snakemake", "-c2", "all", fails=True)
+    assert "error: 1 finished run(s) would be trained again" in said
+    assert trainings(said) == []
+    assert beside.contents() == before
+    beside.run("snakemake", "-c2", "datasets")
+    assert trainings(beside.dry_run()) == ["contrastive"]
     assert trainings(clone.repro()) == ["contrastive"]
     after = clone.contents()
     runs = {f for f in before if f.startswith("runs/")}

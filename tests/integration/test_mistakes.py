@@ -38,6 +38,18 @@ def test_a_mistake_in_the_config_is_one_line(smoke_config, tmp_path, change, tol
     assert told in lines[0]
 
 
+def test_a_file_in_the_place_of_results_is_one_line(tmp_path):
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "smoke").touch()
+    done = run_snakemake(
+        "-c1", "all", "--configfile", ROOT / "configs" / "smoke.yaml", "--directory", tmp_path
+    )
+    assert done.returncode == 2
+    assert done.stderr.strip() == (
+        "error: results/smoke: is no folder; results are read and written there"
+    )
+
+
 def mnist_run(tmp_path, mirror):
     config = {"mirror": str(mirror)}
     return run_snakemake(

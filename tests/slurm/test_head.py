@@ -10,7 +10,7 @@ RUN, FINISHES = "a", "b"
 def test_after_a_kill_of_snakemake_resume_ends_what_is_left_and_goes_on(case):
     case.accident("pace", RUN, 3)
     targets = [trained(run) for run in (RUN, FINISHES)]
-    head = case.start(*targets)
+    head = case.start(*targets, "--slurm-init-seconds-before-status-checks", "1")
     finished = case.folder / trained(FINISHES)
     case.until(lambda: case.job_with_checkpoint(RUN), 200)
     case.until(lambda: case.jobs_of(FINISHES), 200)
@@ -21,16 +21,17 @@ def test_after_a_kill_of_snakemake_resume_ends_what_is_left_and_goes_on(case):
     case.until(lambda: case.jobs_of(FINISHES)[0]["state"] == "COMPLETED")
     weights = (finished.parent / "model_last.safetensors").stat().st_mtime_ns
 
-    # Unlocked by hand and started again: refused, as two would write the same files.
-    case.ends(case.run(sys.executable, "-m", "snakemake", "--unlock", "--configfile", "test.yaml"))
+    # Unlocked by hand and started again, here or on this machine alone: refused, as two would write
+    # the same files.
+    snakemake = [sys.executable, "-m", "snakemake", "--configfile", "test.yaml"]
+    case.ends(case.run(*snakemake, "--unlock"))
     case.ends(case.start(*targets), code=2)
-    assert "error: 1 job(s) of a Snakemake that is gone still wait or run" in case.said()
+    case.ends(case.run(*snakemake, "-c1", "--rerun-incomplete", *targets), code=2)
+    assert case.said().count("error: 1 job(s) of a Snakemake that is gone still wait or run") == 2
     assert [job["state"] for job in case.jobs_of(RUN)] == ["RUNNING"]
 
     case.accident("pace", RUN, 0)
-    resume = ["workflow_scripts/resume.py", "--config", "test.yaml", "--", *targets]
-    soon = ["--slurm-init-seconds-before-status-checks", "1"]
-    case.ends(case.run(sys.executable, *resume, *soon))
+    case.ends(case.run(sys.executable, "workflow_scripts/resume.py", "--config", "test.yaml"))
     assert [job["state"] for job in case.jobs_of(RUN)] == ["CANCELLED", "COMPLETED"]
     left, _ = case.jobs_of(RUN)
     assert "unfinished: SIGTERM came; what was trained is saved" in case.job_log(left["id"])

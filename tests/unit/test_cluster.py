@@ -96,6 +96,11 @@ class TestBeforeAnyJob:
         (line,) = told(tmp_path, TRAIN)
         assert line == "train: sbatch: error: Batch job submission failed: Invalid account"
 
+    def test_one_reason_is_told_once_for_all_rules(self, says, tmp_path):
+        lost = [replace(TRAIN, partition="gpus"), replace(TRAIN, rule="embed", partition="gpus")]
+        (line,) = told(tmp_path, replace(lost[0], mem_mb=500), lost[1])
+        assert line.startswith("train, embed: there is no partition 'gpus'")
+
     def test_one_of_several_partitions_is_enough(self, says, tmp_path):
         assert told(tmp_path, replace(TRAIN, partition="cpu,gpu")) == []
 
@@ -228,11 +233,12 @@ def test_a_trainings_time_is_what_is_left_to_its_job(says, in_a_job, left, minut
 
 def test_a_request_is_what_the_plugin_makes_of_resources():
     resources = {"mem_mb": 8000, "runtime": 60, "gpu": 2, "gpu_model": "a100", "qos": "long",
-                 "slurm_partition": "gpu", "slurm_account": "mine"}  # fmt: skip
+                 "slurm_partition": "gpu", "slurm_account": "mine",
+                 "slurm_extra": "--comment='two words' --reservation=r"}  # fmt: skip
     request = request_of("train", resources, threads=4)
     assert request.options == [
         "--partition=gpu", "--gpus=a100:2", "--cpus-per-task=4", "--mem=8000", "--time=60",
-        "--account=mine", "--qos=long",
+        "--account=mine", "--qos=long", "--comment=two words", "--reservation=r",
     ]  # fmt: skip
     cpu = request_of("collect", {"mem_mb": 100, "runtime": 5, "gpu": 0}, threads=1)
     assert not [option for option in cpu.options if "gpu" in option or "partition" in option]
@@ -290,6 +296,14 @@ def test_one_that_is_gone_names_its_jobs(tmp_path):
     assert head.ended_head(trace(tmp_path, process=gone.pid)) == "dmlbench_0a1b"
     # A new process with an old number.
     assert head.ended_head(trace(tmp_path, started="another")) == "dmlbench_0a1b"
+
+
+@pytest.mark.parametrize("text", ['{"host": ', "{}", "[]", ""])
+def test_a_damaged_trace_says_what_to_do(tmp_path, text):
+    file = tmp_path / "cluster.json"
+    file.write_text(text)
+    with pytest.raises(UserError, match=r"cluster.json: damaged.*squeue --me.*delete the file"):
+        head.ended_head(file)
 
 
 def test_leftovers_are_cancelled_and_waited_for(says, tmp_path, monkeypatch):

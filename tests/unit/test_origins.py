@@ -80,6 +80,7 @@ def test_other_content_is_of_unknown_origin(made, capsys):
     settled()
     for file in (INDEX, WEIGHTS):
         assert record(file).params == [UNKNOWN]
+        assert isinstance(record(file).rule, str), "Snakemake's report sorts records by it"
     assert UNKNOWN in capsys.readouterr().err
     settled()
     assert UNKNOWN in capsys.readouterr().err  # as long as it is so

@@ -24,7 +24,10 @@ from dmlbench.files import checksum_of, replacing
 
 #: Stands in the place of parameters, so that Snakemake finds them changed and says why.
 UNKNOWN = "nothing is known of what made this file"
-_NO_RECORD = MetadataRecord(record_format_version=RECORD_FORMAT_VERSION, params=[UNKNOWN])
+# With a rule, as Snakemake's report sorts by it; without the time that makes a record one.
+_NO_RECORD = MetadataRecord(
+    record_format_version=RECORD_FORMAT_VERSION, params=[UNKNOWN], rule="unknown"
+)
 #: What differs between two records of one job that ran twice.
 _OF_ONE_RUN = ("starttime", "endtime", "job_hash")
 

@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import re
+import sys
 import time
 from pathlib import Path
 
@@ -25,7 +26,27 @@ def record(file: Path, logs: list[str]) -> None:
     said = "".join(Path(log).read_text(encoding="utf-8") for log in logs)
     jobs = re.findall(r"SLURM run ID: (\S+)", said)[-1]
     here = {"host": platform.node(), "process": os.getpid(), "started": _started(os.getpid())}
-    write_json(file, {"jobs": jobs, **here})
+    write_json(file, {"jobs": jobs, "arguments": sys.argv[1:], **here})
+
+
+def read(file: Path) -> dict | None:
+    """What :func:`record` wrote; None where it has not.
+
+    Raises:
+        UserError: The file is damaged.
+    """
+    try:
+        head = json.loads(file.read_text(encoding="utf-8"))
+        if head.keys() >= {"jobs", "arguments", "host", "process", "started"}:
+            return head
+    except FileNotFoundError:
+        return None
+    except (ValueError, AttributeError):  # no JSON, or no object
+        pass
+    raise UserError(
+        f"{file}: damaged; it names the jobs of the last Snakemake. Look for them with `squeue "
+        "--me`, cancel those of this config with scancel, then delete the file"
+    )
 
 
 def ended_head(file: Path) -> str | None:
@@ -36,11 +57,10 @@ def ended_head(file: Path) -> str | None:
 
     Raises:
         UserError: It still runs; or has jobs left and ran on another machine, where only the user
-            can look.
+            can look; or the file is damaged.
     """
-    try:
-        head = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    head = read(file)
+    if head is None:
         return None
     if head["host"] != platform.node():
         if not (left := leftovers(head["jobs"])):

@@ -62,15 +62,23 @@ def _settings(config: str) -> Iterator[str]:
 
 
 def _misfits(requests: list[Request]) -> Iterator[str]:
+    """Each reason once, with all rules that it concerns."""
     found, default = partitions()
+    reasons: dict[str, list[str]] = {}
     for request in requests:
-        if why := misfit(request, found, default):
-            yield f"{request.rule}: {why}"
-            continue
-        try:
-            ask("sbatch", "--test-only", *request.options, "--wrap=true")
-        except SlurmError as error:
-            yield f"{request.rule}: {error}"
+        if why := misfit(request, found, default) or _refusal(request):
+            reasons.setdefault(why, []).append(request.rule)
+    for why, rules in reasons.items():
+        yield f"{', '.join(rules)}: {why}"
+
+
+def _refusal(request: Request) -> str | None:
+    """What sbatch has against a request."""
+    try:
+        ask("sbatch", "--test-only", *request.options, "--wrap=true")
+    except SlurmError as error:
+        return str(error)
+    return None
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -1,5 +1,6 @@
 """What jobs ask Slurm for."""
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -54,6 +55,7 @@ def request_of(rule: str, resources: dict, threads: int) -> Request:
         threads: Of the rule.
     """
     flags = {"slurm_account": "account", "qos": "qos", "constraint": "constraint"}
+    given = [f"--{flag}={resources.get(key)}" for key, flag in flags.items() if resources.get(key)]
     return Request(
         rule=rule,
         partition=resources.get("slurm_partition"),
@@ -63,9 +65,7 @@ def request_of(rule: str, resources: dict, threads: int) -> Request:
         cpus=threads,
         mem_mb=resources["mem_mb"],
         minutes=resources["runtime"],
-        others=tuple(
-            f"--{flag}={resources.get(name)}" for name, flag in flags.items() if resources.get(name)
-        ),
+        others=(*given, *shlex.split(resources.get("slurm_extra") or "")),
     )
 
 
