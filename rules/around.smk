@@ -61,7 +61,9 @@ def settle_origins():
     except UserError as error:
         refuse([error])
     except OSError as error:
-        refuse([f"{error.filename}: {error.strerror}; results are read and written there"])
+        refuse(
+            [f"{error.filename}: {error.strerror}; results are read and written there"]
+        )
 
 
 def write_config():
@@ -69,7 +71,9 @@ def write_config():
     try:
         write_text(Path(CONFIG), PLAN.as_json())
     except OSError as error:
-        refuse([f"{error.filename}: {error.strerror}; results are read and written there"])
+        refuse(
+            [f"{error.filename}: {error.strerror}; results are read and written there"]
+        )
 
 
 def requests(names):
