@@ -49,11 +49,15 @@ def is_trained(file):
     return vouches(Path(file), PLAN.fingerprint(run), code)
 
 
+def unusable(file, why):
+    return f"{file}: {why}; results are read and written there"
+
+
 def settle_origins():
     """Give all files that are here the records and times of what made them."""
     for folder in ("results", paths.results(NAME)):
         if os.path.lexists(folder) and not os.path.isdir(folder):
-            refuse([f"{folder}: is no folder; results are read and written there"])
+            refuse([unusable(folder, "is no folder")])
     raw = [file for dataset in PLAN.datasets for file in raw_archives(PLAN, dataset)]
     here = filter(os.path.exists, raw)
     try:
@@ -61,9 +65,7 @@ def settle_origins():
     except UserError as error:
         refuse([error])
     except OSError as error:
-        refuse(
-            [f"{error.filename}: {error.strerror}; results are read and written there"]
-        )
+        refuse([unusable(error.filename, error.strerror)])
 
 
 def write_config():
@@ -71,9 +73,7 @@ def write_config():
     try:
         write_text(Path(CONFIG), PLAN.as_json())
     except OSError as error:
-        refuse(
-            [f"{error.filename}: {error.strerror}; results are read and written there"]
-        )
+        refuse([unusable(error.filename, error.strerror)])
 
 
 def requests(names):
