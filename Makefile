@@ -1,7 +1,7 @@
 # make help lists the targets. Only python3 (3.11 or newer) and make are needed.
 .DEFAULT_GOAL := help
-.PHONY: help setup data demo estimate status check rescore pdf preflight resume test test-dvc test-slurm lint \
-  format lock schema
+.PHONY: help setup data demo estimate status check rescore pdf preflight resume test test-dvc \
+  test-slurm test-slurm-slow lint format lock schema
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -78,7 +78,10 @@ test-dvc: $(READY) ## dvc repro on fresh machines
 	$(BIN)/python -m pytest tests/dvc
 
 test-slurm: $(READY) ## tests on a private Slurm (Debian: slurm-wlm munge slurmdbd mariadb-server)
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest tests/slurm
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest tests/slurm -m "not slowest"
+
+test-slurm-slow: $(READY) ## the slowest of them: nodes that die, and preemption
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest tests/slurm -m slowest
 
 lint: $(READY) ## style of Python and Snakemake files
 	$(BIN)/ruff check .

@@ -105,6 +105,8 @@ def before_jobs(logs):
     if only_preflight:
         return
     try:
+        if "rescore" in names:
+            refuse_without_embeddings()
         refuse_to_train_again(jobs)
         # Its jobs may also be there where this one gives none to Slurm.
         if on_slurm or shutil.which("squeue"):
@@ -127,6 +129,16 @@ def refuse_beside_leftovers():
         raise UserError(
             f"{len(left)} job(s) of a Snakemake that is gone still wait or run; `make resume` "
             "cancels them and goes on (docs/cluster.md)"
+        )
+
+
+def refuse_without_embeddings():
+    """Without them Snakemake would measure nothing, and say that all tables are made."""
+    files = [file for run in measured_runs() for file in embeddings_of_run(run.__dict__)]
+    if missing := [file for file in files if not os.path.exists(file)]:
+        raise UserError(
+            f"{len(missing)} stored embeddings are not here, such as {missing[0]}; only what is "
+            "stored can be measured anew: fetch it (dvc pull), or have all made by the target `all`"
         )
 
 

@@ -34,16 +34,21 @@ def main(args) -> None:
         for run in plan.runs.values()
     }
     left = [cost for run, cost in costs.items() if run not in done]
-    hours = [sum(c.seconds for c in some) / 3600 for some in (costs.values(), left)]
-    on_gpu = plan.benchmark.resources.train.gpu and not any(
-        "cpu" in c.device for c in costs.values()
-    )
-    where = "GPU-hours" if on_gpu else "hours"
     print(f"trainings: {len(costs)}, {len(left)} of them to do")
-    print(f"time: {hours[0]:.3g} {where} of training in all, {hours[1]:.3g} to do")
+
+    def unit(device: str) -> str:
+        on_gpu = plan.benchmark.resources.train.gpu and "cpu" not in device
+        return "GPU-hours" if on_gpu else "hours"
+
+    for each in sorted({unit(cost.device) for cost in costs.values()}):
+        hours = [
+            sum(c.seconds for c in some if unit(c.device) == each) / 3600
+            for some in (costs.values(), left)
+        ]
+        print(f"time: {hours[0]:.3g} {each} of training in all, {hours[1]:.3g} to do")
     for row in total(costs.values()).itertuples():
         device = f" ({row.device})" if row.device else ""
-        print(f"  {row.size} trainings, {row.hours:.3g} h: {row.basis}{device}")
+        print(f"  {row.size} trainings, {row.hours:.3g} {unit(row.device)}: {row.basis}{device}")
     if any(cost.basis == BASES[-1] for cost in costs.values()):
         print(
             f"  assumed are {ASSUMED_RATE:g} images of {ASSUMED_SIZE} x {ASSUMED_SIZE} pixels a "

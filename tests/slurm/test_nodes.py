@@ -6,6 +6,8 @@ import pytest
 from slurm_case import trained, trainer_of
 
 RUN = "a"
+# Slurm takes its time to find out.
+pytestmark = pytest.mark.slowest
 
 
 def lives(pid):

@@ -109,7 +109,7 @@ def metrics_of(plan: Plan, run: Run) -> dict:
 
 
 def values(plan: Plan, run: Run, selection: str, part: dict) -> list[tuple[str, int, float]]:
-    """Metric, k and value; every method and seed has its own."""
+    """Metric, k and value of all that a config may ask for; every method and seed has its own."""
     if run.loss == RANDOM:
         base, noise = IMAGES["chance"], 0.0
     else:
@@ -120,7 +120,8 @@ def values(plan: Plan, run: Run, selection: str, part: dict) -> list[tuple[str, 
     first = float(np.clip(base + noise, 0, 0.9))
     ks = plan.benchmark.evaluation.recall_at
     found = [("recall", k, first + 0.01 * place) for place, k in enumerate(sorted(ks))]
-    found += [("map_at_r", 0, first / 2), ("nmi", 6, first - 0.1)]
+    found += [(name, 0, first / 2) for name in ("r_precision", "map_at_r", "mrr")]
+    found += [("nmi", 6, max(first - 0.1, 0)), ("ami", 6, first - 0.2)]
     if factor := plan.benchmark.evaluation.nmi_plus_of(part["label"]):
-        found.append(("nmi_plus", 6 * factor, first - 0.05))
+        found.append(("nmi_plus", 6 * factor, max(first - 0.05, 0)))
     return found

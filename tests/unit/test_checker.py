@@ -113,6 +113,11 @@ def fewer_queries(content):
             found["vectors"] -= 10
 
 
+def left_out(content):
+    fewer_queries(content)
+    content["parts"][0]["held_out"] = 10
+
+
 def file_change(run, name, change):
     return lambda plan, folder: doctored(folder, run, name, change)
 
@@ -216,6 +221,12 @@ def test_every_rule_has_doctored_results():
         (RUN, METRICS, lambda c: of_metric(c, "nmi").update(value=None), "R12"),
         (RUN, HISTORY, lambda h: h.assign(loss=np.nan), "R12"),
         (RUN, RECORD, set_in("selected_epochs", "last", 2), "R15"),
+        (RUN, METRICS, lambda c: c["metrics"].remove(of_metric(c, "mrr")), "R17"),
+        (RUN, METRICS, lambda c: c["metrics"].append(of_metric(c, "mrr") | {"k": 3}), "R17"),
+        (RUN, METRICS, lambda c: of_metric(c, "mrr").update(selection="oracle"), "R17"),
+        (RUN, METRICS, lambda c: c["vectors"].clear(), "R13"),
+        (RUN, METRICS, lambda c: of_metric(c, "ami").update(value=1.7), "R12"),
+        (RUN, METRICS, left_out, "R11"),
     ],
 )
 def test_other_ways_to_break_a_rule(plan, folder, run, name, change, rule):
@@ -223,9 +234,76 @@ def test_other_ways_to_break_a_rule(plan, folder, run, name, change, rule):
     assert {b["rule"] for b in breaches(plan, folder)} == {rule}
 
 
+@pytest.mark.parametrize("metric", ["eer", "auc", "tar_at_far_0.01", "nmi_geometric"])
+def test_shares_are_known_by_their_names(plan, folder, metric):
+    for run in plan.all_runs:
+        add = {"metric": metric, "value": 1.7 if run == RUN else 1.0}
+        doctored(
+            folder, run, METRICS, lambda c, add=add: c["metrics"].append(c["metrics"][0] | add)
+        )
+    assert [(b["rule"], b["run"]) for b in breaches(plan, folder) if b["rule"] != "R17"] == [
+        ("R12", RUN)
+    ]
+
+
+@pytest.mark.parametrize("metric", ["nmi", "ami", "nmi_plus", "map_at_r"])
+def test_a_metric_that_no_run_has_is_missed(plan, folder, metric):
+    def change(content):
+        content["metrics"] = [row for row in content["metrics"] if row["metric"] != metric]
+
+    for run in plan.all_runs:
+        doctored(folder, run, METRICS, change)
+    found = breaches(plan, folder)
+    assert {b["rule"] for b in found} == {"R17"}
+    assert len(found) == len(plan.all_runs)
+    assert all(f"{metric} was not measured" in b["what"] for b in found)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "told"),
+    [
+        (METRICS, lambda c: c.pop("evaluation"), "metrics.json: evaluation: field required"),
+        (METRICS, set_in("metrics", 0, "value", "0.5"), "metrics.0.value: input should be a valid"),
+        (METRICS, set_in("parts", []), None),
+        (RECORD, lambda c: c.pop("initial_weights"), "run.json: initial_weights: field required"),
+        (RECORD, lambda c: c.pop("files"), "run.json: files: field required"),
+        (RECORD, set_in("data", None), "run.json: data: input should be a valid string"),
+        (HISTORY, lambda h: h.drop(columns="steps"), "has no numbers in a column 'steps'"),
+        (HISTORY, lambda h: h.assign(loss="much"), "has no numbers in a column 'loss'"),
+    ],
+)
+def test_files_of_another_form_are_told_in_one_line(plan, folder, name, change, told):
+    doctored(folder, RUN, name, change)
+    if told is None:  # a form that fits, with nothing in it: the rules'
+        assert breaches(plan, folder)
+        return
+    with pytest.raises(DataError, match=re.escape(told)) as refused:
+        breaches(plan, folder)
+    assert RUN in str(refused.value)
+
+
+@pytest.mark.parametrize("content", ["{}", "[]"])
+def test_metrics_without_a_version_are_of_another_one(plan, folder, content):
+    (paths.run_in(folder, RUN) / METRICS).write_text(content)
+    (found,) = breaches(plan, folder)
+    assert (found["rule"], found["run"]) == ("R02", RUN)
+    assert "version none" in found["what"]
+
+
+def test_seeds_that_find_everything_are_no_copies(plan, folder):
+    def all_found(content):
+        for row in content["metrics"]:
+            row["value"] = 1.0
+
+    for seed in (0, 1):
+        doctored(folder, RUN.replace("seed0", f"seed{seed}"), METRICS, all_found)
+    assert breaches(plan, folder) == []
+
+
 def test_a_value_that_is_not_defined_needs_only_its_reason(plan, folder):
     change = {"value": None, "note": "every image is alone in its class"}
-    doctored(folder, RUN, METRICS, lambda c: of_metric(c, "nmi").update(change))
+    for metric in ("nmi", "recall"):
+        doctored(folder, RUN, METRICS, lambda c, m=metric: of_metric(c, m).update(change))
     assert breaches(plan, folder) == []
 
 

@@ -7,13 +7,14 @@ import time
 import pandas as pd
 import pytest
 from conftest import ROOT, run_script
-from made_results import make_results
+from made_results import gather, make_results
 
 from dmlbench import jobs, paths
 from dmlbench.config import load_config, resolve_config
-from dmlbench.reporting.collect import collect
 from dmlbench.reporting.estimate import BASES, History, epoch_images, images_of_split, run_bytes
 from dmlbench.reporting.published.read import read_published
+from dmlbench.reporting.report import write_pages
+from dmlbench.reporting.tables import write_tables
 from dmlbench.reporting.verdicts import (
     NO_NUMBER,
     NOT,
@@ -168,21 +169,45 @@ def test_a_published_result_gets_one_verdict(smoke_config, random, eps, number, 
     assert others["source"].nunique() >= 5
 
 
-def test_pages_of_the_report_lead_to_every_run(plan, tmp_path):
-    from dmlbench.checking.ledger import ledger, write_ledger
-    from dmlbench.reporting.report import write_pages
-    from dmlbench.reporting.tables import write_tables
-
-    results(plan)
-    collect(plan)
-    write_ledger(ledger(plan), tmp_path / paths.ledger("smoke"))
+def pages(plan):
+    """The report's summary page and that of the experiment."""
+    gather(plan)
     write_tables(plan, "even_odd")
     write_pages(plan)
-    page = (tmp_path / paths.experiment_page("smoke", "even_odd")).read_text()
+    name = plan.benchmark.name
+    files = paths.summary_page(name), paths.experiment_page(name, "even_odd")
+    return [paths.local(file).read_text() for file in files]
+
+
+def test_pages_of_the_report_lead_to_every_run(plan):
+    results(plan)
+    summary, page = pages(plan)
     for run in plan.experiment_runs("even_odd"):
         assert str(plan.run_folder(run)) in page
-    summary = (tmp_path / paths.summary_page("smoke")).read_text()
     assert "not run" in summary
     assert "benchmark version 1.0" in summary
     assert "<script" not in summary
+    assert "PARTIAL" not in summary + page
     assert summary.count("<td>here</td>") == 1, "one machine, however much memory its runs took"
+
+
+def test_pages_say_what_is_missing_and_have_a_method_that_was_added(smoke_config, plan):
+    smoke_config["losses"]["wide"] = {"type": "triplet", "margin": 0.5}
+    smoke_config["experiments"]["even_odd"]["methods"].append({"loss": "wide", "sampler": "eps"})
+    plan = resolve_config(smoke_config | {"partial": True}, "test")
+    results(plan)
+    lost = plan.experiment_runs("even_odd")[0]
+    (plan.run_folder(lost) / paths.METRICS_FILE).unlink()
+    for text in pages(plan):
+        assert f"PARTIAL: 1 runs are missing ({lost.id}: missing" in text
+    assert "Triplet + EPS (wide)" in text
+    (added,) = [r for r in plan.experiment_runs("even_odd") if r.loss == "wide" and not r.seed]
+    assert str(plan.run_folder(added)) in text
+
+
+def test_pages_of_one_seed_promise_no_interval(smoke_config, plan):
+    plan = resolve_config(smoke_config | {"seeds": [0]}, "test")
+    results(plan)
+    summary, page = pages(plan)
+    assert "one seed 0. Numbers are percent,\nwithout intervals" in summary
+    assert "one seed, so no interval and no test" in page

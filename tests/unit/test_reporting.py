@@ -17,8 +17,9 @@ from statsmodels.stats.multitest import multipletests
 from dmlbench import paths
 from dmlbench.config import resolve_config
 from dmlbench.errors import ConfigError, DataError
-from dmlbench.protocol import BENCHMARK_VERSION
+from dmlbench.protocol import BENCHMARK_VERSION, STAMP
 from dmlbench.reporting import names
+from dmlbench.reporting.captions import partial
 from dmlbench.reporting.cells import BLOCK, cells
 from dmlbench.reporting.collect import collect
 from dmlbench.reporting.comparisons import supported_best
@@ -55,6 +56,12 @@ def made(config, place):
 
 def read(experiment, suffix):
     return paths.local(paths.table("smoke", experiment, suffix)).read_text()
+
+
+def lose_seeds(place, *seeds):
+    """Take the metrics of runs with EPS away."""
+    for seed in seeds:
+        (place / "runs" / EPS.replace("seed1", f"seed{seed}") / paths.METRICS_FILE).unlink()
 
 
 def raw(place, method, selection, part, metric, k):
@@ -207,21 +214,34 @@ def test_a_partial_table_says_so_and_averages_what_there_is(config, place):
         assert "(2/3)" in text
     tests = pd.read_csv(paths.tests("smoke", "even_odd"))
     assert (tests["n"] == 2).all()
+    assert "Triplet + EPS − Triplet (2/3)" in read("even_odd", "md")  # noqa: RUF001
+
+
+def test_of_many_missing_runs_some_are_named():
+    gaps = [f"run {n}: missing, not run yet" for n in range(40)]
+    text = partial(gaps)
+    assert "run 4: missing" in text
+    assert "run 5: missing" not in text
+    assert "and 35 more in summary/ledger.csv" in text
+    assert partial([]) == ""
 
 
 def test_a_method_without_any_run_keeps_its_row(config, place):
     config["partial"] = True
     plan = made(config, place)
-    for seed in (0, 1, 2):
-        (place / "runs" / EPS.replace("seed1", f"seed{seed}") / paths.METRICS_FILE).unlink()
+    lose_seeds(place, 0, 1, 2)
     gather(plan)
     write_tables(plan, "even_odd")
-    row = next(x for x in read("even_odd", "md").splitlines() if x.startswith("| Triplet + EPS"))
+    row, *tests = (
+        x for x in read("even_odd", "md").splitlines() if x.startswith("| Triplet + EPS")
+    )
     assert [c.strip() for c in row.split("|")[2:-1]] == ["– (0/3)"] * 5  # noqa: RUF001
-    write_overview(plan, "leaderboard")
-    board = read("leaderboard", "md")
-    assert "PARTIAL" in board
-    assert "– (0/3)" in board  # noqa: RUF001
+    assert any(x.startswith("| Triplet + EPS − Triplet (0/3)") for x in tests)  # noqa: RUF001
+    for overview in paths.OVERVIEWS:
+        write_overview(plan, overview)
+        board = read(overview, "md")
+        assert "PARTIAL: 3 runs are missing (digits_even_odd/digits_8d/triplet/eps/seed0" in board
+        assert "– (0/3)" in board or "0 of 3" in board  # noqa: RUF001
 
 
 def test_one_seed_has_no_interval_and_the_table_says_so(config, place):
@@ -249,8 +269,8 @@ def test_tests_are_scipys_on_the_raw_values_and_holms_over_the_table(config, pla
         )
         assert one.difference == pytest.approx((b - a).mean())
         assert one.p_t == pytest.approx(stats.ttest_rel(b, a).pvalue)
-    family = tests[(tests["selection"] == "last") & (tests["metric"] == "nmi_plus")]
-    assert len(family) == 2  # both parts
+    family = tests[tests["metric"] == "nmi_plus"]
+    assert len(family) == 2 * 3  # parts, selections: all rows that a table of them has
     expected = multipletests(family["p_t"], method="holm")[1]
     assert family["p_t_holm"].tolist() == pytest.approx(expected.tolist())
 
@@ -342,21 +362,31 @@ def compiled(tex, folder):
     assert "Float too large" not in done.stdout
 
 
-@pytest.mark.parametrize("partial", [False, True])
-def test_tables_compile_without_overfull_boxes(config, place, tmp_path, partial):
-    config["partial"] = partial
+@pytest.mark.parametrize("gaps", [False, True])
+def test_tables_compile_without_overfull_boxes(config, place, tmp_path, gaps):
+    config["partial"] = gaps
     # A name with what is special to LaTeX, in the place of a sampler's label.
     config["losses"]["a_b"] = {"type": "triplet", "margin": 0.3}
     config["experiments"]["even_odd"]["methods"].append({"loss": "a_b", "sampler": "random"})
+    config["experiments"]["even_odd"]["title"] += " → ≥ × “é”…"  # noqa: RUF001
     plan = made(config, place)
-    if partial:
-        (place / "runs" / EPS / paths.METRICS_FILE).unlink()
+    if gaps:
+        lose_seeds(place, 0, 1, 2)
     gather(plan)
+    if gaps:
+        file = paths.ledger("smoke")
+        ledger = pd.read_csv(file, keep_default_na=False)
+        reason = "RuntimeError of a_long_name: results/smoke/logs/train/digits_even_odd/digits_8d/"
+        gone = ledger["state"] == "missing"
+        assert gone.sum() == 3
+        ledger.assign(reason=ledger["reason"].mask(gone, reason + "a/b/c/d.log says no")).to_csv(
+            file, index=False
+        )
     write_tables(plan, "even_odd")
     for overview in paths.OVERVIEWS:
         write_overview(plan, overview)
     text = "\n".join(read(t, "tex") for t in ("even_odd", *paths.OVERVIEWS))
-    assert r"50\% of a\_b \& \#1" in text
+    assert r"50\% of a\_\allowbreak{}b \& \#1" in text
     compiled(text, tmp_path)
 
 
@@ -374,7 +404,7 @@ def test_a_wide_or_long_table_splits(tmp_path):
     }
     assert len(cells_of) == 60 * 14
     assert all("part" in piece.title for piece in pieces)
-    assert [piece.caption for piece in pieces if piece.caption] == ["What it is."]
+    assert [p.caption for p in pieces] == ["What it is.", *[STAMP] * (len(pieces) - 1)]
     compiled(latex([table]), tmp_path)
 
 

@@ -3,3 +3,6 @@
 #: Major.Minor. Results of two versions are never put into one table. Code, rules and this number
 #: change together: a changed rule or metric raises Minor, an incomparable one Major.
 BENCHMARK_VERSION = "1.0"
+
+#: Stands on every table, figure and page.
+STAMP = f"Benchmark version {BENCHMARK_VERSION}."

@@ -1,7 +1,7 @@
 """Rules: the numbers can be what they say they are."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 
 import numpy as np
 
@@ -13,8 +13,13 @@ from dmlbench.config import RANDOM
 PART = ["split", "subset", "label"]
 #: The subset of a test whose classes training knew, such as MNIST's digits 0-5.
 SEEN = "seen"
-#: Metrics that are shares.
-_SHARES = ("recall", "r_precision", "map_at_r", "mrr", "nmi", "nmi_plus", "verification_accuracy")
+#: Metrics that are shares, with all whose names go on after one of these, such as nmi_geometric.
+_SHARES = (
+    *("recall", "r_precision", "map_at_r", "mrr", "nmi", "same_sub_label"),
+    *("verification_accuracy", "auc", "eer", "tar_at_far"),
+)
+#: What is measured of other parts, under other names.
+_ELSEWHERE = ("verification", "collapse")
 #: How far from 1 the length of a normalised float32 vector may be.
 _UNIT = 1e-4
 #: How many standard deviations a random embedding may be from chance.
@@ -46,9 +51,19 @@ def disjoint(results: Results) -> Iterator[Breach]:
 
 @rule("R11", "1.0", "Queries and gallery are as many as the dataset's published counts say.")
 def counts(results: Results) -> Iterator[Breach]:
+    left_out: dict[Hashable, tuple[int, str]] = {}
     for one in results.measured.values():
         known = results.plan.facts(one.run.dataset)["counts"]
         for part in one.metrics["parts"]:
+            # Validation takes from the training images alone, and from all methods the same.
+            same = (one.run.dataset, one.run.recipe, one.run.seed, *(part[key] for key in PART))
+            held_out, by = left_out.setdefault(same, (part["held_out"], one.run.id))
+            if part["split"] == "test" and part["held_out"]:
+                what = f"{_words(part)}: {part['held_out']:,} images of the test were left out"
+                yield Breach(one.run.id, what, MEASURE_AGAIN)
+            elif part["held_out"] != held_out:
+                what = f"{_words(part)}: {part['held_out']:,} images left out, {held_out:,} in {by}"
+                yield Breach(one.run.id, what, MEASURE_AGAIN)
             where = f"{part['split']}/{part['subset']}" if part["subset"] else part["split"]
             expected = known.get(where, part["queries"] + part["held_out"]) - part["held_out"]
             if (part["queries"], part["gallery"]) != (expected, expected - 1):
@@ -67,7 +82,7 @@ def finite(results: Results) -> Iterator[Breach]:
             if value is None and row["note"]:
                 continue
             ok = value is not None and math.isfinite(value)
-            if not ok or (row["metric"] in _SHARES and not 0 <= value <= 1):
+            if not ok or not _lowest(row["metric"]) <= value <= _highest(row["metric"]):
                 what = f"{_words(row)}: {row['metric']} is {value}"
                 yield Breach(one.run.id, what, MEASURE_AGAIN)
     for one in results.trained:
@@ -81,6 +96,12 @@ def vectors(results: Results) -> Iterator[Breach]:
     for one in results.measured.values():
         recipe = one.record["run"]["recipe"]
         queries = {tuple(p[key] for key in PART): p["queries"] for p in one.metrics["parts"]}
+        there = {_where(found) for found in one.metrics["vectors"]}
+        for selection in results.plan.selections(one.run):
+            for part in queries:
+                if (selection, *part) not in there:
+                    where = " ".join(filter(None, (selection, *part)))
+                    yield Breach(one.run.id, f"{where}: embeddings are missing", "embed it again")
         for found in one.metrics["vectors"]:
             where = _words(found)
             if found["vectors"] != queries.get(tuple(found[key] for key in PART)):
@@ -135,30 +156,64 @@ def chance(results: Results) -> Iterator[Breach]:
                 yield Breach(one.run.id, what, "labels leak into the measurement; report this bug")
 
 
-@rule("R17", "1.0", "Every metric of every selection and part is there once.")
+@rule("R17", "1.0", "Every metric of every selection and part is there once, and no other.")
 def once(results: Results) -> Iterator[Breach]:
+    measured = _measured_anywhere(results)
     for one in results.measured.values():
+        planned = set(results.plan.selections(one.run))
         seen = set()
         for row in one.rows:
-            key = (*_where(row), row["metric"], row["k"])
+            key = (row["selection"], *_metric(row))
             if key in seen:
                 yield Breach(one.run.id, f"{_words(row)} is there twice", MEASURE_AGAIN)
             seen.add(key)
-        if missing := _missing(results, one):
-            yield Breach(one.run.id, f"{missing} was not measured", MEASURE_AGAIN)
+        if more := sorted({key[0] for key in seen} - planned):
+            what = f"holds metrics of weights that the config does not select: {', '.join(more)}"
+            yield Breach(one.run.id, what, MEASURE_AGAIN)
+        seen |= {key[:-1] for key in seen}
+        wanted = measured[one.run.dataset] | set(_asked(results, one))
+        lacking = {(selection, *metric) for selection in planned for metric in wanted} - seen
+        if lacking:
+            *where, metric, k = min(
+                key if len(key) > len(PART) + 2 else (*key, 0) for key in lacking
+            )
+            name = f"R@{k}" if metric == "recall" else metric
+            what = f"{' '.join(filter(None, where))}: {name} was not measured"
+            yield Breach(one.run.id, what, MEASURE_AGAIN)
 
 
-def _missing(results: Results, one: Measured) -> str:
-    """A Recall@K that the config asks for and the metrics lack, in words."""
+def _measured_anywhere(results: Results) -> dict[str, set[tuple]]:
+    """Of each dataset what was measured of any of its runs: part, metric and k."""
+    found: dict[str, set[tuple]] = {}
+    for one in results.measured.values():
+        found.setdefault(one.run.dataset, set()).update(_metric(row) for row in one.rows)
+    return found
+
+
+def _asked(results: Results, one: Measured) -> Iterator[tuple]:
+    """What the config asks to be measured of every part; k only where it is Recall's."""
     settings = results.plan.benchmark.evaluation
-    found = {(*_where(row), row["k"]) for row in one.recalls()}
-    ks = settings.recall_at if "recall" in settings.metrics else []
-    for selection in results.plan.selections(one.run):
-        for part in results.plan.facts(one.run.dataset)["evaluations"]:
-            for k in ks if part[0] in settings.splits else []:
-                if (selection, *part, k) not in found:
-                    return f"{selection} {' '.join(filter(None, part))}: R@{k}"
-    return ""
+    for part in results.plan.facts(one.run.dataset)["evaluations"]:
+        if part[0] not in settings.splits:
+            continue
+        for name in settings.metrics:
+            if name == "recall":
+                yield from ((*part, name, k) for k in settings.recall_at)
+            elif name not in _ELSEWHERE and (name != "nmi_plus" or settings.nmi_plus_of(part[2])):
+                yield (*part, name)
+
+
+def _metric(row: dict) -> tuple:
+    """Part, metric and k of a row."""
+    return (*(row[key] for key in PART), row["metric"], row["k"])
+
+
+def _lowest(metric: str) -> float:
+    return 0.0 if metric.startswith(_SHARES) else -1.0 if metric == "ami" else -math.inf
+
+
+def _highest(metric: str) -> float:
+    return 1.0 if metric.startswith((*_SHARES, "ami")) else math.inf
 
 
 def _where(row: dict) -> tuple[str, ...]:

@@ -4,13 +4,79 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
 from dmlbench import paths
 from dmlbench.checking.ledger import OK, Cell, ledger
 from dmlbench.config import Plan, Run
 from dmlbench.errors import DataError
+from dmlbench.protocol import BENCHMARK_VERSION
+
+_TRAIN, _MEASURE = "train the run again", "measure it again"
+
+
+class _Control(TypedDict):
+    """What rules need of a ``run.json``."""
+
+    run: dict[str, Any]
+    fingerprint: str
+    data: str
+
+
+class _Trained(_Control):
+    initial_weights: str
+    selected_epochs: dict[str, int]
+    files: dict[str, str]
+
+
+class _Part(TypedDict):
+    split: str
+    subset: str
+    label: str
+
+
+class _Counts(_Part):
+    queries: int
+    gallery: int
+    held_out: int
+    classes: int
+    trained_classes: int
+    chance: float
+
+
+class _Vectors(_Part):
+    selection: str
+    vectors: int
+    dimension: int
+    shortest: float
+    longest: float
+
+
+class _Row(_Part):
+    selection: str
+    metric: str
+    k: int
+    value: float | None
+    note: str
+
+
+class _Metrics(TypedDict):
+    """What rules need of a ``metrics.json``."""
+
+    fingerprint: str
+    data: str
+    code: str
+    evaluation: dict[str, Any]
+    parts: list[_Counts]
+    vectors: list[_Vectors]
+    metrics: list[_Row]
+
+
+_CONTROL, _TRAINED, _METRICS = (TypeAdapter(form) for form in (_Control, _Trained, _Metrics))
 
 
 @dataclass(frozen=True)
@@ -35,8 +101,8 @@ class Measured:
         return self.metrics["metrics"]
 
     def recalls(self) -> list[dict]:
-        """The rows of Recall@K."""
-        return [row for row in self.rows if row["metric"] == "recall"]
+        """The rows of Recall@K, where it is defined."""
+        return [r for r in self.rows if r["metric"] == "recall" and r["value"] is not None]
 
 
 @dataclass
@@ -47,11 +113,14 @@ class Results:
         plan: The config.
         cells: What became of every planned run.
         measured: What the finished runs left, in the config's order.
+        versions: The benchmark version of the runs that were measured under another one. No other
+            rule looks at them: what files hold may differ between versions.
     """
 
     plan: Plan
     cells: list[Cell]
     measured: dict[Run, Measured] = field(default_factory=dict)
+    versions: dict[Run, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, plan: Plan, folder: Path | None = None) -> "Results":
@@ -63,8 +132,13 @@ class Results:
         folder = folder or Path(paths.results(plan.benchmark.name))
         results = cls(plan, ledger(plan, folder))
         for cell in results.cells:
-            if cell.state == OK:
+            if cell.state != OK:
+                continue
+            version = version_of(folder, cell.run)
+            if version == BENCHMARK_VERSION:
                 results.measured[cell.run] = read_run(folder, cell.run)
+            else:
+                results.versions[cell.run] = version
         return results
 
     @property
@@ -79,24 +153,54 @@ class Results:
             yield name, [self.measured[run] for run in runs if run in self.measured]
 
 
+def version_of(results: Path, run: Run) -> str:
+    """The benchmark version that a finished run was measured under.
+
+    Raises:
+        DataError: The file is missing or damaged; names it.
+    """
+    file = paths.run_in(results, run.id) / paths.METRICS_FILE
+    metrics = _read(file, _MEASURE)
+    return str(metrics.get("benchmark_version", "none")) if isinstance(metrics, dict) else "none"
+
+
 def read_run(results: Path, run: Run) -> Measured:
     """What a finished run left.
 
     Raises:
-        DataError: A file is missing or damaged; names it.
+        DataError: A file is missing or damaged; names it, and what in it.
     """
     folder = paths.run_in(results, run.id)
-    read = []
-    for name in ("run.json", paths.METRICS_FILE):
-        try:
-            read.append(json.loads((folder / name).read_text(encoding="utf-8")))
-        except (OSError, ValueError) as error:
-            raise DataError(f"{folder / name}: cannot be read ({error}); make it again") from None
-    history = pd.DataFrame()
-    if run.trained:
-        try:
-            history = pd.read_csv(folder / "history.csv")
-        except (OSError, ValueError) as error:
-            file = folder / "history.csv"
-            raise DataError(f"{file}: cannot be read ({error}); train the run again") from None
-    return Measured(run, *read, history)
+    record = _read(folder / "run.json", _TRAIN)
+    _validate(_TRAINED if run.trained else _CONTROL, record, folder / "run.json", _TRAIN)
+    metrics = _read(folder / paths.METRICS_FILE, _MEASURE)
+    _validate(_METRICS, metrics, folder / paths.METRICS_FILE, _MEASURE)
+    history = _read_history(folder / "history.csv") if run.trained else pd.DataFrame()
+    return Measured(run, record, metrics, history)
+
+
+def _read(file: Path, remedy: str) -> Any:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file}: cannot be read ({error}); {remedy}") from None
+
+
+def _validate(form: TypeAdapter, content: object, file: Path, remedy: str) -> None:
+    try:
+        form.validate_python(content, strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "top level"
+        raise DataError(f"{file}: {where}: {first['msg'].lower()}; {remedy}") from None
+
+
+def _read_history(file: Path) -> pd.DataFrame:
+    try:
+        history = pd.read_csv(file)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file}: cannot be read ({error}); {_TRAIN}") from None
+    for column in ("epoch", "steps", "loss"):
+        if column not in history or not pd.api.types.is_numeric_dtype(history[column]):
+            raise DataError(f"{file}: has no numbers in a column '{column}'; {_TRAIN}")
+    return history

@@ -1,10 +1,13 @@
 """What tables say of themselves: captions, gaps, and which tests are printed."""
 
+import textwrap
+from typing import NamedTuple
+
 import pandas as pd
 
 from dmlbench.checking.ledger import OK
 from dmlbench.config import Plan
-from dmlbench.protocol import BENCHMARK_VERSION
+from dmlbench.protocol import STAMP
 from dmlbench.reporting import names
 from dmlbench.reporting.cells import BLOCK
 from dmlbench.reporting.published.read import published_of
@@ -12,12 +15,18 @@ from dmlbench.reporting.published.read import published_of
 #: Behind the difference to a published number that our interval does not hold.
 OUTSIDE = "*"
 
+#: More missing runs are counted, not named: the ledger has them all.
+_NAMED = 5
+#: Letters of a reason that a caption prints.
+_REASON = 90
+
 TESTS_CAPTION = (
     "Of pairs over the same seeds: the difference in points with its 95% t-interval; p of the "
     "paired t-test and of the exact sign-flip test (for n seeds at least 2 / 2^n), each "
-    "Holm-corrected over all pairs and parts of a selection; effect size d (mean difference / its "
+    "Holm-corrected over all rows of this table; effect size d (mean difference / its "
     "standard deviation); and how many more seeds an effect of this size would need (80% power at "
-    "p < 0.05). All metrics: the CSV."
+    "p < 0.05, one test). All metrics: the CSV, each corrected by itself. "
+    f"{STAMP}"
 )
 
 
@@ -31,8 +40,7 @@ def caption(plan: Plan, experiment: str, long: pd.DataFrame, gaps: list[str]) ->
             "every other method (paired t-tests, Holm-corrected over the block, p < 0.05)."
         ]
     if gaps:
-        what = f"PARTIAL: {len(gaps)} runs are missing ({'; '.join(gaps)})."
-        parts = [what, "k/n: so many of the planned seeds are there.", *parts]
+        parts = [partial(gaps), *parts]
     if plan.controls[experiment]:
         parts.append("Controls: one run, the first seed.")
     if legend := names.legend(plan, experiment):
@@ -55,7 +63,7 @@ def caption(plan: Plan, experiment: str, long: pd.DataFrame, gaps: list[str]) ->
         label = long.loc[long["metric"] == "nmi_plus", "label"].iloc[0]
         factor = plan.benchmark.evaluation.nmi_plus_of(label)
         parts.append(f"NMI+ uses {factor} clusters per class.")
-    return " ".join([*parts, f"Benchmark version {BENCHMARK_VERSION}."])
+    return " ".join([*parts, STAMP])
 
 
 def is_outside(cell: dict) -> bool:
@@ -63,12 +71,42 @@ def is_outside(cell: dict) -> bool:
     return not pd.isna(cell["covered"]) and not cell["covered"]
 
 
-def missing_runs(plan: Plan, experiment: str, ledger: pd.DataFrame) -> list[str]:
-    """The planned runs of a table that are not there, in words, with state and reason."""
-    runs = [*plan.experiment_runs(experiment), *plan.controls[experiment].values()]
+def missing_runs(plan: Plan, experiment: str | None, ledger: pd.DataFrame) -> list[str]:
+    """The planned runs of a table that are not there, in words, with state and reason.
+
+    Args:
+        plan: The config.
+        experiment: Whose table; None of all experiments together.
+        ledger: The ledger as a table.
+    """
+    runs = list(plan.all_runs.values())
+    if experiment is not None:
+        runs = [*plan.experiment_runs(experiment), *plan.controls[experiment].values()]
     found = ledger.set_index("run").loc[[run.id for run in runs]]
     gaps = found[found["state"] != OK]
-    return [f"{g.Index}: {g.state}, {g.reason}" for g in gaps.itertuples()]
+    return [
+        f"{g.Index}: {g.state}, {textwrap.shorten(g.reason, _REASON, placeholder=' ...')}"
+        for g in gaps.itertuples()
+    ]
+
+
+def partial(gaps: list[str]) -> str:
+    """That a table lacks runs, and which; empty where it does not."""
+    if not gaps:
+        return ""
+    named = gaps[:_NAMED]
+    if len(gaps) > _NAMED:
+        named.append(f"and {len(gaps) - _NAMED} more in summary/ledger.csv")
+    return (
+        f"PARTIAL: {len(gaps)} runs are missing ({'; '.join(named)}). k/n: so many of the planned "
+        "seeds are there."
+    )
+
+
+def pair_words(test: NamedTuple) -> str:
+    """A row's name in a table of paired tests, with k/n where seeds are missing."""
+    there = f" ({test.n}/{test.planned})" if test.n < test.planned else ""
+    return f"{test.better} − {test.worse}{there}"  # noqa: RUF001
 
 
 def headline(tests: pd.DataFrame) -> pd.DataFrame:

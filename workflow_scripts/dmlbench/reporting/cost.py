@@ -11,6 +11,8 @@ from dmlbench.reporting.latex_parts import Block, Number, Table
 from dmlbench.reporting.statistics import summarize
 
 RUN = ["dataset", *METHOD, "seed"]
+#: In the place of a device where nothing ran.
+NO_DEVICE = "not run"
 
 
 def cost(plan: Plan, history: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
@@ -19,7 +21,7 @@ def cost(plan: Plan, history: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     Columns: experiment, dataset, method (in words), recipe, loss, sampler, device, runs, planned,
     hours (of all its runs together), epoch_seconds and epoch_half_width (mean and 95% t-interval
     over runs, of each run's mean without its first epoch, which also fills caches), host_mb and
-    gpu_mb (the most of any run).
+    gpu_mb (the most of any run). A method without runs has one row, without numbers.
     """
     epochs = history[["epoch", "seconds", *RUN]]
     if epochs["epoch"].max() > 1:
@@ -30,15 +32,17 @@ def cost(plan: Plan, history: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for experiment, settings in plan.benchmark.experiments.items():
         for method, words in names.methods(plan, experiment).items():
+            which = {"experiment": experiment, "dataset": settings.dataset, "method": words}
+            which |= dict(zip(METHOD, method, strict=True)) | {"planned": len(plan.benchmark.seeds)}
             mine = groups.get((settings.dataset, *method))
             if mine is None:
+                rows.append(which | {"device": NO_DEVICE, "runs": 0})
                 continue
             for device, found in mine.groupby("device", sort=False):
                 seconds = summarize(found["epoch_seconds"].to_numpy())
                 rows.append(
-                    {"experiment": experiment, "dataset": settings.dataset, "method": words}
-                    | dict(zip(METHOD, method, strict=True))
-                    | {"device": device, "runs": len(found), "planned": len(plan.benchmark.seeds)}
+                    which
+                    | {"device": device, "runs": len(found)}
                     | {"hours": found["seconds"].sum() / 3600}
                     | {"epoch_seconds": seconds.mean, "epoch_half_width": seconds.half_width}
                     | {"host_mb": found["peak_host_mb"].max(), "gpu_mb": found["peak_gpu_mb"].max()}
@@ -50,8 +54,8 @@ def _partial(one: NamedTuple) -> str:
     return f" of {one.planned}" if one.runs < one.planned else ""
 
 
-def cost_table(long: pd.DataFrame) -> list[Table]:
-    """One table, a block for each experiment and device."""
+def cost_table(long: pd.DataFrame, foot: str) -> list[Table]:
+    """One table, a block for each experiment and device; ``foot`` ends its caption."""
     blocks = []
     for (experiment, device), mine in long.groupby(["experiment", "device"], sort=False):
         rows = [
@@ -68,14 +72,14 @@ def cost_table(long: pd.DataFrame) -> list[Table]:
             for one in mine.itertuples()
         ]
         blocks.append(Block(f"{experiment}, {device}", rows))
-    once = long.drop_duplicates(["dataset", *METHOD, "device"])
+    once = long[long["runs"] > 0].drop_duplicates(["dataset", *METHOD, "device"])
     sums = once.groupby("device")["hours"].sum()
     total = ", ".join(f"{hours:.2f} hours on {device}" for device, hours in sums.items())
     caption = (
         "By experiment and device. Hours are of all runs of a method together; "
         "seconds per epoch are a mean over runs ± half of the 95% t-interval, first epochs and "
         f"measuring left out; memory is the most of any run. Together: {total}; what several "
-        "experiments share counts once."
+        f"experiments share counts once. {foot}"
     )
     head = ["runs", "hours", "s/epoch", "memory (MB)", "GPU (MB)"]
     return [Table("Cost of training", caption, "cost", head, blocks)]

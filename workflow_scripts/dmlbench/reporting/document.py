@@ -15,6 +15,7 @@ from dmlbench.reporting.figures.kinds import KINDS, planned, same_methods
 from dmlbench.reporting.latex import render
 from dmlbench.reporting.latex_parts import escape
 
+_CAPTIONS = Path(__file__).parents[3] / "rules" / "report"
 _ENGINE = "pdflatex"
 _PACKAGES = "texlive-latex-recommended texlive-science lmodern"
 
@@ -53,7 +54,9 @@ def document(plan: Plan) -> str:
             "figures": [
                 {
                     "file": beside(paths.figure(name, experiment, kind, "pdf")),
-                    "caption": escape(f"{settings.title or experiment}: {KINDS[kind].title}"),
+                    "caption": escape(
+                        f"{settings.title or experiment}: {KINDS[kind].title}. {_about(kind)}"
+                    ),
                 }
                 for kind in planned(plan, experiment)
             ],
@@ -73,6 +76,12 @@ def document(plan: Plan) -> str:
     return render(
         "document.tex.j2", name=escape(name), version=BENCHMARK_VERSION, sections=sections
     )
+
+
+def _about(kind: str) -> str:
+    """What a figure shows, in the words of the report."""
+    text = (_CAPTIONS / f"{kind}.rst").read_text(encoding="utf-8")
+    return " ".join(text.split())
 
 
 def _compile(source: Path, folder: Path) -> None:

@@ -1,12 +1,21 @@
 """The LaTeX tables of an experiment: its cells, and its paired tests."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pandas as pd
 
 from dmlbench.config import Plan
+from dmlbench.protocol import STAMP
 from dmlbench.reporting import names
-from dmlbench.reporting.captions import OUTSIDE, TESTS_CAPTION, headline, is_outside
+from dmlbench.reporting.captions import (
+    OUTSIDE,
+    TESTS_CAPTION,
+    headline,
+    is_outside,
+    pair_words,
+    partial,
+)
 from dmlbench.reporting.cells import BLOCK
 from dmlbench.reporting.latex_parts import Block, Number, Table
 from dmlbench.reporting.measures import measure
@@ -14,7 +23,7 @@ from dmlbench.reporting.published.read import Published, published_of
 
 
 def cell_tables(plan: Plan, experiment: str, long: pd.DataFrame, foot: str) -> Iterator[Table]:
-    """A table for each part: selections, controls, published numbers and differences as blocks.
+    """A table for each part, with a block for each selection; then of differences to papers.
 
     Args:
         plan: The config.
@@ -33,15 +42,25 @@ def cell_tables(plan: Plan, experiment: str, long: pd.DataFrame, foot: str) -> I
         if not controls.empty:
             blocks.append(_block("controls", controls, columns))
         where = (plan.benchmark.experiments[experiment].dataset, split, subset, label)
-        for table in published_of(plan, experiment):
-            blocks += _published(table, where, part, columns)
-        yield Table(
+        sources = published_of(plan, experiment)
+        for table in sources:
+            blocks += _published(table, where, columns)
+        shown = Table(
             title=f"{title}: {names.part(split, subset, label)}",
             caption=foot,
             label="-".join(filter(None, (experiment, split, subset, label))),
             head=[names.metric(*column) for column in columns],
             blocks=blocks,
         )
+        yield shown
+        if against := [block for table in sources for block in _differences(table, part, columns)]:
+            yield replace(
+                shown,
+                title=f"{shown.title}, ours less published",
+                caption=f"Percentage points. {OUTSIDE}: outside our 95% interval. {STAMP}",
+                label=f"{shown.label}-published",
+                blocks=against,
+            )
 
 
 def _block(name: str, rows: pd.DataFrame, columns: list[tuple[str, int]]) -> Block:
@@ -59,10 +78,8 @@ def _number(cell: dict) -> Number:
     return Number(cell["mean"], cell["half_width"], digits, bool(cell["best"]), partial)
 
 
-def _published(
-    table: Published, where: tuple, part: pd.DataFrame, columns: list[tuple[str, int]]
-) -> Iterator[Block]:
-    """The published numbers of this part, and ours less them; nothing where there are none."""
+def _published(table: Published, where: tuple, columns: list[tuple[str, int]]) -> Iterator[Block]:
+    """The published numbers of this part; nothing where there are none."""
     keys = [f"recall@{k}" if metric == "recall" else metric for metric, k in columns]
     for block in table.parts:
         if block.part == where:
@@ -74,6 +91,12 @@ def _published(
                     rows.append((row.name, numbers))
             if rows:
                 yield Block(f"published: {table.source}", rows)
+
+
+def _differences(
+    table: Published, part: pd.DataFrame, columns: list[tuple[str, int]]
+) -> Iterator[Block]:
+    """Ours less the published numbers."""
     held_against = part["selection"] == _held_against(table, part)
     mine = part[(part["source"] == table.source) & held_against]
     if not mine.empty:
@@ -82,7 +105,7 @@ def _published(
             cells = {(c["metric"], c["k"]): c for c in found.to_dict("records")}
             rows.append((words, [_difference(cells.get(column)) for column in columns]))
         selection = names.selection(mine["selection"].iloc[0])
-        yield Block(f"ours, {selection}, less published ({OUTSIDE}: outside our interval)", rows)
+        yield Block(f"{selection}, less {table.source}", rows)
 
 
 def _held_against(table: Published, part: pd.DataFrame) -> str:
@@ -101,7 +124,7 @@ def _difference(cell: dict | None) -> Number:
     return Number(cell["difference"], note=OUTSIDE if is_outside(cell) else "")
 
 
-def test_table(plan: Plan, experiment: str, tests: pd.DataFrame) -> list[Table]:
+def test_table(plan: Plan, experiment: str, tests: pd.DataFrame, gaps: list[str]) -> list[Table]:
     """The headline tests: a table of pairs, a block for each selection and part."""
     if tests.empty:
         return []
@@ -111,7 +134,7 @@ def test_table(plan: Plan, experiment: str, tests: pd.DataFrame) -> list[Table]:
         metric = names.metric(*rows[["metric", "k"]].iloc[0])
         lines = [
             (
-                f"{one.better} − {one.worse}",  # noqa: RUF001
+                pair_words(one),
                 [
                     Number(one.difference, one.half_width),
                     Number(one.p_t_holm, decimals=3),
@@ -124,4 +147,5 @@ def test_table(plan: Plan, experiment: str, tests: pd.DataFrame) -> list[Table]:
         ]
         blocks.append(Block(f"{names.part(*key[1:])}, {names.selection(key[0])}: {metric}", lines))
     title = (plan.benchmark.experiments[experiment].title or experiment).rstrip(".")
-    return [Table(f"{title}: paired tests", TESTS_CAPTION, f"{experiment}-tests", head, blocks)]
+    foot = f"{partial(gaps)} {TESTS_CAPTION}".strip()
+    return [Table(f"{title}: paired tests", foot, f"{experiment}-tests", head, blocks)]

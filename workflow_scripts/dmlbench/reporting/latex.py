@@ -38,7 +38,7 @@ _WRAPPED = rf">{{\raggedright\arraybackslash}}p{{{NAME_WIDTH:g}pt}}"
 
 def _for_template(table: Table) -> dict:
     return {
-        "caption": escape(f"{table.title}. {table.caption}".strip()),
+        "caption": _breakable(f"{table.title}. {table.caption}".strip()),
         "label": table.label,
         "names": _WRAPPED if wraps(table) else "l",
         "head": [escape(head) for head in table.head],
@@ -60,8 +60,8 @@ def _for_template(table: Table) -> dict:
 
 
 def _breakable(text: str) -> str:
-    """``text`` that may wrap within a config's names, which have no spaces."""
-    return escape(text).replace(r"\_", r"\_\allowbreak{}")
+    """``text`` that may wrap within a config's names and paths, which have no spaces."""
+    return escape(text).replace(r"\_", r"\_\allowbreak{}").replace("/", r"/\allowbreak{}")
 
 
 def _column_type(cells: list[Number | str]) -> str:

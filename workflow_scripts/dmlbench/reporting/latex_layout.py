@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pandas as pd
 
+from dmlbench.protocol import STAMP
 from dmlbench.reporting.latex_parts import Block, Number, Shape, Table
 
 #: Widths in points of \footnotesize in Computer Modern at 10 pt, with some room: a digit, an
@@ -27,7 +28,7 @@ def split(table: Table) -> list[Table]:
         replace(
             piece,
             title=f"{table.title} (part {number} of {len(pieces)})",
-            caption=table.caption if number == 1 else "",
+            caption=table.caption if number == 1 else STAMP,
             label=f"{table.label}-{number}",
         )
         for number, piece in enumerate(pieces, start=1)

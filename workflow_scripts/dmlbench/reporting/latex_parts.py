@@ -24,6 +24,10 @@ _SPECIAL = {
     "β": r"$\beta$",
     "α": r"$\alpha$",  # noqa: RUF001
     "τ": r"$\tau$",
+    "≥": r"$\geq$",
+    "≤": r"$\leq$",
+    "→": r"$\to$",
+    "×": r"$\times$",  # noqa: RUF001
 }
 
 
@@ -74,7 +78,7 @@ class Block:
 class Table:
     """One table: texts are not escaped yet.
 
-    Where it is split, only the first part has the whole caption; all have the title.
+    Where it is split, all parts have the title and the version, and the first the whole caption.
     """
 
     title: str

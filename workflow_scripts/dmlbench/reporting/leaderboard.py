@@ -91,8 +91,13 @@ def _ranked(table: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values("score", ascending=False, kind="stable").drop(columns="score")
 
 
-def leaderboard_tables(long: pd.DataFrame) -> list[Table]:
-    """One table for each dataset; recipes are named where methods have several."""
+def leaderboard_tables(long: pd.DataFrame, foot: str) -> list[Table]:
+    """One table for each dataset; recipes are named where methods have several.
+
+    Args:
+        long: What :func:`leaderboard` gave.
+        foot: The end of each caption.
+    """
     tables = []
     for dataset, mine in long.groupby("dataset", sort=False):
         metrics = list(dict.fromkeys(zip(mine["metric"], mine["k"], strict=True)))
@@ -106,12 +111,10 @@ def leaderboard_tables(long: pd.DataFrame) -> list[Table]:
             rank, gain = Number(first["rank"], decimals=0), Number(first["gain"])
             rows.append((first["method"], [rank, *recipe, *numbers, gain]))
         where = names.part("test", mine["subset"].iloc[0], mine["label"].iloc[0])
-        partial = (mine["n"] < mine["planned"]).any()
-        gaps = "PARTIAL, k/n: so many of the planned seeds. " if partial else ""
         caption = (
-            f"{gaps}Percent ± half of the 95% t-interval, last epoch. Gain: over the untrained "
+            f"Percent ± half of the 95% t-interval, last epoch. Gain: over the untrained "
             f"backbone of the same recipe, in points of {names.metric(*metrics[0])}. Controls have "
-            "no rank."
+            f"no rank. {foot}"
         )
         title = f"Leaderboard of {dataset}: {where}"
         shown = [names.metric(*metric) for metric in metrics]

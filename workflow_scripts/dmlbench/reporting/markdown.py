@@ -6,7 +6,7 @@ import pandas as pd
 
 from dmlbench.config import Plan
 from dmlbench.reporting import names
-from dmlbench.reporting.captions import OUTSIDE, TESTS_CAPTION, headline, is_outside
+from dmlbench.reporting.captions import OUTSIDE, TESTS_CAPTION, headline, is_outside, pair_words
 from dmlbench.reporting.cells import BLOCK
 from dmlbench.reporting.measures import measure
 
@@ -66,13 +66,14 @@ def tests_markdown(tests: pd.DataFrame) -> str:
     rows = []
     for one in headline(tests).itertuples():
         interval = "" if pd.isna(one.half_width) else f" ± {one.half_width:.1f}"
+        difference = f"{one.difference:+.1f}{interval}" if one.n else _DASH
         rows.append(
             {
-                "": f"{one.better} − {one.worse}",  # noqa: RUF001
+                "": pair_words(one),
                 "part": names.part(one.split, one.subset, one.label),
                 "weights": names.selection(one.selection),
                 "metric": names.metric(one.metric, one.k),
-                "difference": f"{one.difference:+.1f}{interval}".replace("-", _MINUS),
+                "difference": difference.replace("-", _MINUS),
                 "p (t)": p_text(one.p_t_holm),
                 "p (exact)": p_text(one.p_exact_holm),
                 "d": "–" if pd.isna(one.effect) else f"{one.effect:.1f}".replace("-", _MINUS),  # noqa: RUF001

@@ -7,7 +7,8 @@ import pandas as pd
 from dmlbench import paths
 from dmlbench.config import Plan
 from dmlbench.files import write_text
-from dmlbench.protocol import BENCHMARK_VERSION
+from dmlbench.protocol import STAMP
+from dmlbench.reporting.captions import missing_runs, partial
 from dmlbench.reporting.cost import cost, cost_table
 from dmlbench.reporting.latex import latex
 from dmlbench.reporting.latex_parts import Number, Table
@@ -22,16 +23,17 @@ def write_overview(plan: Plan, which: str) -> None:
     def collected(table: str) -> pd.DataFrame:
         return pd.read_parquet(paths.summary(name, table))
 
+    ledger = pd.read_csv(paths.ledger(name), keep_default_na=False)
+    foot = f"{partial(missing_runs(plan, None, ledger))} {STAMP}".strip()
     if which == "leaderboard":
         long = leaderboard(plan, collected("metrics"))
-        title, tables = "Leaderboard", leaderboard_tables(long)
+        title, tables = "Leaderboard", leaderboard_tables(long, foot)
     else:
         long = cost(plan, collected("history"), collected("runs"))
-        title, tables = "Cost of training", cost_table(long)
+        title, tables = "Cost of training", cost_table(long, foot)
     write_csv(Path(paths.table(name, which, "csv")), long)
     write_text(Path(paths.table(name, which, "tex")), latex(tables))
-    foot = f"Benchmark version {BENCHMARK_VERSION}."
-    text = "\n".join([f"## {title}", "", *(_markdown(table) for table in tables), foot, ""])
+    text = "\n".join([f"## {title}", "", *(_markdown(table) for table in tables)])
     write_text(Path(paths.table(name, which, "md")), text)
 
 

@@ -8,11 +8,14 @@ import pandas as pd
 from dmlbench.config import Plan
 from dmlbench.reporting import names
 from dmlbench.reporting.cells import BLOCK, COLUMN, METHOD, by_method, table_values
-from dmlbench.reporting.comparisons import compare, holm
+from dmlbench.reporting.comparisons import Comparison, compare, holm
 from dmlbench.reporting.published.read import Match, is_match, published_of
+from dmlbench.reporting.statistics import Summary
 
 Method = tuple[str, str, str]
 _TESTS = ["p_t", "p_exact"]
+#: Of a pair without a seed that both have.
+_NOTHING = Comparison(Summary(float("nan"), None, None, 0), None, None, None, None)
 
 
 class Pair(NamedTuple):
@@ -71,9 +74,9 @@ def paired_tests(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataF
     """A row for each claimed pair, selection, part and metric that a table prints.
 
     Columns: selection, split, subset, label, metric, k, worse, better (in words), n (seeds of
-    both), difference (better - worse, mean), half_width, p_t, p_exact, effect, more_seeds (see
-    :class:`dmlbench.reporting.comparisons.Comparison`), p_t_holm, p_exact_holm. Holm's correction
-    is over all pairs and parts of one selection and metric.
+    both) and planned, difference (better - worse, mean), half_width, p_t, p_exact, effect,
+    more_seeds (see :class:`dmlbench.reporting.comparisons.Comparison`), p_t_holm, p_exact_holm.
+    Holm's correction is over all rows of one metric: all pairs, parts and selections.
     """
     mine, words = table_values(plan, experiment, metrics), names.methods(plan, experiment)
     pairs = claimed_pairs(plan, experiment)
@@ -82,9 +85,10 @@ def paired_tests(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataF
         values = by_method(group)
         for pair in pairs:
             worse, better = (values.get(method, {}) for method in pair)
-            if not (seeds := sorted(worse.keys() & better.keys())):
-                continue
-            found = compare([worse[s] for s in seeds], [better[s] for s in seeds])
+            seeds = sorted(worse.keys() & better.keys())
+            found = _NOTHING
+            if seeds:
+                found = compare([worse[s] for s in seeds], [better[s] for s in seeds])
             rows.append(
                 {
                     **dict(zip([*BLOCK, *COLUMN], key, strict=True)),
@@ -93,6 +97,7 @@ def paired_tests(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataF
                     **{f"worse_{n}": v for n, v in zip(METHOD, pair.worse, strict=True)},
                     **{f"better_{n}": v for n, v in zip(METHOD, pair.better, strict=True)},
                     "n": found.difference.n,
+                    "planned": len(plan.benchmark.seeds),
                     "difference": found.difference.mean,
                     "half_width": found.difference.half_width,
                     **{name: getattr(found, name) for name in [*_TESTS, "effect", "more_seeds"]},
@@ -107,7 +112,7 @@ def _corrected(table: pd.DataFrame) -> pd.DataFrame:
         return table
     # NMI's k is a number of clusters, which differs between parts; Recall@K's is another metric.
     ks = table["k"].where(table["metric"] == "recall", 0)
-    families = table.groupby([table["selection"], table["metric"], ks], sort=False).groups
+    families = table.groupby([table["metric"], ks], sort=False).groups
     for test in _TESTS:
         corrected = pd.Series(index=table.index, dtype=float)
         for rows in families.values():

@@ -17,6 +17,7 @@ from dmlbench.errors import UserError
 from dmlbench.files import replacing, write_text
 from dmlbench.protocol import BENCHMARK_VERSION
 from dmlbench.reporting import names
+from dmlbench.reporting.captions import caption, missing_runs, partial
 from dmlbench.reporting.cost import cost
 from dmlbench.reporting.markdown import wide
 from dmlbench.reporting.verdicts import EXPLAINED, write_verdicts
@@ -49,16 +50,18 @@ def write_pages(plan: Plan) -> None:
         commits=sorted(runs["commit"].unique()),
         seeds=plan.benchmark.seeds,
         trainings=len(plan.runs),
+        gaps=partial(missing_runs(plan, None, cells)),
         config=plan.as_json(),
     )
     write_text(Path(paths.summary_page(name)), page)
     for experiment in plan.benchmark.experiments:
+        long = _long(plan, experiment)
         page = _render(
             "experiment.html.j2",
             **shared,
             title=plan.benchmark.experiments[experiment].title or experiment,
-            blocks=_blocks(plan, experiment),
-            legend=names.legend(plan, experiment),
+            about=caption(plan, experiment, long, missing_runs(plan, experiment, cells)),
+            blocks=_blocks(long),
             methods=_runs_of_methods(plan, experiment, cells, runs),
         )
         write_text(Path(paths.experiment_page(name, experiment)), page)
@@ -70,11 +73,14 @@ def _render(template: str, **values: object) -> str:
     return environment.get_template(template).render(**values)
 
 
-def _blocks(plan: Plan, experiment: str) -> list[dict]:
+def _long(plan: Plan, experiment: str) -> pd.DataFrame:
+    """The experiment's table in long form, as its CSV has it."""
+    table = pd.read_csv(paths.table(plan.benchmark.name, experiment, "csv"))
+    return table.fillna({"subset": ""})
+
+
+def _blocks(long: pd.DataFrame) -> list[dict]:
     """The experiment's table, a block for each selection and part: its head and its rows."""
-    long = pd.read_csv(
-        paths.table(plan.benchmark.name, experiment, "csv"), keep_default_na=True
-    ).fillna({"subset": ""})
     blocks = []
     for key, block in long.groupby(["selection", "split", "subset", "label"], sort=False):
         texts = wide(block)

@@ -12,6 +12,7 @@ from matplotlib.colors import to_hex, to_rgb
 
 from dmlbench.config import Plan
 from dmlbench.files import replacing
+from dmlbench.protocol import STAMP
 
 #: Okabe and Ito 2008 without their yellow, which a white page swallows, and two more: what a
 #: colour-blind reader tells apart, with markers.
@@ -133,7 +134,10 @@ def legend_below(figure: plt.Figure, handles: list, labels: list[str], across: i
 
 
 def save(figure: plt.Figure, out: Sequence[Path]) -> None:
-    """Write the figure under each name, without time stamps, so that equal figures are equal."""
+    """Write the figure under each name, with the benchmark version in its metadata.
+
+    Without time stamps, so that equal figures are equal.
+    """
     # The layout is found once: neither file needs it again.
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
@@ -142,7 +146,12 @@ def save(figure: plt.Figure, out: Sequence[Path]) -> None:
     fine = 300 if figure.get_figheight() < PAGE_HEIGHT else 150
     for path in out:
         pdf = path.suffix == ".pdf"
-        metadata = {"CreationDate": None} if pdf else {"Software": None}
+        stamp = f"dmlbench. {STAMP}"
+        metadata = (
+            {"CreationDate": None, "Subject": stamp}
+            if pdf
+            else {"Software": None, "Description": stamp}
+        )
         with replacing(path) as temporary:
             figure.savefig(temporary, metadata=metadata, dpi=fine if pdf else 200)
     plt.close(figure)

@@ -23,12 +23,14 @@ def write_tables(plan: Plan, experiment: str) -> None:
     metrics = pd.read_parquet(paths.summary(name, "metrics"))
     ledger = pd.read_csv(paths.ledger(name), keep_default_na=False)
     long, tests = cells(plan, experiment, metrics), paired_tests(plan, experiment, metrics)
+    gaps = missing_runs(plan, experiment, ledger)
     write_csv(Path(paths.table(name, experiment, "csv")), long)
     write_csv(Path(paths.tests(name, experiment)), tests)
-    foot = caption(plan, experiment, long, missing_runs(plan, experiment, ledger))
+    foot = caption(plan, experiment, long, gaps)
     text = markdown(plan, experiment, long, tests, foot)
     write_text(Path(paths.table(name, experiment, "md")), text)
-    tables = [*cell_tables(plan, experiment, long, foot), *test_table(plan, experiment, tests)]
+    tables = [*cell_tables(plan, experiment, long, foot)]
+    tables += test_table(plan, experiment, tests, gaps)
     write_text(Path(paths.table(name, experiment, "tex")), latex(tables))
 
 

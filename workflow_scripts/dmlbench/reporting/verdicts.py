@@ -9,6 +9,7 @@ import pandas as pd
 from dmlbench import paths
 from dmlbench.config import Plan
 from dmlbench.files import replacing
+from dmlbench.protocol import BENCHMARK_VERSION
 from dmlbench.reporting import names, published
 from dmlbench.reporting.comparisons import compare
 from dmlbench.reporting.published.read import (
@@ -69,7 +70,8 @@ def write_verdicts(plan: Plan) -> pd.DataFrame:
     metrics = pd.read_parquet(paths.summary(plan.benchmark.name, "metrics"))
     table = verdicts(plan, metrics)
     with replacing(paths.local(paths.verdicts(plan.benchmark.name))) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.4f")
+        stamped = table.assign(benchmark_version=BENCHMARK_VERSION)
+        stamped.to_csv(temporary, index=False, float_format="%.4f")
     return table
 
 

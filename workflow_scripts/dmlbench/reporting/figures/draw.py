@@ -10,6 +10,7 @@ from dmlbench.checking.ledger import OK
 from dmlbench.config import Plan
 from dmlbench.errors import ConfigError
 from dmlbench.files import replacing
+from dmlbench.protocol import BENCHMARK_VERSION
 from dmlbench.reporting.figures import gallery, lines, points, ranks, scores, times
 from dmlbench.reporting.figures.kinds import KINDS, planned
 from dmlbench.reporting.figures.shared import Scene
@@ -77,4 +78,5 @@ def _save(figure: plt.Figure, table: pd.DataFrame | None, pattern: str) -> None:
     save(figure, [Path(pattern.format(suffix)) for suffix in ("pdf", "png")])
     if table is not None:
         with replacing(Path(pattern.format("csv"))) as temporary:
-            table.to_csv(temporary, index=False, float_format="%.6g")
+            stamped = table.assign(benchmark_version=BENCHMARK_VERSION)
+            stamped.to_csv(temporary, index=False, float_format="%.6g")

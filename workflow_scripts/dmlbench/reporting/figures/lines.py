@@ -136,11 +136,16 @@ def _of_parts(table: pd.DataFrame, parts: list) -> list:
 
 
 def _line(axis, scene: Scene, method, curve: pd.DataFrame, x: str, markevery: int = 1) -> None:
-    """A line with markers, and a band between the lowest and the highest seed."""
+    """A line with markers, and a band between the lowest and the highest seed.
+
+    The band has the line's dashes at its edges: methods that share a colour are told apart by them.
+    """
     style = scene.styles[method]
     every = max(markevery, len(curve) // 10)
     axis.plot(curve[x], curve["mean"], label=scene.words[method], markevery=every, **style)
     axis.fill_between(curve[x], curve["low"], curve["high"], color=style["color"], alpha=0.13, lw=0)
+    for edge in ("low", "high"):
+        axis.plot(curve[x], curve[edge], color=style["color"], linestyle=style["linestyle"], lw=0.4)
 
 
 def _points(
