@@ -134,7 +134,9 @@ def refuse_beside_leftovers():
 
 def refuse_without_embeddings():
     """Without them Snakemake would measure nothing, and say that all tables are made."""
-    files = [file for run in measured_runs() for file in embeddings_of_run(run.__dict__)]
+    files = [
+        file for run in measured_runs() for file in embeddings_of_run(run.__dict__)
+    ]
     if missing := [file for file in files if not os.path.exists(file)]:
         raise UserError(
             f"{len(missing)} stored embeddings are not here, such as {missing[0]}; only what is "
