@@ -18,6 +18,7 @@ from dmlbench.reporting.captions import (
 )
 from dmlbench.reporting.cells import BLOCK
 from dmlbench.reporting.latex_parts import Block, Number, Table
+from dmlbench.reporting.markdown import p_text
 from dmlbench.reporting.measures import measure
 from dmlbench.reporting.published.read import Published, published_of
 
@@ -124,6 +125,10 @@ def _difference(cell: dict | None) -> Number:
     return Number(cell["difference"], note=OUTSIDE if is_outside(cell) else "")
 
 
+def _p(value: float) -> Number | str:
+    return p_text(value) if value < 0.001 else Number(value, decimals=3)
+
+
 def test_table(plan: Plan, experiment: str, tests: pd.DataFrame, gaps: list[str]) -> list[Table]:
     """The headline tests: a table of pairs, a block for each selection and part."""
     if tests.empty:
@@ -137,8 +142,8 @@ def test_table(plan: Plan, experiment: str, tests: pd.DataFrame, gaps: list[str]
                 pair_words(one),
                 [
                     Number(one.difference, one.half_width),
-                    Number(one.p_t_holm, decimals=3),
-                    Number(one.p_exact_holm, decimals=3),
+                    _p(one.p_t_holm),
+                    _p(one.p_exact_holm),
                     Number(one.effect),
                     Number(one.more_seeds, decimals=0),
                 ],

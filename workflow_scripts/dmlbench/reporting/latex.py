@@ -49,7 +49,7 @@ def _for_template(table: Table) -> dict:
                 "rows": [
                     {
                         "name": _breakable(name),
-                        "cells": [c.tex if isinstance(c, Number) else _breakable(c) for c in cells],
+                        "cells": [_cell(cell) for cell in cells],
                     }
                     for name, cells in block.rows
                 ],
@@ -57,6 +57,11 @@ def _for_template(table: Table) -> dict:
             for block in table.blocks
         ],
     }
+
+
+def _cell(cell: Number | str) -> str:
+    # A column of numbers sets what is in braces as it is.
+    return cell.tex if isinstance(cell, Number) else f"{{{_breakable(cell)}}}"
 
 
 def _breakable(text: str) -> str:
