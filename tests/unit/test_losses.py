@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from loss_loops import LOOPS
 
@@ -81,6 +81,7 @@ def combinations():
     dim=st.integers(1, 6),
     classes=st.integers(2, 4),
 )
+@example(seed=567, size=4, dim=1, classes=2)
 @settings(max_examples=12, deadline=None)
 def test_value_and_gradient_equal_the_loop(spec, choices, seed, size, dim, classes):
     torch.manual_seed(seed)
@@ -95,7 +96,8 @@ def test_value_and_gradient_equal_the_loop(spec, choices, seed, size, dim, class
     value.backward()
     (expected + 0 * theirs.sum()).backward()
 
-    close = {"rtol": 1e-6, "atol": 1e-9}
+    # A gradient that cancels leaves the rounding of the value: that of 1/d' may be a million.
+    close = {"rtol": 1e-6, "atol": max(1e-9, 1e-14 * abs(float(value.detach())))}
     torch.testing.assert_close(value, expected, **close)
     torch.testing.assert_close(ours.grad, theirs.grad, **close)
     for mine, other in zip(loss.parameters(), copied.parameters(), strict=True):
