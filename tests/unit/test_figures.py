@@ -181,6 +181,23 @@ def test_points_are_a_picture_inside_the_pdf(made):
     assert sum(content.count(b" Do") for content in drawn if b" Tf" in content) < 100
 
 
+@pytest.mark.parametrize("left", [2, 1])
+def test_methods_without_any_run_keep_no_figure_from_being_drawn(made, left):
+    plan = made(config())
+    for _, *names_of in plan.methods["even_odd"][left:]:
+        for run in plan.runs.values():
+            if [run.loss, run.sampler] == names_of:
+                for file in plan.run_folder(run).glob("*"):
+                    file.unlink()
+    partial = resolve_config(config() | {"partial": True}, "test")
+    gather(partial)
+    draw(partial, "even_odd")
+    for kind in planned(partial, "even_odd"):
+        assert paths.local(paths.figure("smoke", "even_odd", kind, "pdf")).stat().st_size > 1000
+    table = pd.read_csv(paths.figure("smoke", "even_odd", "recall_at_k", "csv"))
+    assert table["method"].nunique() == left
+
+
 def test_what_is_missing_is_named_or_marked(made):
     plan = made(config())
     run = next(iter(plan.runs.values()))

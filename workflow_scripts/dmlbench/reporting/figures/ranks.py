@@ -7,7 +7,7 @@ from scipy import stats
 
 from dmlbench.config import Plan
 from dmlbench.reporting import names
-from dmlbench.reporting.figures.kinds import same_methods
+from dmlbench.reporting.figures.kinds import RANKED, same_methods
 from dmlbench.reporting.figures.shared import Scene
 from dmlbench.reporting.style import PAGE, method_styles
 
@@ -83,7 +83,8 @@ def _draw(diagrams, words, styles, metric, blocks) -> tuple[plt.Figure, pd.DataF
     )
     figure.subplots_adjust(0, 0, 1, 1, hspace=0.15)
     for axis, (title, scores), height in zip(axes[:, 0], diagrams, heights, strict=True):
-        if min(scores.shape) < 2:
+        # Of a partial config so few may be left; Friedman's test needs three methods too.
+        if len(scores) < 2 or len(scores.columns) < RANKED:
             axis.set_axis_off()
             axis.text(0, 0.5, f"{title}: too few runs to rank methods")
             continue
