@@ -50,6 +50,18 @@ def test_a_file_in_the_place_of_results_is_one_line(tmp_path):
     )
 
 
+def test_rescoring_without_stored_embeddings_is_refused(tmp_path):
+    shutil.copytree(ROOT / "results" / "mnist", tmp_path / "results" / "mnist")
+    rules = "download prepare pairs evaluate check collect tables overview rescore"
+    done = run_snakemake(
+        *("-c1", "rescore", "--configfile", ROOT / "configs" / "mnist.yaml"),
+        *("--directory", tmp_path, "--forcerun", "evaluate", "--allowed-rules", *rules.split()),
+    )
+    assert done.returncode == 2, done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert "23 stored embeddings are not here, such as results/mnist/runs/" in line
+
+
 def mnist_run(tmp_path, mirror):
     config = {"mirror": str(mirror)}
     return run_snakemake(
