@@ -15,6 +15,7 @@ from dmlbench.reporting.estimate import (
     ASSUMED_RATE,
     ASSUMED_SIZE,
     BASES,
+    Cost,
     History,
     epoch_images,
     images_of_split,
@@ -35,20 +36,7 @@ def main(args) -> None:
     }
     left = [cost for run, cost in costs.items() if run not in done]
     print(f"trainings: {len(costs)}, {len(left)} of them to do")
-
-    def unit(device: str) -> str:
-        on_gpu = plan.benchmark.resources.train.gpu and "cpu" not in device
-        return "GPU-hours" if on_gpu else "hours"
-
-    for each in sorted({unit(cost.device) for cost in costs.values()}):
-        hours = [
-            sum(c.seconds for c in some if unit(c.device) == each) / 3600
-            for some in (costs.values(), left)
-        ]
-        print(f"time: {hours[0]:.3g} {each} of training in all, {hours[1]:.3g} to do")
-    for row in total(costs.values()).itertuples():
-        device = f" ({row.device})" if row.device else ""
-        print(f"  {row.size} trainings, {row.hours:.3g} {unit(row.device)}: {row.basis}{device}")
+    print_time(plan, list(costs.values()), left)
     if any(cost.basis == BASES[-1] for cost in costs.values()):
         print(
             f"  assumed are {ASSUMED_RATE:g} images of {ASSUMED_SIZE} x {ASSUMED_SIZE} pixels a "
@@ -61,6 +49,23 @@ def main(args) -> None:
 def has_weights(plan: Plan, run: Run) -> bool:
     """Whether they are here: a clone with committed records trains anew (the rule ``all``)."""
     return (plan.run_folder(run) / paths.model(plan.benchmark.selections[0])).is_file()
+
+
+def print_time(plan: Plan, costs: list[Cost], left: list[Cost]) -> None:
+    """Hours of training, all and left, and how they are known; those on GPUs apart."""
+
+    def unit(device: str) -> str:
+        on_gpu = plan.benchmark.resources.train.gpu and "cpu" not in device
+        return "GPU-hours" if on_gpu else "hours"
+
+    for each in sorted({unit(cost.device) for cost in costs}):
+        hours = [
+            sum(c.seconds for c in some if unit(c.device) == each) / 3600 for some in (costs, left)
+        ]
+        print(f"time: {hours[0]:.3g} {each} of training in all, {hours[1]:.3g} to do")
+    for row in total(costs).itertuples():
+        device = f" ({row.device})" if row.device else ""
+        print(f"  {row.size} trainings, {row.hours:.3g} {unit(row.device)}: {row.basis}{device}")
 
 
 def print_jobs(args) -> None:

@@ -22,14 +22,15 @@ log = logging.getLogger("dmlbench")
 def main(args) -> None:
     """End what is left of the last Snakemake of ``args.config``, and become the next one."""
     file = Path(paths.head(load_config(args.config).benchmark.name))
-    asked = ["--configfile", str(args.config), "--profile", args.profile, *args.arguments]
+    given = ["--configfile", str(args.config), "--profile", args.profile]
     if jobs := head.ended_head(file):
         ended = head.cancel(jobs)
         log.info("%d jobs were left: %s", len(ended), ", ".join(ended) or "none")
-        asked = asked if args.arguments else head.read(file)["arguments"]
+        last = head.read(file)["arguments"]
     else:
         log.info("%s is not there: no Snakemake has given jobs to Slurm here", file)
-        asked = asked if args.arguments else [*asked, "all"]
+        last = [*given, "all"]
+    asked = [*given, *args.arguments] if args.arguments else last
     snakemake = [sys.executable, "-m", "snakemake"]
     if code := subprocess.run([*snakemake, *asked, "--unlock"]).returncode:
         sys.exit(code)

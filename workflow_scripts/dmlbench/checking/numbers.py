@@ -20,6 +20,8 @@ _SHARES = (
 )
 #: What is measured of other parts, under other names.
 _ELSEWHERE = ("verification", "collapse")
+#: In the place of k where the config does not say it, such as the number of clusters.
+_ANY = -1
 #: How far from 1 the length of a normalised float32 vector may be.
 _UNIT = 1e-4
 #: How many standard deviations a random embedding may be from chance.
@@ -82,7 +84,8 @@ def finite(results: Results) -> Iterator[Breach]:
             if value is None and row["note"]:
                 continue
             ok = value is not None and math.isfinite(value)
-            if not ok or not _lowest(row["metric"]) <= value <= _highest(row["metric"]):
+            lowest, highest = _range(row["metric"])
+            if not ok or not lowest <= value <= highest:
                 what = f"{_words(row)}: {row['metric']} is {value}"
                 yield Breach(one.run.id, what, MEASURE_AGAIN)
     for one in results.trained:
@@ -170,13 +173,11 @@ def once(results: Results) -> Iterator[Breach]:
         if more := sorted({key[0] for key in seen} - planned):
             what = f"holds metrics of weights that the config does not select: {', '.join(more)}"
             yield Breach(one.run.id, what, MEASURE_AGAIN)
-        seen |= {key[:-1] for key in seen}
+        seen |= {(*key[:-1], _ANY) for key in seen}
         wanted = measured[one.run.dataset] | set(_asked(results, one))
         lacking = {(selection, *metric) for selection in planned for metric in wanted} - seen
         if lacking:
-            *where, metric, k = min(
-                key if len(key) > len(PART) + 2 else (*key, 0) for key in lacking
-            )
+            *where, metric, k = min(lacking)
             name = f"R@{k}" if metric == "recall" else metric
             what = f"{' '.join(filter(None, where))}: {name} was not measured"
             yield Breach(one.run.id, what, MEASURE_AGAIN)
@@ -191,7 +192,7 @@ def _measured_anywhere(results: Results) -> dict[str, set[tuple]]:
 
 
 def _asked(results: Results, one: Measured) -> Iterator[tuple]:
-    """What the config asks to be measured of every part; k only where it is Recall's."""
+    """What the config asks to be measured of every part: part, metric and k."""
     settings = results.plan.benchmark.evaluation
     for part in results.plan.facts(one.run.dataset)["evaluations"]:
         if part[0] not in settings.splits:
@@ -200,7 +201,7 @@ def _asked(results: Results, one: Measured) -> Iterator[tuple]:
             if name == "recall":
                 yield from ((*part, name, k) for k in settings.recall_at)
             elif name not in _ELSEWHERE and (name != "nmi_plus" or settings.nmi_plus_of(part[2])):
-                yield (*part, name)
+                yield (*part, name, _ANY)
 
 
 def _metric(row: dict) -> tuple:
@@ -208,12 +209,13 @@ def _metric(row: dict) -> tuple:
     return (*(row[key] for key in PART), row["metric"], row["k"])
 
 
-def _lowest(metric: str) -> float:
-    return 0.0 if metric.startswith(_SHARES) else -1.0 if metric == "ami" else -math.inf
-
-
-def _highest(metric: str) -> float:
-    return 1.0 if metric.startswith((*_SHARES, "ami")) else math.inf
+def _range(metric: str) -> tuple[float, float]:
+    """The lowest and the highest value that a metric can have."""
+    if metric.startswith(_SHARES):
+        return 0.0, 1.0
+    if metric.startswith("ami"):
+        return -1.0 if metric == "ami" else -math.inf, 1.0
+    return -math.inf, math.inf
 
 
 def _where(row: dict) -> tuple[str, ...]:

@@ -127,18 +127,19 @@ class Results:
         """Read every finished run of ``folder`` (None: where the workflow keeps them).
 
         Raises:
-            DataError: A file of a finished run is missing or damaged; names it.
+            DataError: A file of a finished run is missing or damaged; names it, and what in it.
         """
         folder = folder or Path(paths.results(plan.benchmark.name))
         results = cls(plan, ledger(plan, folder))
         for cell in results.cells:
             if cell.state != OK:
                 continue
-            version = version_of(folder, cell.run)
+            metrics = _read(paths.run_in(folder, cell.run.id) / paths.METRICS_FILE, _MEASURE)
+            version = metrics.get("benchmark_version") if isinstance(metrics, dict) else None
             if version == BENCHMARK_VERSION:
-                results.measured[cell.run] = read_run(folder, cell.run)
+                results.measured[cell.run] = _measured(folder, cell.run, metrics)
             else:
-                results.versions[cell.run] = version
+                results.versions[cell.run] = str(version or "none")
         return results
 
     @property
@@ -153,28 +154,12 @@ class Results:
             yield name, [self.measured[run] for run in runs if run in self.measured]
 
 
-def version_of(results: Path, run: Run) -> str:
-    """The benchmark version that a finished run was measured under.
-
-    Raises:
-        DataError: The file is missing or damaged; names it.
-    """
-    file = paths.run_in(results, run.id) / paths.METRICS_FILE
-    metrics = _read(file, _MEASURE)
-    return str(metrics.get("benchmark_version", "none")) if isinstance(metrics, dict) else "none"
-
-
-def read_run(results: Path, run: Run) -> Measured:
-    """What a finished run left.
-
-    Raises:
-        DataError: A file is missing or damaged; names it, and what in it.
-    """
+def _measured(results: Path, run: Run, metrics: dict) -> Measured:
+    """What a finished run left, each file of the form that rules need."""
     folder = paths.run_in(results, run.id)
+    _validate(_METRICS, metrics, folder / paths.METRICS_FILE, _MEASURE)
     record = _read(folder / "run.json", _TRAIN)
     _validate(_TRAINED if run.trained else _CONTROL, record, folder / "run.json", _TRAIN)
-    metrics = _read(folder / paths.METRICS_FILE, _MEASURE)
-    _validate(_METRICS, metrics, folder / paths.METRICS_FILE, _MEASURE)
     history = _read_history(folder / "history.csv") if run.trained else pd.DataFrame()
     return Measured(run, record, metrics, history)
 

@@ -13,7 +13,7 @@ from dmlbench.reporting.cost import cost, cost_table
 from dmlbench.reporting.latex import latex
 from dmlbench.reporting.latex_parts import Number, Table
 from dmlbench.reporting.leaderboard import leaderboard, leaderboard_tables
-from dmlbench.reporting.tables import write_csv
+from dmlbench.reporting.stamped import write_csv
 
 
 def write_overview(plan: Plan, which: str) -> None:

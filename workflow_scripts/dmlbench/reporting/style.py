@@ -146,12 +146,8 @@ def save(figure: plt.Figure, out: Sequence[Path]) -> None:
     fine = 300 if figure.get_figheight() < PAGE_HEIGHT else 150
     for path in out:
         pdf = path.suffix == ".pdf"
-        stamp = f"dmlbench. {STAMP}"
-        metadata = (
-            {"CreationDate": None, "Subject": stamp}
-            if pdf
-            else {"Software": None, "Description": stamp}
-        )
+        dated, described = ("CreationDate", "Subject") if pdf else ("Software", "Description")
+        metadata = {dated: None, described: f"dmlbench. {STAMP}"}
         with replacing(path) as temporary:
             figure.savefig(temporary, metadata=metadata, dpi=fine if pdf else 200)
     plt.close(figure)

@@ -6,14 +6,14 @@ import pandas as pd
 
 from dmlbench import paths
 from dmlbench.config import Plan
-from dmlbench.files import replacing, write_text
-from dmlbench.protocol import BENCHMARK_VERSION
+from dmlbench.files import write_text
 from dmlbench.reporting.captions import caption, missing_runs
 from dmlbench.reporting.cells import cells
 from dmlbench.reporting.experiment_latex import cell_tables, test_table
 from dmlbench.reporting.latex import latex
 from dmlbench.reporting.markdown import markdown
 from dmlbench.reporting.pairs import paired_tests
+from dmlbench.reporting.stamped import write_csv
 
 
 def write_tables(plan: Plan, experiment: str) -> None:
@@ -32,10 +32,3 @@ def write_tables(plan: Plan, experiment: str) -> None:
     tables = [*cell_tables(plan, experiment, long, foot)]
     tables += test_table(plan, experiment, tests, gaps)
     write_text(Path(paths.table(name, experiment, "tex")), latex(tables))
-
-
-def write_csv(path: Path, table: pd.DataFrame) -> None:
-    """Write a table in long form, stamped with the benchmark version."""
-    with replacing(path) as temporary:
-        stamped = table.assign(benchmark_version=BENCHMARK_VERSION)
-        stamped.to_csv(temporary, index=False, float_format="%.6f")

@@ -8,8 +8,6 @@ import pandas as pd
 
 from dmlbench import paths
 from dmlbench.config import Plan
-from dmlbench.files import replacing
-from dmlbench.protocol import BENCHMARK_VERSION
 from dmlbench.reporting import names, published
 from dmlbench.reporting.comparisons import compare
 from dmlbench.reporting.published.read import (
@@ -20,6 +18,7 @@ from dmlbench.reporting.published.read import (
     is_match,
     read_published,
 )
+from dmlbench.reporting.stamped import write_csv
 from dmlbench.reporting.statistics import summarize
 
 REPRODUCED, WITHIN, NOT = "reproduced", "within interval", "not reproduced"
@@ -69,9 +68,7 @@ def write_verdicts(plan: Plan) -> pd.DataFrame:
     """Write the verdicts of a config as CSV; returns them."""
     metrics = pd.read_parquet(paths.summary(plan.benchmark.name, "metrics"))
     table = verdicts(plan, metrics)
-    with replacing(paths.local(paths.verdicts(plan.benchmark.name))) as temporary:
-        stamped = table.assign(benchmark_version=BENCHMARK_VERSION)
-        stamped.to_csv(temporary, index=False, float_format="%.4f")
+    write_csv(paths.local(paths.verdicts(plan.benchmark.name)), table, "%.4f")
     return table
 
 

@@ -9,11 +9,10 @@ from dmlbench import paths
 from dmlbench.checking.ledger import OK
 from dmlbench.config import Plan
 from dmlbench.errors import ConfigError
-from dmlbench.files import replacing
-from dmlbench.protocol import BENCHMARK_VERSION
 from dmlbench.reporting.figures import gallery, lines, points, ranks, scores, times
 from dmlbench.reporting.figures.kinds import KINDS, planned
 from dmlbench.reporting.figures.shared import Scene
+from dmlbench.reporting.stamped import write_csv
 from dmlbench.reporting.style import PALETTE, paper_style, plt, save
 
 DRAWN: dict[str, Callable[[Scene], tuple[plt.Figure, pd.DataFrame | None]]] = {
@@ -77,6 +76,4 @@ def _save(figure: plt.Figure, table: pd.DataFrame | None, pattern: str) -> None:
     """Write a figure and the numbers that it shows; braces in ``pattern`` are for the suffix."""
     save(figure, [Path(pattern.format(suffix)) for suffix in ("pdf", "png")])
     if table is not None:
-        with replacing(Path(pattern.format("csv"))) as temporary:
-            stamped = table.assign(benchmark_version=BENCHMARK_VERSION)
-            stamped.to_csv(temporary, index=False, float_format="%.6g")
+        write_csv(Path(pattern.format("csv")), table, "%.6g")
