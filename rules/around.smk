@@ -2,11 +2,11 @@
 
 import shutil
 
-from dmlbench.cluster import head
-from dmlbench.cluster.preflight import problems
-from dmlbench.cluster.requests import request_of
-from dmlbench.origins import settle
-from dmlbench.records import vouches
+from dmlbench.workflow.slurm import head
+from dmlbench.workflow.slurm.preflight import problems
+from dmlbench.workflow.slurm.requests import request_of
+from dmlbench.workflow.file_records import settle
+from dmlbench.workflow.run_record import vouches
 
 RUN_FOLDERS = {RUN.format(**run.__dict__): run for run in PLAN.runs.values()}
 
@@ -117,7 +117,7 @@ def before_jobs(logs):
         refuse([error])
     if on_slurm:
         # Imported only here: the plugin asks Slurm for its version when it is.
-        from dmlbench.cluster.plugin import notice_preempted_jobs
+        from dmlbench.workflow.slurm.plugin import notice_preempted_jobs
 
         notice_preempted_jobs()
 

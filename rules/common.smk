@@ -10,9 +10,10 @@ from typing import get_args
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
-from dmlbench import paths, provenance
+from dmlbench import paths
+from dmlbench.workflow import provenance
 from dmlbench.config import RANDOM, UNTRAINED, read_config, resolve_config
-from dmlbench.config.catalogue import entries
+from dmlbench.plugins.catalogue import entries
 from dmlbench.config.choices import NO_SAMPLER
 from dmlbench.config.recipe import Recipe
 from dmlbench.data.archives import archives
@@ -21,8 +22,8 @@ from dmlbench.data.folder import dataset_of
 from dmlbench.errors import UserError
 from dmlbench.files import write_text
 from dmlbench.reporting.figures.kinds import KINDS, planned, same_methods
-from dmlbench.job_environment import set_job_environment
-from dmlbench.sources import raw_archives, source_of
+from dmlbench.workflow.job_environment import set_job_environment
+from dmlbench.data.sources import raw_archives, source_of
 
 # A graph of thousands of jobs is millions of objects that live to the end; looking through them for
 # garbage over and over takes a good part of the time.

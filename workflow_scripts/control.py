@@ -19,7 +19,7 @@ def main(args) -> None:
     from dmlbench.data.store import ImageStore
     from dmlbench.evaluation.embeddings import save_embeddings
     from dmlbench.files import write_json
-    from dmlbench.provenance import control_code, environment
+    from dmlbench.workflow.provenance import control_code, environment
 
     spec, folder = plan.spec(run), plan.run_folder(run)
     store = ImageStore(plan.data_folder(run))
@@ -73,9 +73,9 @@ def backbone_features(spec: dict, store) -> tuple:
     from dmlbench.data.reader import ImageReader
     from dmlbench.models.embed import embed
     from dmlbench.models.embedder import Embedder
-    from dmlbench.provenance import hardware
     from dmlbench.seeding import derive_seed
     from dmlbench.training.determinism import make_deterministic, pick_device, seed_everything
+    from dmlbench.workflow.provenance import hardware
 
     recipe = spec["recipe"]
     make_deterministic(spec["threads"])

@@ -19,9 +19,9 @@ def main(args) -> None:
     from dmlbench.data.store import ImageStore
     from dmlbench.evaluation.embeddings import save_embeddings
     from dmlbench.models.embed import embed
-    from dmlbench.records import read_record
     from dmlbench.training.artefacts import load_model
     from dmlbench.training.determinism import make_deterministic, pick_device
+    from dmlbench.workflow.run_record import read_record
 
     folder = plan.run_folder(run)
     record = read_record(folder, plan.fingerprint(run))

@@ -8,17 +8,17 @@ import pandas as pd
 from dmlbench import cli, paths
 from dmlbench.config import load_config
 from dmlbench.data.identity import content_hash
-from dmlbench.data.pairs import of_run
 from dmlbench.data.splits import run_index
+from dmlbench.data.verification_pairs import of_run
 from dmlbench.evaluation.embeddings import load_embeddings
 from dmlbench.evaluation.facts import part_facts, vector_facts
 from dmlbench.evaluation.measure import measure, measure_collapse
 from dmlbench.evaluation.parts import Part, Stored, collapse_parts
 from dmlbench.evaluation.protocols import verify
 from dmlbench.files import write_json
-from dmlbench.protocol import BENCHMARK_VERSION
-from dmlbench.provenance import evaluation_code
-from dmlbench.records import read_record
+from dmlbench.version import BENCHMARK_VERSION
+from dmlbench.workflow.provenance import evaluation_code
+from dmlbench.workflow.run_record import read_record
 
 log = logging.getLogger("dmlbench.evaluate")
 

@@ -11,10 +11,10 @@ import yaml
 
 from dmlbench import cli, paths
 from dmlbench.config import read_config, resolve_config
-from dmlbench.config.catalogue import entries
-from dmlbench.config.messages import nearest
 from dmlbench.config.recipe import Recipe
 from dmlbench.errors import ConfigError
+from dmlbench.plugins.catalogue import entries
+from dmlbench.plugins.messages import nearest
 
 
 def main(args) -> None:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from dmlbench import cli
 from dmlbench.data.dataset import get_dataset
-from dmlbench.data.pairs import all_pairs
+from dmlbench.data.verification_pairs import all_pairs
 from dmlbench.errors import DataError
 from dmlbench.files import replacing
 

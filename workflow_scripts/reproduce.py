@@ -7,8 +7,8 @@ import sys
 
 from dmlbench import cli
 from dmlbench.config import load_config
-from dmlbench.remote import keep_archives, pull_archives
-from dmlbench.sources import raw_archives
+from dmlbench.data.sources import raw_archives
+from dmlbench.workflow.dvc_archives import keep_archives, pull_archives
 
 
 def main(args) -> None:

@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 
 from dmlbench import cli, paths
-from dmlbench.cluster import head
 from dmlbench.config import load_config
+from dmlbench.workflow.slurm import head
 
 log = logging.getLogger("dmlbench")
 

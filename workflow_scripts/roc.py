@@ -5,8 +5,8 @@ import pandas as pd
 
 from dmlbench import cli, paths
 from dmlbench.config import load_config
-from dmlbench.data.pairs import of_run
 from dmlbench.data.splits import run_index
+from dmlbench.data.verification_pairs import of_run
 from dmlbench.evaluation.embeddings import load_embeddings
 from dmlbench.evaluation.pictures import accept_curve
 from dmlbench.evaluation.protocols import scored_pairs

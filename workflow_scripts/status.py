@@ -7,8 +7,8 @@ import time
 from dmlbench import cli
 from dmlbench.checking.ledger import MISSING, OK, Cell, ledger
 from dmlbench.config import Plan, load_config
-from dmlbench.jobs import RUNNING
-from dmlbench.training.lock import DEAD
+from dmlbench.training.run_lock import DEAD
+from dmlbench.workflow.job_states import RUNNING
 
 #: Reasons beyond this many are counted: the ledger has them all.
 MOST = 20

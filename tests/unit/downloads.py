@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from dmlbench.data.archives import Archive
-from dmlbench.data.download import Patience, download
+from dmlbench.data.fetching import Patience, download
 from dmlbench.errors import DataError
 
 CONTENT = bytes(range(256)) * 2000

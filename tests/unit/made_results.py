@@ -10,9 +10,9 @@ import pandas as pd
 from dmlbench import paths
 from dmlbench.checking.ledger import ledger, write_ledger
 from dmlbench.config import RANDOM, Plan, Run
-from dmlbench.protocol import BENCHMARK_VERSION
 from dmlbench.reporting.collect import collect
 from dmlbench.seeding import derive_seed
+from dmlbench.version import BENCHMARK_VERSION
 
 STEPS = 20
 IMAGES = {"queries": 363, "gallery": 362, "held_out": 0, "classes": 6, "chance": 0.164}

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dmlbench.neighbours import tie_keys
+from dmlbench.knn import tie_keys
 
 
 def ranking(points, ids):

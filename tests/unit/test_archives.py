@@ -13,7 +13,7 @@ from dmlbench.config import resolve_config
 from dmlbench.data.archives import archive, archives
 from dmlbench.data.verify import members_sha256, verify
 from dmlbench.errors import ConfigError, DataError
-from dmlbench.job_environment import set_job_environment
+from dmlbench.workflow.job_environment import set_job_environment
 
 
 def zipped(path, members, **options):

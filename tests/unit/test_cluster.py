@@ -11,15 +11,15 @@ from types import SimpleNamespace
 import pytest
 from test_lock import holder
 
-from dmlbench.cluster import head, preflight, probe, scratch, slurm
-from dmlbench.cluster.jobs import has_ended, minutes_left
-from dmlbench.cluster.partitions import _gpus
-from dmlbench.cluster.requests import Request, request_of, together
-from dmlbench.cluster.scratch import near
 from dmlbench.config import resolve_config
 from dmlbench.config.settings import Resources
 from dmlbench.errors import ConfigError, TrainingError, UserError
-from dmlbench.training.lock import RunLock
+from dmlbench.training.run_lock import RunLock
+from dmlbench.workflow.slurm import commands, head, preflight, probe, scratch
+from dmlbench.workflow.slurm.partitions import _gpus
+from dmlbench.workflow.slurm.requests import Request, request_of, together
+from dmlbench.workflow.slurm.scratch import near
+from dmlbench.workflow.slurm.slurm_jobs import has_ended, minutes_left
 
 SINFO = """cpu*|up|2-00:00:00|64000|16|(null)
 gpu|up|12:00:00|128000+|32|gpu:a100:4(S:0-1),shard:16
@@ -130,7 +130,7 @@ class TestBeforeAnyJob:
         (line,) = told(tmp_path, TRAIN)
         assert line == ("scontrol: slurm_load_ctl_conf error: Unable to contact slurm controller")
         says("scontrol", script="exec sleep 30")
-        monkeypatch.setattr(slurm.ask, "__kwdefaults__", {"seconds": 0.2})
+        monkeypatch.setattr(commands.ask, "__kwdefaults__", {"seconds": 0.2})
         started = time.monotonic()
         (line,) = told(tmp_path, TRAIN)
         assert line == "scontrol: no answer from Slurm within 0 s"
@@ -219,7 +219,7 @@ def test_gpus_of_a_node(gres, gpus):
     ],
 )
 def test_time_limits(limit, number):
-    assert slurm.minutes(limit) == number
+    assert commands.minutes(limit) == number
 
 
 @pytest.mark.parametrize(("left", "minutes"), [("1:30", 1.5), ("5:00", 2), ("UNLIMITED", 2)])
@@ -360,7 +360,7 @@ def test_the_lock_of_an_orphan_is_taken_over_though_it_lives_and_it_is_told(
     says, in_a_job, tmp_path, monkeypatch
 ):
     path = tmp_path / "lock.json"
-    monkeypatch.setattr("dmlbench.training.lock.BEAT", 0.05)
+    monkeypatch.setattr("dmlbench.training.run_lock.BEAT", 0.05)
     told = []
     with RunLock(path, lost=told.append).held(0):
         holder(path, token="the next one", pid=1)  # its token is all that changes hands

@@ -18,11 +18,18 @@ from scipy.io import loadmat, savemat
 from dmlbench.data.dataset import get_dataset
 from dmlbench.data.datasets import cars196
 from dmlbench.data.datasets.lfw import read_folds
-from dmlbench.data.pairs import all_pairs, clean, of_run, pair_table, read_pairs, trained_on
 from dmlbench.data.prepare import check_counts, prepare
 from dmlbench.data.rows import read_rows
 from dmlbench.data.splits import run_index
 from dmlbench.data.store import ImageStore
+from dmlbench.data.verification_pairs import (
+    all_pairs,
+    clean,
+    of_run,
+    pair_table,
+    read_pairs,
+    trained_on,
+)
 from dmlbench.errors import DataError
 
 

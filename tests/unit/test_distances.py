@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dmlbench.distances import pairwise_distances
+from dmlbench.tensors.distances import pairwise_distances
 
 
 def near_pair(gap: float) -> torch.Tensor:

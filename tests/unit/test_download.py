@@ -14,8 +14,8 @@ from conftest import SCRIPTS
 from downloads import CONTENT, QUICK, archive_of, check_done, failure, left, served
 from file_server import serving
 
-from dmlbench.data import progress
-from dmlbench.data.download import download, partial
+from dmlbench import progress
+from dmlbench.data.fetching import download, partial
 from dmlbench.errors import DataError
 
 
@@ -160,7 +160,7 @@ def test_two_processes_fetch_one_file_once(server, target, tmp_path):
     server.manners = ["slow"]
     code = (
         "import json, sys, logging; from pathlib import Path;"
-        "from dmlbench.data.archives import Archive; from dmlbench.data.download import download;"
+        "from dmlbench.data.archives import Archive; from dmlbench.data.fetching import download;"
         "logging.basicConfig(level=logging.INFO);"
         "download(Archive(**json.loads(sys.argv[1])), Path(sys.argv[2]))"
     )

@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT, run_script
 from made_results import gather, make_results
 
-from dmlbench import jobs, paths
+from dmlbench import paths
 from dmlbench.config import load_config, resolve_config
 from dmlbench.reporting.estimate import BASES, History, epoch_images, images_of_split, run_bytes
 from dmlbench.reporting.published.read import read_published
@@ -24,6 +24,7 @@ from dmlbench.reporting.verdicts import (
     WITHIN,
     verdicts,
 )
+from dmlbench.workflow import job_states as jobs
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from dmlbench.data.prepare import prepare
 from dmlbench.errors import ConfigError, DataError
 from dmlbench.evaluation.pictures import accept_curve, nearest, queries, similarity_histogram
 from dmlbench.evaluation.verification import Scored
-from dmlbench.neighbours import nearest_neighbours
+from dmlbench.knn import nearest_neighbours
 from dmlbench.reporting import names
 from dmlbench.reporting.figures import ranks
 from dmlbench.reporting.figures.draw import DRAWN, draw

@@ -8,9 +8,9 @@ from conftest import config_with
 from pytorch_metric_learning import losses, miners
 
 from dmlbench.config import resolve_config
-from dmlbench.config.class_path import find_class
 from dmlbench.errors import ConfigError
-from dmlbench.losses.build import build_loss
+from dmlbench.losses.building import build_loss
+from dmlbench.plugins.class_path import find_class
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.miner import MinerSampler
 from dmlbench.samplers.sampler import build_sampler

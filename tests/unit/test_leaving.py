@@ -17,7 +17,7 @@ from training_runs import LOSSES, RUN, config_file, trained_in_parts
 from dmlbench import paths
 from dmlbench.config import resolve_config
 from dmlbench.errors import ConfigError
-from dmlbench.training.lock import RunLock
+from dmlbench.training.run_lock import RunLock
 from dmlbench.training.stopping import LeaveNow, Stopping
 from dmlbench.training.writers import make_writers
 

@@ -12,11 +12,12 @@ import pandas as pd
 import pytest
 from conftest import SCRIPTS
 
-from dmlbench import jobs, paths
+from dmlbench import paths
 from dmlbench.checking.ledger import OK, STATES, ledger, write_ledger
 from dmlbench.config import resolve_config
 from dmlbench.errors import DataError, DivergedError, OutOfMemoryError, Unfinished
-from dmlbench.jobs import noted, read_state, state_file
+from dmlbench.workflow import job_states as jobs
+from dmlbench.workflow.job_states import noted, read_state, state_file
 
 
 @pytest.fixture
@@ -109,7 +110,8 @@ def test_a_job_counts_as_running_while_it_is_heard_of(plan, run, monkeypatch):
 def test_a_killed_job_failed_without_a_word(plan, run):
     log = log_of(plan, run)
     code = (
-        "import sys, time; from pathlib import Path; from dmlbench.jobs import noted\n"
+        "import sys, time; from pathlib import Path\n"
+        "from dmlbench.workflow.job_states import noted\n"
         "with noted(Path(sys.argv[1])): print('now', flush=True); time.sleep(60)"
     )
     environment = {**os.environ, "PYTHONPATH": str(SCRIPTS)}

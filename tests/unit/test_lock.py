@@ -14,9 +14,9 @@ from training_runs import RUN, config_file, left
 
 from dmlbench.config import resolve_config
 from dmlbench.errors import TrainingError
-from dmlbench.training import lock as locks
+from dmlbench.training import run_lock as locks
 from dmlbench.training.checkpoint import Checkpoint
-from dmlbench.training.lock import RunLock
+from dmlbench.training.run_lock import RunLock
 from dmlbench.training.session import train_run
 
 
@@ -49,7 +49,8 @@ def test_the_second_writer_stops_and_names_the_first(plan):
 def test_the_second_writer_waits_for_the_first(tmp_path):
     path = tmp_path / "lock.json"
     script = (
-        "import sys, time; from pathlib import Path; from dmlbench.training.lock import RunLock\n"
+        "import sys, time; from pathlib import Path\n"
+        "from dmlbench.training.run_lock import RunLock\n"
         "with RunLock(Path(sys.argv[1])).held(0):\n"
         "    print('held', flush=True); time.sleep(1)"
     )
@@ -141,7 +142,8 @@ def test_of_many_that_take_over_one_has_it(tmp_path):
     holder(path, pid=2**22 + 1)
     script = (
         "import sys, time; from pathlib import Path\n"
-        "from dmlbench.errors import TrainingError; from dmlbench.training.lock import RunLock\n"
+        "from dmlbench.errors import TrainingError\n"
+        "from dmlbench.training.run_lock import RunLock\n"
         "try:\n"
         "    with RunLock(Path(sys.argv[1])).held(0): print('mine'); time.sleep(2)\n"
         "except TrainingError: print('not mine')"

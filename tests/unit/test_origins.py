@@ -9,7 +9,7 @@ from snakemake.persistence import MetadataRecord
 from snakemake.persistence.file import FilePersistence
 
 from dmlbench.errors import DataError
-from dmlbench.origins import UNKNOWN, settle
+from dmlbench.workflow.file_records import UNKNOWN, settle
 
 ARCHIVE = "data/raw/mnist/some.gz"
 INDEX = "data/prepared/mnist/original/index.parquet"

@@ -7,16 +7,16 @@ import torch
 from conftest import config_with
 
 from dmlbench.config import resolve_config
-from dmlbench.config.catalogue import entry, shared_files
-from dmlbench.config.class_path import read_tree, sources
 from dmlbench.errors import ConfigError
-from dmlbench.losses.build import build_loss
-from dmlbench.provenance import training_code, training_files
+from dmlbench.losses.building import build_loss
+from dmlbench.plugins.catalogue import entry, shared_files
+from dmlbench.plugins.class_path import read_tree, sources
 from dmlbench.samplers.batch import Batch
+from dmlbench.workflow.provenance import training_code, training_files
 
 OWN_LOSS = '''
 import torch
-from dmlbench.config.types import PositiveFloat
+from dmlbench.plugins.types import PositiveFloat
 from dmlbench.losses.base import Loss, LossResult, register_loss
 
 @register_loss("spread", takes="batch", label="Spread")
@@ -209,7 +209,7 @@ def test_the_code_of_a_run_covers_what_its_own_module_imports(own_module):
 def test_a_choice_of_its_own_file_concerns_only_the_runs_that_use_it():
     plain = (("loss", "pd_loss"),)
     shared = {file.name for file in shared_files("positive")}
-    assert shared >= {"sampler.py", "batch.py", "draw.py"}
+    assert shared >= {"sampler.py", "batch.py", "weighted_draw.py"}
     assert not shared & {"positives.py", "negatives.py"}
     used = (*plain, ("positive", "easy"))
     assert training_code("digits_even_odd", plain) != training_code("digits_even_odd", used)

@@ -2,7 +2,7 @@
 
 import logging
 
-from dmlbench.data import progress
+from dmlbench import progress
 
 
 def test_items_are_counted_in_a_log(monkeypatch, caplog):

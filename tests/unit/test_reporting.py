@@ -17,10 +17,10 @@ from statsmodels.stats.multitest import multipletests
 from dmlbench import paths
 from dmlbench.config import resolve_config
 from dmlbench.errors import ConfigError, DataError
-from dmlbench.protocol import BENCHMARK_VERSION, STAMP
 from dmlbench.reporting import names
 from dmlbench.reporting.captions import partial
 from dmlbench.reporting.cells import BLOCK, cells
+from dmlbench.reporting.claims import claimed_pairs, paired_tests
 from dmlbench.reporting.collect import collect
 from dmlbench.reporting.comparisons import supported_best
 from dmlbench.reporting.latex import latex
@@ -28,8 +28,8 @@ from dmlbench.reporting.latex_layout import split
 from dmlbench.reporting.latex_parts import Block, Number, Table, escape
 from dmlbench.reporting.markdown import cell_text, parse_cell
 from dmlbench.reporting.overview import write_overview
-from dmlbench.reporting.pairs import claimed_pairs, paired_tests
 from dmlbench.reporting.tables import write_tables
+from dmlbench.version import BENCHMARK_VERSION, STAMP
 
 EPS = "digits_even_odd/digits_8d/triplet/eps/seed1"
 

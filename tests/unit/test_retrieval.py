@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from metric_loops import retrieval as loop
 
-from dmlbench import exact, neighbours, search
+from dmlbench import exact, search
+from dmlbench import knn as neighbours
 from dmlbench.evaluation.retrieval import retrieval
 
 

@@ -17,9 +17,9 @@ from selection_loops import (
 
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.choice import get_negative, negative_names, positive_names
-from dmlbench.samplers.draw import draw
 from dmlbench.samplers.sampler import build_sampler
 from dmlbench.samplers.tuples import PairSets, Triplets
+from dmlbench.samplers.weighted_draw import draw
 
 ANY = given(
     seed=st.integers(0, 10**6),

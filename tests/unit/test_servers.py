@@ -6,7 +6,7 @@ import pytest
 from downloads import CONTENT, QUICK, check_done, failure, left, served
 from file_server import serving
 
-from dmlbench.data.download import Patience, download, request
+from dmlbench.data.fetching import Patience, download, request
 from dmlbench.errors import DataError
 
 

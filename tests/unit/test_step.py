@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from dmlbench.losses.build import build_loss
+from dmlbench.losses.building import build_loss
 from dmlbench.samplers.sampler import build_sampler
 from dmlbench.training.epoch import EpochRecord
 from dmlbench.training.step import Step

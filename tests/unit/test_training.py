@@ -15,16 +15,16 @@ from dmlbench.data.dataset import get_dataset
 from dmlbench.data.prepare import prepare
 from dmlbench.data.store import ImageStore
 from dmlbench.errors import ConfigError, DataError, TrainingError
+from dmlbench.knn import recall_at
 from dmlbench.losses.base import LossResult
 from dmlbench.models.embedder import Embedder
-from dmlbench.neighbours import recall_at
-from dmlbench.records import read_record, vouches
 from dmlbench.samplers.batch import Batch
 from dmlbench.training.artefacts import load_model, save_run
 from dmlbench.training.epoch import EpochRecord
 from dmlbench.training.images import TrainingImages
 from dmlbench.training.loop import Trainer
 from dmlbench.training.monitors import Selections
+from dmlbench.workflow.run_record import read_record, vouches
 
 DATASET = get_dataset("digits_even_odd")
 CPU = torch.device("cpu")

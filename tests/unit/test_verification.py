@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmlbench.data.pairs import of_run
+from dmlbench.data.verification_pairs import of_run
 from dmlbench.errors import DataError
 from dmlbench.evaluation import verification
 from dmlbench.evaluation.protocols import verify
@@ -76,7 +76,7 @@ def test_six_pairs_by_eye():
 def test_d_prime_is_what_the_loss_takes():
     import torch
 
-    from dmlbench.decidability import Moments
+    from dmlbench.tensors.decidability import Moments
 
     pairs = scores(3)
     similarity, genuine = torch.tensor(pairs.similarity), torch.tensor(pairs.genuine)

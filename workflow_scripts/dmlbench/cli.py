@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from dmlbench.errors import Unfinished, UserError
-from dmlbench.jobs import noted
+from dmlbench.workflow.job_states import noted
 
 EXIT_USER_ERROR = 2
 #: sysexits.h calls it EX_TEMPFAIL: try again.

@@ -166,7 +166,7 @@ def means(name: str, suffix: str) -> str:
 
 
 def origins(name: str) -> str:
-    """What made each file of a config's results and data (:mod:`dmlbench.origins`)."""
+    """What made each file of results and data (:mod:`dmlbench.workflow.file_records`)."""
     return f"{results(name)}/origins.json.gz"
 
 

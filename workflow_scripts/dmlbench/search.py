@@ -3,7 +3,7 @@
 The score of a gallery point y for a query q is q.y - |y|^2 / 2, which falls as the distance grows.
 A score in floating point is off by ``error`` at most, so that everything within three errors of
 the k-th best score (two, and one for rounding the threshold itself) holds the true k nearest.
-What is so close that the bound cannot tell is left to :mod:`dmlbench.neighbours`.
+What is so close that the bound cannot tell is left to :mod:`dmlbench.knn`.
 
 The products go through NumPy's BLAS in blocks, one thread for each block, and candidates are those
 above a threshold. Measured on 2 cores that is faster than faiss and than torch's topk (docs/speed).

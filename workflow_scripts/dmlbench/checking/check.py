@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from dmlbench.checking import numbers, same  # noqa: F401  (they register their rules)
+from dmlbench.checking import comparison_rules, number_rules  # noqa: F401  (they register their rules)
 from dmlbench.checking.results import Results
 from dmlbench.checking.rule import RULES
 from dmlbench.errors import DataError
 from dmlbench.files import write_json
-from dmlbench.protocol import BENCHMARK_VERSION
+from dmlbench.version import BENCHMARK_VERSION
 
 #: More breaches of one rule are counted, not listed.
 _LISTED = 20

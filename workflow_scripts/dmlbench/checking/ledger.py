@@ -10,8 +10,8 @@ from dmlbench import paths
 from dmlbench.config import Plan, Run
 from dmlbench.errors import DataError
 from dmlbench.files import replacing
-from dmlbench.jobs import RUNNING, read_state
-from dmlbench.records import DamagedRecordError, read_record
+from dmlbench.workflow.job_states import RUNNING, read_state
+from dmlbench.workflow.run_record import DamagedRecordError, read_record
 
 OK, MISSING = "ok", "missing"
 #: Every run has one of these.

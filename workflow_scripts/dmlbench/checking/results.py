@@ -14,7 +14,7 @@ from dmlbench import paths
 from dmlbench.checking.ledger import OK, Cell, ledger
 from dmlbench.config import Plan, Run
 from dmlbench.errors import DataError
-from dmlbench.protocol import BENCHMARK_VERSION
+from dmlbench.version import BENCHMARK_VERSION
 
 _TRAIN, _MEASURE = "train the run again", "measure it again"
 

@@ -4,14 +4,14 @@ from collections.abc import Iterator
 
 import yaml
 
-from dmlbench.config import catalogue
 from dmlbench.config.folders import contents
-from dmlbench.config.messages import nearest
+from dmlbench.config.held_out import validation_classes
 from dmlbench.config.models import Experiment, FolderDataset
 from dmlbench.config.recipe import Recipe
 from dmlbench.config.settings import Data, Evaluation
-from dmlbench.config.splits import validation_classes
 from dmlbench.errors import ConfigError
+from dmlbench.plugins import catalogue
+from dmlbench.plugins.messages import nearest
 
 #: Distances of unit vectors between which float32 holds the weights that go with them.
 _NEAREST, _FARTHEST = 1e-4, 1.99

@@ -4,10 +4,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dmlbench.config import catalogue
-from dmlbench.config.messages import describe
 from dmlbench.config.models import Choice, Sampler
 from dmlbench.errors import ConfigError
+from dmlbench.plugins import catalogue
+from dmlbench.plugins.messages import describe
 
 #: The sampler that every config has: images shuffled, no tuples chosen.
 NO_SAMPLER = "none"

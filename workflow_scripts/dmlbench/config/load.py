@@ -9,11 +9,11 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from dmlbench.config.build import build_plan
-from dmlbench.config.messages import describe
 from dmlbench.config.models import Benchmark
 from dmlbench.config.plan import Plan
+from dmlbench.config.planning import build_plan
 from dmlbench.errors import ConfigError
+from dmlbench.plugins.messages import describe
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):

@@ -19,7 +19,7 @@ from dmlbench.config.settings import (
     Theory,
     Training,
 )
-from dmlbench.config.types import Name, Seed, Selection, Title
+from dmlbench.plugins.types import Name, Seed, Selection, Title
 
 
 def _choice(value: Any) -> Any:

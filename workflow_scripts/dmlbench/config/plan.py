@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from dmlbench import paths
-from dmlbench.config.catalogue import entry
-from dmlbench.config.class_path import is_class_path
 from dmlbench.config.folders import folder_facts
-from dmlbench.config.messages import nearest
 from dmlbench.config.models import Benchmark
 from dmlbench.config.weights import weights_hash
 from dmlbench.errors import ConfigError
+from dmlbench.plugins.catalogue import entry
+from dmlbench.plugins.class_path import is_class_path
+from dmlbench.plugins.messages import nearest
 from dmlbench.seeding import derive_seed
 
 #: What stands in the place of a loss where nothing is trained. No entry of a config can have such a

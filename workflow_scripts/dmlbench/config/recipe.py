@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from dmlbench.config.section import Section
-from dmlbench.config.types import NonNegativeFloat, PositiveFloat, PositiveInt, PositiveShare
+from dmlbench.plugins.types import NonNegativeFloat, PositiveFloat, PositiveInt, PositiveShare
 
 
 class Optimizer(Section):

@@ -6,7 +6,15 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field, field_validator, model_validator
 
 from dmlbench.config.section import Section
-from dmlbench.config.types import Majority, Name, PositiveFloat, PositiveInt, Seed, Selection, Split
+from dmlbench.plugins.types import (
+    Majority,
+    Name,
+    PositiveFloat,
+    PositiveInt,
+    Seed,
+    Selection,
+    Split,
+)
 
 ClustersPerClass = Annotated[int, Field(ge=2)]
 Growth = Annotated[float, Field(ge=1, le=10)]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dmlbench.registry import Registry
+from dmlbench.plugins.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,9 @@ def register_dataset(
             images become RGB.
         other_sources: Sources that hold the same images in another form; the config's
             ``data.sources`` picks one.
-        pairs: For verification, the file of pairs of each protocol (:mod:`dmlbench.data.pairs`).
-            The threshold of a protocol ``x`` comes from ``x_threshold``, else from its other folds.
+        pairs: For verification, the file of pairs of each protocol
+            (:mod:`dmlbench.data.verification_pairs`). The threshold of a protocol ``x`` comes from
+            ``x_threshold``, else from its other folds.
         sub_labels: Of a label column, the finer one inside it, to see classes collapse.
         folds: Its parts are called fold1, fold2 and so on, this many; a recipe's ``test_fold`` says
             which of them is the test of a run, and the others train.

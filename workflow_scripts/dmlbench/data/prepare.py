@@ -18,9 +18,9 @@ from dmlbench.data.dataset import Dataset, Record
 from dmlbench.data.decode import STORES, pixels
 from dmlbench.data.disk import disk_full_is_told, refuse_full_disk
 from dmlbench.data.lookahead import look_ahead
-from dmlbench.data.progress import progress
 from dmlbench.errors import DataError
 from dmlbench.files import replacing
+from dmlbench.progress import progress
 
 log = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from dmlbench.config.splits import validation_classes
+from dmlbench.config.held_out import validation_classes
 from dmlbench.seeding import derive_seed
 
 #: The split of the training images that a run holds out to choose its best epoch.

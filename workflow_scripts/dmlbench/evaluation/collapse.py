@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from dmlbench.decidability import Moments
-from dmlbench.neighbours import nearest_neighbours, tie_keys
+from dmlbench.knn import nearest_neighbours, tie_keys
+from dmlbench.tensors.decidability import Moments
 
 #: Of a larger class, this many images count for its modes: those with the lowest tie keys.
 SAMPLE = 512

@@ -7,7 +7,7 @@ from dmlbench.errors import DataError
 from dmlbench.evaluation import collapse
 from dmlbench.evaluation.clustering import clusterings, mutual_information
 from dmlbench.evaluation.retrieval import MEANS, retrieval
-from dmlbench.neighbours import tie_keys
+from dmlbench.knn import tie_keys
 from dmlbench.search_gpu import to_gpu
 
 _NOTES = {

@@ -5,7 +5,7 @@ import pandas as pd
 
 from dmlbench.evaluation.projection import evenly
 from dmlbench.evaluation.verification import Scored, decidability
-from dmlbench.neighbours import Gallery, tie_keys
+from dmlbench.knn import Gallery, tie_keys
 
 #: Bins of a histogram of similarities, and the share of pairs below the first.
 BINS, TAIL = 80, 0.002
@@ -31,7 +31,7 @@ def queries(labels: np.ndarray, ids: np.ndarray, count: int) -> np.ndarray:
 def nearest(
     embeddings: np.ndarray, labels: np.ndarray, ids: np.ndarray, asked: np.ndarray, k: int
 ) -> pd.DataFrame:
-    """The ``k`` nearest images of some queries, in the order of :mod:`dmlbench.neighbours`.
+    """The ``k`` nearest images of some queries, in the order of :mod:`dmlbench.knn`.
 
     Args:
         embeddings: N x D, float32.

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from dmlbench.data.pairs import clean
+from dmlbench.data.verification_pairs import clean
 from dmlbench.errors import DataError
 from dmlbench.evaluation import verification
 from dmlbench.evaluation.measure import row
@@ -20,14 +20,15 @@ def verify(
 ) -> dict[str, list[dict]]:
     """Every protocol's rows of the long form.
 
-    Only pairs of people that training never saw are scored (:func:`dmlbench.data.pairs.clean`); the
-    notes say how many were left out. A threshold comes from the pairs of ``<protocol>_threshold``
+    Only pairs of people that training never saw are scored
+    (:func:`dmlbench.data.verification_pairs.clean`); the notes say how many were left out. A
+    threshold comes from the pairs of ``<protocol>_threshold``
     where there are such (LFW, View 1), else from the other folds (View 2): from those of their
     pairs that may be scored too, or from all where there are none, as in ten trainings that each
     leave one fold out.
 
     Args:
-        table: Pairs of all protocols (:func:`dmlbench.data.pairs.of_run`).
+        table: Pairs of all protocols (:func:`dmlbench.data.verification_pairs.of_run`).
         embeddings: N x D, float32, of all images in ``table``.
         ids: Their N image ids.
         rates: False accept rates for TAR@FAR.

@@ -1,7 +1,7 @@
 """Retrieval: Recall@K, R-precision, MAP@R and mean reciprocal rank. Every image is a query.
 
 Neighbours are exact, ties go by the hash of the image id and the query is left out by its index
-(:mod:`dmlbench.neighbours`). All are means over queries, each counting the same.
+(:mod:`dmlbench.knn`). All are means over queries, each counting the same.
 """
 
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from dmlbench.data.progress import counting
-from dmlbench.neighbours import Found, Gallery
+from dmlbench.knn import Found, Gallery
+from dmlbench.progress import counting
 
 #: Metrics here besides Recall@K, with what they are means over.
 MEANS = ("r_precision", "map_at_r", "mrr")
@@ -74,7 +74,7 @@ def retrieval(
         ids: N distinct image ids.
         ks: The values of K; all fewer than N.
         means: Some of :data:`MEANS`.
-        threads: See :meth:`dmlbench.neighbours.Gallery.search`.
+        threads: See :meth:`dmlbench.knn.Gallery.search`.
 
     Returns:
         Shares in 0 .. 1 by K or name; None where every query is alone in its class.

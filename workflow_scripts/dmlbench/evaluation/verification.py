@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dmlbench.decidability import Moments
+from dmlbench.tensors.decidability import Moments
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def area_under_curve(pairs: Scored) -> float:
 
 
 def decidability(pairs: Scored) -> float | None:
-    """Daugman's d' with its sign; see :mod:`dmlbench.decidability`. None without any spread."""
+    """Daugman's d' with its sign (:mod:`dmlbench.tensors.decidability`); None without spread."""
     values = pairs.similarity[pairs.genuine], pairs.similarity[~pairs.genuine]
     moments = Moments(values[0].mean(), values[0].var(), values[1].mean(), values[1].var())
     return float(moments.decidability()) if moments.spread > 0 else None

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from dmlbench.precision import full_precision
-from dmlbench.registry import Registry
+from dmlbench.plugins.registry import Registry
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.tuples import Tuples
+from dmlbench.tensors.precision import full_precision
 
 _LOSSES = Registry("loss", "dmlbench.losses")
 register_loss = _LOSSES.register

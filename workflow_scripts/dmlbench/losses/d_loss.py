@@ -4,11 +4,11 @@ from typing import Literal
 
 import torch
 
-from dmlbench.config.types import PositiveFloat
-from dmlbench.decidability import Moments
 from dmlbench.losses.base import Loss, LossResult, register_loss
+from dmlbench.plugins.types import PositiveFloat
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.tuples import Tuples
+from dmlbench.tensors.decidability import Moments
 
 
 @register_loss("d_loss", takes="batch", label="D-Loss")

@@ -3,9 +3,9 @@
 import torch
 from torch import nn
 
-from dmlbench.config.types import PositiveFloat
 from dmlbench.losses.base import TupleLoss, register_loss
-from dmlbench.losses.pairs import Pairs
+from dmlbench.losses.tuple_pairs import Pairs
+from dmlbench.plugins.types import PositiveFloat
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.tuples import Tuples
 

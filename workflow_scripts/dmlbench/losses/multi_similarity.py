@@ -4,11 +4,11 @@ from typing import Literal
 
 import torch
 
-from dmlbench.config.types import Rate
 from dmlbench.losses.base import TupleLoss, register_loss
-from dmlbench.masked import any_of_row, soft_excess
+from dmlbench.plugins.types import Rate
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.tuples import Tuples
+from dmlbench.tensors.masked import any_of_row, soft_excess
 
 
 @register_loss("multi_similarity", takes="tuples", label="MS")

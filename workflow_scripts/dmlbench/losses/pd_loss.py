@@ -3,12 +3,12 @@
 import math
 from typing import Literal
 
-from dmlbench.config.types import LossRate, PositiveFloat
-from dmlbench.decidability import Moments
 from dmlbench.losses.base import LossResult, register_loss
 from dmlbench.losses.proxies import ProxyLoss
+from dmlbench.plugins.types import LossRate, PositiveFloat
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.tuples import Tuples
+from dmlbench.tensors.decidability import Moments
 
 
 @register_loss("pd_loss", takes="batch", label="PD-Loss")

@@ -5,9 +5,9 @@ from typing import Literal
 import torch
 from torch import nn
 
-from dmlbench.distances import cosine_similarities
 from dmlbench.losses.base import Loss
 from dmlbench.samplers.batch import Batch
+from dmlbench.tensors.distances import cosine_similarities
 
 
 class ProxyLoss(Loss):

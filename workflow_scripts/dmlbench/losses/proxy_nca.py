@@ -2,9 +2,9 @@
 
 import torch
 
-from dmlbench.config.types import LossRate, PositiveFloat
 from dmlbench.losses.base import LossResult, register_loss
 from dmlbench.losses.proxies import ProxyLoss
+from dmlbench.plugins.types import LossRate, PositiveFloat
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.tuples import Tuples
 

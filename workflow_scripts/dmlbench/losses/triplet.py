@@ -2,9 +2,9 @@
 
 import torch
 
-from dmlbench.config.types import PositiveFloat
 from dmlbench.losses.base import TupleLoss, register_loss
-from dmlbench.losses.pairs import triplet_distances
+from dmlbench.losses.tuple_pairs import triplet_distances
+from dmlbench.plugins.types import PositiveFloat
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.tuples import PairSets, Tuples
 

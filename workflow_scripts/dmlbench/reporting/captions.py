@@ -7,10 +7,10 @@ import pandas as pd
 
 from dmlbench.checking.ledger import OK
 from dmlbench.config import Plan
-from dmlbench.protocol import STAMP
 from dmlbench.reporting import names
 from dmlbench.reporting.cells import BLOCK
 from dmlbench.reporting.published.read import published_of
+from dmlbench.version import STAMP
 
 #: Behind the difference to a published number that our interval does not hold.
 OUTSIDE = "*"

@@ -10,10 +10,10 @@ from dmlbench import paths
 from dmlbench.config import Plan
 from dmlbench.errors import UserError
 from dmlbench.files import replacing, write_text
-from dmlbench.protocol import BENCHMARK_VERSION
 from dmlbench.reporting.figures.kinds import KINDS, planned, same_methods
 from dmlbench.reporting.latex import render
 from dmlbench.reporting.latex_parts import escape
+from dmlbench.version import BENCHMARK_VERSION
 
 _CAPTIONS = Path(__file__).parents[3] / "rules" / "report"
 _ENGINE = "pdflatex"

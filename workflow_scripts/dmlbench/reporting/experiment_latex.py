@@ -6,7 +6,6 @@ from dataclasses import replace
 import pandas as pd
 
 from dmlbench.config import Plan
-from dmlbench.protocol import STAMP
 from dmlbench.reporting import names
 from dmlbench.reporting.captions import (
     OUTSIDE,
@@ -21,6 +20,7 @@ from dmlbench.reporting.latex_parts import Block, Number, Table
 from dmlbench.reporting.markdown import p_text
 from dmlbench.reporting.measures import measure
 from dmlbench.reporting.published.read import Published, published_of
+from dmlbench.version import STAMP
 
 
 def cell_tables(plan: Plan, experiment: str, long: pd.DataFrame, foot: str) -> Iterator[Table]:

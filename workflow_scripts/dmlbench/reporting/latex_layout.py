@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pandas as pd
 
-from dmlbench.protocol import STAMP
 from dmlbench.reporting.latex_parts import Block, Number, Shape, Table
+from dmlbench.version import STAMP
 
 #: Widths in points of \footnotesize in Computer Modern at 10 pt, with some room: a digit, an
 #: average letter, a point, a sign, a plus-minus, and the space around a column.

@@ -7,13 +7,13 @@ import pandas as pd
 from dmlbench import paths
 from dmlbench.config import Plan
 from dmlbench.files import write_text
-from dmlbench.protocol import STAMP
 from dmlbench.reporting.captions import missing_runs, partial
 from dmlbench.reporting.cost import cost, cost_table
 from dmlbench.reporting.latex import latex
 from dmlbench.reporting.latex_parts import Number, Table
 from dmlbench.reporting.leaderboard import leaderboard, leaderboard_tables
 from dmlbench.reporting.stamped import write_csv
+from dmlbench.version import STAMP
 
 
 def write_overview(plan: Plan, which: str) -> None:

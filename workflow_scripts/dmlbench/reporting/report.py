@@ -15,12 +15,12 @@ from dmlbench.checking.ledger import OK, as_table, ledger
 from dmlbench.config import Plan
 from dmlbench.errors import UserError
 from dmlbench.files import replacing, write_text
-from dmlbench.protocol import BENCHMARK_VERSION
 from dmlbench.reporting import names
 from dmlbench.reporting.captions import caption, missing_runs, partial
 from dmlbench.reporting.cost import cost
 from dmlbench.reporting.markdown import wide
 from dmlbench.reporting.verdicts import EXPLAINED, write_verdicts
+from dmlbench.version import BENCHMARK_VERSION
 
 #: What the runs' table says besides where a run was trained.
 _ABOUT_A_RUN = {

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from dmlbench.files import replacing
-from dmlbench.protocol import BENCHMARK_VERSION
+from dmlbench.version import BENCHMARK_VERSION
 
 
 def write_csv(path: Path, table: pd.DataFrame, float_format: str = "%.6f") -> None:

@@ -12,7 +12,7 @@ from matplotlib.colors import to_hex, to_rgb
 
 from dmlbench.config import Plan
 from dmlbench.files import replacing
-from dmlbench.protocol import STAMP
+from dmlbench.version import STAMP
 
 #: Okabe and Ito 2008 without their yellow, which a white page swallows, and two more: what a
 #: colour-blind reader tells apart, with markers.

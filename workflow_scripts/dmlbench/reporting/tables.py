@@ -9,10 +9,10 @@ from dmlbench.config import Plan
 from dmlbench.files import write_text
 from dmlbench.reporting.captions import caption, missing_runs
 from dmlbench.reporting.cells import cells
+from dmlbench.reporting.claims import paired_tests
 from dmlbench.reporting.experiment_latex import cell_tables, test_table
 from dmlbench.reporting.latex import latex
 from dmlbench.reporting.markdown import markdown
-from dmlbench.reporting.pairs import paired_tests
 from dmlbench.reporting.stamped import write_csv
 
 

@@ -5,8 +5,8 @@ from functools import cached_property
 
 import torch
 
-from dmlbench.distances import pairwise_distances, pairwise_similarities
-from dmlbench.precision import at_least_float32, full_precision
+from dmlbench.tensors.distances import pairwise_distances, pairwise_similarities
+from dmlbench.tensors.precision import at_least_float32, full_precision
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 
 import torch
 
-from dmlbench.registry import Registry
+from dmlbench.plugins.registry import Registry
 from dmlbench.samplers.batch import Batch
 
 _POSITIVES = Registry("positive choice", "dmlbench.samplers")

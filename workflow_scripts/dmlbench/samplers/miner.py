@@ -3,10 +3,10 @@
 import torch
 
 from dmlbench.errors import ConfigError
-from dmlbench.objects import build_object
-from dmlbench.precision import full_precision
+from dmlbench.plugins.objects import build_object
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.tuples import PairSets, Triplets, Tuples
+from dmlbench.tensors.precision import full_precision
 
 
 class MinerSampler:

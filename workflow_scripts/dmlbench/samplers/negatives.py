@@ -4,11 +4,11 @@ from typing import Literal
 
 import torch
 
-from dmlbench.config.types import NonNegativeFloat, PositiveFloat
-from dmlbench.masked import LOWEST, or_else
+from dmlbench.plugins.types import NonNegativeFloat, PositiveFloat
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.choice import NegativeChoice, register_negative
-from dmlbench.samplers.draw import draw
+from dmlbench.samplers.weighted_draw import draw
+from dmlbench.tensors.masked import LOWEST, or_else
 
 #: What logarithms of weights lose: a far negative more than any near one differs from another, an
 #: image of the anchor's class more than that. (Arithmetic: masks in random order are slow.)

@@ -2,11 +2,11 @@
 
 import torch
 
-from dmlbench.config.types import NonNegativeFloat
-from dmlbench.masked import or_else
+from dmlbench.plugins.types import NonNegativeFloat
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.choice import PositiveChoice, register_positive
-from dmlbench.samplers.draw import draw
+from dmlbench.samplers.weighted_draw import draw
+from dmlbench.tensors.masked import or_else
 
 
 @register_positive("all", chooses="set", label="all pos.", words="all positives")

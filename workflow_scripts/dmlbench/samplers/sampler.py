@@ -2,12 +2,12 @@
 
 import torch
 
-from dmlbench.masked import any_of_row
-from dmlbench.precision import full_precision
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.choice import NegativeChoice, PositiveChoice, make_negative, make_positive
 from dmlbench.samplers.miner import MinerSampler
 from dmlbench.samplers.tuples import PairSets, Triplets, Tuples
+from dmlbench.tensors.masked import any_of_row
+from dmlbench.tensors.precision import full_precision
 
 
 class TupleSampler:

@@ -15,8 +15,8 @@ from dmlbench.config import Plan, Run
 from dmlbench.errors import DataError
 from dmlbench.files import checksum_of, replacing, write_json
 from dmlbench.models.embedder import Embedder
-from dmlbench.provenance import environment, hardware, training_code, training_files
 from dmlbench.training.loop import Trained
+from dmlbench.workflow.provenance import environment, hardware, training_code, training_files
 
 
 def save_run(out: Path, plan: Plan, run: Run, trained: Trained) -> None:

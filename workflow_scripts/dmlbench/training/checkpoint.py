@@ -13,7 +13,7 @@ import torch
 
 from dmlbench.errors import TrainingError
 from dmlbench.files import remove_stale, replacing
-from dmlbench.training.lock import RunLock
+from dmlbench.training.run_lock import RunLock
 
 log = logging.getLogger(__name__)
 

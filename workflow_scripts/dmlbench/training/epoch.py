@@ -4,10 +4,10 @@ import math
 
 import torch
 
-from dmlbench.decidability import Moments
 from dmlbench.errors import DivergedError
 from dmlbench.losses.base import LossResult
 from dmlbench.samplers.batch import Batch
+from dmlbench.tensors.decidability import Moments
 
 #: Steps between two looks at the loss on a GPU, which has to be waited for.
 _LOOK_EVERY = 50

@@ -12,12 +12,12 @@ import torch
 
 from dmlbench.data.dataset import Dataset
 from dmlbench.data.identity import content_hash
-from dmlbench.data.progress import counting
 from dmlbench.data.store import ImageStore
 from dmlbench.data.transfer import send
 from dmlbench.errors import DivergedError, OutOfMemoryError
-from dmlbench.losses.build import build_loss
+from dmlbench.losses.building import build_loss
 from dmlbench.models.embedder import Embedder
+from dmlbench.progress import counting
 from dmlbench.samplers.sampler import build_sampler
 from dmlbench.seeding import derive_seed
 from dmlbench.training.checkpoint import Checkpoint

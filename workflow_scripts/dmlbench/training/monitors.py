@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from dmlbench.data.reader import ImageReader
+from dmlbench.knn import recall_at
 from dmlbench.models.embed import embed
-from dmlbench.neighbours import recall_at
 
 
 @dataclass(frozen=True)

@@ -5,18 +5,18 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from dmlbench import paths
-from dmlbench.cluster.scratch import near
 from dmlbench.config import Plan, Run
 from dmlbench.data.folder import dataset_of
 from dmlbench.data.store import ImageStore
-from dmlbench.provenance import hardware, training_code, training_files
-from dmlbench.records import read_record, vouches
 from dmlbench.training.artefacts import output_names, save_run, write_history
 from dmlbench.training.checkpoint import Checkpoint
-from dmlbench.training.lock import RunLock
 from dmlbench.training.loop import Trainer
+from dmlbench.training.run_lock import RunLock
 from dmlbench.training.stopping import LeaveNow, Stopping
 from dmlbench.training.writers import make_writers
+from dmlbench.workflow.provenance import hardware, training_code, training_files
+from dmlbench.workflow.run_record import read_record, vouches
+from dmlbench.workflow.slurm.scratch import near
 
 __all__ = ["LeaveNow", "train_run"]
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from dmlbench import paths
-from dmlbench.neighbours import tie_keys
+from dmlbench.knn import tie_keys
 from dmlbench.reporting import names
 from dmlbench.reporting.figures.kinds import shown_runs, shown_split
 from dmlbench.reporting.figures.shared import Scene

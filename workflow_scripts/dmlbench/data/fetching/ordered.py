@@ -4,11 +4,11 @@ import logging
 from pathlib import Path
 
 from dmlbench.data.archives import Archive
-from dmlbench.data.download.fetch import fetch
-from dmlbench.data.download.lock import locked
-from dmlbench.data.download.partial import Partial
-from dmlbench.data.download.patience import Patience
-from dmlbench.data.download.problems import DiskError, SourceError
+from dmlbench.data.fetching.fetch import fetch
+from dmlbench.data.fetching.lock import locked
+from dmlbench.data.fetching.partial import Partial
+from dmlbench.data.fetching.patience import Patience
+from dmlbench.data.fetching.problems import DiskError, SourceError
 from dmlbench.data.verify import NoChecksumError, verify
 from dmlbench.errors import DataError
 

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dmlbench.cluster.jobs import current_job, has_ended
 from dmlbench.errors import TrainingError
+from dmlbench.workflow.slurm.slurm_jobs import current_job, has_ended
 
 log = logging.getLogger(__name__)
 

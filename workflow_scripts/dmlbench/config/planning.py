@@ -5,7 +5,6 @@ import itertools
 from pydantic import ValidationError
 
 from dmlbench import paths
-from dmlbench.config import catalogue
 from dmlbench.config.checks import (
     batch_problems,
     data_problems,
@@ -18,11 +17,12 @@ from dmlbench.config.checks import (
     source_problems,
 )
 from dmlbench.config.choices import NO_SAMPLER, Choices
-from dmlbench.config.messages import describe, nearest
 from dmlbench.config.models import Benchmark, Choice, Experiment, Sampler
 from dmlbench.config.plan import RANDOM, SHUFFLED, UNTRAINED, Plan, Run, Swept
 from dmlbench.config.section import Section
 from dmlbench.errors import ConfigError
+from dmlbench.plugins import catalogue
+from dmlbench.plugins.messages import describe, nearest
 
 
 def build_plan(benchmark: Benchmark, source: str) -> Plan:

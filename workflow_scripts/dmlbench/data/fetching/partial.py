@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dmlbench.data.download.problems import DiskError
+from dmlbench.data.fetching.problems import DiskError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 

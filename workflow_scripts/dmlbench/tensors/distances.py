@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from dmlbench.precision import at_least_float32
+from dmlbench.tensors.precision import at_least_float32
 
 #: More than the rounding error of a product of two unit vectors in float64.
 _NOISE = 1e-14

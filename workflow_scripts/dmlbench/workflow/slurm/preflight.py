@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
-from dmlbench.cluster.partitions import misfit, partitions
-from dmlbench.cluster.probe import probe
-from dmlbench.cluster.requests import Request, together
-from dmlbench.cluster.slurm import SlurmError, ask
+from dmlbench.workflow.slurm.commands import SlurmError, ask
+from dmlbench.workflow.slurm.partitions import misfit, partitions
+from dmlbench.workflow.slurm.probe import probe
+from dmlbench.workflow.slurm.requests import Request, together
 
 COMMANDS = ("sbatch", "squeue", "scancel", "scontrol", "sinfo", "srun")
 JOBSTEP = "snakemake-executor-plugin-slurm-jobstep"

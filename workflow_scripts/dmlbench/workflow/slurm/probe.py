@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dmlbench.cluster.requests import Request
-from dmlbench.cluster.slurm import ask
+from dmlbench.workflow.slurm.commands import ask
+from dmlbench.workflow.slurm.requests import Request
 
 log = logging.getLogger(__name__)
 

@@ -38,7 +38,8 @@ def vouches(file: Path, fingerprint: str, code: str) -> bool:
     Args:
         file: An output of a training, ``run.json`` itself among them.
         fingerprint: What the config asks for (:meth:`dmlbench.config.Plan.fingerprint`).
-        code: The hash of the training's sources (:func:`dmlbench.provenance.training_code`).
+        code: The hash of the training's sources
+            (:func:`dmlbench.workflow.provenance.training_code`).
     """
     try:
         record = read_record(file.parent, fingerprint)

@@ -4,9 +4,9 @@ import importlib
 import pkgutil
 from collections.abc import Callable
 
-from dmlbench.config.class_path import is_class_path
 from dmlbench.errors import ConfigError
-from dmlbench.objects import construct, import_class
+from dmlbench.plugins.class_path import is_class_path
+from dmlbench.plugins.objects import construct, import_class
 
 
 class Registry:

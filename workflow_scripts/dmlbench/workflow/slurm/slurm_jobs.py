@@ -3,7 +3,7 @@
 import logging
 import os
 
-from dmlbench.cluster.slurm import SlurmError, ask, minutes
+from dmlbench.workflow.slurm.commands import SlurmError, ask, minutes
 
 log = logging.getLogger(__name__)
 

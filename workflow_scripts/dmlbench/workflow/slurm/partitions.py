@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass, field
 
-from dmlbench.cluster.requests import Request
-from dmlbench.cluster.slurm import ask, minutes
+from dmlbench.workflow.slurm.commands import ask, minutes
+from dmlbench.workflow.slurm.requests import Request
 
 #: Columns of sinfo: name, state, time limit, MB and cores of a node, its generic resources.
 _COLUMNS = "%P|%a|%l|%m|%c|%G"

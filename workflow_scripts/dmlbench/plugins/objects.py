@@ -4,8 +4,8 @@ import importlib
 import sys
 from pathlib import Path
 
-from dmlbench.config.class_path import constructor, find_class
 from dmlbench.errors import ConfigError
+from dmlbench.plugins.class_path import constructor, find_class
 
 
 def import_class(path: str) -> type:

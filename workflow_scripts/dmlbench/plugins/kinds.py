@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from dmlbench.config.class_path import Source, lacks, method_arguments
 from dmlbench.errors import ConfigError
+from dmlbench.plugins.class_path import Source, lacks, method_arguments
 
 _LIBRARY = "pytorch_metric_learning"
 #: Where the library keeps what a loss or a miner may be.

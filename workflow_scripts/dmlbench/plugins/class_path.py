@@ -1,7 +1,7 @@
 """Reading a class named by its path, such as ``pytorch_metric_learning.losses.CircleLoss``.
 
 Its source is found where Python would find it, or in the working directory, and read without being
-imported: checking a config must stay quick (:mod:`dmlbench.objects` imports it).
+imported: checking a config must stay quick (:mod:`dmlbench.plugins.objects` imports it).
 """
 
 import ast
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from dmlbench.config.messages import nearest
 from dmlbench.errors import ConfigError
+from dmlbench.plugins.messages import nearest
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from dmlbench.losses.base import Loss, get_loss, make_loss
 from dmlbench.losses.foreign import ForeignLoss
-from dmlbench.objects import build_object
+from dmlbench.plugins.objects import build_object
 
 
 def build_loss(spec: dict, num_classes: int, embedding_dim: int) -> Loss:

@@ -8,9 +8,9 @@ import sys
 import time
 from pathlib import Path
 
-from dmlbench.cluster.slurm import SlurmError, ask
 from dmlbench.errors import UserError
 from dmlbench.files import write_json
+from dmlbench.workflow.slurm.commands import SlurmError, ask
 
 #: Seconds for cancelled jobs to save and end, before one goes on without them.
 PATIENCE = 180.0

@@ -14,7 +14,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, create_model
 
-from dmlbench.config.class_path import (
+from dmlbench.errors import ConfigError
+from dmlbench.plugins.class_path import (
     Source,
     constructor,
     find_class,
@@ -23,11 +24,10 @@ from dmlbench.config.class_path import (
     read_tree,
     required_arguments,
 )
-from dmlbench.config.kinds import described_argument, refuse_other_kinds
-from dmlbench.config.messages import nearest
-from dmlbench.config.refused import REFUSED
-from dmlbench.config.types import ANNOTATIONS, LossRate, Number
-from dmlbench.errors import ConfigError
+from dmlbench.plugins.kinds import described_argument, refuse_other_kinds
+from dmlbench.plugins.messages import nearest
+from dmlbench.plugins.refused import REFUSED
+from dmlbench.plugins.types import ANNOTATIONS, LossRate, Number
 
 PACKAGE = Path(__file__).resolve().parent.parent
 ROOMS = {

@@ -10,8 +10,8 @@ from functools import cache
 from importlib.metadata import distributions, version
 from pathlib import Path
 
-from dmlbench.config.catalogue import PACKAGE, entries, entry, shared_files
-from dmlbench.config.class_path import is_class_path, sources
+from dmlbench.plugins.catalogue import PACKAGE, entries, entry, shared_files
+from dmlbench.plugins.class_path import is_class_path, sources
 
 SCRIPTS = PACKAGE.parent
 PACKAGES = (
@@ -45,11 +45,10 @@ def _scripts(*names: str) -> list[Path]:
 
 
 def _shared() -> list[Path]:
-    names = (
-        "decidability", "distances", "exact", "masked", "neighbours", "objects", "precision",
-        "registry", "search", "search_gpu", "seeding",
-    )  # fmt: skip
-    return [PACKAGE / f"{name}.py" for name in names]
+    names = ("exact", "knn", "search", "search_gpu", "seeding")
+    plugins = [PACKAGE / "plugins" / f"{name}.py" for name in ("objects", "registry")]
+    tensors = (PACKAGE / "tensors").glob("*.py")
+    return [*(PACKAGE / f"{name}.py" for name in names), *plugins, *tensors]
 
 
 def _dataset_file(dataset: str) -> Path:
@@ -62,8 +61,8 @@ def data_code(dataset: str) -> str:
     """The hash of the sources that a prepared dataset depends on."""
     # A file that is added counts until it is named here.
     decide_nothing = (
-        "device_crops", "disk", "folder", "identity", "pairs", "progress", "reader", "resize_batch",
-        "splits", "store", "summary", "transfer", "transforms", "views",
+        "device_crops", "disk", "folder", "identity", "reader", "resize_batch", "sources", "splits",
+        "store", "summary", "transfer", "transforms", "verification_pairs", "views",
     )  # fmt: skip
     files = [f for f in (PACKAGE / "data").glob("*.py") if f.stem not in decide_nothing]
     return _hash([_dataset_file(dataset)], _scripts("prepare"), files)
@@ -79,7 +78,15 @@ def training_files(dataset: str, classes: tuple[tuple[str, str], ...]) -> dict[s
             (:meth:`dmlbench.config.Plan.classes`).
     """
     # A file that is added counts until it is named here.
-    decide_nothing = ("artefacts", "checkpoint", "lock", "memory", "session", "stopping", "writers")
+    decide_nothing = (
+        "artefacts",
+        "checkpoint",
+        "memory",
+        "run_lock",
+        "session",
+        "stopping",
+        "writers",
+    )
     trainer = [f for f in (PACKAGE / "training").glob("*.py") if f.stem not in decide_nothing]
     rooms = [trainer, (PACKAGE / "models").glob("*.py")]
     rooms += [shared_files("loss"), shared_files("positive")]
@@ -90,7 +97,7 @@ def training_files(dataset: str, classes: tuple[tuple[str, str], ...]) -> dict[s
     seen = [PACKAGE / "data" / f"{name}.py" for name in data]
     own = [entry(kind, name).file for kind, name in classes]
     own += [file for _, name in classes if is_class_path(name) for file in sources(name)]
-    own += [_dataset_file(dataset), PACKAGE / "config" / "splits.py", *_scripts("train")]
+    own += [_dataset_file(dataset), PACKAGE / "config" / "held_out.py", *_scripts("train")]
     return _files(_shared(), own, seen, *rooms)
 
 
@@ -118,7 +125,7 @@ def control_code() -> str:
 @cache
 def evaluation_code() -> str:
     """The hash of the sources that metrics depend on."""
-    data = [PACKAGE / "data" / f"{name}.py" for name in ("pairs", "splits")]
+    data = [PACKAGE / "data" / f"{name}.py" for name in ("verification_pairs", "splits")]
     drawing = ("pictures", "projection")
     room = [f for f in (PACKAGE / "evaluation").glob("*.py") if f.stem not in drawing]
     return _hash(_shared(), _scripts("evaluate"), room, data)
@@ -141,7 +148,8 @@ def theory_code() -> str:
 @cache
 def checking_code() -> str:
     """The hash of the sources that the checker depends on."""
-    shared = [PACKAGE / f"{name}.py" for name in ("jobs", "protocol", "records")]
+    names = ("version", "workflow/job_states", "workflow/run_record")
+    shared = [PACKAGE / f"{name}.py" for name in names]
     return _hash(shared, _scripts("check"), (PACKAGE / "checking").glob("*.py"))
 
 
@@ -149,7 +157,7 @@ def checking_code() -> str:
 def reporting_code() -> str:
     """The hash of the sources that tables, figures and report depend on."""
     files = [f for f in (PACKAGE / "reporting").rglob("*") if f.suffix in (".py", ".yaml", ".j2")]
-    files += [*(PACKAGE / "checking").glob("*.py"), PACKAGE / "protocol.py"]
+    files += [*(PACKAGE / "checking").glob("*.py"), PACKAGE / "version.py"]
     scripts = ("collect", "document", "tables", "figures", "report", "theory", "means")
     return _hash(files, _scripts(*scripts))
 

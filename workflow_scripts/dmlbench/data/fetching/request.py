@@ -10,10 +10,10 @@ import requests
 import urllib3.exceptions
 
 from dmlbench.data.archives import Archive
-from dmlbench.data.download.partial import Partial
-from dmlbench.data.download.patience import Patience
-from dmlbench.data.download.problems import Interrupted, SourceError
-from dmlbench.data.progress import counting
+from dmlbench.data.fetching.partial import Partial
+from dmlbench.data.fetching.patience import Patience
+from dmlbench.data.fetching.problems import Interrupted, SourceError
+from dmlbench.progress import counting
 
 _BLOCK = 1 << 20
 _TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)

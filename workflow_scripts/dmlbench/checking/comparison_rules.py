@@ -4,8 +4,8 @@ from collections.abc import Callable, Hashable, Iterator
 
 from dmlbench.checking.results import Measured, Results
 from dmlbench.checking.rule import MEASURE_AGAIN, TRAIN_AGAIN, Breach, rule
-from dmlbench.protocol import BENCHMARK_VERSION
 from dmlbench.seeding import derive_seed
+from dmlbench.version import BENCHMARK_VERSION
 
 #: What the first weights of a network depend on, besides the seed.
 _ARCHITECTURE = ("backbone", "weights", "widths", "hidden", "embedding_dim", "image_size")

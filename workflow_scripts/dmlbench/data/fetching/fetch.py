@@ -8,13 +8,13 @@ from urllib.parse import unquote, urlsplit
 import requests
 
 from dmlbench.data.archives import Archive
-from dmlbench.data.download.partial import Partial
-from dmlbench.data.download.patience import Patience
-from dmlbench.data.download.problems import Interrupted, SourceError
-from dmlbench.data.download.request import request
-from dmlbench.data.progress import counting
+from dmlbench.data.fetching.partial import Partial
+from dmlbench.data.fetching.patience import Patience
+from dmlbench.data.fetching.problems import Interrupted, SourceError
+from dmlbench.data.fetching.request import request
 from dmlbench.data.verify import NoChecksumError, verify
 from dmlbench.errors import DataError
+from dmlbench.progress import counting
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""Tensor helpers that losses and samplers share."""
