@@ -86,7 +86,8 @@ def test_rooms_without_torch(room):
 
 def test_parsing_the_config_imports_nothing_heavy():
     code = (
-        "import sys; from dmlbench.config import load_config; from dmlbench.workflow import provenance;"
+        "import sys; from dmlbench.config import load_config;"
+        "from dmlbench.workflow import provenance;"
         "from dmlbench.data.dataset import get_dataset; get_dataset('omniglot');"
         "load_config('configs/demo.yaml');"
         "print({'torch', 'faiss', 'sklearn', 'scipy', 'pandas', 'timm'} & set(sys.modules))"
