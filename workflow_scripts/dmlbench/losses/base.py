@@ -10,7 +10,7 @@ from torch import nn
 from dmlbench.plugins.registry import REGISTRIES
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.tuples import Tuples
-from dmlbench.tensors.precision import full_precision
+from dmlbench.tensors.distances import full_precision
 
 _LOSSES = REGISTRIES["loss"]
 register_loss = _LOSSES.register

@@ -6,7 +6,7 @@ from dmlbench.errors import ConfigError
 from dmlbench.plugins.objects import build_object
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.tuples import PairSets, Triplets, Tuples
-from dmlbench.tensors.precision import full_precision
+from dmlbench.tensors.distances import full_precision
 
 
 class MinerSampler:

@@ -91,7 +91,6 @@ def training_files(dataset: str, classes: tuple[tuple[str, str], ...]) -> dict[s
     decide_nothing = (
         "artefacts",
         "checkpoint",
-        "memory",
         "run_lock",
         "session",
         "stopping",
