@@ -139,7 +139,7 @@ def test_sphere_only_negatives_are_refused_without_normalisation(smoke_config):
 def test_a_key_written_twice_is_refused(tmp_path):
     file = tmp_path / "twice.yaml"
     file.write_text("name: a\nname: b\n")
-    with pytest.raises(ConfigError, match="line 2: key 'name' is written twice"):
+    with pytest.raises(ConfigError, match=r"line 2: found duplicate key .name."):
         load_config(file)
 
 
@@ -182,7 +182,7 @@ def test_merge_keys_work_and_a_list_is_no_key(tmp_path):
     file.write_text(smoke.replace("  random: {", "  random: &r {"))
     assert load_config(file).samplers["eps"]["per_class"] == 16
     file.write_text("[a]: 1\n")
-    with pytest.raises(ConfigError, match="line 1: a key must be a word"):
+    with pytest.raises(ConfigError, match="top level: a key must be a word"):
         load_config(file)
 
 
