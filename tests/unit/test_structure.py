@@ -15,8 +15,7 @@ from dmlbench.workflow import provenance
 
 PACKAGE = SCRIPTS / "dmlbench"
 BASE = {
-    "errors", "exact", "files", "knn", "paths", "progress", "search", "search_gpu", "seeding",
-    "tensors", "version",
+    "errors", "files", "knn", "paths", "progress", "seeding", "tensors", "version",
 }  # fmt: skip
 MAY_IMPORT = {
     "plugins": set(),

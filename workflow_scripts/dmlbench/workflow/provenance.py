@@ -45,7 +45,7 @@ def _scripts(*names: str) -> list[Path]:
 
 
 def _shared() -> list[Path]:
-    names = ("exact", "knn", "search", "search_gpu", "seeding")
+    names = ("knn", "seeding")
     plugins = [PACKAGE / "plugins" / f"{name}.py" for name in ("objects", "registry")]
     tensors = (PACKAGE / "tensors").glob("*.py")
     return [*(PACKAGE / f"{name}.py" for name in names), *plugins, *tensors]
