@@ -61,7 +61,8 @@ def data_code(dataset: str) -> str:
     """The hash of the sources that a prepared dataset depends on."""
     # A file that is added counts until it is named here.
     decide_nothing = (
-        "device_crops", "disk", "folder", "identity", "reader", "resize_batch", "sources", "splits",
+        "device_crops", "disk", "download", "folder", "http_source", "identity", "reader",
+        "resize_batch", "sources", "splits",
         "store", "summary", "transfer", "transforms", "verification_pairs", "views",
     )  # fmt: skip
     files = [f for f in (PACKAGE / "data").glob("*.py") if f.stem not in decide_nothing]
