@@ -135,14 +135,7 @@ def evaluation_code() -> str:
 def picture_code() -> str:
     """The hash of the sources that t-SNE and what else figures show of embeddings depend on."""
     room = (PACKAGE / "evaluation").glob("*.py")
-    return _hash(_shared(), _scripts("project", "illustrate", "roc"), room)
-
-
-@cache
-def theory_code() -> str:
-    """The hash of the sources that the theory simulation depends on."""
-    shared = [PACKAGE / "seeding.py"]
-    return _hash(shared, _scripts("simulate"), (PACKAGE / "theory").glob("*.py"))
+    return _hash(_shared(), _scripts("pictures"), room)
 
 
 @cache
@@ -158,8 +151,7 @@ def reporting_code() -> str:
     """The hash of the sources that tables, figures and report depend on."""
     files = [f for f in (PACKAGE / "reporting").rglob("*") if f.suffix in (".py", ".yaml", ".j2")]
     files += [*(PACKAGE / "checking").glob("*.py"), PACKAGE / "version.py"]
-    scripts = ("collect", "document", "tables", "figures", "report", "theory", "means")
-    return _hash(files, _scripts(*scripts))
+    return _hash(files, _scripts("report"))
 
 
 def git_state() -> dict:
