@@ -12,7 +12,7 @@ from dmlbench.files import replacing, write_text
 def download(args) -> None:
     """Fetch one archive and verify it."""
     from dmlbench.data.archives import archive
-    from dmlbench.data.fetching import download
+    from dmlbench.data.download import download
 
     own = json.loads(args.files or "{}").get(args.archive)
     pin = json.loads(args.checksums or "{}").get(args.archive)
