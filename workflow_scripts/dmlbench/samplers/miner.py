@@ -23,7 +23,7 @@ class MinerSampler:
     @classmethod
     def from_spec(cls, spec: dict) -> "MinerSampler":
         """The miner that a config names by its class path."""
-        return cls(build_object(spec))
+        return cls(build_object("miner", spec))
 
     @torch.no_grad()
     def __call__(self, batch: Batch) -> Tuples:

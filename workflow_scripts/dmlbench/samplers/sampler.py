@@ -2,8 +2,9 @@
 
 import torch
 
+from dmlbench.plugins.objects import build_object
 from dmlbench.samplers.batch import Batch
-from dmlbench.samplers.choice import NegativeChoice, PositiveChoice, make_negative, make_positive
+from dmlbench.samplers.choice import NegativeChoice, PositiveChoice
 from dmlbench.samplers.miner import MinerSampler
 from dmlbench.samplers.tuples import PairSets, Triplets, Tuples
 from dmlbench.tensors.distances import full_precision
@@ -59,8 +60,4 @@ def build_sampler(spec: dict) -> "TupleSampler | MinerSampler | None":
         return MinerSampler.from_spec(spec["miner"])
     if not spec["positive"]:
         return None
-    positive, negative = dict(spec["positive"]), dict(spec["negative"])
-    return TupleSampler(
-        make_positive(positive.pop("type"), **positive),
-        make_negative(negative.pop("type"), **negative),
-    )
+    return TupleSampler(*(build_object(kind, spec[kind]) for kind in ("positive", "negative")))
