@@ -1,7 +1,7 @@
 """Names of things as tables and figures print them."""
 
 from dmlbench.config import Plan
-from dmlbench.plugins.catalogue import entry
+from dmlbench.plugins.entries import entry
 from dmlbench.reporting.measures import measure
 
 _SELECTIONS = {
@@ -13,12 +13,6 @@ _CONTROLS = {
     "random": "Random embedding",
     "untrained": "Untrained backbone",
     "shuffled": "Shuffled labels",
-}
-EPS = {False: "without EPS", True: "with EPS"}
-THEORY_LOSSES = {
-    "triplet": "Triplet",
-    "margin": "Margin, β = α",  # noqa: RUF001
-    "margin_learned": "Margin, β learned",
 }
 _SUBSETS = {
     "": "",
