@@ -17,8 +17,8 @@ from dmlbench.config import load_config, resolve_config
 from dmlbench.data.dataset import get_dataset
 from dmlbench.data.prepare import prepare
 from dmlbench.errors import ConfigError, DataError
-from dmlbench.evaluation.pictures import accept_curve, nearest, queries, similarity_histogram
-from dmlbench.evaluation.verification import Scored
+from dmlbench.evaluation.figure_data import accept_curve, nearest, queries, similarity_histogram
+from dmlbench.evaluation.scored_pairs import Scored
 from dmlbench.knn import nearest_neighbours
 from dmlbench.reporting import names
 from dmlbench.reporting.figures import ranks

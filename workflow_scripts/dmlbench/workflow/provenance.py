@@ -137,15 +137,14 @@ def control_code() -> str:
 def evaluation_code() -> str:
     """The hash of the sources that metrics depend on."""
     data = [PACKAGE / "data" / f"{name}.py" for name in ("verification_pairs", "splits")]
-    drawing = ("pictures", "projection")
-    room = [f for f in (PACKAGE / "evaluation").glob("*.py") if f.stem not in drawing]
+    room = [f for f in (PACKAGE / "evaluation").rglob("*.py") if f.stem != "figure_data"]
     return _hash(_shared(), _scripts("evaluate"), room, data)
 
 
 @cache
 def picture_code() -> str:
     """The hash of the sources that t-SNE and what else figures show of embeddings depend on."""
-    room = (PACKAGE / "evaluation").glob("*.py")
+    room = (PACKAGE / "evaluation").rglob("*.py")
     return _hash(_shared(), _scripts("pictures"), room)
 
 
