@@ -21,7 +21,8 @@ from dmlbench.config.folders import listing
 from dmlbench.data.folder import dataset_of
 from dmlbench.errors import UserError
 from dmlbench.files import write_text
-from dmlbench.reporting.figures.kinds import KINDS, planned, same_methods
+from dmlbench.reporting.figures import figures, planned
+from dmlbench.reporting.figures.critical_difference import same_methods
 from dmlbench.workflow.job_environment import set_job_environment
 from dmlbench.data.sources import raw_archives, source_of
 
@@ -78,7 +79,7 @@ FIGURES = [
     paths.figure(NAME, experiment, kind, suffix)
     for experiment in BENCHMARK.experiments
     for kind in planned(PLAN, experiment)
-    for suffix in KINDS[kind].suffixes
+    for suffix in figures()[kind].suffixes
 ]
 if same_methods(PLAN):
     FIGURES.append(paths.overall_figure(NAME, "critical_difference", "pdf"))
@@ -179,7 +180,7 @@ def run_files(file, runs=None):
 
 def figure_input(experiment):
     """What the figures of an experiment are drawn from."""
-    kinds = [KINDS[kind] for kind in planned(PLAN, experiment)]
+    kinds = [figures()[kind] for kind in planned(PLAN, experiment)]
     tables = {paths.summary(NAME, table) for kind in kinds for table in kind.tables}
     files = {pair for kind in kinds for pair in kind.files(PLAN, experiment)}
     there = set(measured_runs())
@@ -195,15 +196,15 @@ def figure_output(experiment):
     """The files of an experiment's figures; the report shows the PNG."""
     files = {}
     for kind in planned(PLAN, experiment):
-        for suffix in KINDS[kind].suffixes:
+        for suffix in figures()[kind].suffixes:
             file = paths.figure(NAME, experiment, kind, suffix)
             if suffix == "png":
                 file = report(
                     file,
-                    caption=f"report/{kind}.rst",
+                    caption=os.path.abspath(paths.figure(NAME, experiment, kind, "rst")),
                     category="Figures",
                     subcategory=experiment,
-                    labels={"figure": KINDS[kind].title},
+                    labels={"figure": figures()[kind].title},
                 )
             files[f"{kind}_{suffix}"] = file
     return files

@@ -3,8 +3,8 @@
 
 from dmlbench import cli
 from dmlbench.config import load_config
-from dmlbench.reporting.figures.draw import draw, draw_overall
-from dmlbench.reporting.figures.kinds import KINDS
+from dmlbench.reporting.draw_figures import draw, draw_overall
+from dmlbench.reporting.figures import figures
 
 
 def main(args) -> None:
@@ -21,5 +21,5 @@ if __name__ == "__main__":
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--experiment", help="an experiment of the config")
     what.add_argument("--overall", action="store_true", help="what is over several experiments")
-    parser.add_argument("--kind", nargs="+", choices=sorted(KINDS), help="which; none: all it has")
+    parser.add_argument("--kind", nargs="+", choices=figures(), help="which; none: all it has")
     cli.run(main, parser)
