@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 from dmlbench import paths
 from dmlbench.workflow import provenance
 from dmlbench.config import RANDOM, UNTRAINED, read_config, resolve_config
-from dmlbench.plugins.catalogue import entries
+from dmlbench.plugins.entries import entries
 from dmlbench.config.choices import NO_SAMPLER
 from dmlbench.config.recipe import Recipe
 from dmlbench.data.archives import archives

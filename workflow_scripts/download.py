@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dmlbench import cli
 from dmlbench.data.archives import archive
-from dmlbench.data.fetching import download
+from dmlbench.data.download import download
 
 
 def main(args) -> None:

@@ -13,7 +13,7 @@ from dmlbench import cli, paths
 from dmlbench.config import read_config, resolve_config
 from dmlbench.config.recipe import Recipe
 from dmlbench.errors import ConfigError
-from dmlbench.plugins.catalogue import entries
+from dmlbench.plugins.entries import entries
 from dmlbench.plugins.messages import nearest
 
 

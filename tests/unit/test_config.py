@@ -49,10 +49,14 @@ def test_every_config_of_the_repository_is_valid(path):
         ("evaluation/kmeans_seeds", [1, 1], ["evaluation.kmeans_seeds", "named twice"]),
         ("losses/triplet/margn", 0.1, ["losses.triplet.margn", "0.1", "'margin'"]),
         ("losses/triplet/margin", -1, ["losses.triplet.margin", "-1", "greater than 0"]),
-        ("losses/triplet/margin", True, ["losses.triplet.margin", "True", "should be a number"]),
+        (
+            "losses/triplet/margin",
+            True,
+            ["losses.triplet.margin", "True", "valid number"],
+        ),
         ("losses/triplet/margin", float("nan"), ["losses.triplet.margin", "finite number"]),
         ("losses/triplet/a", [1, {"b": float("inf")}], ["losses.triplet.a.1.b", "finite number"]),
-        ("theory", {"p": [True]}, ["theory.p.0", "should be a number"]),
+        ("theory", {"p": [True]}, ["theory.p.0", "should be a valid number"]),
         ("samplers/eps/positive", "esay", ["samplers.eps.positive", "'esay'", "'easy'"]),
         ("samplers/eps/per_class", 1, ["samplers.eps.per_class", "1"]),
         ("selections", ["lst"], ["selections", "'lst'", "'last'"]),
@@ -80,7 +84,7 @@ def test_every_config_of_the_repository_is_valid(path):
         (
             "losses/triplet",
             {"type": "trimmed", "loss": {}},
-            ["losses.triplet.loss.type", "missing"],
+            ["losses.triplet.loss", "should describe a loss"],
         ),
         ("losses/triplet", {"type": "trimmed", "loss": "triplet"}, ["losses.triplet.loss"]),
         (

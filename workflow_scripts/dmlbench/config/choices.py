@@ -2,12 +2,10 @@
 
 from typing import Any
 
-from pydantic import ValidationError
-
 from dmlbench.config.models import Choice, Sampler
 from dmlbench.errors import ConfigError
-from dmlbench.plugins import catalogue
-from dmlbench.plugins.messages import describe
+from dmlbench.plugins.arguments import has_described, is_described
+from dmlbench.plugins.entries import entry
 
 #: The sampler that every config has: images shuffled, no tuples chosen.
 NO_SAMPLER = "none"
@@ -27,29 +25,26 @@ class Choices:
         defaults hold for the others.
         """
         try:
-            entry = catalogue.entry(kind, choice.type)
-            options = entry.options.model_validate(choice.options)
+            found = entry(kind, choice.type)
         except ConfigError as error:
             self.problems.append(f"{where}: {error}")
             return {}
-        except ValidationError as error:
-            self.problems += [f"{where}.{describe(e, entry.options)}" for e in error.errors()]
+        given, arguments = choice.options, found.arguments
+        if problems := [f"{where}.{problem}" for problem in arguments.problems(given)]:
+            self.problems += problems
             return {}
-        values = options.model_dump(exclude_unset=entry.foreign)
-        inner = "object" if entry.foreign else kind
-        resolved = {key: self._inside(inner, v, f"{where}.{key}") for key, v in values.items()}
-        return {"type": choice.type, **resolved}
+        values = ({} if found.foreign else arguments.defaults()) | arguments.plain(given)
+        for key, value in values.items():
+            if has_described(value):
+                inner = kind if arguments.keeps_description(key) else "object"
+                values[key] = self._inside(inner, value, f"{where}.{key}")
+        return {"type": choice.type, **values}
 
     def _inside(self, kind: str, value: Any, where: str) -> Any:
         """A value of an option: descriptions of other classes, also listed, are resolved too."""
         if isinstance(value, list):
             return [self._inside(kind, item, f"{where}.{i}") for i, item in enumerate(value)]
-        if not isinstance(value, dict):
-            return value
-        if not isinstance(value.get("type"), str):
-            self.problems.append(f"{where}.type: this key is missing (a class, described)")
-            return {}
-        return self.resolve(kind, Choice(**value), where)
+        return self.resolve(kind, Choice(**value), where) if is_described(value) else value
 
     def sampler(self, sampler: Sampler, where: str) -> dict:
         """A sampler as a dict; None where it has no choice."""

@@ -12,8 +12,7 @@ from dmlbench.config.folders import folder_facts
 from dmlbench.config.models import Benchmark
 from dmlbench.config.weights import weights_hash
 from dmlbench.errors import ConfigError
-from dmlbench.plugins.catalogue import entry
-from dmlbench.plugins.class_path import is_class_path
+from dmlbench.plugins.entries import entry, is_class_path
 from dmlbench.plugins.messages import nearest
 from dmlbench.seeding import derive_seed
 

@@ -21,7 +21,7 @@ from dmlbench.config.models import Benchmark, Choice, Experiment, Sampler
 from dmlbench.config.plan import RANDOM, SHUFFLED, UNTRAINED, Plan, Run, Swept
 from dmlbench.config.section import Section
 from dmlbench.errors import ConfigError
-from dmlbench.plugins import catalogue
+from dmlbench.plugins.entries import entries
 from dmlbench.plugins.messages import describe, nearest
 
 
@@ -115,7 +115,7 @@ class _Builder:
 
     def datasets(self) -> list[str]:
         """All that an experiment may name."""
-        return [*catalogue.entries("dataset"), *self.plan.benchmark.datasets]
+        return [*entries("dataset"), *self.plan.benchmark.datasets]
 
     def _raise(self) -> None:
         if self.problems:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from dmlbench.data.archives import Archive
 from dmlbench.data.members import read_members
-from dmlbench.errors import DataError
+from dmlbench.errors import DataError, UserError
 
 
-class NoChecksumError(DataError):
+class NoChecksumError(UserError):
     """Nobody has said what this file should be."""
 
 

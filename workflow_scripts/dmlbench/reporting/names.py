@@ -1,7 +1,7 @@
 """Names of things as tables and figures print them."""
 
 from dmlbench.config import Plan
-from dmlbench.plugins.catalogue import entry
+from dmlbench.plugins.entries import entry
 from dmlbench.reporting.measures import measure
 
 _SELECTIONS = {

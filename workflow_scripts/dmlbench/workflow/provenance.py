@@ -1,6 +1,7 @@
 """What ran, where, on which code."""
 
 import hashlib
+import inspect
 import json
 import os
 import platform
@@ -10,9 +11,11 @@ from functools import cache
 from importlib.metadata import distributions, version
 from pathlib import Path
 
-from dmlbench.plugins.catalogue import PACKAGE, entries, entry, shared_files
-from dmlbench.plugins.class_path import is_class_path, sources
+from dmlbench.plugins.class_sources import class_source, module_file
+from dmlbench.plugins.entries import entries
+from dmlbench.plugins.registry import REGISTRIES
 
+PACKAGE = Path(__file__).resolve().parent.parent
 SCRIPTS = PACKAGE.parent
 PACKAGES = (
     "torch", "timm", "numpy", "faiss-gpu", "faiss-cpu", "scikit-learn", "pytorch-metric-learning",
@@ -46,14 +49,21 @@ def _scripts(*names: str) -> list[Path]:
 
 def _shared() -> list[Path]:
     names = ("exact", "knn", "search", "search_gpu", "seeding")
-    plugins = [PACKAGE / "plugins" / f"{name}.py" for name in ("objects", "registry")]
+    plugins = [PACKAGE / "plugins" / f"{name}.py" for name in ("arguments", "objects", "registry")]
     tensors = (PACKAGE / "tensors").glob("*.py")
     return [*(PACKAGE / f"{name}.py" for name in names), *plugins, *tensors]
 
 
 def _dataset_file(dataset: str) -> Path:
     registered = entries("dataset").get(dataset)
-    return registered.file if registered else PACKAGE / "data" / "folder.py"
+    return Path(inspect.getfile(registered.cls)) if registered else PACKAGE / "data" / "folder.py"
+
+
+def _shared_files(room: str, *kinds: str) -> list[Path]:
+    """The files of a room that register nothing: what its classes have in common."""
+    classes = [cls for kind in kinds for cls in REGISTRIES[kind].classes().values()]
+    own = {Path(inspect.getfile(cls)) for cls in classes}
+    return [file for file in (PACKAGE / room).glob("*.py") if file not in own]
 
 
 @cache
@@ -81,7 +91,6 @@ def training_files(dataset: str, classes: tuple[tuple[str, str], ...]) -> dict[s
     decide_nothing = (
         "artefacts",
         "checkpoint",
-        "memory",
         "run_lock",
         "session",
         "stopping",
@@ -89,14 +98,14 @@ def training_files(dataset: str, classes: tuple[tuple[str, str], ...]) -> dict[s
     )
     trainer = [f for f in (PACKAGE / "training").glob("*.py") if f.stem not in decide_nothing]
     rooms = [trainer, (PACKAGE / "models").glob("*.py")]
-    rooms += [shared_files("loss"), shared_files("positive")]
+    rooms += [_shared_files("losses", "loss"), _shared_files("samplers", "positive", "negative")]
     data = (
         "dataset", "decode", "device_crops", "folder", "lookahead", "reader", "resize_batch",
         "splits", "store", "transfer", "transforms", "views",
     )  # fmt: skip
     seen = [PACKAGE / "data" / f"{name}.py" for name in data]
-    own = [entry(kind, name).file for kind, name in classes]
-    own += [file for _, name in classes if is_class_path(name) for file in sources(name)]
+    modules = [m for kind, name in classes for m in class_source(kind, name).modules]
+    own = [file for file in map(module_file, modules) if file]
     own += [_dataset_file(dataset), PACKAGE / "config" / "held_out.py", *_scripts("train")]
     return _files(_shared(), own, seen, *rooms)
 
