@@ -29,22 +29,21 @@ def draw(plan: Plan, experiment: str, kinds: list[str] | None = None) -> None:
     """
     plan.check_experiment(experiment)
     there = planned(plan, experiment)
-    for kind in kinds or there:
-        if kind not in there:
-            raise ConfigError(
-                f"{experiment} has no figure '{kind}': its runs have nothing to show in it; "
-                f"it has {', '.join(there)}"
-            )
+    if lacking := [kind for kind in kinds or [] if kind not in there]:
+        raise ConfigError(
+            f"{experiment} has no figure '{lacking[0]}': its runs have nothing to show in it; "
+            f"it has {', '.join(there)}"
+        )
     data = FigureData.of(plan, experiment)
     for kind in kinds or there:
+        pattern = paths.figure(plan.benchmark.name, experiment, kind, "{}")
+        write_text(Path(pattern.format("rst")), figures()[kind].caption + "\n")
         with paper_style():
             figure, table = figures()[kind].draw(data)
             _mark_partial(figure, plan, experiment)
             if table is not None:
                 table = table.assign(method=[data.words.get(m, m) for m in table["method"]])
-            pattern = paths.figure(plan.benchmark.name, experiment, kind, "{}")
             _write(figure, table, pattern)
-        write_text(Path(pattern.format("rst")), figures()[kind].caption + "\n")
 
 
 def draw_overall(plan: Plan) -> None:

@@ -9,10 +9,9 @@ from dmlbench import paths
 from dmlbench.config import Plan, Run
 from dmlbench.errors import DataError
 from dmlbench.reporting import names
-from dmlbench.reporting.style import method_styles
+from dmlbench.reporting.style import Method, method_styles
 
-Method = tuple[str, str, str]
-#: The columns that name a run in collected tables.
+#: The columns that name a run in collected tables; a method is recipe, loss and sampler.
 RUN_KEYS = ["dataset", "recipe", "loss", "sampler", "seed"]
 
 
@@ -20,7 +19,7 @@ RUN_KEYS = ["dataset", "recipe", "loss", "sampler", "seed"]
 class FigureData:
     """The results of one experiment, and how its methods are named and drawn.
 
-    A method is its recipe, loss and sampler. Tables have it in the column ``method``.
+    Tables have the method in the column ``method``.
 
     Attributes:
         plan: The config.
@@ -45,11 +44,6 @@ class FigureData:
         return self.plan.benchmark.experiments[self.experiment].dataset
 
     @property
-    def selection(self) -> str:
-        """Which weights figures show."""
-        return self.plan.benchmark.projection.selection
-
-    @property
     def smallest_k(self) -> int:
         """The K of the Recall@K that methods are compared by: 1, where it is measured."""
         return min(self.plan.benchmark.evaluation.recall_at)
@@ -69,17 +63,15 @@ class FigureData:
             DataError: A planned run has no row, and the config does not say ``partial``.
         """
         file = paths.summary(self.plan.benchmark.name, name)
-        everything = pd.read_parquet(file, columns=columns and [*RUN_KEYS, *columns])
-        everything["method"] = list(zip(*(everything[k] for k in RUN_KEYS[1:4]), strict=True))
-        mine = everything[
-            (everything["dataset"] == self.dataset) & everything["method"].isin(list(self.words))
-        ]
-        there = set(zip(*(mine[k] for k in RUN_KEYS), strict=True))
+        table = pd.read_parquet(file, columns=columns and [*RUN_KEYS, *columns])
+        table["method"] = list(zip(*(table[k] for k in RUN_KEYS[1:4]), strict=True))
+        table = table[(table["dataset"] == self.dataset) & table["method"].isin(list(self.words))]
+        there = set(zip(table["method"], table["seed"], strict=True))
         required = [] if self.plan.benchmark.partial else self.plan.experiment_runs(self.experiment)
         for run in required:
-            if tuple(getattr(run, k) for k in RUN_KEYS) not in there:
+            if ((run.recipe, run.loss, run.sampler), run.seed) not in there:
                 raise DataError(f"{file} has nothing of run {run.id}; run the pipeline to the end")
-        return mine
+        return table
 
     def recalls(self, k: int | None = None) -> pd.DataFrame:
         """Recall@K in percent on the test, for the weights that figures show.
@@ -93,14 +85,13 @@ class FigureData:
         """
         columns = ["selection", "split", "subset", "label", "metric", "k", "value"]
         table = self.table("metrics", columns)
-        chosen = (table["metric"] == "recall") & (table["selection"] == self.selection)
-        chosen &= table["split"] == "test"
-        if k is not None:
-            chosen &= table["k"] == k
+        chosen = {"metric": "recall", "split": "test"} | ({} if k is None else {"k": k})
+        chosen["selection"] = self.plan.benchmark.projection.selection
+        table = table[(table[list(chosen)] == pd.Series(chosen)).all(axis=1)]
         words = {part[1:]: names.part(*part) for part in self.test_parts()}
-        table = table[chosen].assign(value=100 * table["value"])
         parts = [words[row] for row in zip(table["subset"], table["label"], strict=True)]
-        return table.assign(part=pd.Categorical(parts, list(words.values())))
+        parts = pd.Categorical(parts, list(words.values()))
+        return table.assign(value=100 * table["value"], part=parts)
 
     def of_runs(self, runs: Iterable[Run], file: str) -> list[tuple[Method, Run, pd.DataFrame]]:
         """A table in the folder of each run; a partial config leaves out those that are missing.
@@ -119,9 +110,8 @@ class FigureData:
             raise DataError(f"{self.experiment}: no run has {file} yet; run the pipeline first")
         return found
 
-
-def over_seeds(table: pd.DataFrame, by: list[str], value: str = "value") -> pd.DataFrame:
-    """Mean, lowest and highest value over seeds, and their number, for each group."""
-    groups = table.groupby(by, sort=False, observed=True)[value]
-    found = groups.agg(mean="mean", low="min", high="max", seeds="size")
-    return found.reset_index()
+    @staticmethod
+    def over_seeds(table: pd.DataFrame, *by: str, value: str = "value") -> pd.DataFrame:
+        """Mean, lowest and highest value over seeds, and their number, for each group."""
+        groups = table.groupby(list(by), sort=False, observed=True)[value]
+        return groups.agg(mean="mean", low="min", high="max", seeds="size").reset_index()

@@ -1,7 +1,7 @@
 """One look for all figures: seaborn's theme, a colour and a mark for each method, the panels."""
 
 import os
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from textwrap import fill
@@ -18,6 +18,8 @@ from dmlbench.config import Plan
 from dmlbench.files import replacing
 from dmlbench.version import STAMP
 
+#: Recipe, loss and sampler.
+Method = tuple[str, str, str]
 #: Okabe and Ito 2008 without their yellow, which is too pale on white, and three more: colours that
 #: a colour-blind reader tells apart, together with the markers.
 PALETTE = [
@@ -30,8 +32,8 @@ DASHES = [(0, (3.5, 1.2)), ":", "-.", (0, (6, 1, 1, 1, 1, 1))]
 PAGE, COLUMN, PAGE_HEIGHT = 6.3, 3.3, 9.0
 #: Pixels of an inch of a PNG.
 RESOLUTION = 200
-#: Panels beside one another where each shows one method, and the letters that fit above one.
-_ACROSS, _TITLE = 4, 22
+#: Methods beside one another where each has a panel, and the most of a figure: two pages.
+_ACROSS, MOST_PANELS = 4, 48
 #: Losses of the papers keep their colour in every config; others take those that are left.
 _FIRST = (
     "triplet", "margin", "multi_similarity", "proxy_nca", "pd_loss", "contrastive", "d_loss",
@@ -42,9 +44,10 @@ _FIRST = (
 def paper_style() -> Iterator[None]:
     """Seaborn's theme for papers; no text below 7 points; nothing of the user's matplotlibrc."""
     context = sns.plotting_context("paper", font_scale=0.85)
-    lines = {"lines.linewidth": 1.2, "axes.linewidth": 0.6}
-    ticks = {f"{axis}tick.major.{what}": size for axis in "xy" for what, size in _TICKS.items()}
-    grid = {"axes.grid": True, "grid.linewidth": 0.5, "grid.color": ".9"}
+    lines = {"lines.linewidth": 1.2, "axes.linewidth": 0.6, "grid.linewidth": 0.5}
+    sizes = {"size": 2.5, "width": 0.6, "pad": 2.5}
+    ticks = {f"{axis}tick.major.{what}": size for axis in "xy" for what, size in sizes.items()}
+    grid = {"axes.grid": True, "grid.color": ".9"}
     # Type 42 keeps the text of a PDF editable. Letters are as wide in the layout as in the PNG.
     files = {"pdf.fonttype": 42, "figure.dpi": RESOLUTION}
     settings = [context, sns.axes_style("ticks"), lines, ticks, grid, files]
@@ -52,10 +55,7 @@ def paper_style() -> Iterator[None]:
         yield
 
 
-_TICKS = {"size": 2.5, "width": 0.6, "pad": 2.5}
-
-
-def method_styles(plan: Plan) -> dict[tuple[str, str, str], dict]:
+def method_styles(plan: Plan) -> dict[Method, dict]:
     """How every method of a config is drawn, the same in all figures.
 
     A loss has one colour and one marker; with easy positives (EPS) its line is solid and its marker
@@ -104,34 +104,31 @@ def _places(types: dict[str, str]) -> dict[str, int]:
 
 
 def method_panels(
-    methods: dict[Hashable, str],
-    rows: list[str],
-    draw: Callable,
-    height: float | None = None,
-    legend: float = 0,
+    data, methods: Iterable[Method], rows: Sequence[str], draw: Callable, height=None, legend=0.0
 ) -> plt.Figure:
     """Panels that each show one method and one row's part; long lists go on below.
 
     Args:
-        methods: The methods in words.
+        data: The experiment's data.
+        methods: The methods.
         rows: The parts in words: a row of panels each.
         draw: Draws a panel; called with the panel, the method and the row's part.
         height: Inches of a panel; None: as high as wide.
         legend: Inches to leave free on the right.
     """
+    methods = list(methods)
     # Equal groups leave the fewest gaps: six methods are two rows of three.
     groups = -(-len(methods) // _ACROSS)
     across = -(-len(methods) // groups)
-    lines = len(rows) * groups
-    wide = min(2.1, (PAGE - legend) / across)
+    lines, wide = len(rows) * groups, min(2.1, (PAGE - legend) / across)
     size = wide * across + legend, (height or wide - 0.1) * lines + 0.2 * groups
     figure, axes = plt.subplots(lines, across, figsize=size, squeeze=False, layout="constrained")
-    for place, (method, words) in enumerate(methods.items()):
+    for place, method in enumerate(methods):
         group, column = divmod(place, across)
         for line, row in enumerate(rows):
             axis = axes[group * len(rows) + line, column]
             draw(axis, method, row)
-            title = fill(words, _TITLE) if line == 0 else ""
+            title = fill(data.words[method], 22) if line == 0 else ""
             axis.set_title("\n".join(filter(None, [title, axis.get_title()])))
             axis.set(xlabel="", ylabel=row if column == 0 else "")
     for axis in axes[-len(rows) :, len(methods) - across * (groups - 1) :].flat:
@@ -139,45 +136,47 @@ def method_panels(
     return figure
 
 
-def part_panels(table: pd.DataFrame, draw: Callable, **labels: object) -> plt.Figure:
-    """A panel for each value of the column ``part``, two beside one another, and one legend.
+def method_curves(
+    data, table: pd.DataFrame, x: str, lines: dict[Method, dict] | None = None, bars=False, **axes
+) -> plt.Figure:
+    """A panel for each value of the column ``part``, in it a line for each method.
+
+    A line is the mean over seeds; a band or bars go from the lowest seed to the highest. A band has
+    the line's dashes at its edges: they tell apart methods of one colour.
 
     Args:
-        table: What is drawn.
-        draw: Draws the rows of a part; called with them and the panel.
-        labels: Settings of all panels, such as ``xlabel``.
+        data: The experiment's data.
+        table: A row for each method, part, seed and ``x``, with ``value``.
+        x: The column that the horizontal axis shows.
+        lines: Label and style of each line, where they are not those of the method.
+        bars: Whether to draw bars, not a band.
+        axes: Settings of all panels, such as ``xlabel``.
     """
-    parts = [part for part, _ in table.groupby("part", observed=True, sort=False)]
-    across = min(2, len(parts))
-    width = PAGE / 2 if across == 2 else COLUMN
+    lines = lines or {m: style | {"label": data.words[m]} for m, style in data.styles.items()}
+    across = min(2, table["part"].nunique())
     panels = sns.FacetGrid(
-        table, col="part", col_order=parts, col_wrap=across, height=2.1, aspect=width / 2.1,
-        sharex=False, sharey=False,
+        table, col="part", col_order=table.groupby("part", observed=True, sort=False).groups,
+        col_wrap=across, height=2.1, aspect=(COLUMN, PAGE / 2)[across - 1] / 2.1, sharex=False,
+        sharey=False,
     )  # fmt: skip
+    style = {"capsize": 1.5, "elinewidth": 0.7, "capthick": 0.7} if bars else {"linewidth": 0.4}
     for part, axis in panels.axes_dict.items():
-        draw(table[table["part"] == part], axis)
-        axis.set(title=part, **labels)
+        for method, mine in table[table["part"] == part].groupby("method", sort=False):
+            look = lines[method]
+            sns.lineplot(
+                mine, x=x, y="value", errorbar=("pi", 100), err_style="bars" if bars else "band",
+                err_kws=style, ax=axis, legend=False, markevery=max(1, mine[x].nunique() // 10),
+                **look,
+            )  # fmt: skip
+            if not bars:
+                axis.collections[-1].set(
+                    alpha=None, facecolor=to_rgba(look["color"], 0.13), edgecolor=look["color"],
+                    linestyle=look["linestyle"],
+                )  # fmt: skip
+        axis.set(title=part, **axes)
     panels.figure.set_layout_engine("constrained")
     legend_below(panels.figure, *axis.get_legend_handles_labels())
     return panels.figure
-
-
-def method_lines(data, axis: plt.Axes, table: pd.DataFrame, x: str, **how: object) -> None:
-    """A line for each method: the mean over seeds, and a band from the lowest to the highest.
-
-    The band has the line's dashes at its edges: methods that share a colour are told apart by them.
-    """
-    for method, mine in table.groupby("method", sort=False):
-        style = data.styles[method]
-        every = max(1, mine[x].nunique() // 10)
-        sns.lineplot(
-            mine, x=x, y="value", errorbar=("pi", 100), ax=axis, legend=False, markevery=every,
-            label=data.words[method], **style, **how,
-        )  # fmt: skip
-        axis.collections[-1].set(
-            alpha=None, facecolor=to_rgba(style["color"], 0.13), edgecolor=style["color"],
-            linestyle=style["linestyle"], linewidth=0.4,
-        )  # fmt: skip
 
 
 def legend_below(figure: plt.Figure, handles: list, labels: list[str], **how: object) -> None:

@@ -1,4 +1,4 @@
-"""The figures: each is one file of this folder that registers itself.
+"""The figures: each is a file of this folder that registers itself.
 
 Snakemake asks here which figures a config has while it plans its jobs. A figure's file therefore
 imports pandas, matplotlib and seaborn only inside the function that draws.
@@ -8,7 +8,6 @@ import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
 
 from dmlbench.config import Plan, Run
 
@@ -22,25 +21,27 @@ class Figure:
     """A figure that an experiment may have.
 
     Attributes:
-        name: What its files are called, before the name of the experiment.
-        title: What the report calls it.
-        caption: What it shows, in plain sentences.
         draw: Makes it from a :class:`dmlbench.reporting.figure_data.FigureData`; returns the
-            matplotlib figure, and the table of the numbers that it shows or None.
+            matplotlib figure, and the table of the numbers that it shows or None. The function's
+            name is that of the figure, and its docstring the caption.
+        title: What the report calls it.
         applies: Whether the runs of an experiment have what it shows.
         tables: The collected tables that it is drawn from: ``metrics``, ``history`` or ``runs``.
         files: What else it is drawn from.
         numbers: Whether ``draw`` returns a table, which is written as CSV.
     """
 
-    name: str
+    draw: Callable
     title: str
-    caption: str
-    draw: Callable[[Any], tuple]
-    applies: Callable[[Plan, str], bool]
-    tables: tuple[str, ...]
-    files: Callable[[Plan, str], RunFiles]
-    numbers: bool
+    applies: Callable[[Plan, str], bool] = lambda plan, experiment: True
+    tables: tuple[str, ...] = ()
+    files: Callable[[Plan, str], RunFiles] = lambda plan, experiment: []
+    numbers: bool = True
+
+    @property
+    def caption(self) -> str:
+        """What it shows, in plain sentences."""
+        return " ".join((self.draw.__doc__ or "").split())
 
     @property
     def suffixes(self) -> list[str]:
@@ -48,20 +49,11 @@ class Figure:
         return ["pdf", "png", "rst", *(["csv"] if self.numbers else [])]
 
 
-def register_figure(
-    name: str,
-    *,
-    title: str,
-    caption: str,
-    applies: Callable[[Plan, str], bool] = lambda plan, experiment: True,
-    tables: tuple[str, ...] = (),
-    files: Callable[[Plan, str], RunFiles] = lambda plan, experiment: [],
-    numbers: bool = True,
-) -> Callable:
-    """Register a function that draws; the arguments are those of :class:`Figure`."""
+def register_figure(title: str, **facts: object) -> Callable:
+    """Register the function that draws a figure; arguments are attributes of :class:`Figure`."""
 
     def register(draw: Callable) -> Callable:
-        _REGISTERED[name] = Figure(name, title, caption, draw, applies, tables, files, numbers)
+        _REGISTERED[draw.__name__] = Figure(draw, title, **facts)
         return draw
 
     return register
@@ -86,7 +78,7 @@ def recall_is_measured(plan: Plan, experiment: str) -> bool:
 
 
 def embeddings_are_shown(plan: Plan, experiment: str) -> bool:
-    """Whether the split whose embeddings figures show is measured on the experiment's dataset."""
+    """Whether the dataset is measured on the split whose embeddings figures show."""
     facts = plan.facts(plan.benchmark.experiments[experiment].dataset)
     return any(part[0] == shown_split(plan) for part in facts["evaluations"])
 
@@ -102,8 +94,8 @@ def shown_runs(plan: Plan, experiment: str) -> list[Run]:
     return [Run(dataset, *m, plan.projected_seeds[0]) for m in plan.methods[experiment]]
 
 
-def shown_files(file: Callable[[str], str]) -> Callable[[Plan, str], RunFiles]:
-    """The ``files`` of a figure of embeddings; ``file`` names the file of a split."""
+def shown_files(file: Callable[[str], str], split: str = "") -> Callable[[Plan, str], RunFiles]:
+    """The ``files`` of a figure of embeddings; ``file`` names that of a split."""
     return lambda plan, experiment: [
-        (run, file(shown_split(plan))) for run in shown_runs(plan, experiment)
+        (run, file(split or shown_split(plan))) for run in shown_runs(plan, experiment)
     ]

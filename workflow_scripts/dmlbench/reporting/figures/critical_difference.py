@@ -25,28 +25,18 @@ def _has_ranks(plan: Plan, experiment: str) -> bool:
     return recall_is_measured(plan, experiment) and compares and methods >= RANKED and seeds > 1
 
 
-@register_figure(
-    "critical_difference",
-    title="Critical difference",
-    caption=(
-        "Mean rank of each method by Recall@1 over training seeds; rank 1 is best. A thick bar "
-        "joins methods that Nemenyi's test does not tell apart at 5%: their mean ranks differ by "
-        "less than CD (Demsar 2006). Seeds are repetitions on one dataset, so the ranks hold for "
-        "this dataset."
-    ),
-    applies=_has_ranks,
-    tables=("metrics",),
-)
+@register_figure("Critical difference", applies=_has_ranks, tables=("metrics",))
 def critical_difference(data):
-    """Ranks of the methods by Recall@1, one diagram for each part of the test; blocks are seeds."""
-    recalls = data.recalls(data.smallest_k)
+    """Mean rank of each method by Recall@1 over training seeds; rank 1 is best. A thick bar joins
+    methods that Nemenyi's test does not tell apart at 5%: their mean ranks differ by less than CD
+    (Demsar 2006). Seeds are repetitions on one dataset, so the ranks hold for this dataset.
+    """
     diagrams = {}
-    for part, mine in recalls.groupby("part", observed=True):
+    for part, mine in data.recalls(data.smallest_k).groupby("part", observed=True):
         scores = mine.pivot(index="seed", columns="method", values="value")
         # Ranks need every method in every block; a partial config may lack some.
-        whole = scores.reindex(columns=list(data.words)).dropna(axis=1, how="all").dropna()
-        diagrams[part] = whole
-    return _draw(diagrams, data.words, data.styles, f"Recall@{data.smallest_k}", "seeds")
+        diagrams[part] = scores.reindex(columns=list(data.words)).dropna(axis=1, how="all").dropna()
+    return _draw(diagrams, data.words, data.styles, f"Recall@{data.smallest_k} over {{}} seeds")
 
 
 def over_datasets(plan: Plan):
@@ -67,16 +57,15 @@ def over_datasets(plan: Plan):
             words |= {m[1:]: w for m, w in data.words.items()}
             styles |= {m[1:]: s for m, s in data.styles.items()}
         diagrams[", ".join(means)] = pd.DataFrame(means).T
-    return _draw(diagrams, words, styles, f"Recall@{data.smallest_k}", "datasets")
+    return _draw(diagrams, words, styles, f"Recall@{data.smallest_k} over {{}} datasets")
 
 
 def nemenyi_difference(methods: int, blocks: int) -> float:
     """The difference of mean ranks that Nemenyi's test needs (Demsar 2006, section 3.2.2)."""
-    import numpy as np
     from scipy.stats import studentized_range
 
-    quantile = studentized_range.ppf(1 - ALPHA, methods, np.inf) / np.sqrt(2)
-    return float(quantile * np.sqrt(methods * (methods + 1) / (6 * blocks)))
+    quantile = studentized_range.ppf(1 - ALPHA, methods, float("inf")) / 2**0.5
+    return float(quantile * (methods * (methods + 1) / (6 * blocks)) ** 0.5)
 
 
 def friedman(scores) -> float:
@@ -88,8 +77,8 @@ def friedman(scores) -> float:
     return 1.0 if tied else float(friedmanchisquare(*scores.to_numpy().T).pvalue)
 
 
-def _draw(diagrams: dict, words: dict, styles: dict, metric: str, blocks: str):
-    """One diagram below another, with the table of mean ranks."""
+def _draw(diagrams: dict, words: dict, styles: dict, what: str):
+    """A diagram for each part or group, one below another, and the table of mean ranks."""
     import pandas as pd
 
     from dmlbench.reporting.style import PAGE, plt
@@ -107,13 +96,17 @@ def _draw(diagrams: dict, words: dict, styles: dict, metric: str, blocks: str):
             continue
         ranks = scores.rank(axis=1, ascending=False).mean().sort_values(kind="stable")
         needed, p = nemenyi_difference(len(ranks), len(scores)), friedman(scores)
-        title = f"{part}: {metric} over {len(scores)} {blocks}, Friedman p = {p:.2g}"
+        title = f"{part}: {what.format(len(scores))}, Friedman p = {p:.2g}"
         axis.set_title(title, loc="left")
         _diagram(axis, scores, ranks, needed, words, styles)
-        tables.append(
-            pd.DataFrame({"method": [words[m] for m in ranks.index], "mean_rank": ranks.to_numpy()})
-            .assign(part=part, blocks=len(scores), friedman_p=p, critical_difference=needed)
-        )  # fmt: skip
+        facts = {
+            "part": part,
+            "blocks": len(scores),
+            "friedman_p": p,
+            "critical_difference": needed,
+        }
+        mean = ranks.rename(words).rename_axis("method").rename("mean_rank").reset_index()
+        tables.append(mean.assign(**facts))
     return figure, pd.concat(tables, ignore_index=True)
 
 
@@ -124,27 +117,20 @@ def _diagram(axis, scores, ranks, needed: float, words: dict, styles: dict) -> N
     import scikit_posthocs
 
     label = {method: fill(words[method], 30) for method in ranks.index}
-    significance = scikit_posthocs.posthoc_nemenyi_friedman(scores.set_axis(label.values(), axis=1))
+    significance = scikit_posthocs.posthoc_nemenyi_friedman(scores.rename(columns=label))
     drawn = scikit_posthocs.critical_difference_diagram(
-        ranks.rename(label),
-        significance,
-        alpha=ALPHA,
-        ax=axis,
-        label_fmt_left="{label}  {rank:.2f} ",
-        label_fmt_right=" {rank:.2f}  {label}",
-        label_props={"fontsize": "medium"},
-        marker_props={"s": 0},
-        elbow_props={"linewidth": 0.8},
+        ranks.rename(label), significance, alpha=ALPHA, ax=axis, text_h_margin=0.1,
+        label_fmt_left="{label}  {rank:.2f} ", label_fmt_right=" {rank:.2f}  {label}",
+        label_props={"fontsize": "medium"}, marker_props={"s": 0}, elbow_props={"linewidth": 0.8},
         color_palette={label[m]: styles[m]["color"] for m in ranks.index},
-        text_h_margin=0.1,
-    )
+    )  # fmt: skip
     for text in drawn["labels"]:
         text.set_color("black")
-    axis.grid(False)
+    for method, rank in ranks.items():
+        axis.plot(rank, 0, **styles[method] | {"linestyle": "", "zorder": 4, "clip_on": False})
     # The library's own bar for CD lies on the numbers of the axis.
     axis.plot([1, 1 + needed], [2.2, 2.2], color="black", lw=0.7, marker="|", clip_on=False)
     axis.text(1 + needed / 2, 2.4, f"CD = {needed:.2f}", ha="center", va="bottom")
     axis.set(xticks=range(1, len(ranks) + 1), xlim=(0.9, len(ranks) + 0.1))
     axis.set_ylim(axis.get_ylim()[0], 3.2)
-    for method, rank in ranks.items():
-        axis.plot(rank, 0, **{**styles[method], "linestyle": ""}, zorder=4, clip_on=False)
+    axis.grid(False)

@@ -25,8 +25,9 @@ def swept_key(plan: Plan, experiment: str) -> str | None:
 
 def _has_epochs(plan: Plan, experiment: str) -> bool:
     monitored = {"val", "test_max"} & set(plan.benchmark.selections)
-    epochs = [plan.recipes[m[0]]["epochs"] for m in plan.methods[experiment]]
-    return bool(monitored) and max(epochs) > 1
+    return bool(monitored) and any(
+        plan.recipes[m[0]]["epochs"] > 1 for m in plan.methods[experiment]
+    )
 
 
 def _has_several_k(plan: Plan, experiment: str) -> bool:
@@ -38,85 +39,54 @@ def _has_sweep(plan: Plan, experiment: str) -> bool:
     return recall_is_measured(plan, experiment) and swept_key(plan, experiment) is not None
 
 
-@register_figure(
-    "recall_per_epoch",
-    title="Recall@1 per epoch",
-    caption=(
-        "Recall@1 after each epoch, on the test and on the held-out part of the training data: "
-        "mean over training seeds, with a band from the lowest to the highest seed. The figure "
-        "shows the course of the test; the tables say which epoch counts."
-    ),
-    applies=_has_epochs,
-    tables=("history",),
-)
+@register_figure("Recall@1 per epoch", applies=_has_epochs, tables=("history",))
 def recall_per_epoch(data):
-    """Recall@1 after each epoch, on test and validation (EPS figure 5a, PD-Loss figures 2 to 4)."""
+    """Recall@1 after each epoch, on the test and on the held-out part of the training data: mean
+    over training seeds, with a band from the lowest to the highest seed. The figure shows the
+    course of the test; the tables say which epoch counts.
+    """
     import pandas as pd
 
-    from dmlbench.reporting.figure_data import over_seeds
-    from dmlbench.reporting.style import method_lines, part_panels
+    from dmlbench.reporting.style import method_curves
 
     titles = {
         "recall_at_1_test_max": names.part(*data.test_parts()[0]),
         "recall_at_1_val": f"validation, {data.plan.facts(data.dataset)['train_label']}",
     }
     history = data.table("history")
-    shown = {column: words for column, words in titles.items() if column in history}
-    table = pd.concat(
+    measured = [
         history.dropna(subset=[column]).assign(value=100 * history[column], part=words)
-        for column, words in shown.items()
-    )
-    figure = part_panels(
-        table,
-        lambda mine, axis: method_lines(data, axis, mine, "epoch"),
-        xlabel="epoch",
-        ylabel="Recall@1 (%)",
-    )
+        for column, words in titles.items()
+        if column in history
+    ]
+    table = pd.concat(measured)
+    figure = method_curves(data, table, "epoch", xlabel="epoch", ylabel="Recall@1 (%)")
     for axis in figure.axes:
-        axis.xaxis.get_major_locator().set_params(integer=True)
-    return figure, over_seeds(table, ["part", "method", "epoch"])
+        axis.locator_params(axis="x", integer=True)
+    return figure, data.over_seeds(table, "part", "method", "epoch")
 
 
-@register_figure(
-    "recall_at_k",
-    title="Recall@K",
-    caption=(
-        "Recall@K on each part of the test: mean over training seeds, with bars from the lowest "
-        "to the highest seed."
-    ),
-    applies=_has_several_k,
-    tables=("metrics",),
-)
+@register_figure("Recall@K", applies=_has_several_k, tables=("metrics",))
 def recall_at_k(data):
-    """Recall@K against K on each part of the test (PD-Loss figure 5a to c)."""
-    from dmlbench.reporting.figure_data import over_seeds
-    from dmlbench.reporting.style import part_panels
+    """Recall@K on each part of the test: mean over training seeds, with bars from the lowest to the
+    highest seed.
+    """
+    from dmlbench.reporting.style import method_curves
 
-    table = data.recalls().sort_values("k", kind="stable")
-
-    def draw(mine, axis):
-        for method, one in mine.groupby("method", sort=False):
-            _points(axis, one, "k", label=data.words[method], **data.styles[method])
-        axis.set_xlim(-0.25, mine["k"].nunique() - 0.75)
-
-    figure = part_panels(table, draw, xlabel="K", ylabel="Recall@K (%)")
-    return figure, over_seeds(table, ["subset", "label", "method", "k"])
+    table = data.recalls()
+    ks = sorted(table["k"].unique())
+    labels = {"xlabel": "K", "ylabel": "Recall@K (%)", "xticks": range(len(ks)), "xticklabels": ks}
+    table["place"] = table["k"].map(ks.index)
+    figure = method_curves(data, table, "place", bars=True, **labels)
+    return figure, data.over_seeds(table, "subset", "label", "method", "k")
 
 
-@register_figure(
-    "sweep",
-    title="Recall@1 along the sweep",
-    caption=(
-        "Recall@1 on each part of the test against the value that this experiment varies: mean "
-        "over training seeds, with bars from the lowest to the highest seed."
-    ),
-    applies=_has_sweep,
-    tables=("metrics",),
-)
+@register_figure("Recall@1 along the sweep", applies=_has_sweep, tables=("metrics",))
 def sweep(data):
-    """Recall@1 against what an experiment sweeps (EPS figures 4 and 5b, PD-Loss figure 4)."""
-    from dmlbench.reporting.figure_data import over_seeds
-    from dmlbench.reporting.style import MARKERS, part_panels
+    """Recall@1 on each part of the test against the value that this experiment varies: mean over
+    training seeds, with bars from the lowest to the highest seed.
+    """
+    from dmlbench.reporting.style import MARKERS, method_curves
 
     key = swept_key(data.plan, data.experiment)
     words, factor, offset = SWEPT.get(key, (key.partition(".")[2].replace("_", " "), 1, 0))
@@ -128,25 +98,15 @@ def sweep(data):
         m: (o.base, *(v for k, v in o.settings.items() if k != key)) for m, o in origin.items()
     }
     darkest = {line: m for m, line in others.items()}  # the last of each
-    table["line"] = [darkest[others[m]] for m in table["method"]]
-
-    def draw(mine, axis):
-        for number, (method, one) in enumerate(mine.groupby("line", sort=False)):
-            extra = ", ".join(map(str, others[method][1:]))
-            label = names.base(data.plan, method) + (f" ({extra})" if extra else "")
-            style = {**data.styles[method], "marker": MARKERS[number % len(MARKERS)]}
-            _points(axis, one, words, label=label, native_scale=True, **style)
-        axis.set_xticks(sorted(mine[words].unique()))
-
-    figure = part_panels(table, draw, xlabel=words, ylabel=f"Recall@{data.smallest_k} (%)")
-    return figure, over_seeds(table, ["subset", "label", "method", words])
-
-
-def _points(axis, table, x: str, **how: object) -> None:
-    """The mean over seeds at each x, joined by a line, with bars from the lowest to the highest."""
-    import seaborn as sns
-
-    sns.pointplot(
-        table, x=x, y="value", errorbar=("pi", 100), ax=axis, legend=False, linewidth=1.2,
-        capsize=0.08, err_kws={"linewidth": 0.7}, **how,
+    lines = {}
+    for number, ((_, *values), method) in enumerate(darkest.items()):
+        label = names.base(data.plan, method) + (
+            f" ({', '.join(map(str, values))})" if values else ""
+        )
+        lines[method] = data.styles[method] | {"label": label, "marker": MARKERS[number % 12]}
+    figure = method_curves(
+        data, table.assign(method=[darkest[others[m]] for m in table["method"]]), words, lines,
+        bars=True, xlabel=words, ylabel=f"Recall@{data.smallest_k} (%)",
+        xticks=sorted(table[words].unique()),
     )  # fmt: skip
+    return figure, data.over_seeds(table, "subset", "label", "method", words)

@@ -14,24 +14,16 @@ def _curves(plan: Plan, experiment: str) -> RunFiles:
     return [(run, paths.ROC_FILE) for run in plan.experiment_runs(experiment)]
 
 
-@register_figure(
-    "roc",
-    title="Verification",
-    caption=(
-        "Verification: the share of genuine pairs that are accepted against the share of "
-        "impostors that are, mean over training seeds, with a band from the lowest to the highest "
-        "seed. Only pairs of people whom training never saw are scored."
-    ),
-    applies=_verifies,
-    files=_curves,
-)
+@register_figure("Verification", applies=_verifies, files=_curves)
 def roc(data):
-    """True against false accept rates on the pairs of each protocol."""
+    """Verification: the share of genuine pairs that are accepted against the share of impostors
+    that are, mean over training seeds, with a band from the lowest to the highest seed. Only pairs
+    of people whom training never saw are scored.
+    """
     import numpy as np
     import pandas as pd
 
-    from dmlbench.reporting.figure_data import over_seeds
-    from dmlbench.reporting.style import method_lines, part_panels
+    from dmlbench.reporting.style import method_curves
 
     rates = np.geomspace(1e-3, 1, 61)
     curves = []
@@ -44,13 +36,7 @@ def roc(data):
             curves.append(pd.DataFrame(found).assign(method=[method] * len(rates)))
     table = pd.concat(curves)
     table["part"] = [names.part("test", protocol, "") for protocol in table["protocol"]]
-    figure = part_panels(
-        table,
-        lambda mine, axis: method_lines(data, axis, mine, "far"),
-        xlabel="false accept rate",
-        ylabel="true accept rate (%)",
-        xscale="log",
-        xlim=(1e-3, 1),
-        ylim=(None, 100),
-    )
-    return figure, over_seeds(table, ["protocol", "method", "far"])
+    axes = {"xscale": "log", "xlim": (1e-3, 1), "ylim": (None, 100)}
+    labels = {"xlabel": "false accept rate", "ylabel": "true accept rate (%)"}
+    figure = method_curves(data, table, "far", **axes, **labels)
+    return figure, data.over_seeds(table, "protocol", "method", "far")
