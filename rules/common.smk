@@ -5,7 +5,7 @@ import os
 import re
 import sys
 from pathlib import Path
-from shlex import quote
+from shlex import join, quote
 from typing import get_args
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
@@ -70,10 +70,6 @@ SOURCES = {
     for dataset in DATASETS.values()
     for source in dataset.sources
 }
-THEORY = {
-    suffix: paths.theory(NAME, f"collapse.{suffix}")
-    for suffix in ("tex", "csv", "md", "pdf", "png")
-}
 # Each experiment has those that its runs have something to show in.
 FIGURES = [
     paths.figure(NAME, experiment, kind, suffix)
@@ -90,9 +86,15 @@ def one_of(values):
     return "|".join(sorted(re.escape(str(value)) for value in values)) or "(?!x)x"
 
 
-def command(script):
-    """How a job calls a script of this config."""
-    return f"python {quote(f'{SCRIPTS}/{script}.py')} --config {quote(CONFIG)}"
+def script(step):
+    """How a job calls a step: a script, and its step where it has several."""
+    name, *rest = step.split()
+    return " ".join(["python", quote(f"{SCRIPTS}/{name}.py"), *rest])
+
+
+def on_config(step):
+    """The same for a step that works on this config."""
+    return f"{script(step)} --config {quote(CONFIG)}"
 
 
 def asked(rule):
@@ -192,6 +194,17 @@ def figure_input(experiment):
     ]
 
 
+def shown(file, caption, category, subcategory=None, **labels):
+    """A file that Snakemake's report shows."""
+    return report(
+        file,
+        caption=f"report/{caption}.rst",
+        category=category,
+        subcategory=subcategory,
+        labels=labels,
+    )
+
+
 def figure_output(experiment):
     """The files of an experiment's figures; the report shows the PNG."""
     files = {}
@@ -199,6 +212,7 @@ def figure_output(experiment):
         for suffix in figures()[kind].suffixes:
             file = paths.figure(NAME, experiment, kind, suffix)
             if suffix == "png":
+                # The caption lies beside the figure, which registers it.
                 file = report(
                     file,
                     caption=os.path.abspath(paths.figure(NAME, experiment, kind, "rst")),

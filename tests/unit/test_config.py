@@ -56,7 +56,6 @@ def test_every_config_of_the_repository_is_valid(path):
         ),
         ("losses/triplet/margin", float("nan"), ["losses.triplet.margin", "finite number"]),
         ("losses/triplet/a", [1, {"b": float("inf")}], ["losses.triplet.a.1.b", "finite number"]),
-        ("theory", {"p": [True]}, ["theory.p.0", "should be a valid number"]),
         ("samplers/eps/positive", "esay", ["samplers.eps.positive", "'esay'", "'easy'"]),
         ("samplers/eps/per_class", 1, ["samplers.eps.per_class", "1"]),
         ("selections", ["lst"], ["selections", "'lst'", "'last'"]),

@@ -13,8 +13,7 @@ from dmlbench.workflow import provenance
 
 PACKAGE = SCRIPTS / "dmlbench"
 BASE = {
-    "errors", "exact", "files", "knn", "paths", "progress", "search", "search_gpu", "seeding",
-    "tensors", "version",
+    "errors", "files", "knn", "paths", "progress", "seeding", "tensors", "version",
 }  # fmt: skip
 MAY_IMPORT = {
     "plugins": set(),
@@ -28,7 +27,6 @@ MAY_IMPORT = {
     "evaluation": {"config", "workflow", "data"},
     "checking": {"config", "workflow"},
     "reporting": {"config", "plugins", "workflow", "checking", "data"},
-    "theory": {"config"},
 }
 
 
@@ -71,15 +69,18 @@ def test_reading_archives_decides_what_the_data_are_and_fetching_them_does_not(m
     files = []
     monkeypatch.setattr(provenance, "_hash", lambda *parts: files.extend(itertools.chain(*parts)))
     provenance.data_code.__wrapped__("omniglot")
-    assert {"members.py", "expansion.py", "verify.py"} <= {file.name for file in files}
+    assert {"read_archive.py", "archives.py"} <= {file.name for file in files}
     provenance.training_code.__wrapped__("omniglot", ())
     assert not {"download.py", "http_source.py"} & {file.name for file in files}
 
 
 @pytest.mark.parametrize("room", ["checking", "evaluation", "reporting"])
 def test_rooms_without_torch(room):
+    # One figure puts its thumbnails together with torchvision, inside the function that draws.
+    allowed = PACKAGE / "reporting" / "figures" / "nearest_neighbours.py"
     for file in (PACKAGE / room).rglob("*.py"):
-        assert not {n for n in imports_of(file) if n.split(".")[0] == "torch"}, file
+        if file != allowed:
+            assert not {n for n in imports_of(file) if n.split(".")[0] == "torch"}, file
 
 
 def test_every_registered_class_has_a_docstring():
@@ -97,12 +98,15 @@ def test_the_list_of_methods_names_every_loss_and_choice():
 
 def test_every_rule_has_what_a_scheduler_and_a_reader_need():
     for file in (ROOT / "rules").glob("*.smk"):
-        for rule in re.split(r"(?=^ *rule\b[^\n]*:$)", file.read_text(), flags=re.M)[1:]:
+        parts = re.split(r"(?=^ *(?:use )?rule\b[^\n]*:$)", file.read_text(), flags=re.M)[1:]
+        for rule in parts:
             name = rule.split(":")[0]
             assert "message:" in rule, name
-            if "shell:" in rule:
-                for directive in ("log:", "benchmark:", "threads:", "**asked("):
-                    assert directive in rule, f"{name} lacks {directive}"
+            inherits = rule.startswith("use rule")
+            needed = ["log:", "benchmark:"] if inherits or "shell:" in rule else []
+            needed += ["threads:", "**asked("] if "shell:" in rule else []
+            for directive in needed:
+                assert directive in rule, f"{name} lacks {directive}"
 
 
 def test_lock_pins_with_hashes_and_names_no_address():

@@ -170,11 +170,6 @@ def origins(name: str) -> str:
     return f"{results(name)}/origins.json.gz"
 
 
-def theory(name: str, file: str) -> str:
-    """A file of the theory simulation: ``collapse.parquet``, its table and its figure."""
-    return f"{results(name)}/theory/{file}"
-
-
 def report(name: str) -> str:
     """The one HTML file to open at the end."""
     return f"{results(name)}/report/report.html"

@@ -16,7 +16,6 @@ from dmlbench.config.settings import (
     Gallery,
     Projection,
     Resources,
-    Theory,
     Training,
 )
 from dmlbench.plugins.types import Name, Seed, Selection, Title
@@ -166,7 +165,6 @@ class Benchmark(Section):
         description="Make tables and figures of the runs that there are; each mean over fewer "
         "seeds than planned says k/n, and the table PARTIAL.",
     )
-    theory: Theory = Field(default_factory=Theory, description="The simulation of EPS section 4.")
     training: Training = Field(default_factory=Training, description="How trainings are run.")
     resources: Resources = Field(default_factory=Resources, description="What rules ask for.")
 

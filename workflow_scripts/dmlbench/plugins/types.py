@@ -36,7 +36,6 @@ NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True
 Rate = Annotated[float, Field(gt=0, le=1e6, strict=True)]
 Share = Annotated[float, Field(ge=0, lt=1, strict=True)]
 PositiveShare = Annotated[float, Field(gt=0, le=1, strict=True)]
-Majority = Annotated[float, Field(gt=0.5, le=1, strict=True)]
 PositiveInt = Annotated[int, Field(gt=0, strict=True)]
 Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
 #: What the LaTeX of tables can print: Latin letters and some signs.

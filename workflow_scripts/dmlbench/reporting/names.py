@@ -14,12 +14,6 @@ _CONTROLS = {
     "untrained": "Untrained backbone",
     "shuffled": "Shuffled labels",
 }
-EPS = {False: "without EPS", True: "with EPS"}
-THEORY_LOSSES = {
-    "triplet": "Triplet",
-    "margin": "Margin, β = α",  # noqa: RUF001
-    "margin_learned": "Margin, β learned",
-}
 _SUBSETS = {
     "": "",
     "seen": "seen digits",

@@ -48,7 +48,7 @@ def _scripts(*names: str) -> list[Path]:
 
 
 def _shared() -> list[Path]:
-    names = ("exact", "knn", "search", "search_gpu", "seeding")
+    names = ("knn", "seeding")
     plugins = [PACKAGE / "plugins" / f"{name}.py" for name in ("arguments", "objects", "registry")]
     tensors = (PACKAGE / "tensors").glob("*.py")
     return [*(PACKAGE / f"{name}.py" for name in names), *plugins, *tensors]
@@ -71,7 +71,8 @@ def data_code(dataset: str) -> str:
     """The hash of the sources that a prepared dataset depends on."""
     # A file that is added counts until it is named here.
     decide_nothing = (
-        "device_crops", "disk", "folder", "identity", "reader", "resize_batch", "sources", "splits",
+        "device_crops", "disk", "download", "folder", "http_source", "identity", "reader",
+        "resize_batch", "sources", "splits",
         "store", "summary", "transfer", "transforms", "verification_pairs", "views",
     )  # fmt: skip
     files = [f for f in (PACKAGE / "data").glob("*.py") if f.stem not in decide_nothing]
@@ -144,14 +145,7 @@ def evaluation_code() -> str:
 def picture_code() -> str:
     """The hash of the sources that t-SNE and what else figures show of embeddings depend on."""
     room = (PACKAGE / "evaluation").glob("*.py")
-    return _hash(_shared(), _scripts("project", "illustrate", "roc"), room)
-
-
-@cache
-def theory_code() -> str:
-    """The hash of the sources that the theory simulation depends on."""
-    shared = [PACKAGE / "seeding.py"]
-    return _hash(shared, _scripts("simulate"), (PACKAGE / "theory").glob("*.py"))
+    return _hash(_shared(), _scripts("pictures"), room)
 
 
 @cache
@@ -167,8 +161,7 @@ def reporting_code() -> str:
     """The hash of the sources that tables, figures and report depend on."""
     files = [f for f in (PACKAGE / "reporting").rglob("*") if f.suffix in (".py", ".yaml", ".j2")]
     files += [*(PACKAGE / "checking").glob("*.py"), PACKAGE / "version.py"]
-    scripts = ("collect", "document", "tables", "figures", "report", "theory", "means")
-    return _hash(files, _scripts(*scripts))
+    return _hash(files, _scripts("report"))
 
 
 def git_state() -> dict:

@@ -13,10 +13,7 @@ RUN_FOLDERS = {RUN.format(**run.__dict__): run for run in PLAN.runs.values()}
 
 def print_results():
     """Say where the results are, as far as they are made, the report last."""
-    made = [
-        ("table:  ", THEORY["md"], " (.tex, .csv)"),
-        ("figure: ", THEORY["pdf"], " (.png)"),
-    ]
+    made = []
     for name in BENCHMARK.experiments:
         made.append(("table:  ", paths.table(NAME, name, "md"), " (.tex, .csv)"))
     for name in paths.OVERVIEWS:
