@@ -12,7 +12,8 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
 from dmlbench import paths
 from dmlbench.workflow import provenance
-from dmlbench.config import RANDOM, UNTRAINED, read_config, resolve_config
+from dmlbench.config import RANDOM, UNTRAINED, resolve_config, stored_plan
+from dmlbench.config.load import merge_configs, validate
 from dmlbench.plugins.entries import entries
 from dmlbench.config.choices import NO_SAMPLER
 from dmlbench.config.recipe import Recipe
@@ -39,10 +40,13 @@ ENVIRONMENT = Path(workflow.basedir) / "workflow_scripts" / "envs" / "dmlbench.y
 def read_plan():
     source = ", ".join(os.path.relpath(file) for file in workflow.configfiles)
     try:
-        # Snakemake keeps the last of two equal keys without a word.
-        for file in workflow.configfiles:
-            read_config(os.path.relpath(file))
-        return resolve_config(dict(config), source)
+        # Snakemake's own `config` is YAML 1.1, with the last of two equal keys.
+        files = [os.path.relpath(file) for file in workflow.configfiles]
+        config = merge_configs(files, workflow.config_settings.config)
+        if workflow.is_main_process:
+            return resolve_config(config, source)
+        benchmark = validate(config, source)
+        return stored_plan.read_plan(Path(paths.stored_plan(benchmark.name)), benchmark)
     except UserError as error:
         for line in str(error).splitlines():
             print(f"error: {line}", file=sys.stderr)
@@ -119,7 +123,7 @@ def fingerprint(wildcards):
 
 def training_code(wildcards):
     run = run_of(wildcards)
-    return provenance.training_code(run.dataset, PLAN.classes(run))
+    return provenance.training_code(run.dataset, PLAN.sources(run))
 
 
 def data_origin(wildcards):
