@@ -58,7 +58,7 @@ class Evaluation(Section):
             if not metric.of_pairs and any(m.printed for m in metric.measures.values())
         ]
         if not set(printed) & set(values):
-            raise ValueError(f"name one of those that the tables print: {', '.join(printed)}")
+            raise ValueError(f"name one of {', '.join(printed)}, which the tables print")
         return values
 
     def nmi_plus_of(self, label: str) -> int | None:
