@@ -14,7 +14,7 @@ from dmlbench.files import replacing
 def project(args) -> None:
     """Project to the plane with t-SNE; embeddings in the plane are kept as they are."""
     from dmlbench.evaluation.embeddings import load_embeddings
-    from dmlbench.evaluation.figure_data import evenly, tsne
+    from dmlbench.evaluation.illustrations import evenly, tsne
 
     plan, run = planned(args)
     settings, folder = plan.benchmark.projection, plan.run_folder(run)
@@ -34,7 +34,7 @@ def project(args) -> None:
 def illustrate(args) -> None:
     """Look up the neighbours of some queries, and count genuine and impostor similarities."""
     from dmlbench.evaluation.embeddings import StoredEmbeddings
-    from dmlbench.evaluation.figure_data import nearest, queries, similarity_histogram
+    from dmlbench.evaluation.illustrations import nearest, queries, similarity_histogram
     from dmlbench.evaluation.split_parts import Part
 
     plan, run = planned(args)
@@ -57,7 +57,7 @@ def roc(args) -> None:
     """Compute accept rates at every threshold, on the pairs that verification scores."""
     from dmlbench.data.verification_pairs import of_run
     from dmlbench.evaluation.embeddings import load_embeddings
-    from dmlbench.evaluation.figure_data import accept_curve
+    from dmlbench.evaluation.illustrations import accept_curve
     from dmlbench.evaluation.scored_pairs import pair_samples
 
     plan, run = planned(args)

@@ -7,7 +7,7 @@ import pytest
 from dmlbench.config.settings import Evaluation
 from dmlbench.errors import DataError
 from dmlbench.evaluation.embeddings import load_embeddings, save_embeddings
-from dmlbench.evaluation.figure_data import evenly, tsne
+from dmlbench.evaluation.illustrations import evenly, tsne
 from dmlbench.evaluation.metric import Sample, find_measure
 from dmlbench.evaluation.metrics.clustering import clusterings, kmeans, mutual_information
 from dmlbench.evaluation.run_metrics import measure_images

@@ -137,7 +137,7 @@ def control_code() -> str:
 def evaluation_code() -> str:
     """The hash of the sources that metrics depend on."""
     data = [PACKAGE / "data" / f"{name}.py" for name in ("verification_pairs", "splits")]
-    room = [f for f in (PACKAGE / "evaluation").rglob("*.py") if f.stem != "figure_data"]
+    room = [f for f in (PACKAGE / "evaluation").rglob("*.py") if f.stem != "illustrations"]
     return _hash(_shared(), _scripts("evaluate"), room, data)
 
 
