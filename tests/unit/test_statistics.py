@@ -10,8 +10,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
-from dmlbench.reporting.comparisons import MOST_SEEDS, compare, holm, more_seeds
-from dmlbench.reporting.statistics import summarize
+from dmlbench.reporting.statistics import MOST_SEEDS, compare, holm, more_seeds, summarize
 
 VALUES = st.floats(0, 100)
 

@@ -4,10 +4,9 @@ They are what an annotation of a registered class may name: the config reads the
 from the source, so that a wrong value is refused without importing torch.
 """
 
-import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import BeforeValidator, Field
 
 
 def _number(value: Any) -> int | float:
@@ -25,20 +24,10 @@ def _no_boolean(value: Any) -> Any:
     return value
 
 
-def _printable(value: str) -> str:
-    if strange := re.sub(r"[ -~\u00a1-\u017f\u2018-\u201d–—…±−′αβτ≥≤→×]", "", value):  # noqa: RUF001
-        raise ValueError(
-            f"the LaTeX of tables cannot print {strange[0]!r}; Latin letters and common signs only"
-        )
-    return value
-
-
 # YAML's yes and true are no numbers. The check comes last, so that the JSON schema shows the range.
 _FLOAT, _INT = BeforeValidator(_number), BeforeValidator(_no_boolean)
 Finite = Annotated[float, Field(allow_inf_nan=False), _FLOAT]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False), _FLOAT]
-#: What the LaTeX of tables can print: Latin letters and some signs.
-Title = Annotated[str, AfterValidator(_printable)]
 #: A factor in an exponent: far beyond any in use, and far below what float32 rounds away.
 Rate = Annotated[float, Field(gt=0, le=1e6), _FLOAT]
 NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False), _FLOAT]

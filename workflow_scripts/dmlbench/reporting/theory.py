@@ -7,8 +7,8 @@ import pandas as pd
 from dmlbench import paths
 from dmlbench.config import Plan
 from dmlbench.files import replacing, write_text
-from dmlbench.reporting.latex import render
-from dmlbench.reporting.latex_parts import escape
+from dmlbench.reporting.document import render
+from dmlbench.reporting.latex import tex
 from dmlbench.reporting.names import EPS, THEORY_LOSSES
 from dmlbench.reporting.style import paper_style, save
 from dmlbench.reporting.theory_figure import draw
@@ -112,7 +112,7 @@ def latex(grids: list[pd.DataFrame], captions: list[str]) -> str:
     tables = [
         {
             "label": label,
-            "caption": escape(caption),
+            "caption": tex(caption),
             "head": [_math(column) for column in grid.columns],
             "blocks": [
                 [[_math(str(cell)) for cell in row] for row in block.itertuples(index=False)]
@@ -126,4 +126,4 @@ def latex(grids: list[pd.DataFrame], captions: list[str]) -> str:
 
 def _math(text: str) -> str:
     """``text`` for LaTeX, with ranges as dashes."""
-    return escape(text).replace(" - ", "--")
+    return tex(text).replace(" - ", "--")
