@@ -5,15 +5,16 @@ import os
 import re
 import sys
 from pathlib import Path
-from shlex import quote
+from shlex import join, quote
 from typing import get_args
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
 from dmlbench import paths
 from dmlbench.workflow import provenance
-from dmlbench.config import RANDOM, UNTRAINED, read_config, resolve_config
-from dmlbench.plugins.catalogue import entries
+from dmlbench.config import RANDOM, UNTRAINED, resolve_config, stored_plan
+from dmlbench.config.load import merge_configs, validate
+from dmlbench.plugins.entries import entries
 from dmlbench.config.choices import NO_SAMPLER
 from dmlbench.config.recipe import Recipe
 from dmlbench.data.archives import archives
@@ -38,10 +39,13 @@ ENVIRONMENT = Path(workflow.basedir) / "workflow_scripts" / "envs" / "dmlbench.y
 def read_plan():
     source = ", ".join(os.path.relpath(file) for file in workflow.configfiles)
     try:
-        # Snakemake keeps the last of two equal keys without a word.
-        for file in workflow.configfiles:
-            read_config(os.path.relpath(file))
-        return resolve_config(dict(config), source)
+        # Snakemake's own `config` is YAML 1.1, with the last of two equal keys.
+        files = [os.path.relpath(file) for file in workflow.configfiles]
+        config = merge_configs(files, workflow.config_settings.config)
+        if workflow.is_main_process:
+            return resolve_config(config, source)
+        benchmark = validate(config, source)
+        return stored_plan.read_plan(Path(paths.stored_plan(benchmark.name)), benchmark)
     except UserError as error:
         for line in str(error).splitlines():
             print(f"error: {line}", file=sys.stderr)
@@ -69,10 +73,6 @@ SOURCES = {
     for dataset in DATASETS.values()
     for source in dataset.sources
 }
-THEORY = {
-    suffix: paths.theory(NAME, f"collapse.{suffix}")
-    for suffix in ("tex", "csv", "md", "pdf", "png")
-}
 # Each experiment has those that its runs have something to show in.
 FIGURES = [
     paths.figure(NAME, experiment, kind, suffix)
@@ -89,9 +89,15 @@ def one_of(values):
     return "|".join(sorted(re.escape(str(value)) for value in values)) or "(?!x)x"
 
 
-def command(script):
-    """How a job calls a script of this config."""
-    return f"python {quote(f'{SCRIPTS}/{script}.py')} --config {quote(CONFIG)}"
+def script(step):
+    """How a job calls a step: a script, and its step where it has several."""
+    name, *rest = step.split()
+    return " ".join(["python", quote(f"{SCRIPTS}/{name}.py"), *rest])
+
+
+def on_config(step):
+    """The same for a step that works on this config."""
+    return f"{script(step)} --config {quote(CONFIG)}"
 
 
 def asked(rule):
@@ -116,7 +122,7 @@ def fingerprint(wildcards):
 
 def training_code(wildcards):
     run = run_of(wildcards)
-    return provenance.training_code(run.dataset, PLAN.classes(run))
+    return provenance.training_code(run.dataset, PLAN.sources(run))
 
 
 def data_origin(wildcards):
@@ -191,6 +197,17 @@ def figure_input(experiment):
     ]
 
 
+def shown(file, caption, category, subcategory=None, **labels):
+    """A file that Snakemake's report shows."""
+    return report(
+        file,
+        caption=f"report/{caption}.rst",
+        category=category,
+        subcategory=subcategory,
+        labels=labels,
+    )
+
+
 def figure_output(experiment):
     """The files of an experiment's figures; the report shows the PNG."""
     files = {}
@@ -198,13 +215,8 @@ def figure_output(experiment):
         for suffix in KINDS[kind].suffixes:
             file = paths.figure(NAME, experiment, kind, suffix)
             if suffix == "png":
-                file = report(
-                    file,
-                    caption=f"report/{kind}.rst",
-                    category="Figures",
-                    subcategory=experiment,
-                    labels={"figure": KINDS[kind].title},
-                )
+                title = KINDS[kind].title
+                file = shown(file, kind, "Figures", experiment, figure=title)
             files[f"{kind}_{suffix}"] = file
     return files
 

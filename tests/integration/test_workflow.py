@@ -259,11 +259,13 @@ def test_a_dry_run_of_5000_runs(smoke_config, tmp_path):
     assert job_counts(done.stdout)["train"] == 5001
 
 
-def test_every_script_has_help():
+def test_every_script_and_every_step_of_one_has_help():
     for script in sorted((ROOT / "workflow_scripts").glob("*.py")):
-        done = run_script(script.stem, "--help")
-        assert done.returncode == 0, done.stderr
-        assert "--log" in done.stdout
+        steps = re.findall(r"steps\.add\((\w+)", script.read_text())
+        for words in [[step] for step in steps] or [[]]:
+            done = run_script(script.stem, *words, "--help")
+            assert done.returncode == 0, done.stderr
+            assert "--log" in done.stdout
 
 
 def test_outputs_lie_below_the_configs_name(smoke_run):

@@ -5,8 +5,9 @@ import hashlib
 import pytest
 
 from dmlbench.data.archives import Archive
-from dmlbench.data.fetching import Patience, download
-from dmlbench.errors import DataError
+from dmlbench.data.download import download
+from dmlbench.data.http_source import Patience
+from dmlbench.errors import UserError
 
 CONTENT = bytes(range(256)) * 2000
 QUICK = Patience(wait=0.01, stall=0.3, connect=1)
@@ -32,13 +33,13 @@ def served(*urls, **changes):
 
 
 def left(target):
-    """The names of all files beside ``target``."""
-    return sorted(file.name for file in target.parent.iterdir())
+    """The names of all files beside ``target``, but for the lock."""
+    return sorted(file.name for file in target.parent.iterdir() if file.suffix != ".lock")
 
 
 def failure(wanted, target, **options):
     """The one line that a download ends with."""
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(UserError) as caught:
         download(wanted, target, patience=QUICK, **options)
     assert not target.exists()
     line = str(caught.value)

@@ -21,6 +21,8 @@ class FileServer(ThreadingHTTPServer):
             other_range, or a status code.
         requests: Path and Range header of every request.
         sent: Bytes of content sent, for each request.
+        retry_after: The header of this name with an error.
+        etags: The ETag of each answer, the last one for all that follow; "" for none.
     """
 
     daemon_threads = True
@@ -28,7 +30,8 @@ class FileServer(ThreadingHTTPServer):
     def __init__(self, content):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.content, self.manners = content, ["good"]
-        self.requests, self.sent = [], []
+        self.requests, self.sent, self.etags = [], [], [""]
+        self.retry_after = ""
         self.released = threading.Event()
 
     def url(self, path="a.bin"):
@@ -49,7 +52,8 @@ class _Handler(BaseHTTPRequestHandler):
         manner = server.manners[min(number, len(server.manners) - 1)]
         self.close_connection = True
         if isinstance(manner, int):
-            self.send_error(manner)
+            headers = {"Retry-After": server.retry_after} if server.retry_after else {}
+            self._head(manner, headers | {"Content-Length": 0})
         elif manner.startswith("html"):
             kind = "application/gzip" if manner == "html_mislabelled" else "text/html; charset=x"
             self._head(200, {"Content-Type": kind, "Content-Length": len(PAGE)})
@@ -71,7 +75,10 @@ class _Handler(BaseHTTPRequestHandler):
             content = content[:-10]
         start, status = 0, 200
         ranged = re.fullmatch(r"bytes=(\d+)-", self.headers["Range"] or "")
-        headers = {"Content-Type": "application/octet-stream"}
+        etag = self.server.etags[min(number, len(self.server.etags) - 1)]
+        headers = {"Content-Type": "application/octet-stream"} | ({"ETag": etag} if etag else {})
+        if self.headers["If-Range"] not in (None, etag):
+            ranged = None
         if "no_ranges" not in manner:
             headers["Accept-Ranges"] = "bytes"
             if ranged:

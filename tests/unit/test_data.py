@@ -12,7 +12,7 @@ from dmlbench.config.held_out import validation_classes
 from dmlbench.data.archives import archives
 from dmlbench.data.dataset import get_dataset
 from dmlbench.data.datasets.mnist import read_idx
-from dmlbench.data.fetching import download
+from dmlbench.data.download import download
 from dmlbench.data.prepare import prepare
 from dmlbench.data.splits import VALIDATION, run_index, validation_mask
 from dmlbench.data.store import ImageStore

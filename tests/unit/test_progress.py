@@ -1,6 +1,7 @@
-"""What long work tells of itself."""
+"""Progress of long work in a log."""
 
 import logging
+import re
 
 from dmlbench import progress
 
@@ -13,8 +14,19 @@ def test_items_are_counted_in_a_log(monkeypatch, caplog):
     assert caplog.text.rstrip().endswith("left")
 
 
-def test_a_line_tells_amount_speed_and_time_left():
-    lines = progress._Lines("a.bin", 110_000_000, "B", 10_000_000)
-    lines.done = 60_000_000
-    assert lines.line(10) == "a.bin: 60.0 MB of 110.0 MB (55%), 5.0 MB/s, 00:10 left"
-    assert progress._Lines("a.bin", None, "B").line(1) == "a.bin: 0.0 MB, 0.0 MB/s"
+def test_a_line_tells_amount_speed_and_time_left(monkeypatch, caplog):
+    caplog.set_level(logging.INFO, logger="dmlbench")
+    monkeypatch.setattr(progress, "LOG_EVERY", 0.0)
+    with progress.counting("a.bin", 110_000_000, "B", 10_000_000) as count:
+        count(50_000_000)
+    line = r"a\.bin: 60\.0MB of 110MB \(55%\), [\d.]+.?B/s, 00:0\d left"
+    assert re.search(line, caplog.text)
+    with progress.counting("b.bin", None, "B") as count:
+        count(500)
+    assert re.search(r"b\.bin: 500B, [\d.]+.?B/s", caplog.text)
+
+
+def test_a_log_has_no_line_of_work_that_is_soon_done(caplog):
+    caplog.set_level(logging.INFO, logger="dmlbench")
+    assert list(progress.progress(range(3), 3, "made", "images")) == [0, 1, 2]
+    assert not caplog.text

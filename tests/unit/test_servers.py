@@ -1,12 +1,15 @@
 """Fetching archives from servers good and bad."""
 
 import hashlib
+import time
 
 import pytest
 from downloads import CONTENT, QUICK, check_done, failure, left, served
 from file_server import serving
 
-from dmlbench.data.fetching import Patience, download, request
+from dmlbench.data import http_source
+from dmlbench.data.download import download
+from dmlbench.data.http_source import Patience
 from dmlbench.errors import DataError
 
 
@@ -81,6 +84,23 @@ def test_cuts_that_bring_something_new_are_no_reason_to_give_up(server, target):
     download(served(server.url()), target, patience=QUICK)
     check_done(target)
     assert sum(server.sent) == len(CONTENT)
+
+
+@pytest.mark.parametrize(("etag", "sent"), [('"1"', 2), ('"2"', 1)])
+def test_a_file_that_changes_during_the_download_comes_from_its_start(server, target, etag, sent):
+    half = len(CONTENT) // 2
+    server.manners, server.etags = ["cut", "good"], ['"1"', etag]
+    download(served(server.url()), target, patience=QUICK)
+    check_done(target)
+    assert server.sent == [half, len(CONTENT) // sent]
+
+
+def test_a_server_says_how_long_to_wait(server, target):
+    server.manners, server.retry_after = [503, "good"], "3600"
+    started = time.monotonic()
+    download(served(server.url()), target, patience=Patience(wait=0.01, longest=0.5))
+    check_done(target)
+    assert 0.5 <= time.monotonic() - started < 5
 
 
 def test_a_server_without_ranges_starts_from_zero(server, target):
@@ -181,7 +201,7 @@ def test_a_broken_connection_is_told_in_words(server, target, manner):
 
 @pytest.mark.parametrize("manner", ["endless", "good"])
 def test_an_archive_of_unknown_size_is_not_without_end(server, target, monkeypatch, manner):
-    monkeypatch.setattr(request, "_UNKNOWN_SIZE", len(CONTENT) - 1)
+    monkeypatch.setattr(http_source, "_UNKNOWN_SIZE", len(CONTENT) - 1)
     server.manners = [manner]
     line = failure(served(server.url(), bytes=None), target)
     assert f"{server.url()}: another file: " in line

@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-#: What flock says where a file system has no locks.
-_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
+#: Error numbers of flock on a file system without locks.
+NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
-def checksum_of(path: Path | str) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
+def checksum_of(path: Path | str, method: str = "sha256") -> str:
+    """The checksum of a file, in hexadecimal; ``method`` as hashlib calls it."""
     with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        return hashlib.file_digest(stream, method).hexdigest()
 
 
 @contextmanager
@@ -89,7 +89,7 @@ def _lock(handle: int) -> bool | None:
     except BlockingIOError:
         return False
     except OSError as error:
-        if error.errno not in _NO_LOCKS:
+        if error.errno not in NO_LOCKS:
             raise
         return None
     return True

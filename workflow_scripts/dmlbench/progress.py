@@ -1,8 +1,8 @@
-"""How far long work is: a bar on a terminal, a line now and then in a log."""
+"""Progress of long work: a bar on a terminal, a line now and then in a log (both by tqdm)."""
 
+import io
 import logging
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -14,10 +14,23 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 #: Seconds between two lines of the log.
 LOG_EVERY = 15.0
+_LINE_OF_TOTAL = (
+    "{desc}: {n_fmt}{unit} of {total_fmt}{unit} ({percentage:.0f}%), {rate_fmt}, {remaining} left"
+)
+_LINE = "{desc}: {n_fmt}{unit}, {rate_fmt}"
+
+
+class _LogLines(io.StringIO):
+    """A file for tqdm: each bar that it writes becomes a line of the log."""
+
+    def write(self, text: str) -> int:
+        if line := text.strip("\r\n "):
+            log.info("%s", line)
+        return len(text)
 
 
 def progress(items: Iterable[T], total: int | None, what: str, unit: str) -> Iterator[T]:
-    """Yield ``items`` and tell how many have come; see :func:`counting`."""
+    """Yield ``items`` and show how many have come; see :func:`counting`."""
     with counting(what, total, unit) as count:
         for item in items:
             yield item
@@ -28,46 +41,21 @@ def progress(items: Iterable[T], total: int | None, what: str, unit: str) -> Ite
 def counting(
     what: str, total: int | None, unit: str, start: int = 0
 ) -> Iterator[Callable[[int], None]]:
-    """Yield what counts, and tell how much has come, how fast, and how long the rest will take.
+    """Yield a function that counts; show how much has come, how fast, and the time that is left.
 
     Args:
         what: The heading.
-        total: How much it is in the end; None where that is not known.
+        total: The amount at the end; None where it is not known.
         unit: What is counted, such as ``images``; ``B`` for bytes.
-        start: How much there is already.
+        start: The amount at the start.
     """
+    options = {"desc": what, "initial": start, "total": total, "leave": False}
+    options |= {"unit": "B", "unit_scale": True} if unit == "B" else {"unit": f" {unit}"}
     if sys.stderr.isatty():
-        scale = {"unit": "B", "unit_scale": True} if unit == "B" else {"unit": f" {unit}"}
-        options = {"desc": what, "initial": start, "total": total, "dynamic_ncols": True}
-        with tqdm(**options, **scale, leave=False) as bar:
-            yield bar.update
+        options["dynamic_ncols"] = True
     else:
-        yield _Lines(what, total, unit, start).update
-
-
-class _Lines:
-    def __init__(self, what: str, total: int | None, unit: str, start: int = 0) -> None:
-        self.what, self.total, self.unit = what, total, unit
-        self.start = self.done = start
-        self.began = self.told = time.monotonic()
-
-    def update(self, count: int) -> None:
-        self.done += count
-        now = time.monotonic()
-        if now - self.told >= LOG_EVERY:
-            self.told = now
-            log.info("%s", self.line(now - self.began))
-
-    def line(self, seconds: float) -> str:
-        """Amount, speed and time left, ``seconds`` after the start."""
-        speed = max(self.done - self.start, 1) / max(seconds, 1e-6)
-        if not self.total or self.done > self.total:
-            return f"{self.what}: {self._amount(self.done)}, {self._amount(speed)}/s"
-        left = tqdm.format_interval((self.total - self.done) / speed)
-        return (
-            f"{self.what}: {self._amount(self.done)} of {self._amount(self.total)} "
-            f"({self.done / self.total:.0%}), {self._amount(speed)}/s, {left} left"
-        )
-
-    def _amount(self, count: float) -> str:
-        return f"{count / 1e6:,.1f} MB" if self.unit == "B" else f"{count:,.0f} {self.unit}"
+        options |= {"file": _LogLines(), "bar_format": _LINE_OF_TOTAL if total else _LINE}
+        options |= {"mininterval": LOG_EVERY, "maxinterval": LOG_EVERY, "delay": LOG_EVERY}
+        options |= {"miniters": 1, "smoothing": 0}
+    with tqdm(**options) as bar:
+        yield bar.update

@@ -1,6 +1,7 @@
 """What cannot be, and why: one line for each mistake between two sections of a config."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import yaml
 
@@ -10,9 +11,10 @@ from dmlbench.config.models import Experiment, FolderDataset
 from dmlbench.config.recipe import Recipe
 from dmlbench.config.settings import Data, Evaluation
 from dmlbench.errors import ConfigError
-from dmlbench.plugins import catalogue
+from dmlbench.plugins.entries import entries, entry
 from dmlbench.plugins.messages import nearest
 
+PACKAGE = Path(__file__).resolve().parent.parent
 #: Distances of unit vectors between which float32 holds the weights that go with them.
 _NEAREST, _FARTHEST = 1e-4, 1.99
 
@@ -55,7 +57,7 @@ def measure_problems(settings: Evaluation, dataset: str, facts: dict) -> Iterato
 
 def folder_problems(name: str, folder: FolderDataset) -> Iterator[str]:
     """A folder of one's own that cannot be a dataset, or has a dataset's name."""
-    if name in catalogue.entries("dataset"):
+    if name in entries("dataset"):
         yield f"datasets.{name}: there is a dataset of this name; take another"
     try:
         contents(folder)
@@ -65,20 +67,19 @@ def folder_problems(name: str, folder: FolderDataset) -> Iterator[str]:
 
 def source_problems(sources: dict[str, str]) -> Iterator[str]:
     """A form of archives that a dataset does not come in."""
-    known = catalogue.entries("dataset")
+    known = entries("dataset")
     for dataset, source in sources.items():
         if dataset not in known:
             yield f"data.sources: unknown dataset (got '{dataset}'){nearest(dataset, list(known))}"
             continue
-        facts = known[dataset].facts
-        valid = [facts["source"], *facts.get("other_sources", [])]
+        valid = known[dataset].facts["sources"]
         if source not in valid:
             yield f"data.sources.{dataset}: '{source}' is none of {', '.join(valid)}"
 
 
 def published_problems(experiment: Experiment, where: str) -> Iterator[str]:
     """Published tables that there are not, or of another dataset."""
-    folder = catalogue.PACKAGE / "reporting/published"
+    folder = PACKAGE / "reporting/published"
     known = sorted(file.stem for file in folder.glob("*.yaml"))
     for name in experiment.published:
         if name not in known:
@@ -94,7 +95,7 @@ def data_problems(data: Data) -> Iterator[str]:
     """Places or checksums of archives that there are not."""
     if not data.files and not data.checksums:
         return
-    text = (catalogue.PACKAGE / "data/archives.yaml").read_text(encoding="utf-8")
+    text = (PACKAGE / "data/archives.yaml").read_text(encoding="utf-8")
     rows = {row["file"]: row for rows in yaml.safe_load(text).values() for row in rows}
     for key, names in (("files", data.files), ("checksums", data.checksums)):
         for name in sorted(set(names) - set(rows)):
@@ -137,7 +138,7 @@ def batch_problems(
 
 def method_problems(recipe: dict, loss: dict, sampler: dict, names: str) -> Iterator[str]:
     """A loss and a sampler that do not fit, or a sampler that the embedding does not allow."""
-    facts = catalogue.entry("loss", loss["type"]).facts
+    facts = entry("loss", loss["type"]).facts
     takes = facts["takes"]
     chooses = bool(sampler["positive"] or sampler["miner"])
     if takes == "tuples" and not chooses:
@@ -152,7 +153,7 @@ def method_problems(recipe: dict, loss: dict, sampler: dict, names: str) -> Iter
         )
     inner = loss.get("loss")
     inner = inner if isinstance(inner, dict) and "type" in inner else None
-    inside = catalogue.entry("loss", inner["type"]).facts if inner else {}
+    inside = entry("loss", inner["type"]).facts if inner else {}
     if takes == "tuples" and inner and inside["takes"] != "tuples":
         yield f"{names}: {inner['type']} is no loss on tuples: it has no terms to trim"
     if inner and inner["type"] == loss["type"]:
@@ -170,7 +171,7 @@ def method_problems(recipe: dict, loss: dict, sampler: dict, names: str) -> Iter
             f"{names}: cutoff {chosen['cutoff']} is not below upper_cutoff "
             f"{chosen['upper_cutoff']}; all weights would be equal"
         )
-    negative = catalogue.entry("negative", chosen["type"])
+    negative = entry("negative", chosen["type"])
     if negative.facts.get("needs_normalized") and not recipe["normalize"]:
         yield (
             f"{names}: '{negative.name}' negatives are defined on the unit sphere, but the "

@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from pydantic import ValidationError
-
 from dmlbench.config.models import Choice, Sampler
 from dmlbench.errors import ConfigError
-from dmlbench.plugins import catalogue
-from dmlbench.plugins.messages import describe
+from dmlbench.plugins.arguments import has_described, is_described
+from dmlbench.plugins.class_sources import class_source
+from dmlbench.plugins.entries import Entry, entry
 
 #: The sampler that every config has: images shuffled, no tuples chosen.
 NO_SAMPLER = "none"
@@ -16,9 +15,10 @@ NO_SAMPLER = "none"
 class Choices:
     """Resolves choices and collects the mistakes on the way."""
 
-    def __init__(self, problems: list[str]) -> None:
-        """Mistakes are added to ``problems``."""
+    def __init__(self, problems: list[str], classes: dict[str, dict[str, dict]]) -> None:
+        """Mistakes are added to ``problems``, and what is known of classes to ``classes``."""
         self.problems = problems
+        self.classes = classes
 
     def resolve(self, kind: str, choice: Choice, where: str) -> dict:
         """The choice as a dict: defaults filled in, descriptions inside it resolved too.
@@ -27,29 +27,37 @@ class Choices:
         defaults hold for the others.
         """
         try:
-            entry = catalogue.entry(kind, choice.type)
-            options = entry.options.model_validate(choice.options)
+            found = entry(kind, choice.type)
         except ConfigError as error:
             self.problems.append(f"{where}: {error}")
             return {}
-        except ValidationError as error:
-            self.problems += [f"{where}.{describe(e, entry.options)}" for e in error.errors()]
+        self._remember(kind, found)
+        given, arguments = choice.options, found.arguments
+        if problems := [f"{where}.{problem}" for problem in arguments.problems(given)]:
+            self.problems += problems
             return {}
-        values = options.model_dump(exclude_unset=entry.foreign)
-        inner = "object" if entry.foreign else kind
-        resolved = {key: self._inside(inner, v, f"{where}.{key}") for key, v in values.items()}
-        return {"type": choice.type, **resolved}
+        values = ({} if found.foreign else arguments.defaults()) | arguments.plain(given)
+        for key, value in values.items():
+            if has_described(value):
+                inner = kind if arguments.keeps_description(key) else "object"
+                values[key] = self._inside(inner, value, f"{where}.{key}")
+        return {"type": choice.type, **values}
+
+    def _remember(self, kind: str, found: Entry) -> None:
+        """Keep what jobs need to know of a class that they do not import."""
+        source = class_source(kind, found.name)
+        plain = {k: v for k, v in found.facts.items() if isinstance(v, str | int | float)}
+        self.classes.setdefault(kind, {})[found.name] = {
+            "facts": plain,
+            "modules": list(source.modules),
+            "package": source.package,
+        }
 
     def _inside(self, kind: str, value: Any, where: str) -> Any:
         """A value of an option: descriptions of other classes, also listed, are resolved too."""
         if isinstance(value, list):
             return [self._inside(kind, item, f"{where}.{i}") for i, item in enumerate(value)]
-        if not isinstance(value, dict):
-            return value
-        if not isinstance(value.get("type"), str):
-            self.problems.append(f"{where}.type: this key is missing (a class, described)")
-            return {}
-        return self.resolve(kind, Choice(**value), where)
+        return self.resolve(kind, Choice(**value), where) if is_described(value) else value
 
     def sampler(self, sampler: Sampler, where: str) -> dict:
         """A sampler as a dict; None where it has no choice."""

@@ -7,7 +7,6 @@ from pydantic import Field, field_validator, model_validator
 
 from dmlbench.config.section import Section
 from dmlbench.plugins.types import (
-    Majority,
     Name,
     PositiveFloat,
     PositiveInt,
@@ -84,32 +83,6 @@ class Projection(Section):
 class Gallery(Section):
     queries: PositiveInt = Field(4, description="Images to show the neighbours of.")
     neighbours: PositiveInt = Field(6, description="How many neighbours of each.")
-
-
-class Theory(Section):
-    """The simulation of EPS section 4; its lengths are in units of the root of the margin."""
-
-    p: list[Majority] = Field(
-        [1.0, 0.95, 0.9, 0.8, 0.7],
-        description="Chances that a point carries the label of its class.",
-        min_length=1,
-    )
-    dimensions: list[PositiveInt] = Field(
-        [2, 8, 32], description="Dimensions of the embedding.", min_length=1
-    )
-    points_per_mode: int = Field(6, ge=2, description="Points of each of the four modes.")
-    starts: PositiveInt = Field(3, description="Starts of each kind.")
-    steps: PositiveInt = Field(1500, description="Steps of gradient descent.")
-    beta_start: PositiveFloat = Field(
-        6.0, description="Where the margin loss's learned beta starts, in units of the margin."
-    )
-
-    @field_validator("p", "dimensions")
-    @classmethod
-    def _no_repeats(cls, values: list) -> list:
-        if len(set(values)) != len(values):
-            raise ValueError("a value is named twice")
-        return values
 
 
 class Data(Section):
@@ -191,10 +164,6 @@ class Resources(Section):
     tables: RuleResources = RuleResources()
     figures: RuleResources = RuleResources()
     report: RuleResources = RuleResources()
-    # Tensors of the simulation are small: a second thread gains a tenth, and loses minutes where
-    # another process shares the cores.
-    simulate: RuleResources = RuleResources(mem_mb=2000)
-    theory: RuleResources = RuleResources()
 
     @model_validator(mode="before")
     @classmethod

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dmlbench.plugins.registry import Registry
+from dmlbench.plugins.registry import REGISTRIES
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Dataset(ABC):
         """
 
 
-_DATASETS = Registry("dataset", "dmlbench.data.datasets")
+_DATASETS = REGISTRIES["dataset"]
 
 
 def register_dataset(
@@ -74,7 +74,7 @@ def register_dataset(
     sub_labels: dict[str, str] | None = None,
     folds: int = 0,
 ) -> Callable[[type], type]:
-    """Register a dataset. The config reads these arguments from the source: literals only.
+    """Register a dataset.
 
     Args:
         name: What configs call it.

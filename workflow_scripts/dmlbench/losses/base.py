@@ -7,15 +7,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from dmlbench.plugins.registry import Registry
+from dmlbench.plugins.registry import REGISTRIES
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.tuples import Tuples
-from dmlbench.tensors.precision import full_precision
+from dmlbench.tensors.distances import full_precision
 
-_LOSSES = Registry("loss", "dmlbench.losses")
+_LOSSES = REGISTRIES["loss"]
 register_loss = _LOSSES.register
 get_loss = _LOSSES.get
-make_loss = _LOSSES.build
 loss_names = _LOSSES.names
 
 

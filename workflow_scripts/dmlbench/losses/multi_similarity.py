@@ -3,12 +3,12 @@
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 
 from dmlbench.losses.base import TupleLoss, register_loss
 from dmlbench.plugins.types import Rate
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.tuples import Tuples
-from dmlbench.tensors.masked import any_of_row, soft_excess
 
 
 @register_loss("multi_similarity", takes="tuples", label="MS")
@@ -48,11 +48,22 @@ class MultiSimilarity(TupleLoss):
     def terms(self, batch: Batch, tuples: Tuples) -> tuple[torch.Tensor, torch.Tensor]:
         """B terms, one for each anchor; those that have a pair count."""
         sets = tuples.pair_sets(len(batch.labels))
-        near = soft_excess(batch.similarities, sets.positives, -self.alpha, self.threshold)
-        far = soft_excess(batch.similarities, sets.negatives, self.beta, self.threshold)
-        return near + far, any_of_row(sets.positives | sets.negatives).squeeze(1)
+        near = _soft_excess(batch.similarities, sets.positives, -self.alpha, self.threshold)
+        far = _soft_excess(batch.similarities, sets.negatives, self.beta, self.threshold)
+        return near + far, (sets.positives | sets.negatives).any(dim=1)
 
     def divisor(self, batch: Batch, count: torch.Tensor, active: torch.Tensor) -> torch.Tensor:
         """With normalizer ``batch``, anchors without a pair count as zero terms."""
         size = torch.full_like(count, len(batch.labels))
         return size if self.normalizer == "batch" else count
+
+
+def _soft_excess(
+    similarities: torch.Tensor, mask: torch.Tensor, rate: float, threshold: float
+) -> torch.Tensor:
+    """log(1 + sum of exp(rate (S - threshold))) / |rate| over the marked entries of each row.
+
+    B numbers, zero for a row that marks nothing.
+    """
+    terms = (rate * (similarities - threshold)).masked_fill(~mask, -torch.inf)
+    return F.pad(terms, (1, 0)).logsumexp(dim=1) / abs(rate)  # exp(0) is the 1 of the sum

@@ -6,15 +6,17 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 
-def describe(error: dict, model: type[BaseModel]) -> str:
+def describe(error: dict, model: type[BaseModel] | None = None) -> str:
     """One pydantic ``error`` as 'section.key: what is wrong (got value); hint'.
 
-    ``model`` is what was validated: its fields give the keys that would have been valid.
+    Args:
+        error: What pydantic found.
+        model: What was validated; its fields give the keys that would have been valid.
     """
     where = ".".join(str(part) for part in error["loc"]) or "top level"
     kind = error["type"]
     if kind == "extra_forbidden":
-        keys = _keys_at(model, error["loc"][:-1])
+        keys = _keys_at(model, error["loc"][:-1]) if model else []
         return f"{where}: unknown key {_got(error)}{nearest(str(error['loc'][-1]), keys)}"
     if kind == "missing":
         return f"{where}: this key is missing"

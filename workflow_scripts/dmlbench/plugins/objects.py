@@ -1,64 +1,41 @@
-"""Objects that a config describes by class path and keyword arguments."""
+"""Objects that a config describes by name or class path and keyword arguments."""
 
-import importlib
-import sys
-from pathlib import Path
+from typing import Any
 
 from dmlbench.errors import ConfigError
-from dmlbench.plugins.class_path import constructor, find_class
+from dmlbench.plugins.arguments import has_described, is_described
+from dmlbench.plugins.entries import entry, said
 
 
-def import_class(path: str) -> type:
-    """The class itself.
-
-    Raises:
-        ConfigError: It cannot be imported.
-    """
-    module, _, name = path.rpartition(".")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except Exception as error:  # whatever a module does when it is imported
-        raise ConfigError(f"{path} cannot be imported: {_said(error)}") from error
-    if not isinstance(found, type):
-        raise ConfigError(f"{path} is no class; does a decorator above it lack its parentheses?")
-    return found
-
-
-def build_object(spec: object, **supplied: object) -> object:
-    """The object that ``{type: class path, argument: value, ...}`` describes, inside values too.
+def build_object(kind: str, spec: Any, **supplied: object) -> Any:
+    """The object that ``{type: class, argument: value, ...}`` describes, inside values too.
 
     Args:
-        spec: The description; what is no description is returned as it is.
-        supplied: Arguments that the program knows; each is passed if the constructor has it.
+        kind: loss, positive, negative, miner, or ``object`` for any other class.
+        spec: The description, valid; a list of them gives a list.
+        supplied: Arguments that the program knows. A class that registers itself is given all of
+            them, any other those that its constructor has.
 
     Raises:
-        ConfigError: The constructor refuses its arguments.
+        ConfigError: The class cannot be imported or refuses its arguments.
     """
     if isinstance(spec, list):
-        return [build_object(item, **supplied) for item in spec]
-    if not isinstance(spec, dict) or "type" not in spec:
+        return [build_object(kind, item, **supplied) for item in spec]
+    if not is_described(spec):
         return spec
-    options = {key: build_object(value, **supplied) for key, value in spec.items() if key != "type"}
-    known = constructor(find_class(spec["type"])).names
-    extra = {key: value for key, value in supplied.items() if key in known and key not in options}
-    return construct(spec["type"], **extra, **options)
-
-
-def construct(path: str, **options: object) -> object:
-    """The class at ``path``, called with ``options``.
-
-    Raises:
-        ConfigError: It cannot be imported or refuses its arguments.
-    """
-    cls = import_class(path)
+    found = entry(kind, spec["type"])
+    takes = found.arguments.supplied if found.foreign else supplied
+    values = {key: value for key, value in supplied.items() if key in takes}
+    for key, value in spec.items():
+        if key == "type":
+            continue
+        if has_described(value) and not found.arguments.keeps_description(key):
+            values[key] = build_object("object", value, **supplied)
+        else:
+            values[key] = found.arguments.value(key, value)
     try:
-        return cls(**options)
+        return found.cls(**values)
+    except ConfigError:
+        raise
     except Exception as error:  # whatever a constructor does
-        raise ConfigError(f"{path} cannot be built: {_said(error)}") from error
-
-
-def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise ConfigError(f"{spec['type']} cannot be built: {said(error)}") from error

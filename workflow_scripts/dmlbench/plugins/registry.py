@@ -3,60 +3,106 @@
 import importlib
 import pkgutil
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from dmlbench.errors import ConfigError
-from dmlbench.plugins.class_path import is_class_path
-from dmlbench.plugins.objects import construct, import_class
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What the decorator above a class says.
+
+    Attributes:
+        kind: loss, positive, negative or dataset.
+        name: What configs call the class.
+        facts: The decorator's keyword arguments; they are class attributes too.
+    """
+
+    kind: str
+    name: str
+    facts: dict
 
 
 class Registry:
     """The registered classes of one kind, found in the modules of one package."""
 
-    def __init__(self, kind: str, package: str) -> None:
-        """``kind`` is for messages; the modules of ``package`` hold the classes."""
+    def __init__(self, kind: str, package: str, **required: tuple[str, ...]) -> None:
+        """Make an empty registry.
+
+        Args:
+            kind: loss, positive, negative or dataset.
+            package: The modules of this package hold the classes.
+            required: Facts that the decorator must state, each with its valid values.
+        """
         self.kind = kind
         self.package = package
+        self._required = required
         self._classes: dict[str, type] = {}
 
     def register(self, name: str, /, **facts: object) -> Callable[[type], type]:
-        """A class decorator: register it as ``name`` and set ``facts`` as class attributes.
+        """A class decorator: register the class as ``name``, set ``facts`` as class attributes.
 
-        The config reads name and facts from the source, so both must be literals.
+        Raises:
+            ConfigError: A required fact is missing, or another class has the name.
         """
+        said = f"register_{self.kind}"
+        if not isinstance(name, str):
+            raise ConfigError(f"@{said} needs a name in parentheses: @{said}('my_name')")
+        for key, valid in self._required.items():
+            if facts.get(key) not in valid:
+                raise ConfigError(f"@{said}('{name}') must say {key}=, one of {', '.join(valid)}")
 
         def decorate(cls: type) -> type:
             for key, value in facts.items():
                 setattr(cls, key, value)
+            cls.registration = Registration(self.kind, name, facts)  # type: ignore[attr-defined]
             # A class of the user's own module is named by its path and needs no entry.
             if cls.__module__.startswith(f"{self.package}."):
+                other = self._classes.setdefault(name, cls)
+                if other.__qualname__ != cls.__qualname__ or other.__module__ != cls.__module__:
+                    raise ConfigError(
+                        f"{self.kind} '{name}' is registered twice: in {other.__module__} and in "
+                        f"{cls.__module__}; rename one"
+                    )
                 self._classes[name] = cls
             return cls
 
         return decorate
 
     def get(self, name: str) -> type:
-        """The class registered as ``name``, or the class at that path.
+        """The class registered as ``name``.
 
         Raises:
             ConfigError: There is none.
         """
-        if is_class_path(name):
-            return import_class(name)
-        if name not in self.names():
-            raise ConfigError(f"no {self.kind} '{name}'; there are {self.names()}")
-        return self._classes[name]
-
-    def build(self, name: str, **options: object) -> object:
-        """The class :meth:`get` gives, called with ``options``.
-
-        Raises:
-            ConfigError: There is none, or a class named by its path refuses its arguments.
-        """
-        return construct(name, **options) if is_class_path(name) else self.get(name)(**options)
+        if name not in (known := self.classes()):
+            raise ConfigError(f"no {self.kind} '{name}'; there are {list(known)}")
+        return known[name]
 
     def names(self) -> list[str]:
         """All registered names."""
+        return list(self.classes())
+
+    def classes(self) -> dict[str, type]:
+        """All registered classes by name, sorted; imports the modules of the package.
+
+        Raises:
+            ConfigError: Two classes have the same name.
+        """
         package = importlib.import_module(self.package)
         for module in pkgutil.iter_modules(package.__path__):
             importlib.import_module(f"{self.package}.{module.name}")
-        return sorted(self._classes)
+        return dict(sorted(self._classes.items()))
+
+
+REGISTRIES = {
+    "loss": Registry("loss", "dmlbench.losses", takes=("tuples", "batch")),
+    "positive": Registry("positive", "dmlbench.samplers", chooses=("one", "set")),
+    "negative": Registry("negative", "dmlbench.samplers", chooses=("one", "set")),
+    "dataset": Registry("dataset", "dmlbench.data.datasets"),
+}
+
+
+def registration(cls: type) -> Registration | None:
+    """What the decorator above ``cls`` says; None without one, also where a base class has one."""
+    return cls.__dict__.get("registration")

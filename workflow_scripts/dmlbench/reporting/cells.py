@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from dmlbench.config import Plan
+from dmlbench.config import METHOD_KEYS, Plan
 from dmlbench.errors import DataError
 from dmlbench.reporting import names
 from dmlbench.reporting.formats import Cell
@@ -14,7 +14,6 @@ from dmlbench.reporting.statistics import NO_SEEDS, summarize, supported_best
 #: What tells the blocks of a printed table apart, and the columns of a block.
 BLOCK = ["selection", "split", "subset", "label"]
 COLUMN = ["metric", "k"]
-METHOD = ["recipe", "loss", "sampler"]
 
 
 def cells(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataFrame:
@@ -33,7 +32,7 @@ def cells(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataFrame:
     if mine.empty:
         raise DataError(f"{experiment}: none of its runs is finished; run the pipeline first")
     keys = mine[[*BLOCK, *COLUMN]].drop_duplicates()
-    seeds = mine.groupby([*METHOD, *BLOCK, *COLUMN], sort=False)["value"].agg(list).to_dict()
+    seeds = mine.groupby([*METHOD_KEYS, *BLOCK, *COLUMN], sort=False)["value"].agg(list).to_dict()
     tables = published_of(plan, experiment)
     dataset = plan.benchmark.experiments[experiment].dataset
     rows = []
@@ -43,7 +42,7 @@ def cells(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataFrame:
         for key in keys.to_dict("records"):
             row = line | key
             where = row | same
-            values = seeds.get(tuple(where[name] for name in [*METHOD, *BLOCK, *COLUMN]), [])
+            values = seeds.get(tuple(where[name] for name in [*METHOD_KEYS, *BLOCK, *COLUMN]), [])
             row |= vars(summarize(values) if values else NO_SEEDS)
             rows.append(row | _published(tables, plan, dataset, row))
     table = pd.DataFrame(rows)
@@ -60,9 +59,9 @@ def _lines(plan: Plan, experiment: str) -> list[dict]:
     seeds = len(plan.benchmark.seeds)
     lines = [(m, words, "", seeds) for m, words in names.methods(plan, experiment).items()]
     for kind, run in plan.controls[experiment].items():
-        lines.append(((run.recipe, run.loss, run.sampler), names.control(kind), kind, 1))
+        lines.append((run.method, names.control(kind), kind, 1))
     return [
-        {"method": words, **dict(zip(METHOD, method, strict=True)), "control": control}
+        {"method": words, **dict(zip(METHOD_KEYS, method, strict=True)), "control": control}
         | {"planned": planned}
         for method, words, control, planned in lines
     ]
@@ -71,9 +70,9 @@ def _lines(plan: Plan, experiment: str) -> list[dict]:
 def table_values(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataFrame:
     """The collected values that the experiment's table prints, controls included; in percent."""
     dataset = plan.benchmark.experiments[experiment].dataset
-    wanted = [tuple(line[name] for name in METHOD) for line in _lines(plan, experiment)]
+    wanted = [tuple(line[name] for name in METHOD_KEYS) for line in _lines(plan, experiment)]
     mine = metrics[(metrics["dataset"] == dataset) & metrics["value"].notna()]
-    mine = mine[pd.MultiIndex.from_frame(mine[METHOD]).isin(wanted)]
+    mine = mine[pd.MultiIndex.from_frame(mine[METHOD_KEYS]).isin(wanted)]
     asked = mine[["subset", "metric"]].drop_duplicates()
     shown = [is_printed(plan, dataset, *pair) for pair in asked.itertuples(index=False)]
     mine = mine.merge(asked[shown])
@@ -83,14 +82,14 @@ def table_values(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataF
 
 def by_seed(group: pd.DataFrame) -> pd.DataFrame:
     """The values of one column of a block: seeds x methods."""
-    return group.pivot(index="seed", columns=METHOD, values="value")
+    return group.pivot(index="seed", columns=METHOD_KEYS, values="value")
 
 
 def _published(tables: list, plan: Plan, dataset: str, row: dict) -> dict:
     """The first published number for a cell, and how ours compares."""
     metric = f"recall@{row['k']}" if row["metric"] == "recall" else row["metric"]
     part = (dataset, row["split"], row["subset"], row["label"])
-    method = tuple(row[name] for name in METHOD)
+    method = tuple(row[name] for name in METHOD_KEYS)
     for table in tables if not row["control"] else []:
         value = published_value(table, plan, method, part, metric)
         if value is not None:
@@ -114,7 +113,7 @@ def _refuse_gaps(experiment: str, table: pd.DataFrame) -> None:
 def _with_best(table: pd.DataFrame, mine: pd.DataFrame) -> pd.DataFrame:
     """The table with a column ``best``: methods only, and only where all have the same seeds."""
     methods = table[table["control"] == ""]
-    values = mine.merge(methods[METHOD].drop_duplicates())
+    values = mine.merge(methods[METHOD_KEYS].drop_duplicates())
     wanted = methods["method"].nunique()
     best = []
     for block, rows in values.groupby(BLOCK, sort=False):
@@ -123,7 +122,7 @@ def _with_best(table: pd.DataFrame, mine: pd.DataFrame) -> pd.DataFrame:
         complete = [s if s.shape[1] == wanted else s.iloc[:0] for s in seeds]
         winners = zip(columns, supported_best(complete), strict=True)
         best += [(*block, *key, *winner) for key, winner in winners if winner is not None]
-    keys = pd.MultiIndex.from_frame(table[[*BLOCK, *COLUMN, *METHOD]])
+    keys = pd.MultiIndex.from_frame(table[[*BLOCK, *COLUMN, *METHOD_KEYS]])
     return table.assign(best=keys.isin(best) if best else False)
 
 

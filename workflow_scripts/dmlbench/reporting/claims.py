@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from dmlbench.config import Plan
+from dmlbench.config import METHOD_KEYS, Plan
 from dmlbench.reporting import names
-from dmlbench.reporting.cells import BLOCK, COLUMN, METHOD, by_seed, table_values
+from dmlbench.reporting.cells import BLOCK, COLUMN, by_seed, table_values
 from dmlbench.reporting.published.read import Match, is_match, published_of
 from dmlbench.reporting.statistics import NO_SEEDS, Comparison, compare, holm
 
@@ -88,8 +88,8 @@ def paired_tests(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataF
                     **dict(zip([*BLOCK, *COLUMN], key, strict=True)),
                     "worse": words[pair.worse],
                     "better": words[pair.better],
-                    **{f"worse_{n}": v for n, v in zip(METHOD, pair.worse, strict=True)},
-                    **{f"better_{n}": v for n, v in zip(METHOD, pair.better, strict=True)},
+                    **{f"worse_{n}": v for n, v in zip(METHOD_KEYS, pair.worse, strict=True)},
+                    **{f"better_{n}": v for n, v in zip(METHOD_KEYS, pair.better, strict=True)},
                     "n": found.difference.n,
                     "planned": len(plan.benchmark.seeds),
                     "difference": found.difference.mean,

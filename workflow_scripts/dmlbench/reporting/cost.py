@@ -4,13 +4,11 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from dmlbench.config import Plan
+from dmlbench.config import METHOD_KEYS, RUN_KEYS, Plan
 from dmlbench.reporting import names
-from dmlbench.reporting.cells import METHOD
 from dmlbench.reporting.formats import Cell, Table
 from dmlbench.reporting.statistics import summarize
 
-RUN = ["dataset", *METHOD, "seed"]
 #: In the place of a device where nothing ran.
 NO_DEVICE = "not run"
 
@@ -23,17 +21,19 @@ def cost(plan: Plan, history: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     over runs, of each run's mean without its first epoch, which also fills caches), host_mb and
     gpu_mb (the most of any run). A method without runs has one row, without numbers.
     """
-    epochs = history[["epoch", "seconds", *RUN]]
+    epochs = history[["epoch", "seconds", *RUN_KEYS]]
     if epochs["epoch"].max() > 1:
         epochs = epochs[epochs["epoch"] > 1]
-    per_run = epochs.groupby(RUN, sort=False)["seconds"].mean().rename("epoch_seconds")
-    table = runs.merge(per_run.reset_index(), on=RUN)
-    groups = dict(list(table.groupby(["dataset", *METHOD], sort=False)))
+    per_run = epochs.groupby(RUN_KEYS, sort=False)["seconds"].mean().rename("epoch_seconds")
+    table = runs.merge(per_run.reset_index(), on=RUN_KEYS)
+    groups = dict(list(table.groupby(["dataset", *METHOD_KEYS], sort=False)))
     rows = []
     for experiment, settings in plan.benchmark.experiments.items():
         for method, words in names.methods(plan, experiment).items():
             which = {"experiment": experiment, "dataset": settings.dataset, "method": words}
-            which |= dict(zip(METHOD, method, strict=True)) | {"planned": len(plan.benchmark.seeds)}
+            which |= dict(zip(METHOD_KEYS, method, strict=True)) | {
+                "planned": len(plan.benchmark.seeds)
+            }
             mine = groups.get((settings.dataset, *method))
             if mine is None:
                 rows.append(which | {"device": NO_DEVICE, "runs": 0})
@@ -66,7 +66,7 @@ def cost_table(long: pd.DataFrame, foot: str) -> Table:
             for one in mine.itertuples()
         ]
         blocks[f"{experiment}, {device}"] = pd.DataFrame(rows).set_index("")
-    once = long[long["runs"] > 0].drop_duplicates(["dataset", *METHOD, "device"])
+    once = long[long["runs"] > 0].drop_duplicates(["dataset", *METHOD_KEYS, "device"])
     sums = once.groupby("device")["hours"].sum()
     total = ", ".join(f"{hours:.2f} hours on {device}" for device, hours in sums.items())
     notes = (

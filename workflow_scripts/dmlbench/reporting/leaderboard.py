@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from dmlbench.config import SHUFFLED, UNTRAINED, Plan
+from dmlbench.config import METHOD_KEYS, SHUFFLED, UNTRAINED, Plan
 from dmlbench.reporting import names
-from dmlbench.reporting.cells import METHOD, count
+from dmlbench.reporting.cells import count
 from dmlbench.reporting.formats import Cell, Table
 from dmlbench.reporting.statistics import NO_SEEDS, Summary, summarize
 
@@ -32,13 +32,13 @@ def _of_dataset(plan: Plan, dataset: str, metrics: pd.DataFrame) -> pd.DataFrame
     where["selection"] = plan.control_selection
     mine = metrics[(metrics[list(where)] == pd.Series(where)).all(axis=1)]
     first = min(plan.benchmark.evaluation.recall_at)
-    values = mine.groupby([*METHOD, "metric", "k"])["value"].agg(list)
+    values = mine.groupby([*METHOD_KEYS, "metric", "k"])["value"].agg(list)
     # NMI's k is a number of clusters: one for each part.
     kinds = {(metric, k) for *_, metric, k in values.index if metric != "recall" or k == first}
     kinds = sorted((c for c in kinds if c[0] in _SHOWN), key=lambda c: _SHOWN.index(c[0]))
     rows = [
         {"dataset": dataset, "subset": subset, "label": label, "method": words}
-        | dict(zip([*METHOD, "control", *_METRIC], (*method, control, *kind), strict=True))
+        | dict(zip([*METHOD_KEYS, "control", *_METRIC], (*method, control, *kind), strict=True))
         | vars(_percent(values.get((*method, *kind))))
         | {"planned": planned}
         for method, words, control, planned in _competitors(plan, dataset)
@@ -60,7 +60,7 @@ def _competitors(plan: Plan, dataset: str) -> Iterator[tuple[tuple, str, str, in
             seen.setdefault(method, (method, words, "", len(plan.benchmark.seeds)))
     for experiment in experiments:
         for kind, run in plan.controls[experiment].items():
-            method = (run.recipe, run.loss, run.sampler)
+            method = run.method
             seen.setdefault(method, (method, names.control(kind), kind, 1))
     yield from seen.values()
 
@@ -68,7 +68,7 @@ def _competitors(plan: Plan, dataset: str) -> Iterator[tuple[tuple, str, str, in
 def _ranked(table: pd.DataFrame) -> pd.DataFrame:
     """The table in order, with ranks of the methods and gains over the untrained backbone."""
     is_method = table["control"] == ""
-    score = table.groupby(METHOD, sort=False)["mean"].transform(lambda means: means.iloc[0])
+    score = table.groupby(METHOD_KEYS, sort=False)["mean"].transform(lambda means: means.iloc[0])
     rank = score.where(is_method & (table["n"] == table["planned"]))
     untrained = table[table["loss"] == UNTRAINED].set_index(["recipe", "metric"])["mean"]
     base = untrained.reindex(pd.MultiIndex.from_frame(table[["recipe", "metric"]])).to_numpy()
@@ -93,7 +93,7 @@ def leaderboard_tables(long: pd.DataFrame, foot: str) -> list[Table]:
 def _table(mine: pd.DataFrame, foot: str) -> Table:
     several = mine.loc[mine["control"] == "", "recipe"].nunique() > 1
     rows = []
-    for _, found in mine.groupby(METHOD, sort=False):
+    for _, found in mine.groupby(METHOD_KEYS, sort=False):
         first, *_ = cells = found.to_dict("records")
         row = {"": first["method"], "rank": Cell(first["rank"], decimals=0)}
         if several:

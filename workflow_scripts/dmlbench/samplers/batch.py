@@ -5,8 +5,12 @@ from functools import cached_property
 
 import torch
 
-from dmlbench.tensors.distances import pairwise_distances, pairwise_similarities
-from dmlbench.tensors.precision import at_least_float32, full_precision
+from dmlbench.tensors.distances import (
+    at_least_float32,
+    full_precision,
+    pairwise_distances,
+    pairwise_similarities,
+)
 
 
 @dataclass(frozen=True, eq=False)

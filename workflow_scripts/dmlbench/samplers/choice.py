@@ -4,16 +4,13 @@ from abc import ABC, abstractmethod
 
 import torch
 
-from dmlbench.plugins.registry import Registry
+from dmlbench.plugins.registry import REGISTRIES
 from dmlbench.samplers.batch import Batch
 
-_POSITIVES = Registry("positive choice", "dmlbench.samplers")
-_NEGATIVES = Registry("negative choice", "dmlbench.samplers")
+_POSITIVES, _NEGATIVES = REGISTRIES["positive"], REGISTRIES["negative"]
 register_positive = _POSITIVES.register
 register_negative = _NEGATIVES.register
 get_negative = _NEGATIVES.get
-make_positive = _POSITIVES.build
-make_negative = _NEGATIVES.build
 positive_names = _POSITIVES.names
 negative_names = _NEGATIVES.names
 

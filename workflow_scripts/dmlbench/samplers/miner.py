@@ -6,7 +6,7 @@ from dmlbench.errors import ConfigError
 from dmlbench.plugins.objects import build_object
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.tuples import PairSets, Triplets, Tuples
-from dmlbench.tensors.precision import full_precision
+from dmlbench.tensors.distances import full_precision
 
 
 class MinerSampler:
@@ -23,7 +23,7 @@ class MinerSampler:
     @classmethod
     def from_spec(cls, spec: dict) -> "MinerSampler":
         """The miner that a config names by its class path."""
-        return cls(build_object(spec))
+        return cls(build_object("miner", spec))
 
     @torch.no_grad()
     def __call__(self, batch: Batch) -> Tuples:

@@ -7,13 +7,10 @@ import torch
 from dmlbench.plugins.types import NonNegativeFloat, PositiveFloat
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.choice import NegativeChoice, register_negative
-from dmlbench.samplers.weighted_draw import draw
-from dmlbench.tensors.masked import LOWEST, or_else
+from dmlbench.samplers.weighted_draw import draw, or_else
 
-#: What logarithms of weights lose: a far negative more than any near one differs from another, an
-#: image of the anchor's class more than that. (Arithmetic: masks in random order are slow.)
-_FAR = 1e6
-_SAME_CLASS = 1e9
+#: Taken from the logarithm of a weight: more for the anchor's own class than for far negatives.
+_FAR, _SAME_CLASS = 1e6, 1e9
 
 
 @register_negative("all", chooses="set", label="all neg.", words="all negatives")
@@ -122,20 +119,17 @@ class DistanceWeightedNegative(NegativeChoice):
         return draw(self.weights(batch), anchor, batch.generator)
 
     def weights(self, batch: Batch) -> torch.Tensor:
-        """B x B weights, the largest of a row 1; no more than 1e-26 for what is not to be drawn."""
+        """B x B weights, the largest of a row 1; those of the anchor's own class are zero."""
         dim = batch.embeddings.shape[1]
         # Beyond the upper cut-off all count alike: what a row without a nearer one draws from. The
         # density's logarithm diverges at 2, the diameter; the config keeps the cut-off below 1.99.
-        d = batch.distances.clamp(self.cutoff, max(self.cutoff, min(self.upper_cutoff, 1.99)))
-        # (4 - d^2) for (1 - d^2/4): a constant factor is nothing.
-        log_weights = (
-            d.log().mul_(2 - dim).sub_(torch.rsub(d.square_(), 4).log_(), alpha=(dim - 3) / 2)
-        )
-        # Compared in place: numbers, not a mask, which takes four times as long.
-        far = batch.distances.detach().clone().ge_(self.upper_cutoff)
-        log_weights.sub_(far, alpha=_FAR).add_(batch.same_class, alpha=-_SAME_CLASS)
-        largest = log_weights.amax(dim=1, keepdim=True)
-        return log_weights.sub_(largest).clamp_min_(LOWEST).exp_()
+        d = batch.distances.detach()
+        clamped = d.clamp(self.cutoff, max(self.cutoff, min(self.upper_cutoff, 1.99)))
+        # log(1 - d^2/4) is log(4 - d^2) less a constant.
+        log_weights = (2 - dim) * clamped.log() - (dim - 3) / 2 * (4 - clamped.square()).log()
+        log_weights = log_weights - _FAR * (d >= self.upper_cutoff)
+        log_weights = log_weights.masked_fill(batch.same_class, -_SAME_CLASS)
+        return (log_weights - log_weights.amax(dim=1, keepdim=True)).exp()
 
 
 @register_negative("multi_similarity", chooses="set", label="mining", words="MS mining")

@@ -2,12 +2,12 @@
 
 import torch
 
+from dmlbench.plugins.objects import build_object
 from dmlbench.samplers.batch import Batch
-from dmlbench.samplers.choice import NegativeChoice, PositiveChoice, make_negative, make_positive
+from dmlbench.samplers.choice import NegativeChoice, PositiveChoice
 from dmlbench.samplers.miner import MinerSampler
 from dmlbench.samplers.tuples import PairSets, Triplets, Tuples
-from dmlbench.tensors.masked import any_of_row
-from dmlbench.tensors.precision import full_precision
+from dmlbench.tensors.distances import full_precision
 
 
 class TupleSampler:
@@ -42,7 +42,7 @@ class TupleSampler:
             valid = has_negative.expand_as(anchor)
         else:
             anchor, positive = batch.positions, chosen
-            valid = any_of_row(batch.positives).squeeze(1) & has_negative
+            valid = batch.positives.any(dim=1) & has_negative
         return Triplets(anchor, positive, self.negative(batch, anchor, positive), valid)
 
     def _pair_sets(self, batch: Batch) -> PairSets:
@@ -50,7 +50,7 @@ class TupleSampler:
         if self.positive.chooses == "one":
             positives = batch.positives & (positives[:, None] == batch.positions[None, :])
         negatives = self.negative(batch, positives)
-        usable = any_of_row(positives) & any_of_row(negatives)
+        usable = positives.any(dim=1, keepdim=True) & negatives.any(dim=1, keepdim=True)
         return PairSets(positives & usable, negatives & usable)
 
 
@@ -60,8 +60,4 @@ def build_sampler(spec: dict) -> "TupleSampler | MinerSampler | None":
         return MinerSampler.from_spec(spec["miner"])
     if not spec["positive"]:
         return None
-    positive, negative = dict(spec["positive"]), dict(spec["negative"])
-    return TupleSampler(
-        make_positive(positive.pop("type"), **positive),
-        make_negative(negative.pop("type"), **negative),
-    )
+    return TupleSampler(*(build_object(kind, spec[kind]) for kind in ("positive", "negative")))

@@ -7,6 +7,11 @@ import torch.nn.functional as F
 _STEPS = 2.0**30
 
 
+def or_else(mask: torch.Tensor, fallback: torch.Tensor) -> torch.Tensor:
+    """An R x C mask, with the rows of ``fallback`` where its own mark nothing."""
+    return mask | (fallback & ~mask.any(dim=1, keepdim=True))
+
+
 def draw(weights: torch.Tensor, rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """One column for each of ``rows``, drawn in proportion to that row's weights.
 

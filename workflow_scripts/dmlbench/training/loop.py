@@ -30,7 +30,6 @@ from dmlbench.training.determinism import (
 )
 from dmlbench.training.epoch import EpochRecord
 from dmlbench.training.images import TrainingImages
-from dmlbench.training.memory import fitting_batch, is_out_of_memory
 from dmlbench.training.monitors import Selections
 from dmlbench.training.optimizer import build_optimizer
 from dmlbench.training.state import Progress, Snapshot, unsaved
@@ -137,18 +136,11 @@ class Trainer:
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            told = str(error).partition("\n")[0]
-            if not self._stepping:
-                raise OutOfMemoryError(
-                    f"embedding images does not fit into the memory of {_name(self.device)} "
-                    f"({told}); take a smaller image_size, or a larger machine"
-                ) from None
-        else:
-            size = {"channels": self.reader.channels, "image_size": self.reader.size}
-            history = pd.DataFrame(progress.history)
-            facts = size, str(self.device), self._initial, self.data
-            return Trained(progress.selections, history, *facts)
-        raise OutOfMemoryError(self._too_large(told))  # here, where nothing holds the failed step
+            raise OutOfMemoryError(self._too_large(error)) from None
+        size = {"channels": self.reader.channels, "image_size": self.reader.size}
+        history = pd.DataFrame(progress.history)
+        facts = size, str(self.device), self._initial, self.data
+        return Trained(progress.selections, history, *facts)
 
     def begin(self) -> None:
         """What a loss wants before the first step."""
@@ -221,20 +213,40 @@ class Trainer:
         labels, content = self._labels[there], self._content[there]
         self.step.take(images, labels, content, progress.generator, progress.record)
 
-    def _too_large(self, told: str) -> str:
+    def _too_large(self, error: BaseException) -> str:
         """What to say of a batch that does not fit into memory."""
-        size, per_class = self.recipe["batch_size"], self.spec["sampler"]["per_class"] or 1
-        shape = (size, self.reader.channels, self.reader.size, self.reader.size)
-        fits = fitting_batch(self.step, shape, self.images.classes, per_class, self.device)
-        advice = f"{fits} would" if fits else "not even the smallest batch would"
-        return (
-            f"batch_size {size} does not fit into the memory of {_name(self.device)} ({told}); "
-            f"{advice}: change recipe.batch_size, or take precision: bfloat16"
-        )
+        size = self.reader.size
+        name = "this machine"
+        if self.device.type == "cuda":
+            total = torch.cuda.get_device_properties(self.device).total_memory / 2**30
+            name = f"{torch.cuda.get_device_name(self.device)} with {total:.0f} GiB"
+        if self._stepping:
+            what = f"a batch of {self.recipe['batch_size']} images of {size} x {size} pixels"
+            advice = "lower recipe.batch_size or image_size, or take precision: bfloat16"
+        else:
+            what, advice = "embedding images", "lower recipe.image_size, or take a larger machine"
+        told = str(error).partition("\n")[0] or type(error).__name__
+        return f"{what} does not fit into the memory of {name} ({told}); {advice}"
 
 
-def _name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "this machine"
+#: What PyTorch and the libraries below it say where they have no error of their own for this.
+_MEMORY_MESSAGES = (
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "can't allocate memory",
+    "not enough memory",
+    "could not create a memory",
+    "could not create a primitive",
+    "std::bad_alloc",
+)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory is used up."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(m in str(error) for m in _MEMORY_MESSAGES)
 
 
 def _line(row: dict, epochs: int, left: float) -> str:

@@ -54,13 +54,6 @@ class Step:
         result.value.backward()
         self.optimizer.step()
 
-    def rehearse(self, images: torch.Tensor, labels: torch.Tensor) -> None:
-        """Forward and backward only: takes the memory of a step and moves nothing."""
-        content = torch.arange(len(labels), device=labels.device)
-        generator = torch.Generator(labels.device)
-        self._forward(images, labels, content, generator)[1].value.backward()
-        self.optimizer.zero_grad(set_to_none=True)
-
     def _forward(
         self,
         images: torch.Tensor,

@@ -1,6 +1,7 @@
 """What ran, where, on which code."""
 
 import hashlib
+import inspect
 import json
 import os
 import platform
@@ -10,9 +11,11 @@ from functools import cache
 from importlib.metadata import distributions, version
 from pathlib import Path
 
-from dmlbench.plugins.catalogue import PACKAGE, entries, entry, shared_files
-from dmlbench.plugins.class_path import is_class_path, sources
+from dmlbench.plugins.class_sources import ClassSource, module_file
+from dmlbench.plugins.entries import entries
+from dmlbench.plugins.registry import REGISTRIES
 
+PACKAGE = Path(__file__).resolve().parent.parent
 SCRIPTS = PACKAGE.parent
 PACKAGES = (
     "torch", "timm", "numpy", "faiss-gpu", "faiss-cpu", "scikit-learn", "pytorch-metric-learning",
@@ -45,15 +48,22 @@ def _scripts(*names: str) -> list[Path]:
 
 
 def _shared() -> list[Path]:
-    names = ("exact", "knn", "search", "search_gpu", "seeding")
-    plugins = [PACKAGE / "plugins" / f"{name}.py" for name in ("objects", "registry")]
+    names = ("knn", "seeding")
+    plugins = [PACKAGE / "plugins" / f"{name}.py" for name in ("arguments", "objects", "registry")]
     tensors = (PACKAGE / "tensors").glob("*.py")
     return [*(PACKAGE / f"{name}.py" for name in names), *plugins, *tensors]
 
 
 def _dataset_file(dataset: str) -> Path:
     registered = entries("dataset").get(dataset)
-    return registered.file if registered else PACKAGE / "data" / "folder.py"
+    return Path(inspect.getfile(registered.cls)) if registered else PACKAGE / "data" / "folder.py"
+
+
+def _shared_files(room: str, *kinds: str) -> list[Path]:
+    """The files of a room that register nothing: what its classes have in common."""
+    classes = [cls for kind in kinds for cls in REGISTRIES[kind].classes().values()]
+    own = {Path(inspect.getfile(cls)) for cls in classes}
+    return [file for file in (PACKAGE / room).glob("*.py") if file not in own]
 
 
 @cache
@@ -61,7 +71,8 @@ def data_code(dataset: str) -> str:
     """The hash of the sources that a prepared dataset depends on."""
     # A file that is added counts until it is named here.
     decide_nothing = (
-        "device_crops", "disk", "folder", "identity", "reader", "resize_batch", "sources", "splits",
+        "device_crops", "disk", "download", "folder", "http_source", "identity", "reader",
+        "resize_batch", "sources", "splits",
         "store", "summary", "transfer", "transforms", "verification_pairs", "views",
     )  # fmt: skip
     files = [f for f in (PACKAGE / "data").glob("*.py") if f.stem not in decide_nothing]
@@ -69,19 +80,18 @@ def data_code(dataset: str) -> str:
 
 
 @cache
-def training_files(dataset: str, classes: tuple[tuple[str, str], ...]) -> dict[str, str]:
+def training_files(dataset: str, classes: tuple[ClassSource, ...]) -> dict[str, str]:
     """The hashes of the sources that a trained model depends on: of the losses only its own.
 
     Args:
         dataset: The dataset's name.
-        classes: Kind and name of every class that the run's config names
-            (:meth:`dmlbench.config.Plan.classes`).
+        classes: The code of every class that the run's config names
+            (:meth:`dmlbench.config.Plan.sources`).
     """
     # A file that is added counts until it is named here.
     decide_nothing = (
         "artefacts",
         "checkpoint",
-        "memory",
         "run_lock",
         "session",
         "stopping",
@@ -89,20 +99,21 @@ def training_files(dataset: str, classes: tuple[tuple[str, str], ...]) -> dict[s
     )
     trainer = [f for f in (PACKAGE / "training").glob("*.py") if f.stem not in decide_nothing]
     rooms = [trainer, (PACKAGE / "models").glob("*.py")]
-    rooms += [shared_files("loss"), shared_files("positive")]
+    rooms += [_shared_files("losses", "loss"), _shared_files("samplers", "positive", "negative")]
     data = (
         "dataset", "decode", "device_crops", "folder", "lookahead", "reader", "resize_batch",
         "splits", "store", "transfer", "transforms", "views",
     )  # fmt: skip
     seen = [PACKAGE / "data" / f"{name}.py" for name in data]
-    own = [entry(kind, name).file for kind, name in classes]
-    own += [file for _, name in classes if is_class_path(name) for file in sources(name)]
+    modules = [module for source in classes for module in source.modules]
+    own = [file for file in map(module_file, modules) if file]
     own += [_dataset_file(dataset), PACKAGE / "config" / "held_out.py", *_scripts("train")]
-    return _files(_shared(), own, seen, *rooms)
+    packages = {source.package: source.package for source in classes if source.package}
+    return _files(_shared(), own, seen, *rooms) | packages
 
 
 @cache
-def training_code(dataset: str, classes: tuple[tuple[str, str], ...]) -> str:
+def training_code(dataset: str, classes: tuple[ClassSource, ...]) -> str:
     """One hash of :func:`training_files`."""
     files = json.dumps(training_files(dataset, classes))
     return hashlib.sha256(files.encode()).hexdigest()[:16]
@@ -135,14 +146,7 @@ def evaluation_code() -> str:
 def picture_code() -> str:
     """The hash of the sources that t-SNE and what else figures show of embeddings depend on."""
     room = (PACKAGE / "evaluation").glob("*.py")
-    return _hash(_shared(), _scripts("project", "illustrate", "roc"), room)
-
-
-@cache
-def theory_code() -> str:
-    """The hash of the sources that the theory simulation depends on."""
-    shared = [PACKAGE / "seeding.py"]
-    return _hash(shared, _scripts("simulate"), (PACKAGE / "theory").glob("*.py"))
+    return _hash(_shared(), _scripts("pictures"), room)
 
 
 @cache
@@ -158,8 +162,7 @@ def reporting_code() -> str:
     """The hash of the sources that tables, figures and report depend on."""
     files = [f for f in (PACKAGE / "reporting").rglob("*") if f.suffix in (".py", ".yaml", ".j2")]
     files += [*(PACKAGE / "checking").glob("*.py"), PACKAGE / "version.py"]
-    scripts = ("collect", "document", "tables", "figures", "report", "theory", "means")
-    return _hash(files, _scripts(*scripts))
+    return _hash(files, _scripts("report"))
 
 
 def git_state() -> dict:

@@ -2,14 +2,15 @@
 
 import logging
 from collections.abc import Iterator
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
 import torch
+from expected_losses import EXPECTED, label_chances, squared_distances
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
-from dmlbench.config.settings import Theory
 from dmlbench.seeding import derive_seed
-from dmlbench.theory.losses import EXPECTED, label_chances, squared_distances
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +27,35 @@ IN_MODE = 0.2
 IN_COLLAPSED_CLASS = 0.01
 
 
-def simulate(theory: Theory) -> pd.DataFrame:
+def _no_repeats(values: list) -> list:
+    if len(set(values)) != len(values):
+        raise ValueError("a value is named twice")
+    return values
+
+
+RightLabel = Annotated[float, Field(gt=0.5, le=1)]
+
+
+class Settings(BaseModel):
+    """What ``config.yaml`` says; lengths are in units of the root of the margin."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    #: Chances that a point carries the label of its class.
+    p: Annotated[list[RightLabel], Field(min_length=1), AfterValidator(_no_repeats)]
+    #: Dimensions of the embedding.
+    dimensions: Annotated[list[PositiveInt], Field(min_length=1), AfterValidator(_no_repeats)]
+    #: Points of each of the four modes.
+    points_per_mode: Annotated[int, Field(ge=2)]
+    #: Starts of each kind.
+    starts: PositiveInt
+    #: Steps of gradient descent.
+    steps: PositiveInt
+    #: Where the margin loss's learned beta starts, in units of the margin.
+    beta_start: PositiveFloat
+
+
+def simulate(theory: Settings) -> pd.DataFrame:
     """Run every loss, dimension, noise level and start of the config, with EPS and without.
 
     A start's points are the same for every loss and noise level.
@@ -46,7 +75,7 @@ def simulate(theory: Theory) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def _simulate(theory: Theory, loss: str, easy: bool, dimension: int) -> pd.DataFrame:
+def _simulate(theory: Settings, loss: str, easy: bool, dimension: int) -> pd.DataFrame:
     """All noise levels and starts of one loss and dimension, side by side."""
     drawn = [(kind, start) for kind in KINDS for start in range(theory.starts)]
     first = torch.stack([start_points(*key, theory.points_per_mode, dimension) for key in drawn])

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from dmlbench.data import expansion, members
-from dmlbench.data.members import read_gzip, read_members
+from dmlbench.data import read_archive
+from dmlbench.data.read_archive import read_gzip, read_members
 from dmlbench.errors import DataError
 
 FILES = [("b/2.png", b"two"), ("a/1.png", b"one" * 5000), ("a/note.txt", b"")]
@@ -39,7 +39,7 @@ def tar_of(path, files=FILES, mode="w:gz", **attributes):
     return path
 
 
-def refusal(path, wanted=None):
+def refusal(path, wanted=lambda name: True):
     """The one line that reading ``path`` ends with; nothing may appear beside it."""
     before = sorted(path.parent.rglob("*"))
     with pytest.raises(DataError) as caught:
@@ -54,8 +54,8 @@ def refusal(path, wanted=None):
 @pytest.fixture
 def small_limits(monkeypatch):
     """Limits that a test reaches in milliseconds."""
-    monkeypatch.setattr(members, "MEMBER_BYTES", 2 << 20)
-    monkeypatch.setattr(expansion, "HARMLESS_BYTES", 1 << 20)
+    monkeypatch.setattr(read_archive, "MEMBER_BYTES", 2 << 20)
+    monkeypatch.setattr(read_archive, "HARMLESS_BYTES", 1 << 20)
 
 
 @pytest.mark.parametrize("name", ["x.zip", "x.tar", "x.tgz"])
@@ -96,7 +96,7 @@ UNSAFE = [
 @pytest.mark.parametrize(("name", "reason"), UNSAFE)
 def test_paths_that_lead_out(tmp_path, make, name, reason):
     made = make(tmp_path / "x", [FILES[0], (name, b"bad")])
-    for wanted in (None, lambda member: member == FILES[0][0]):
+    for wanted in (lambda member: True, lambda member: member == FILES[0][0]):
         line = refusal(made, wanted)
         assert reason in line
         assert repr(name) in line
@@ -113,8 +113,8 @@ def test_two_members_of_one_name(tmp_path, make, again):
 @pytest.mark.parametrize("target", ["/etc/passwd", "../../etc/passwd", "b/../../../x", "C:\\x"])
 def test_tar_links_that_lead_out(tmp_path, kind, target):
     made = tar_of(tmp_path / "x", [("a/link.png", b"")], type=kind, linkname=target)
-    assert "is a link out of the archive" in refusal(made)
-    assert "is a link out of the archive" in refusal(made, lambda name: False)
+    assert "is a link out of it" in refusal(made)
+    assert "is a link out of it" in refusal(made, lambda name: False)
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE])
@@ -170,9 +170,7 @@ def test_a_zip_bomb(tmp_path, small_limits):
     made = zip_of(
         tmp_path / "x.zip", [("a.png", bytes(1_500_000))], compression=zipfile.ZIP_DEFLATED
     )
-    line = refusal(made)
-    assert "member 'a.png' unpacks" in line
-    assert "the archive is refused" in line
+    assert "unpacks to more than 1,048,576 bytes; the archive is refused" in refusal(made)
 
 
 def test_a_tar_bomb_is_found_also_in_what_nobody_wants(tmp_path, small_limits):
@@ -183,7 +181,7 @@ def test_a_tar_bomb_is_found_also_in_what_nobody_wants(tmp_path, small_limits):
 
 @pytest.mark.parametrize("make", [zip_of, tar_of])
 def test_many_members_that_are_too_much_together(tmp_path, make, monkeypatch):
-    monkeypatch.setattr(expansion, "TOTAL_BYTES", 1 << 20)
+    monkeypatch.setattr(read_archive, "TOTAL_BYTES", 1 << 20)
     made = make(tmp_path / "x", [(f"{n}.png", os.urandom(200_000)) for n in range(6)])
     assert "unpacks to more than 1,048,576 bytes" in refusal(made)
 
@@ -214,7 +212,7 @@ def test_a_tar_name_that_claims_a_gigabyte(tmp_path):
     info = tarfile.TarInfo("././@LongLink")
     info.type, info.size = tarfile.GNUTYPE_LONGNAME, 1 << 30
     made.write_bytes(gzip.compress(info.tobuf() + b"a" * (2 << 20)))
-    assert "has a header of more than 1,048,576 bytes" in refusal(made)
+    assert "a header of more than 1,048,576 bytes" in refusal(made)
 
 
 def test_tar_headers_inside_headers(tmp_path):
@@ -320,12 +318,12 @@ def test_a_missing_archive_is_told_by_its_name(tmp_path):
 def test_a_gzip_bomb(tmp_path, small_limits):
     made = tmp_path / "x.gz"
     made.write_bytes(gzip.compress(bytes(1_500_000)))
-    with pytest.raises(DataError, match=r"member 'x' unpacks to more than 1,048,576 bytes"):
+    with pytest.raises(DataError, match=r"x\.gz unpacks to more than 1,048,576 bytes"):
         read_gzip(made)
 
 
 def test_nothing_in_the_package_unpickles_data():
-    package = Path(members.__file__).parents[1]
+    package = Path(read_archive.__file__).parents[1]
     for file in package.rglob("*.py"):
         text = file.read_text()
         assert "allow_pickle=True" not in text, file

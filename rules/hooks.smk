@@ -13,10 +13,7 @@ RUN_FOLDERS = {RUN.format(**run.__dict__): run for run in PLAN.runs.values()}
 
 def print_results():
     """Say where the results are, as far as they are made, the report last."""
-    made = [
-        ("table:  ", THEORY["md"], " (.tex, .csv)"),
-        ("figure: ", THEORY["pdf"], " (.png)"),
-    ]
+    made = []
     for name in BENCHMARK.experiments:
         made.append(("table:  ", paths.table(NAME, name, "md"), " (.tex, .csv)"))
     for name in paths.OVERVIEWS:
@@ -45,7 +42,7 @@ def is_trained(file):
     run = RUN_FOLDERS.get(os.path.dirname(file))
     if run is None:
         return False
-    code = provenance.training_code(run.dataset, PLAN.classes(run))
+    code = provenance.training_code(run.dataset, PLAN.sources(run))
     return vouches(Path(file), PLAN.fingerprint(run), code)
 
 
@@ -69,9 +66,9 @@ def settle_origins():
 
 
 def write_config():
-    """Write the config where jobs find it."""
+    """Write the config and its plan where jobs find them."""
     try:
-        write_text(Path(CONFIG), PLAN.as_json())
+        stored_plan.write_plan(PLAN, Path(CONFIG).parent)
     except OSError as error:
         refuse([unusable(error.filename, error.strerror)])
 

@@ -1,0 +1,206 @@
+"""An archive, fetched from the first of its sources that has it intact."""
+
+import errno
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from filelock import FileLock, Timeout
+
+from dmlbench.data.archives import Archive, verify
+from dmlbench.data.http_source import HttpSource, Patience, SourceError, size_of
+from dmlbench.errors import DataError
+from dmlbench.files import NO_LOCKS
+from dmlbench.progress import counting
+
+log = logging.getLogger(__name__)
+
+_BLOCK = 1 << 20
+_PATIENCE = Patience()
+
+
+def download(
+    archive: Archive,
+    target: Path,
+    mirror: str | None = None,
+    own: str | None = None,
+    patience: Patience = _PATIENCE,
+) -> None:
+    """Fetch ``archive`` to ``target`` from the first source that has it intact.
+
+    A process that fetches the same file is waited for. What is here so far lies in a file beside
+    the target that ends in ``.part``.
+
+    Args:
+        archive: What to fetch.
+        target: Where to put it; an intact file there is kept.
+        mirror: The user's folder, or http or file URL, that holds ``<source>/<file>``.
+        own: The user's path or URL of this very file, tried before the mirror.
+        patience: How long to wait for each source.
+
+    Raises:
+        DataError: No source has it intact (the message names each source, what was wrong there,
+            and what to do by hand), or it cannot be written.
+        NoChecksumError: Nothing says whether it is the right one.
+    """
+    mirrored = [f"{mirror.rstrip('/')}/{archive.source}/{archive.file}"] if mirror else []
+    sources = [*([own] if own else []), *mirrored, *archive.addresses]
+    part = target.with_name(target.name + ".part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(target):
+            if target.exists():
+                _check_existing(archive, target)
+            else:
+                _download(archive, part, target, sources, patience)
+                part.replace(target)
+                log.info("%s verified", target)
+    except OSError as error:
+        where = error.filename or target.parent
+        raise DataError(
+            f"{where}: {error.strerror}; mend that and run again{_kept(part)}"
+        ) from None
+
+
+@contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    """Wait until no other process fetches ``target``; the lock ends with its process."""
+    lock = FileLock(target.with_name(f".{target.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        log.info("another process is fetching %s; waiting", target)
+        lock.acquire()
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        log.warning("%s: this file system has no locks; fetch one at a time", target)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _check_existing(archive: Archive, target: Path) -> None:
+    try:
+        verify(target, archive)
+    except DataError as error:
+        raise DataError(f"{target.parent}/{error}; delete it and run again") from None
+    log.info("%s is there already and intact", target)
+
+
+def _download(
+    archive: Archive, part: Path, target: Path, sources: list[str], patience: Patience
+) -> None:
+    """Fill ``part`` with the verified archive."""
+    failures: list[str] = []
+    if _is_whole(archive, part, sources, failures):
+        log.info("%s was whole", part)
+        return
+    missing = (archive.bytes or 0) - size_of(part)
+    if missing > (free := shutil.disk_usage(part.parent).free):
+        told = f"{os.strerror(errno.ENOSPC)}: {free:,} bytes are free, {missing:,} are missing"
+        raise OSError(errno.ENOSPC, told)
+    for number, source in enumerate(sources, start=1):
+        log.info("fetching %s (%s)", source, archive.described())
+        try:
+            _fetch(source, archive, part, patience)
+            return
+        except SourceError as error:
+            failures.append(f"{source}: {error}")
+            following = f"next is {sources[number]}" if number < len(sources) else "it was the last"
+            log.warning("%s: %s; %s", source, error, following)
+    raise DataError(_by_hand(archive, target, failures) + _kept(part))
+
+
+def _is_whole(archive: Archive, part: Path, sources: list[str], failures: list[str]) -> bool:
+    """Whether the part is the whole archive, such as a copy that was put there by hand.
+
+    What is wrong with it goes to ``failures`` only where no source could bring the rest.
+    """
+    size = size_of(part)
+    short = archive.bytes is not None and size < archive.bytes and not archive.members_sha256
+    if not size or short or not archive.checksum:
+        return False
+    try:
+        verify(part, archive)
+    except DataError as error:
+        if not sources:
+            failures.append(f"{part}: {error}")
+        return False
+    return True
+
+
+def _fetch(source: str, archive: Archive, part: Path, patience: Patience) -> None:
+    """Bring ``archive`` from ``source`` into ``part`` and verify it.
+
+    Raises:
+        SourceError: The source does not have it.
+        NoChecksumError: It is here, and nothing says whether it is the right one.
+        OSError: It cannot be written.
+    """
+    before = size_of(part)
+    resumed = _bring(source, archive, part, patience) and before > 0
+    try:
+        verify(part, archive)
+    except DataError as error:
+        part.unlink()
+        if not resumed:
+            raise SourceError(str(error).replace(str(part), archive.file)) from None
+        log.warning("%s: what was here did not belong to it; from the start again", source)
+        _fetch(source, archive, part, patience)
+
+
+def _bring(source: str, archive: Archive, part: Path, patience: Patience) -> bool:
+    """Fill ``part``; return whether bytes that were there before may be among its bytes."""
+    try:
+        url = urlsplit(source)
+    except ValueError as error:
+        raise SourceError(f"not an address ({error})") from None
+    if url.scheme in ("http", "https"):
+        if archive.bytes is None or size_of(part) != archive.bytes:
+            HttpSource(source, archive, part, patience).fetch()
+        return True
+    if url.scheme not in ("file", ""):
+        raise SourceError(f"cannot fetch {url.scheme}:// addresses, only http, https and file")
+    path = Path(unquote(url.path) if url.scheme else source).expanduser()
+    if not path.is_file():
+        raise SourceError("is a folder" if path.is_dir() else "no such file")
+    if part.exists() and path.samefile(part):  # put there by hand
+        return False
+    try:
+        stream = path.open("rb")
+    except OSError as error:
+        raise SourceError(f"cannot be read ({error.strerror})") from None
+    size = path.stat().st_size
+    with stream, part.open("wb") as file, counting(archive.file, size, "B") as count:
+        while block := stream.read(_BLOCK):
+            file.write(block)
+            count(len(block))
+    return False
+
+
+def _by_hand(archive: Archive, target: Path, failures: list[str]) -> str:
+    """What to do where no source has the archive."""
+    tried = "; ".join(failures) or "no public source of it is alive"
+    addresses = archive.addresses
+    get = f"fetch it by hand from {addresses[0]}" if addresses else "get a copy from elsewhere"
+    # Not under the target's own name: after a kill, Snakemake takes a file of that name for a
+    # half-written output and deletes it.
+    return (
+        f"{archive.source}/{archive.file} could not be had ({tried}). Next step: {get} "
+        f"({archive.described()}) and name its place: "
+        f"--config 'data={{files: {{{archive.file}: PATH_OR_URL}}}}', or that of a folder with "
+        f"{archive.source}/{archive.file}: --config 'data={{mirror: FOLDER_OR_URL}}'; or put it at "
+        f"{target}.part and run again"
+    )
+
+
+def _kept(part: Path) -> str:
+    if not (size := size_of(part)):
+        return ""
+    return f". {size:,} bytes are kept in {part}; the next run goes on from there"

@@ -1,0 +1,210 @@
+"""What a constructor takes, checked by its signature and type hints."""
+
+import inspect
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, get_args, get_type_hints
+
+from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+
+from dmlbench.errors import ConfigError
+from dmlbench.plugins.library_classes import family_of, wanted_family
+from dmlbench.plugins.messages import describe, nearest
+from dmlbench.plugins.types import LossRate, LossSpec, Number
+
+#: Arguments that the program supplies, not the user.
+SUPPLIED = {"num_classes", "embedding_dim", "embedding_size"}
+_KEYWORDS = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+def is_described(value: Any) -> bool:
+    """Whether a value describes an object: ``{type: class, argument: value, ...}``."""
+    return isinstance(value, Mapping) and isinstance(value.get("type"), str)
+
+
+def has_described(value: Any) -> bool:
+    """Whether a value is, or lists, descriptions."""
+    return is_described(value) or (isinstance(value, list) and any(map(has_described, value)))
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One keyword argument of a constructor.
+
+    Attributes:
+        annotation: Its type, with pydantic's constraints; Any where nothing is known.
+        required: The user must give it.
+        default: What it is else; ``inspect.Parameter.empty`` if the signature does not say.
+        family: The part of pytorch-metric-learning that a described class must come from.
+    """
+
+    annotation: Any
+    required: bool
+    default: Any = inspect.Parameter.empty
+    family: str = ""
+
+    @cached_property
+    def adapter(self) -> TypeAdapter:
+        """Validates values and turns them into JSON."""
+        try:
+            return TypeAdapter(self.annotation, config=ConfigDict(arbitrary_types_allowed=True))
+        except PydanticUserError:  # a model or dataclass, which has a config of its own
+            return TypeAdapter(self.annotation)
+
+    def value(self, given: Any) -> Any:
+        """The Python value of what a config gives: a tuple for a list, a member for an enum.
+
+        Raises:
+            ValidationError: It does not fit the type. Text is no number, and true neither.
+        """
+        return self.adapter.validate_json(json.dumps(given), strict=True)
+
+    def plain(self, given: Any) -> Any:
+        """The same as plain data, for JSON."""
+        return self.adapter.dump_python(self.value(given), mode="json")
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """The keyword arguments of a class's constructor, those it hands on to its bases included.
+
+    Attributes:
+        known: Each argument that the user can give.
+        supplied: Those of :data:`SUPPLIED` that the constructor takes.
+        open: It takes any others too.
+    """
+
+    known: dict[str, Argument]
+    supplied: set[str]
+    open: bool = False
+
+    @classmethod
+    def of(cls, target: type, foreign: str = "") -> "Arguments":
+        """Read the signature of ``target``.
+
+        Args:
+            target: The class.
+            foreign: Its kind, where it does not register itself.
+
+        Raises:
+            ConfigError: An annotation means nothing.
+        """
+        known: dict[str, Argument] = {}
+        supplied, is_open = set(), False
+        for name, parameter, hint, inherited in _parameters(target):
+            if name in SUPPLIED:
+                supplied.add(name)
+            elif parameter.kind is parameter.VAR_KEYWORD:
+                is_open = True
+            else:
+                required = parameter.default is parameter.empty and not inherited
+                if hint is parameter.empty:
+                    hint = _type_of(parameter.default)
+                family = wanted_family(target.__module__, name)
+                known[name] = Argument(hint, required, parameter.default, family)
+        if foreign == "loss":
+            known["loss_lr"] = Argument(LossRate, required=False)
+        return cls(known, supplied, is_open)
+
+    def problems(self, options: dict) -> Iterator[str]:
+        """One line for each option that is wrong, without those of described objects inside."""
+        for name, value in options.items():
+            argument = self.known.get(name)
+            if argument is None:
+                if not self.open:
+                    hint = nearest(name, list(self.known))
+                    yield f"{name}: unknown key (got {value!r:.80}){hint}"
+            elif argument.family and value is not None:
+                yield from _family_problems(name, value, argument)
+            elif not has_described(value) or self.keeps_description(name):
+                try:
+                    argument.value(value)
+                except ValidationError as error:
+                    for each in error.errors():
+                        yield describe({**each, "loc": (name, *each["loc"])})
+        for name, argument in self.known.items():
+            if argument.required and name not in options:
+                yield f"{name}: this key is missing"
+
+    def defaults(self) -> dict:
+        """The defaults as plain data; without those that are no data, such as objects."""
+        found = {}
+        for name, argument in self.known.items():
+            if argument.default is inspect.Parameter.empty:
+                continue
+            try:
+                plain = argument.adapter.dump_python(argument.default, mode="json")
+                json.dumps(plain, allow_nan=False)
+            except ValueError:  # what pydantic cannot turn into JSON, or JSON does not hold
+                continue
+            found[name] = plain
+        return found
+
+    def plain(self, options: dict) -> dict:
+        """Valid options as plain data."""
+        return {
+            name: self.known[name].plain(value)
+            if name in self.known and not has_described(value)
+            else value
+            for name, value in options.items()
+        }
+
+    def keeps_description(self, name: str) -> bool:
+        """Whether the constructor takes the description of an object in the place of the object."""
+        annotation = self.known[name].annotation if name in self.known else Any
+        return LossSpec in (annotation, *get_args(annotation))
+
+    def value(self, name: str, given: Any) -> Any:
+        """The Python value of a valid option."""
+        return self.known[name].value(given) if name in self.known else given
+
+
+def _parameters(target: type) -> Iterator[tuple[str, inspect.Parameter, Any, bool]]:
+    """Name, parameter, type hint of each keyword argument, and whether only a base asks for it.
+
+    As long as a constructor takes ``**others``, those of the next one in the order of bases follow.
+    """
+    seen: set[str] = set()
+    inherited = False
+    for base in target.__mro__:
+        init = vars(base).get("__init__")
+        if not inspect.isfunction(init) or base.__module__.startswith("torch."):
+            continue
+        try:
+            hints = get_type_hints(init, include_extras=True)
+        except Exception as error:  # any expression may stand in an annotation
+            raise ConfigError(
+                f"the annotations of {base.__module__}.{base.__qualname__}.__init__ mean nothing "
+                f"({error})"
+            ) from None
+        parameters = list(inspect.signature(init).parameters.values())[1:]
+        for parameter in parameters:
+            if parameter.kind in _KEYWORDS and parameter.name not in seen:
+                seen.add(parameter.name)
+                hint = hints.get(parameter.name, parameter.empty)
+                yield parameter.name, parameter, hint, inherited
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            return
+        inherited = True
+
+
+def _type_of(default: Any) -> Any:
+    """The type of an argument without annotation: numbers and booleans stay what they are."""
+    if isinstance(default, bool):
+        return bool
+    return Number if isinstance(default, int | float) else Any
+
+
+def _family_problems(name: str, value: Any, argument: Argument) -> Iterator[str]:
+    if not is_described(value):
+        example = f"{{type: pytorch_metric_learning.{argument.family}...}}"
+        yield f"{name}: should describe a class: {example} (got {value!r:.80})"
+        return
+    found = family_of(value["type"])
+    if found and found != argument.family:
+        yield (
+            f"{name}: should be among the library's {argument.family}, not its {found} "
+            f"(got '{value['type']}')"
+        )
