@@ -23,7 +23,7 @@ from dmlbench.data.folder import dataset_of
 from dmlbench.errors import UserError
 from dmlbench.files import write_text
 from dmlbench.reporting.figures.kinds import KINDS, planned, same_methods
-from dmlbench.workflow.job_environment import set_job_environment
+from dmlbench.workflow.snakemake_jobs import set_job_environment
 from dmlbench.data.sources import raw_archives, source_of
 
 # A graph of thousands of jobs is millions of objects that live to the end; looking through them for

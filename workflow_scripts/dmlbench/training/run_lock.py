@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dmlbench.errors import TrainingError
-from dmlbench.workflow.slurm.slurm_jobs import current_job, has_ended
+from dmlbench.workflow.slurm.commands import current_job, has_ended
 
 log = logging.getLogger(__name__)
 
