@@ -10,7 +10,6 @@ from test_lock import expire, holder
 
 from dmlbench import paths
 from dmlbench.config import load_config, resolve_config
-from dmlbench.reporting.estimate import BASES, History, epoch_images, images_of_split, run_bytes
 from dmlbench.reporting.published.read import read_published
 from dmlbench.reporting.report import write_pages
 from dmlbench.reporting.tables import write_tables
@@ -24,6 +23,7 @@ from dmlbench.reporting.verdicts import (
     verdicts,
 )
 from dmlbench.workflow import job_states as jobs
+from dmlbench.workflow.estimate import BASES, History, epoch_images, images_of_split, run_bytes
 
 
 @pytest.fixture

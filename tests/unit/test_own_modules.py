@@ -71,10 +71,10 @@ def test_a_loss_of_ones_own_is_named_by_its_path(own_module):
     run = next(iter(plan.runs.values()))
     loss = build_loss(plan.losses[run.loss], 2, 8)
     assert loss(Batch.of(torch.full((2, 8), 0.5), torch.tensor([0, 1]))).value == 6
-    before = training_code(run.dataset, plan.classes(run))
+    before = training_code(run.dataset, plan.sources(run))
     own_module.write_text(OWN_LOSS.replace("dim=1).mean()", "dim=1).sum()"))
     forget()
-    assert training_code(run.dataset, plan.classes(run)) != before
+    assert training_code(run.dataset, plan.sources(run)) != before
 
     plain = build_loss({"type": "own_losses.Plain", "scale": 5.0}, 2, 8)
     assert plain.module.size == 8
@@ -203,7 +203,7 @@ def test_the_code_of_a_run_covers_what_its_own_module_imports(own_module):
         "helper",
         "own_losses",
     )
-    classes = (("loss", "own_losses.Spread"),)
+    classes = (class_source("loss", "own_losses.Spread"),)
     before = training_code("digits_even_odd", classes)
     helper.write_text("x = 2")
     forget()
@@ -214,6 +214,6 @@ def test_the_code_of_a_run_covers_what_its_own_module_imports(own_module):
 
 
 def test_a_choice_of_its_own_file_concerns_only_the_runs_that_use_it():
-    plain = (("loss", "pd_loss"),)
-    used = (*plain, ("positive", "easy"))
+    plain = (class_source("loss", "pd_loss"),)
+    used = (*plain, class_source("positive", "easy"))
     assert training_code("digits_even_odd", plain) != training_code("digits_even_odd", used)

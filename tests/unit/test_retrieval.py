@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from metric_loops import retrieval as loop
 
-from dmlbench import exact, search
-from dmlbench import knn as neighbours
+from dmlbench import knn
 from dmlbench.evaluation.retrieval import retrieval
 
 
@@ -60,20 +59,15 @@ def test_equals_the_loop(kind, seed, count, dim):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_many_blocks_tiles_and_crowds_change_nothing(kind, monkeypatch):
+def test_small_blocks_and_no_help_of_faiss_change_nothing(kind, monkeypatch):
     points, labels, ids = data(kind, 120, 5, seed=1)
     expected = loop(points, labels, ids, [1, 4])
-    for module in (search, neighbours, exact):
-        monkeypatch.setattr(module, "ENTRIES", 64, raising=False)
-        monkeypatch.setattr(module, "BLOCK", 16, raising=False)
-    monkeypatch.setattr(search, "TILE", 32)
-    monkeypatch.setattr(neighbours, "CROWD", 0)
-    monkeypatch.setattr(exact, "MANY", 8)
-    equal(retrieval(points, labels, ids, [1, 4], threads=3), expected)
-    monkeypatch.setattr(search, "CROWD", 0)
-    monkeypatch.setattr(exact, "CROWD", 0)  # no table of few embeddings
+    monkeypatch.setattr(knn, "ENTRIES", 64)
+    monkeypatch.setattr(knn, "BLOCK", 16)
+    equal(retrieval(points, labels, ids, [1, 4], threads=2), expected)
+    monkeypatch.setattr(knn, "PADDING", 0)  # faiss settles nothing
     equal(retrieval(points, labels, ids, [1, 4]), expected)
-    monkeypatch.setattr(neighbours, "LONG", 1)
+    monkeypatch.setattr(knn, "LONG", 1)
     equal(retrieval(points, labels, ids, [1, 4], threads=1), expected)
 
 
@@ -147,17 +141,23 @@ def test_classes_of_one_image_only():
     assert found == {1: 0.0, 5: 0.0, "r_precision": None, "map_at_r": None, "mrr": None}
 
 
-def test_tensors_are_searched_like_arrays(monkeypatch):
-    """The search on a GPU, run by torch on the CPU."""
+def test_tensors_are_searched_like_arrays():
     import torch
 
-    for kind in KINDS:
-        points, labels, ids = data(kind, 300, 6, seed=5)
-        expected = retrieval(points, labels, ids, [1, 7])
-        assert retrieval(torch.from_numpy(points), labels, ids, [1, 7]) == expected
-        monkeypatch.setattr(neighbours, "on_gpu", lambda embeddings: True)
-        assert retrieval(torch.from_numpy(points), labels, ids, [1, 7]) == expected, kind
-        monkeypatch.undo()
+    points, labels, ids = data("plain", 300, 6, seed=5)
+    assert retrieval(torch.from_numpy(points), labels, ids, [1, 7]) == retrieval(
+        points, labels, ids, [1, 7]
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_gpu_changes_no_bit(kind):
+    if not knn.load_faiss().get_num_gpus():
+        pytest.skip("faiss sees no GPU")
+    points, labels, ids = data(kind, 3000, 16, seed=5)
+    for k in (5, 200):
+        expected = retrieval(points, labels, ids, [k])
+        assert retrieval(points, labels, ids, [k], gpu=True) == expected
 
 
 def test_nan_is_refused():

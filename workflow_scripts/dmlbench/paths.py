@@ -29,11 +29,18 @@ def results(name: str) -> str:
 
 #: The config as it was read, defaults filled in, inside the folder of its results.
 CONFIG_FILE = "config.json"
+#: The plan that was made of it, beside it.
+PLAN_FILE = "plan.json"
 
 
 def resolved_config(name: str) -> str:
     """The config as it was read, defaults filled in: what the scripts of a run are given."""
     return f"{results(name)}/{CONFIG_FILE}"
+
+
+def stored_plan(name: str) -> str:
+    """The plan that was made of the config: what jobs read."""
+    return f"{results(name)}/{PLAN_FILE}"
 
 
 def head(name: str) -> str:

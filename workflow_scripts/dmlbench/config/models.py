@@ -4,6 +4,7 @@ Only what can be checked inside one section is checked in a section's model; wha
 is in ``build``. Every field has a description: the JSON schema for editors is made from them.
 """
 
+import json
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
@@ -167,6 +168,14 @@ class Benchmark(Section):
     )
     training: Training = Field(default_factory=Training, description="How trainings are run.")
     resources: Resources = Field(default_factory=Resources, description="What rules ask for.")
+
+    def as_json(self) -> str:
+        """The config with defaults filled in, itself a config.
+
+        It travels with the results, so it does not say where on this machine archives lie.
+        """
+        here = {"data": {"mirror", "files"}}
+        return json.dumps(self.model_dump(mode="json", exclude=here), indent=1)
 
     @field_validator("seeds", "selections", "controls")
     @classmethod

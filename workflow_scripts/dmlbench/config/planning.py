@@ -18,7 +18,8 @@ from dmlbench.config.checks import (
 )
 from dmlbench.config.choices import NO_SAMPLER, Choices
 from dmlbench.config.models import Benchmark, Choice, Experiment, Sampler
-from dmlbench.config.plan import RANDOM, SHUFFLED, UNTRAINED, Plan, Run, Swept
+from dmlbench.config.plan import SHUFFLED, Plan, Swept
+from dmlbench.config.run import RANDOM, UNTRAINED, Run
 from dmlbench.config.section import Section
 from dmlbench.errors import ConfigError
 from dmlbench.plugins.entries import entries
@@ -48,7 +49,7 @@ class _Builder:
         self.source = source
         self.problems: list[str] = []
         self.plan = Plan(benchmark)
-        self.choices = Choices(self.problems)
+        self.choices = Choices(self.problems, self.plan.classes)
         self.samplers = {NO_SAMPLER: Sampler(), **benchmark.samplers}
 
     def build(self) -> Plan:
@@ -82,9 +83,6 @@ class _Builder:
         self._raise()
         for name in benchmark.experiments:
             self._controls(name)
-            self.plan.runs.update({run.id: run for run in self.plan.experiment_runs(name)})
-        shuffled = (runs.get("shuffled") for runs in self.plan.controls.values())
-        self.plan.runs.update({run.id: run for run in shuffled if run})
         self._raise()
         return self.plan
 

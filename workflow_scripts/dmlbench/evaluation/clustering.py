@@ -1,15 +1,9 @@
 """Mutual information of k-means clusters and class labels: NMI, NMI+ and AMI."""
 
-import os
-from types import ModuleType
-
 import numpy as np
 
 from dmlbench.errors import DataError
-
-#: Processors that NumPy's OpenBLAS knows, as faiss's older one calls those with the same kernels.
-_KERNELS = {"SkylakeX": "SkylakeX", "Cooperlake": "SkylakeX", "SapphireRapids": "SkylakeX"}
-_KERNELS |= dict.fromkeys(("Haswell", "Zen"), "Haswell")
+from dmlbench.knn import load_faiss
 
 
 def clusterings(
@@ -100,24 +94,3 @@ def _spread(embeddings: np.ndarray) -> np.ndarray:
     points = embeddings - embeddings.mean(axis=0, dtype=np.float64)
     _, exponent = np.frexp(np.abs(points).max(initial=0.0))
     return np.ldexp(points, -exponent).astype(np.float32)
-
-
-def load_faiss() -> ModuleType:
-    """Faiss, told which processor this is.
-
-    The OpenBLAS of 2021 that comes with it takes what it does not know for one without AVX, which
-    makes k-means four times as slow; NumPy's knows it. The choice is read when faiss is loaded.
-    """
-    from threadpoolctl import threadpool_info
-
-    known = [info.get("architecture") for info in threadpool_info()]
-    kernels = next((_KERNELS[name] for name in known if name in _KERNELS), None)
-    free = kernels is not None and "OPENBLAS_CORETYPE" not in os.environ
-    try:
-        if free:
-            os.environ["OPENBLAS_CORETYPE"] = kernels
-        import faiss
-    finally:
-        if free:
-            del os.environ["OPENBLAS_CORETYPE"]
-    return faiss

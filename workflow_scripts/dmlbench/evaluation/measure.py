@@ -8,7 +8,6 @@ from dmlbench.evaluation import collapse
 from dmlbench.evaluation.clustering import clusterings, mutual_information
 from dmlbench.evaluation.retrieval import MEANS, retrieval
 from dmlbench.knn import tie_keys
-from dmlbench.search_gpu import to_gpu
 
 _NOTES = {
     "recall": "self left out by index; who is alone in a class counts as missed",
@@ -69,8 +68,7 @@ def measure(
     rows = []
     means = tuple(name for name in MEANS if name in metrics)
     if ks or means:
-        searched = to_gpu(embeddings) if gpu else embeddings
-        for name, value in retrieval(searched, labels, ids, ks, means, threads).items():
+        for name, value in retrieval(embeddings, labels, ids, ks, means, threads, gpu).items():
             metric, k = ("recall", name) if isinstance(name, int) else (name, 0)
             note = _NOTES[metric] if value is not None else "every image is alone in its class"
             rows.append(row(metric, k, value, note))

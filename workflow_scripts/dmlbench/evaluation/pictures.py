@@ -46,13 +46,11 @@ def nearest(
     gallery = Gallery(embeddings, ids)
     mine = ids[gallery.order]
     classes = np.asarray(labels)[gallery.order]
-    everyone = np.arange(len(gallery))
+    places = np.array([np.flatnonzero(mine == query)[0] for query in asked], dtype=np.int64)
+    found = gallery.neighbours(places, min(k, len(gallery) - 1))
     rows = []
-    for query in asked:
-        place = int(np.flatnonzero(mine == query)[0])
-        distance = gallery.distances(np.full(len(gallery), place), everyone)
-        order = np.argsort(distance, kind="stable")  # places are in the order of ties
-        for rank, other in enumerate(order[order != place][:k], start=1):
+    for query, place, others in zip(asked, places, found, strict=True):
+        for rank, other in enumerate(others, start=1):
             right = bool(classes[other] == classes[place])
             rows.append({"query": query, "rank": rank, "id": mine[other], "right": right})
     return pd.DataFrame(rows, columns=["query", "rank", "id", "right"])

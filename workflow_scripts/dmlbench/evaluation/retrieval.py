@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dmlbench.knn import Found, Gallery
+from dmlbench.knn import Gallery, hits
 from dmlbench.progress import counting
 
 #: Metrics here besides Recall@K, with what they are means over.
@@ -56,6 +56,7 @@ def retrieval(
     ks: list[int],
     means: tuple[str, ...] = MEANS,
     threads: int | None = None,
+    gpu: bool = False,
 ) -> dict[str | int, float | None]:
     """Recall@K for every K of ``ks``, and the named means.
 
@@ -69,12 +70,13 @@ def retrieval(
     The last three leave out queries that are alone in their class.
 
     Args:
-        embeddings: N x D, float32; a torch tensor on a GPU is searched there.
+        embeddings: N x D, float32.
         labels: N class labels.
         ids: N distinct image ids.
         ks: The values of K; all fewer than N.
         means: Some of :data:`MEANS`.
         threads: See :meth:`dmlbench.knn.Gallery.search`.
+        gpu: See :class:`dmlbench.knn.Gallery`.
 
     Returns:
         Shares in 0 .. 1 by K or name; None where every query is alone in its class.
@@ -82,19 +84,16 @@ def retrieval(
     Raises:
         ValueError: A K is not in 1 .. N - 1, or an embedding is not finite.
     """
-    gallery = Gallery(embeddings, ids)
+    gallery = Gallery(embeddings, ids, gpu)
     classes = Classes.of(np.asarray(labels)[gallery.order])
     deepest = [classes.others.max(initial=0)] if {"r_precision", "map_at_r"} & set(means) else []
     depth = int(max([*ks, *deepest, 1]))
 
-    def use(found: Found) -> np.ndarray:
-        return block_sums(gallery, classes, found, ks, means)
-
     total = np.zeros(len(ks) + len(means))
     with counting("neighbours", len(gallery), "images") as count:
-        for sums, images in gallery.search(depth, threads, use):
-            total += sums
-            count(images)
+        for rows, found in gallery.search(depth, threads):
+            total += block_sums(gallery, classes, rows, found, ks, means)
+            count(len(rows))
     queries = int((classes.others > 0).sum())
     recalls = dict(zip(ks, (total[: len(ks)] / len(gallery)).tolist(), strict=True))
     others = [value / queries if queries else None for value in total[len(ks) :].tolist()]
@@ -102,12 +101,17 @@ def retrieval(
 
 
 def block_sums(
-    gallery: Gallery, classes: Classes, found: Found, ks: list[int], means: tuple[str, ...]
-) -> tuple[np.ndarray, int]:
-    """Each metric summed over a block of queries, and their number."""
-    relevant = classes.labels[found.neighbours] == classes.labels[found.rows, None]
-    others = classes.others[found.rows]
-    sums = [float(relevant[:, :k].any(axis=1).sum()) for k in ks]
+    gallery: Gallery,
+    classes: Classes,
+    rows: np.ndarray,
+    found: np.ndarray,
+    ks: list[int],
+    means: tuple[str, ...],
+) -> np.ndarray:
+    """Each metric summed over a block of queries."""
+    relevant = classes.labels[found] == classes.labels[rows, None]
+    others = classes.others[rows]
+    sums = [float(hits(relevant, k).sum()) for k in ks]
     paired = others > 0
     depth = relevant.shape[1]
     inside = relevant & (np.arange(depth) < others[:, None])
@@ -118,9 +122,9 @@ def block_sums(
             precision = np.cumsum(inside, axis=1) / np.arange(1, depth + 1)
             values = (precision * inside).sum(axis=1)[paired] / others[paired]
         else:
-            values = 1 / _first_ranks(gallery, classes, found.rows[paired], relevant[paired])
+            values = 1 / _first_ranks(gallery, classes, rows[paired], relevant[paired])
         sums.append(values.sum())
-    return np.array(sums), len(found.rows)
+    return np.array(sums)
 
 
 def _first_ranks(

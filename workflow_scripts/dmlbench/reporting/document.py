@@ -10,12 +10,13 @@ from dmlbench import paths
 from dmlbench.config import Plan
 from dmlbench.errors import UserError
 from dmlbench.files import replacing, write_text
-from dmlbench.reporting.figures.kinds import KINDS, planned, same_methods
+from dmlbench.reporting.figures import figures as registered
+from dmlbench.reporting.figures import planned
+from dmlbench.reporting.figures.critical_difference import same_methods
 from dmlbench.reporting.latex import render
 from dmlbench.reporting.latex_parts import escape
 from dmlbench.version import BENCHMARK_VERSION
 
-_CAPTIONS = Path(__file__).parents[3] / "rules" / "report"
 _ENGINE = "pdflatex"
 _PACKAGES = "texlive-latex-recommended texlive-science lmodern"
 
@@ -47,6 +48,7 @@ def document(plan: Plan) -> str:
     def beside(path: str) -> str:
         return Path(os.path.relpath(path, here)).as_posix()
 
+    about = registered()
     sections = [
         {
             "title": escape(settings.title or experiment),
@@ -55,7 +57,8 @@ def document(plan: Plan) -> str:
                 {
                     "file": beside(paths.figure(name, experiment, kind, "pdf")),
                     "caption": escape(
-                        f"{settings.title or experiment}: {KINDS[kind].title}. {_about(kind)}"
+                        f"{settings.title or experiment}: {about[kind].title}. "
+                        f"{about[kind].caption}"
                     ),
                 }
                 for kind in planned(plan, experiment)
@@ -76,12 +79,6 @@ def document(plan: Plan) -> str:
     return render(
         "document.tex.j2", name=escape(name), version=BENCHMARK_VERSION, sections=sections
     )
-
-
-def _about(kind: str) -> str:
-    """What a figure shows, in the words of the report."""
-    text = (_CAPTIONS / f"{kind}.rst").read_text(encoding="utf-8")
-    return " ".join(text.split())
 
 
 def _compile(source: Path, folder: Path) -> None:

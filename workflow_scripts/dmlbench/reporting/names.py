@@ -1,7 +1,6 @@
 """Names of things as tables and figures print them."""
 
 from dmlbench.config import Plan
-from dmlbench.plugins.entries import entry
 from dmlbench.reporting.measures import measure
 
 _SELECTIONS = {
@@ -61,21 +60,22 @@ def _difference(plan: Plan, mine: tuple, same: list[tuple]) -> str:
 
 def _words(plan: Plan, recipe: str, loss: str, sampler: str) -> str:
     spec = plan.samplers[sampler]
-    parts = [_loss(plan.losses[loss])]
+    parts = [_loss(plan, plan.losses[loss])]
     for kind in ("negative", "positive"):
         if spec[kind]:
-            parts.append(entry(kind, spec[kind]["type"]).facts.get("label", spec[kind]["type"]))
+            name = spec[kind]["type"]
+            parts.append(plan.class_facts(kind, name).get("label", name))
     if spec["miner"]:
         parts.append(spec["miner"]["type"].split(".")[-1])
     # Negatives and positives of one method have one name: semi-hard mining, say.
     return " + ".join(dict.fromkeys(part for part in parts if part))
 
 
-def _loss(spec: dict) -> str:
+def _loss(plan: Plan, spec: dict) -> str:
     name = spec["type"]
-    words = entry("loss", name).facts.get("label", name.split(".")[-1].removesuffix("Loss"))
+    words = plan.class_facts("loss", name).get("label", name.split(".")[-1].removesuffix("Loss"))
     inner = spec.get("loss")
-    return f"{words} {_loss(inner)}" if isinstance(inner, dict) and "type" in inner else words
+    return f"{words} {_loss(plan, inner)}" if isinstance(inner, dict) and "type" in inner else words
 
 
 def legend(plan: Plan, experiment: str) -> str:
@@ -84,7 +84,7 @@ def legend(plan: Plan, experiment: str) -> str:
     for kind in ("negative", "positive"):
         for _, _, sampler in plan.methods[experiment]:
             if choice := plan.samplers[sampler][kind]:
-                facts = entry(kind, choice["type"]).facts
+                facts = plan.class_facts(kind, choice["type"])
                 known[facts.get("label", "")] = facts.get("words", "")
     text = "; ".join(f"{label}: {words}" for label, words in known.items() if words != label)
     return f"{text}; choices are random otherwise." if text else ""

@@ -63,7 +63,7 @@ def train_run(
             trainer = Trainer(spec, dataset, ImageStore(images))
         identity = {
             "run": spec,
-            "code": training_files(run.dataset, plan.classes(run)),
+            "code": training_files(run.dataset, plan.sources(run)),
             "data": {"images": trainer.data},
             "machine": hardware(trainer.device),
         }
@@ -94,7 +94,7 @@ def train_run(
 def _is_finished(plan: Plan, run: Run, data: str) -> bool:
     """Whether all outputs of this training are there, by their own record and on these data."""
     out, fingerprint = plan.run_folder(run), plan.fingerprint(run)
-    code = training_code(run.dataset, plan.classes(run))
+    code = training_code(run.dataset, plan.sources(run))
     names = ("run.json", *output_names(plan.benchmark.selections))
     files = [out / name for name in names]
     return (

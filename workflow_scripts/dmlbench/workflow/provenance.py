@@ -11,7 +11,7 @@ from functools import cache
 from importlib.metadata import distributions, version
 from pathlib import Path
 
-from dmlbench.plugins.class_sources import class_source, module_file
+from dmlbench.plugins.class_sources import ClassSource, module_file
 from dmlbench.plugins.entries import entries
 from dmlbench.plugins.registry import REGISTRIES
 
@@ -48,7 +48,7 @@ def _scripts(*names: str) -> list[Path]:
 
 
 def _shared() -> list[Path]:
-    names = ("exact", "knn", "search", "search_gpu", "seeding")
+    names = ("knn", "seeding")
     plugins = [PACKAGE / "plugins" / f"{name}.py" for name in ("arguments", "objects", "registry")]
     tensors = (PACKAGE / "tensors").glob("*.py")
     return [*(PACKAGE / f"{name}.py" for name in names), *plugins, *tensors]
@@ -80,13 +80,13 @@ def data_code(dataset: str) -> str:
 
 
 @cache
-def training_files(dataset: str, classes: tuple[tuple[str, str], ...]) -> dict[str, str]:
+def training_files(dataset: str, classes: tuple[ClassSource, ...]) -> dict[str, str]:
     """The hashes of the sources that a trained model depends on: of the losses only its own.
 
     Args:
         dataset: The dataset's name.
-        classes: Kind and name of every class that the run's config names
-            (:meth:`dmlbench.config.Plan.classes`).
+        classes: The code of every class that the run's config names
+            (:meth:`dmlbench.config.Plan.sources`).
     """
     # A file that is added counts until it is named here.
     decide_nothing = (
@@ -105,14 +105,15 @@ def training_files(dataset: str, classes: tuple[tuple[str, str], ...]) -> dict[s
         "splits", "store", "transfer", "transforms", "views",
     )  # fmt: skip
     seen = [PACKAGE / "data" / f"{name}.py" for name in data]
-    modules = [m for kind, name in classes for m in class_source(kind, name).modules]
+    modules = [module for source in classes for module in source.modules]
     own = [file for file in map(module_file, modules) if file]
     own += [_dataset_file(dataset), PACKAGE / "config" / "held_out.py", *_scripts("train")]
-    return _files(_shared(), own, seen, *rooms)
+    packages = {source.package: source.package for source in classes if source.package}
+    return _files(_shared(), own, seen, *rooms) | packages
 
 
 @cache
-def training_code(dataset: str, classes: tuple[tuple[str, str], ...]) -> str:
+def training_code(dataset: str, classes: tuple[ClassSource, ...]) -> str:
     """One hash of :func:`training_files`."""
     files = json.dumps(training_files(dataset, classes))
     return hashlib.sha256(files.encode()).hexdigest()[:16]
