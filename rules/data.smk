@@ -14,7 +14,7 @@ rule download:
     resources:
         **asked("download"),
     params:
-        # The places of archives come by the environment: workflow/job_environment.py says why.
+        # The places of archives come by the environment: workflow/snakemake_jobs.py says why.
         command=lambda wildcards, output: (
             f"{script('data download')} --source {wildcards.source} --archive {wildcards.archive}"
             ' --mirror "$DMLBENCH_MIRROR" --files "$DMLBENCH_FILES"'

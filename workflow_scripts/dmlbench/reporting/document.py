@@ -13,11 +13,12 @@ from dmlbench.config import Plan
 from dmlbench.errors import UserError
 from dmlbench.files import replacing, write_text
 from dmlbench.reporting import names
-from dmlbench.reporting.figures.kinds import KINDS, planned, same_methods
+from dmlbench.reporting.figures import figures as registered
+from dmlbench.reporting.figures import planned
+from dmlbench.reporting.figures.critical_difference import same_methods
 from dmlbench.reporting.latex import PACKAGES, tex
 from dmlbench.version import BENCHMARK_VERSION
 
-_CAPTIONS = Path(__file__).parents[3] / "rules" / "report"
 _ENGINE = "pdflatex"
 _PACKAGES = "texlive-latex-recommended texlive-latex-extra texlive-science lmodern"
 
@@ -49,6 +50,7 @@ def document(plan: Plan) -> str:
     def beside(path: str) -> str:
         return Path(os.path.relpath(path, here)).as_posix()
 
+    about = registered()
     sections = [
         {
             "title": tex(names.title(plan, experiment)),
@@ -57,7 +59,8 @@ def document(plan: Plan) -> str:
                 {
                     "file": beside(paths.figure(name, experiment, kind, "pdf")),
                     "caption": tex(
-                        f"{names.title(plan, experiment)}: {KINDS[kind].title}. {_about(kind)}"
+                        f"{names.title(plan, experiment)}: {about[kind].title}. "
+                        f"{about[kind].caption}"
                     ),
                 }
                 for kind in planned(plan, experiment)
@@ -99,12 +102,6 @@ def render(template: str, **values: object) -> str:
         autoescape=False,  # LaTeX, not HTML
     )
     return environment.get_template(template).render(**values)
-
-
-def _about(kind: str) -> str:
-    """What a figure shows, in the words of the report."""
-    text = (_CAPTIONS / f"{kind}.rst").read_text(encoding="utf-8")
-    return " ".join(text.split())
 
 
 def _compile(source: Path, folder: Path) -> None:
