@@ -13,7 +13,8 @@ from test_lock import holder
 from dmlbench.config import resolve_config
 from dmlbench.config.settings import Resources as ConfigResources
 from dmlbench.errors import ConfigError, TrainingError, UserError
-from dmlbench.training.run_lock import RunLock
+from dmlbench.paths import LOCK_FILE
+from dmlbench.training.run_lock import RunLock, holder_of
 from dmlbench.workflow.slurm import commands, head, preflight, scratch
 from dmlbench.workflow.slurm.commands import has_ended, minutes_left
 from dmlbench.workflow.slurm.scratch import near
@@ -315,11 +316,11 @@ def test_nobody_is_an_orphan_to_a_process_outside_of_slurm(says, monkeypatch):
 def test_the_lock_of_an_orphan_is_taken_over_though_it_lives_and_it_is_told(
     says, in_a_job, tmp_path, monkeypatch
 ):
-    path = tmp_path / "lock.json"
+    path = tmp_path / LOCK_FILE
     monkeypatch.setattr("dmlbench.training.run_lock.BEAT", 0.05)
     told = []
     with RunLock(path, lost=told.append).held(0):
-        holder(path, token="the next one", pid=1)  # its token is all that changes hands
+        holder(path, pid=1)
         deadline = time.monotonic() + 10
         while not told and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -327,7 +328,7 @@ def test_the_lock_of_an_orphan_is_taken_over_though_it_lives_and_it_is_told(
     holder(path, job="7", restarts=0, cluster="big", pid=os.getppid())
     says("squeue", "NODE_FAIL\n")
     with RunLock(path).held(0):
-        assert json.loads(path.read_text())["job"] == "8"
+        assert holder_of(path)["job"] == "8"
 
 
 # Scratch
