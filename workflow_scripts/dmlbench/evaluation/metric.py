@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+import dmlbench.evaluation.metrics  # noqa: F401  found by folder: a step's code has all metrics
 from dmlbench.errors import DataError
 from dmlbench.knn import tie_keys
 from dmlbench.plugins.registry import REGISTRIES

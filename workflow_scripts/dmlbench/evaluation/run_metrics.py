@@ -10,13 +10,19 @@ from dmlbench.config import Plan, Run
 from dmlbench.data.identity import content_hash
 from dmlbench.data.splits import run_index
 from dmlbench.data.verification_pairs import of_run
-from dmlbench.evaluation.embeddings import StoredEmbeddings, load_embeddings, vector_lengths
+from dmlbench.evaluation.embeddings import load_embeddings
 from dmlbench.evaluation.metric import METRICS, Sample
 from dmlbench.evaluation.query_metric import QueryMetric, query_rows
 from dmlbench.evaluation.scored_pairs import pair_samples
-from dmlbench.evaluation.split_parts import Part, part_counts, with_coarse_labels
+from dmlbench.evaluation.split_parts import (
+    Part,
+    StoredEmbeddings,
+    part_counts,
+    vector_lengths,
+    with_coarse_labels,
+)
 from dmlbench.version import BENCHMARK_VERSION
-from dmlbench.workflow.provenance import evaluation_code
+from dmlbench.workflow.provenance import step_code
 from dmlbench.workflow.run_record import read_record
 
 log = logging.getLogger(__name__)
@@ -69,7 +75,7 @@ def measure_run(plan: Plan, run: Run) -> dict:
         "fingerprint": record["fingerprint"],
         "data": content_hash(prepared),
         "evaluation": settings.model_dump(),
-        "code": evaluation_code(),
+        "code": step_code("evaluate"),
         "parts": [part_counts(part, index) for part in parts],
         "vectors": vectors_of,
         "metrics": rows,
