@@ -22,8 +22,9 @@ from dmlbench.config.folders import listing
 from dmlbench.data.folder import dataset_of
 from dmlbench.errors import UserError
 from dmlbench.files import write_text
-from dmlbench.reporting.figures.kinds import KINDS, planned, same_methods
-from dmlbench.workflow.job_environment import set_job_environment
+from dmlbench.reporting.figures import figures, planned
+from dmlbench.reporting.figures.critical_difference import same_methods
+from dmlbench.workflow.snakemake_jobs import set_job_environment
 from dmlbench.data.sources import raw_archives, source_of
 
 # A graph of thousands of jobs is millions of objects that live to the end; looking through them for
@@ -78,7 +79,7 @@ FIGURES = [
     paths.figure(NAME, experiment, kind, suffix)
     for experiment in BENCHMARK.experiments
     for kind in planned(PLAN, experiment)
-    for suffix in KINDS[kind].suffixes
+    for suffix in figures()[kind].suffixes
 ]
 if same_methods(PLAN):
     FIGURES.append(paths.overall_figure(NAME, "critical_difference", "pdf"))
@@ -98,6 +99,11 @@ def script(step):
 def on_config(step):
     """The same for a step that works on this config."""
     return f"{script(step)} --config {quote(CONFIG)}"
+
+
+def code_of(step):
+    """The hash of a step's code; a call that needs no such job does not ask for it."""
+    return lambda wildcards: provenance.step_code(*step.split())
 
 
 def asked(rule):
@@ -185,7 +191,7 @@ def run_files(file, runs=None):
 
 def figure_input(experiment):
     """What the figures of an experiment are drawn from."""
-    kinds = [KINDS[kind] for kind in planned(PLAN, experiment)]
+    kinds = [figures()[kind] for kind in planned(PLAN, experiment)]
     tables = {paths.summary(NAME, table) for kind in kinds for table in kind.tables}
     files = {pair for kind in kinds for pair in kind.files(PLAN, experiment)}
     there = set(measured_runs())
@@ -212,11 +218,19 @@ def figure_output(experiment):
     """The files of an experiment's figures; the report shows the PNG."""
     files = {}
     for kind in planned(PLAN, experiment):
-        for suffix in KINDS[kind].suffixes:
+        for suffix in figures()[kind].suffixes:
             file = paths.figure(NAME, experiment, kind, suffix)
             if suffix == "png":
-                title = KINDS[kind].title
-                file = shown(file, kind, "Figures", experiment, figure=title)
+                # The caption lies beside the figure, which registers it.
+                file = report(
+                    file,
+                    caption=os.path.abspath(
+                        paths.figure(NAME, experiment, kind, "rst")
+                    ),
+                    category="Figures",
+                    subcategory=experiment,
+                    labels={"figure": figures()[kind].title},
+                )
             files[f"{kind}_{suffix}"] = file
     return files
 

@@ -10,7 +10,7 @@ import yaml
 from conftest import ROOT, job_counts, run_script, run_snakemake
 
 from dmlbench.config import load_config, resolve_config
-from dmlbench.reporting.figures import kinds
+from dmlbench.reporting import figures
 
 CONFIGS = sorted([ROOT / "config.yaml", *(ROOT / "configs").glob("*.yaml")])
 
@@ -24,7 +24,7 @@ def test_the_smoke_run_makes_everything(smoke_run):
     assert (learnt["value"] > 0.5).all()
     for suffix in ("tex", "csv", "md"):
         assert (folder / "tables" / f"even_odd.{suffix}").stat().st_size > 500
-    for kind in kinds.planned(load_config(ROOT / "configs" / "smoke.yaml"), "even_odd"):
+    for kind in figures.planned(load_config(ROOT / "configs" / "smoke.yaml"), "even_odd"):
         assert (folder / "figures" / f"{kind}_even_odd.pdf").read_bytes()[:5] == b"%PDF-"
         assert (folder / "figures" / f"{kind}_even_odd.png").stat().st_size > 10_000
     report = (folder / "report" / "report.html").read_text()

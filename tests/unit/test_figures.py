@@ -1,6 +1,8 @@
 """Figures: which an experiment has, what they show, and that a method looks the same everywhere."""
 
 import re
+import subprocess
+import sys
 import zlib
 
 import numpy as np
@@ -21,11 +23,15 @@ from dmlbench.evaluation.pictures import accept_curve, nearest, queries, similar
 from dmlbench.evaluation.verification import Scored
 from dmlbench.knn import nearest_neighbours
 from dmlbench.reporting import names
-from dmlbench.reporting.figures import ranks
-from dmlbench.reporting.figures.draw import DRAWN, draw
-from dmlbench.reporting.figures.kinds import KINDS, planned, same_methods, swept_key
-from dmlbench.reporting.figures.lines import SWEPT
-from dmlbench.reporting.figures.shared import Scene
+from dmlbench.reporting.draw_figures import draw
+from dmlbench.reporting.figure_data import FigureData
+from dmlbench.reporting.figures import figures, planned
+from dmlbench.reporting.figures.critical_difference import (
+    friedman,
+    nemenyi_difference,
+    same_methods,
+)
+from dmlbench.reporting.figures.recall_curves import SWEPT, swept_key
 from dmlbench.reporting.style import method_styles, paper_style
 
 
@@ -63,10 +69,13 @@ def made(index, tmp_path, monkeypatch):
     return make
 
 
-def test_every_kind_can_be_drawn_and_has_a_caption():
-    assert DRAWN.keys() == KINDS.keys()
-    for kind in KINDS:
-        assert (ROOT / "rules" / "report" / f"{kind}.rst").is_file()
+def test_asking_which_figures_there_are_imports_nothing_heavy():
+    code = (
+        "import sys; from dmlbench.reporting.figures import figures; print(len(figures()),"
+        "{'torch', 'scipy', 'pandas', 'matplotlib', 'seaborn'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["10", "set()"]
 
 
 @pytest.mark.parametrize(
@@ -130,16 +139,16 @@ def test_every_figure_shows_every_method_and_an_added_one(made):
             more["losses"]["new_one"] = {"type": "contrastive"}
             more["experiments"]["even_odd"]["methods"].append({"loss": "new_one", "sampler": "eps"})
             plan = made(more)
-        scene = Scene.of(plan, "even_odd")
+        data = FigureData.of(plan, "even_odd")
         for kind in planned(plan, "even_odd"):
             with paper_style():
-                figure, table = DRAWN[kind](scene)
+                figure, table = figures()[kind].draw(data)
             shown = " ".join(texts(figure)).replace("\n", " ")
-            for words in scene.words.values():
+            for words in data.words.values():
                 assert words in shown, (kind, words)
             assert ("Contrastive + EPS" in shown) == added
             if table is not None and kind != "critical_difference":
-                assert set(table["method"]) == set(scene.words), kind
+                assert set(table["method"]) == set(data.words), kind
             before.setdefault(kind, figure)
     assert set(before) == set(planned(plan, "even_odd"))
     assert {"embedding_train", "critical_difference", "recall_at_k"} <= set(before)
@@ -225,7 +234,7 @@ def test_a_sweep_is_drawn_against_its_values(made):
     plan = made(swept)
     assert "sweep" in planned(plan, "even_odd")
     with paper_style():
-        figure, table = DRAWN["sweep"](Scene.of(plan, "even_odd"))
+        figure, table = figures()["sweep"].draw(FigureData.of(plan, "even_odd"))
     assert sorted(table["margin"].unique()) == [0.1, 0.2, 0.4]
     labels = figure.axes[0].get_legend_handles_labels()[1]
     assert labels == ["Triplet", "Triplet + EPS", "Margin + EPS"]
@@ -254,25 +263,16 @@ def test_nemenyi_is_demsars():
     quantiles = {2: 1.960, 3: 2.343, 4: 2.569, 5: 2.728, 6: 2.850, 7: 2.949, 8: 3.031, 10: 3.164}
     for methods, quantile in quantiles.items():
         expected = quantile * np.sqrt(methods * (methods + 1) / (6 * 14))
-        assert ranks.nemenyi(methods, 14) == pytest.approx(expected, rel=1e-3)
-    assert ranks.nemenyi(4, 14) == pytest.approx(1.25, abs=0.01)
+        assert nemenyi_difference(methods, 14) == pytest.approx(expected, rel=1e-3)
+    assert nemenyi_difference(4, 14) == pytest.approx(1.25, abs=0.01)
 
 
-def test_ranks_and_friedman_are_scipys():
+def test_friedman_is_scipys_also_where_all_methods_tie():
     scores = pd.DataFrame(np.random.default_rng(0).random((6, 4)), columns=list("abcd"))
     scores.iloc[0, 1] = scores.iloc[0, 2]  # a tie
-    expected = stats.rankdata(-scores.to_numpy(), axis=1).mean(axis=0)
-    assert ranks.mean_ranks(scores).tolist() == pytest.approx(expected.tolist())
     p = stats.friedmanchisquare(*scores.to_numpy().T).pvalue
-    assert ranks.friedman(scores) == pytest.approx(p)
-    assert ranks.friedman(scores * 0) == 1.0
-
-
-def test_bars_join_the_largest_groups_that_are_not_told_apart():
-    mean = pd.Series([1.0, 1.5, 3.0, 3.2, 6.0])
-    assert ranks.cliques(mean, 2.0) == [(1.0, 1.5), (1.5, 3.2)]
-    assert ranks.cliques(mean, 9.0) == [(1.0, 6.0)]
-    assert ranks.cliques(mean, 0.1) == []
+    assert friedman(scores) == pytest.approx(p)
+    assert friedman(scores * 0) == 1.0
 
 
 def test_queries_are_of_different_classes_and_have_something_to_find():
