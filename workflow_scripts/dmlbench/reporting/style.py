@@ -128,15 +128,19 @@ def panels(table: pd.DataFrame, column: str, across: int, height: float, draw: C
     return grid.figure
 
 
-def method_panels(data, table: pd.DataFrame, height: float, draw: Callable) -> plt.Figure:
-    """A panel for each method and part; its title is the method and the column ``heading``."""
-    words = [fill(data.words[method], 22) for method in table["method"]]
+def method_panels(data, table: pd.DataFrame, draw: Callable, height: float = 0) -> plt.Figure:
+    """A panel for each method and part; its title is the method and the column ``heading``.
+
+    Without a ``height`` (in inches) panels are about square beside a legend on the right.
+    """
+    words = [fill(data.words[method], 18) for method in table["method"]]
     title = [f"{w}\n{h}".strip() for w, h in zip(words, table["heading"], strict=True)]
     # Equal rows leave the fewest gaps: six methods are two rows of three.
     methods = len(set(words))
     across = -(-methods // -(-methods // 4))
     order = table.groupby("part", sort=False).ngroup().argsort(kind="stable")
     table = table.assign(title=title).iloc[order]
+    height = height or min(2.3, 0.3 + (PAGE - 1.3) / across)
     return panels(table, "title", across, height, draw, xlabel="", ylabel="")
 
 

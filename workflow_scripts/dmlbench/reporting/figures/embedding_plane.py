@@ -44,8 +44,6 @@ def embedding_train(data):
 
 def _draw(data, split: str):
     """A panel for each method and subset, and one legend on the right."""
-    from textwrap import shorten
-
     import pandas as pd
 
     from dmlbench.reporting.style import MARKERS, MOST_PANELS, PALETTE, method_panels, plt, sns
@@ -68,7 +66,8 @@ def _draw(data, split: str):
         title = f"{label} ({part})" if several else label
         legend.append(plt.Line2D([], [], linestyle="", label=title.replace("_", " ")))
         for kind, (colour, marker) in kinds.items():
-            text = shorten(kind.replace("_", " "), 14, placeholder="…")
+            text = kind.replace("_", " ")
+            text = text if len(text) <= 16 else f"{text[:14]}…"
             look = {"color": colour, "marker": marker, "markersize": 4, "linestyle": ""}
             legend.append(plt.Line2D([], [], label=text, **look))
 
@@ -89,7 +88,7 @@ def _draw(data, split: str):
         axis.set(xticks=[], yticks=[])
         axis.spines[:].set_visible(True)
 
-    figure = method_panels(data, table, 1.5, draw)
+    figure = method_panels(data, table, draw)
     figure.legend(handles=legend, loc="outside right center", frameon=False, handletextpad=0.1)
     return figure
 

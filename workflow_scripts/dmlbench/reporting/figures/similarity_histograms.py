@@ -48,7 +48,7 @@ def similarities(data):
         sns.despine(ax=axis, left=True)
 
     primes = table["d_prime"].map(", d' = {:.2f}".format, na_action="ignore").fillna("")
-    figure = method_panels(data, table.assign(heading=table["part"] + primes), 1.2, draw)
+    figure = method_panels(data, table.assign(heading=table["part"] + primes), draw, 1.2)
     handles = [plt.Rectangle((0, 0), 1, 1, color=c, alpha=0.5, lw=0) for c in colours.values()]
     pairs = ["pairs of one class", "pairs of different classes"]
     title = " or ".join(dict.fromkeys(_AXIS[unit] for unit in normalized.values()))
