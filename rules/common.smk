@@ -24,7 +24,7 @@ from dmlbench.errors import UserError
 from dmlbench.files import write_text
 from dmlbench.reporting.figures import figures, planned
 from dmlbench.reporting.figures.critical_difference import same_methods
-from dmlbench.workflow.job_environment import set_job_environment
+from dmlbench.workflow.snakemake_jobs import set_job_environment
 from dmlbench.data.sources import raw_archives, source_of
 
 # A graph of thousands of jobs is millions of objects that live to the end; looking through them for
@@ -99,6 +99,11 @@ def script(step):
 def on_config(step):
     """The same for a step that works on this config."""
     return f"{script(step)} --config {quote(CONFIG)}"
+
+
+def code_of(step):
+    """The hash of a step's code; a call that needs no such job does not ask for it."""
+    return lambda wildcards: provenance.step_code(*step.split())
 
 
 def asked(rule):
@@ -219,7 +224,9 @@ def figure_output(experiment):
                 # The caption lies beside the figure, which registers it.
                 file = report(
                     file,
-                    caption=os.path.abspath(paths.figure(NAME, experiment, kind, "rst")),
+                    caption=os.path.abspath(
+                        paths.figure(NAME, experiment, kind, "rst")
+                    ),
                     category="Figures",
                     subcategory=experiment,
                     labels={"figure": figures()[kind].title},

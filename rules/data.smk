@@ -14,7 +14,7 @@ rule download:
     resources:
         **asked("download"),
     params:
-        # The places of archives come by the environment: workflow/job_environment.py says why.
+        # The places of archives come by the environment: workflow/snakemake_jobs.py says why.
         command=lambda wildcards, output: (
             f"{script('data download')} --source {wildcards.source} --archive {wildcards.archive}"
             ' --mirror "$DMLBENCH_MIRROR" --files "$DMLBENCH_FILES"'
@@ -69,6 +69,7 @@ use rule download as pairs with:
             f"{script('data pairs')} --dataset {wildcards.dataset} --index {input.index}"
             f" --raw {join(input.raw)} --out {output}"
         ),
+        code=code_of("data pairs"),
     message:
         "pairs of {wildcards.dataset}"
 
@@ -89,6 +90,7 @@ use rule pairs as summarise with:
             f"{script('data summarise')} --dataset {wildcards.dataset}"
             f" --folder {Path(input.index).parent} --out {output.text} --sheet {output.sheet}"
         ),
+        code=code_of("data summarise"),
     message:
         "summarise {wildcards.dataset}"
 

@@ -4,7 +4,6 @@ import shutil
 
 from dmlbench.workflow.slurm import head
 from dmlbench.workflow.slurm.preflight import problems
-from dmlbench.workflow.slurm.requests import request_of
 from dmlbench.workflow.file_records import settle
 from dmlbench.workflow.run_record import vouches
 
@@ -74,12 +73,12 @@ def write_config():
 
 
 def requests(names):
-    """What rules of these names ask for, on their last try."""
+    """Name, resources on the last try, and threads of the rules of these names."""
     tries = 1 + workflow.execution_settings.retries
     for each in workflow.rules:
         if each.name in names and not each.norun and not workflow.is_local(each):
             asks = each.expand_resources({}, [], tries)
-            yield request_of(each.name, asks, asks["_cores"])
+            yield each.name, asks, asks["_cores"]
 
 
 def refuse(wrong):
@@ -113,10 +112,7 @@ def before_jobs(logs):
     except UserError as error:
         refuse([error])
     if on_slurm:
-        # Imported only here: the plugin asks Slurm for its version when it is.
-        from dmlbench.workflow.slurm.plugin import notice_preempted_jobs
-
-        notice_preempted_jobs()
+        head.notice_preempted_jobs()
 
 
 def refuse_beside_leftovers():

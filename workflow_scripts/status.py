@@ -1,13 +1,10 @@
 #!/usr/bin/env python
 """Say how far a config is: done, running, failed and missing runs of each experiment."""
 
-import json
-import time
-
-from dmlbench import cli
+from dmlbench import cli, paths
 from dmlbench.checking.ledger import MISSING, OK, Cell, ledger
 from dmlbench.config import Plan, load_config
-from dmlbench.training.run_lock import DEAD
+from dmlbench.training.run_lock import holder_of
 from dmlbench.workflow.job_states import RUNNING
 
 #: Reasons beyond this many are counted: the ledger has them all.
@@ -40,14 +37,10 @@ def main(args) -> None:
 
 def with_lock(plan: Plan, cell: Cell) -> Cell:
     """A run that somebody trains without a log, by hand, is known by its lock."""
-    lock = plan.checkpoint_folder(cell.run) / "lock.json"
-    if cell.state != MISSING or not lock.is_file():
+    holder = holder_of(plan.checkpoint_folder(cell.run) / paths.LOCK_FILE)
+    if cell.state != MISSING or holder is None:
         return cell
-    if time.time() - lock.stat().st_mtime > DEAD:
-        return cell
-    holder = json.loads(lock.read_text(encoding="utf-8") or "{}")
-    where = f"on {holder['host']}, process {holder['pid']}" if holder else ""
-    return Cell(cell.run, RUNNING, where, "train")
+    return Cell(cell.run, RUNNING, f"on {holder['host']}, process {holder['pid']}", "train")
 
 
 if __name__ == "__main__":

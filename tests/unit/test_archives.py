@@ -12,7 +12,7 @@ from test_hostile_archives import tar_of
 from dmlbench.config import resolve_config
 from dmlbench.data.archives import archive, archives, members_sha256, verify
 from dmlbench.errors import ConfigError, DataError
-from dmlbench.workflow.job_environment import set_job_environment
+from dmlbench.workflow.snakemake_jobs import set_job_environment
 
 
 def zipped(path, members, **options):

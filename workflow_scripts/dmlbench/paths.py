@@ -68,6 +68,8 @@ METRICS_FILE = "metrics.json"
 
 #: What a training goes on from, inside its folder of checkpoints.
 CHECKPOINT_FILE = "checkpoint.pt"
+#: Held by the process that trains the run, in the same folder.
+LOCK_FILE = "run.lock"
 
 
 def checkpoints(name: str) -> str:

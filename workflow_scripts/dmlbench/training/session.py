@@ -53,7 +53,7 @@ def train_run(
     if every is None:
         every = 60 * plan.benchmark.training.checkpoint_minutes
     out = plan.run_folder(run)
-    run_lock = RunLock(folder / "lock.json", lost=stopping.leave)
+    run_lock = RunLock(folder / paths.LOCK_FILE, lost=stopping.leave)
     with stopping.listening(), ExitStack() as stack:
         with stopping.at_once():
             lock = stack.enter_context(run_lock.held(wait))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from dmlbench.workflow.slurm.slurm_jobs import minutes_left
+from dmlbench.workflow.slurm.commands import minutes_left
 
 log = logging.getLogger(__name__)
 

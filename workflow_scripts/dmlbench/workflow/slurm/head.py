@@ -14,10 +14,11 @@ from dmlbench.workflow.slurm.commands import SlurmError, ask
 
 #: Seconds for cancelled jobs to save and end, before one goes on without them.
 PATIENCE = 180.0
+_KEYS = {"jobs", "arguments", "host", "process", "started"}
 
 
 def record(file: Path, logs: list[str]) -> None:
-    """Write who gives out jobs from now on.
+    """Write who gives out jobs from now on, and have preempted ones noticed.
 
     Args:
         file: Where to.
@@ -29,6 +30,26 @@ def record(file: Path, logs: list[str]) -> None:
     write_json(file, {"jobs": jobs, "arguments": sys.argv[1:], **here})
 
 
+def notice_preempted_jobs() -> None:
+    """Have jobs that Slurm has cancelled for others count as cancelled, so that they are retried.
+
+    Version 2.8.0 of Snakemake's plugin takes PREEMPTED for a state that passes, and waits for ever.
+    A job that Slurm itself starts again is never seen in it: from RUNNING it goes to PENDING.
+    """
+    # Imported only here: the plugin asks Slurm for its version when it is.
+    import snakemake_executor_plugin_slurm as plugin
+
+    query = plugin.query_job_status
+
+    async def query_again(*arguments) -> tuple[dict[str, str] | None, float | None]:
+        states, seconds = await query(*arguments)
+        if states:
+            states = {job: "CANCELLED" if s == "PREEMPTED" else s for job, s in states.items()}
+        return states, seconds
+
+    plugin.query_job_status = query_again
+
+
 def read(file: Path) -> dict | None:
     """What :func:`record` wrote; None where it has not.
 
@@ -37,7 +58,7 @@ def read(file: Path) -> dict | None:
     """
     try:
         head = json.loads(file.read_text(encoding="utf-8"))
-        if head.keys() >= {"jobs", "arguments", "host", "process", "started"}:
+        if head.keys() >= _KEYS:
             return head
     except FileNotFoundError:
         return None
@@ -62,15 +83,13 @@ def ended_head(file: Path) -> str | None:
     head = read(file)
     if head is None:
         return None
-    if head["host"] != platform.node():
-        if not (left := leftovers(head["jobs"])):
-            return head["jobs"]
+    if head["host"] != platform.node() and (left := leftovers(head["jobs"])):
         raise UserError(
             f"{len(left)} job(s) wait or run of a Snakemake that was started on {head['host']}, "
             f"process {head['process']}: go there; or, if it is gone for certain, end them here: "
             f"scancel --name={head['jobs']}"
         )
-    if head["started"] == _started(head["process"]):
+    if head["host"] == platform.node() and head["started"] == _started(head["process"]):
         raise UserError(
             f"Snakemake runs this config already, as process {head['process']} of this machine; "
             "wait for it, or end it: Ctrl-C there cancels its jobs"
