@@ -62,7 +62,7 @@ class Table:
     blocks: dict[str, pd.DataFrame]
 
 
-class Markup(NamedTuple):
+class Format(NamedTuple):
     """How a format writes the parts of a cell.
 
     Attributes:
@@ -80,11 +80,11 @@ class Markup(NamedTuple):
     comparison: bool = True
 
 
-MARKDOWN = Markup("**{}**", " ± ", MINUS, lambda text: text.replace("|", r"\|"))
-HTML = Markup("<strong>{}</strong>", " ± ", MINUS, lambda text: str(escape(text)))
+MARKDOWN = Format("**{}**", " ± ", MINUS, lambda text: text.replace("|", r"\|"))
+HTML = Format("<strong>{}</strong>", " ± ", MINUS, lambda text: str(escape(text)))
 
 
-def cell_text(cell: Cell | str, markup: Markup) -> str:
+def cell_text(cell: Cell | str, markup: Format) -> str:
     """A cell in one of the formats, such as ``**53.9 ± 1.2** (2/3) [42.0, +11.9*]``."""
     if isinstance(cell, str):
         return markup.text(cell)
@@ -99,7 +99,7 @@ def cell_text(cell: Cell | str, markup: Markup) -> str:
     return (markup.bold.format(text) if cell.bold else text) + (after and markup.text(after))
 
 
-def printed(block: pd.DataFrame, markup: Markup) -> pd.DataFrame:
+def printed(block: pd.DataFrame, markup: Format) -> pd.DataFrame:
     """A block of a table with its cells as text."""
     return block.map(lambda cell: cell_text(cell, markup))
 
