@@ -68,7 +68,7 @@ def curves(plan: Plan, history: pd.DataFrame) -> pd.DataFrame:
     columns = ["experiment", "method", "epoch", "recall"]
     if _CURVE not in history:
         return pd.DataFrame(columns=columns)
-    by = [*"dataset", *METHOD_KEYS, "epoch"]
+    by = ["dataset", *METHOD_KEYS, "epoch"]
     means = (100 * history.dropna(subset=_CURVE).groupby(by)[_CURVE].mean()).rename("recall")
     parts = []
     for experiment, settings in plan.benchmark.experiments.items():
