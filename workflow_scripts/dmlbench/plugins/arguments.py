@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, get_args, get_type_hints
 
-from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from dmlbench.errors import ConfigError
 from dmlbench.plugins.library_classes import family_of, wanted_family
@@ -46,12 +46,10 @@ class Argument:
     family: str = ""
 
     @cached_property
-    def adapter(self) -> TypeAdapter:
-        """Validates values and turns them into JSON."""
-        try:
-            return TypeAdapter(self.annotation, config=ConfigDict(arbitrary_types_allowed=True))
-        except PydanticUserError:  # a model or dataclass, which has a config of its own
-            return TypeAdapter(self.annotation)
+    def _adapter(self) -> TypeAdapter:
+        # A tuple of one: pydantic takes no settings for a dataclass that stands alone.
+        settings = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
+        return TypeAdapter(tuple[self.annotation], config=settings)  # type: ignore[name-defined]
 
     def value(self, given: Any) -> Any:
         """The Python value of what a config gives: a tuple for a list, a member for an enum.
@@ -59,11 +57,26 @@ class Argument:
         Raises:
             ValidationError: It does not fit the type. Text is no number, and true neither.
         """
-        return self.adapter.validate_json(json.dumps(given), strict=True)
+        return self._adapter.validate_json(json.dumps([given]), strict=True)[0]
 
-    def plain(self, given: Any) -> Any:
-        """The same as plain data, for JSON."""
-        return self.adapter.dump_python(self.value(given), mode="json")
+    def refusal(self, described: type) -> str:
+        """Why an object of the class ``described`` cannot be given; empty if it can."""
+        hints = (self.annotation, *get_args(self.annotation))
+        wanted = [hint for hint in hints if isinstance(hint, type)]
+        if not wanted or Any in wanted or issubclass(described, tuple(wanted)):
+            return ""
+        names = " or ".join(each.__name__ for each in wanted)
+        return f"should be {names}, which {described.__name__} does not derive from"
+
+    def plain(self, value: Any) -> Any:
+        """A Python value as plain data, for JSON.
+
+        Raises:
+            ValueError: It is no data.
+        """
+        made = self._adapter.dump_python((value,), mode="json")[0]
+        json.dumps(made, allow_nan=False)
+        return made
 
 
 @dataclass(frozen=True)
@@ -123,7 +136,7 @@ class Arguments:
                     argument.value(value)
                 except ValidationError as error:
                     for each in error.errors():
-                        yield describe({**each, "loc": (name, *each["loc"])})
+                        yield describe({**each, "loc": (name, *each["loc"][1:])})
         for name, argument in self.known.items():
             if argument.required and name not in options:
                 yield f"{name}: this key is missing"
@@ -135,17 +148,15 @@ class Arguments:
             if argument.default is inspect.Parameter.empty:
                 continue
             try:
-                plain = argument.adapter.dump_python(argument.default, mode="json")
-                json.dumps(plain, allow_nan=False)
-            except ValueError:  # what pydantic cannot turn into JSON, or JSON does not hold
+                found[name] = argument.plain(argument.default)
+            except ValueError:
                 continue
-            found[name] = plain
         return found
 
     def plain(self, options: dict) -> dict:
         """Valid options as plain data."""
         return {
-            name: self.known[name].plain(value)
+            name: self.known[name].plain(self.known[name].value(value))
             if name in self.known and not has_described(value)
             else value
             for name, value in options.items()
