@@ -22,9 +22,9 @@ MAY_IMPORT = {
     "samplers": {"config", "plugins"},
     "models": {"config", "data"},
     "training": {"config", "workflow", "data", "losses", "samplers", "models"},
-    "evaluation": {"config", "workflow", "data"},
-    "checking": {"config", "workflow"},
-    "reporting": {"config", "plugins", "workflow", "checking", "data"},
+    "evaluation": {"config", "plugins", "workflow", "data"},
+    "checking": {"config", "workflow", "evaluation"},
+    "reporting": {"config", "plugins", "workflow", "checking", "data", "evaluation"},
 }
 
 
