@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from dmlbench import __version__, paths
 from dmlbench.checking.ledger import OK, as_table, ledger
-from dmlbench.config import Plan
+from dmlbench.config import RUN_KEYS, Plan
 from dmlbench.errors import UserError
 from dmlbench.files import replacing, write_text
 from dmlbench.reporting import names
@@ -23,10 +23,7 @@ from dmlbench.reporting.verdicts import EXPLAINED, write_verdicts
 from dmlbench.version import BENCHMARK_VERSION
 
 #: What the runs' table says besides where a run was trained.
-_ABOUT_A_RUN = {
-    *("dataset", "recipe", "loss", "sampler", "seed", "code"),
-    *("seconds", "peak_host_mb", "peak_gpu_mb"),
-}
+_ABOUT_A_RUN = {*RUN_KEYS, "code", "seconds", "peak_host_mb", "peak_gpu_mb"}
 
 
 def write_pages(plan: Plan) -> None:
@@ -96,12 +93,11 @@ def _runs_of_methods(
     """The runs behind each row of an experiment's table: state, folder and where it was trained."""
     words = names.methods(plan, experiment)
     of_run = cells.set_index("run").to_dict("index")
-    keys = ["dataset", "recipe", "loss", "sampler", "seed"]
-    trained = {tuple(r[k] for k in keys): r for r in runs.to_dict("records")}
+    trained = {tuple(r[k] for k in RUN_KEYS): r for r in runs.to_dict("records")}
     found: dict[str, list[dict]] = {}
     controls = {run: names.control(kind) for kind, run in plan.controls[experiment].items()}
     for run in [*plan.experiment_runs(experiment), *controls]:
-        record = trained.get(tuple(getattr(run, k) for k in keys), {})
+        record = trained.get(tuple(getattr(run, k) for k in RUN_KEYS), {})
         row = {
             "seed": run.seed,
             "folder": str(plan.run_folder(run)),
@@ -109,7 +105,7 @@ def _runs_of_methods(
             "seconds": record.get("seconds"),
             "where": f"{record['device']}, {record['host']}" if record else "",
         }
-        method = controls.get(run) or words[run.recipe, run.loss, run.sampler]
+        method = controls.get(run) or words[run.method]
         found.setdefault(method, []).append(row)
     return found
 
