@@ -7,12 +7,11 @@ import pandas as pd
 from dmlbench import paths
 from dmlbench.checking.ledger import OK, Cell
 from dmlbench.checking.results import Measured, Results
-from dmlbench.config import Plan
+from dmlbench.config import METHOD_KEYS, RUN_KEYS, Plan
 from dmlbench.errors import DataError
 from dmlbench.files import replacing
 from dmlbench.reporting import names
 
-RUN_COLUMNS = ["dataset", "recipe", "loss", "sampler", "seed"]
 #: Columns of ``curves.csv``, for ``dvc plots``.
 _CURVE = "recall_at_1_test_max"
 
@@ -20,8 +19,7 @@ _CURVE = "recall_at_1_test_max"
 def collect(plan: Plan) -> None:
     """Write metrics, histories and records of every run as three long Parquet tables.
 
-    Also ``curves.csv``: Recall@1 on the test after each epoch, mean over seeds, by experiment and
-    method, in plain text.
+    Also ``curves.csv``: Recall@1 on the test after each epoch, mean over seeds, for ``dvc plots``.
 
     Raises:
         DataError: A planned run is not finished, and the config does not say partial; or nothing
@@ -32,7 +30,7 @@ def collect(plan: Plan) -> None:
     name = plan.benchmark.name
     measured = list(results.measured.values())
     trained = list(results.trained)
-    # Here the column loss is the run's entry in the config.
+    # The column loss of the collected tables is the run's entry in the config.
     histories = pd.concat([pd.DataFrame(), *(m.history for m in trained)]).rename(
         columns={"loss": "loss_value"}
     )
@@ -51,11 +49,7 @@ def collect(plan: Plan) -> None:
 
 
 def refuse_gaps(plan: Plan, cells: list[Cell]) -> None:
-    """Refuse to go on without a planned run, unless the config says partial.
-
-    Raises:
-        DataError: A line for each of the first missing runs, with its state and reason.
-    """
+    """Raises DataError, which names missing runs with state and reason, unless partial is set."""
     missing = [cell for cell in cells if cell.state != OK]
     if len(missing) == len(cells):
         raise DataError(f"none of the {len(cells)} runs is finished; run the pipeline first")
@@ -74,7 +68,7 @@ def curves(plan: Plan, history: pd.DataFrame) -> pd.DataFrame:
     columns = ["experiment", "method", "epoch", "recall"]
     if _CURVE not in history:
         return pd.DataFrame(columns=columns)
-    by = [*RUN_COLUMNS[:4], "epoch"]
+    by = ["dataset", *METHOD_KEYS, "epoch"]
     means = (100 * history.dropna(subset=_CURVE).groupby(by)[_CURVE].mean()).rename("recall")
     parts = []
     for experiment, settings in plan.benchmark.experiments.items():
@@ -88,7 +82,7 @@ def curves(plan: Plan, history: pd.DataFrame) -> pd.DataFrame:
 
 def _owned(table: pd.DataFrame, runs: list[Measured], sizes: list[int]) -> pd.DataFrame:
     """The table of all runs' rows with the names of its run in each; ``sizes``: rows of each."""
-    owner = pd.DataFrame([vars(one.run) for one in runs], columns=RUN_COLUMNS)
+    owner = pd.DataFrame([vars(one.run) for one in runs], columns=RUN_KEYS)
     owner = owner.loc[owner.index.repeat(sizes)].reset_index(drop=True)
     return pd.concat([table.reset_index(drop=True), owner], axis=1)
 
