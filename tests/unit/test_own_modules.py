@@ -116,13 +116,19 @@ def test_mistakes_in_a_module_of_ones_own_are_told_by_file_and_line(own_module, 
     ("source", "told"),
     [
         (HEAD + ONE + "    def __init__(self):\n        pass", "cannot be built: TypeError"),
+        (
+            HEAD + ONE + "    def __init__(self, **sizes):\n        1 / 0",
+            "cannot be built: own_losses.py, line 5: ZeroDivisionError",
+        ),
     ],
 )
-def test_what_fails_when_it_is_used_is_told_in_one_line(own_module, monkeypatch, source, told):
+def test_a_constructor_that_fails_is_told_when_the_config_is_read(own_module, source, told):
     own_module.write_text(source)
-    monkeypatch.delitem(sys.modules, "own_losses", raising=False)
-    with pytest.raises(ConfigError, match=f"own_losses.One {told}"):
-        build_loss({"type": "own_losses.One"}, 2, 8)
+    config = config_with("own_losses.One")
+    config["experiments"]["even_odd"]["methods"] = [{"loss": "triplet"}]
+    with pytest.raises(ConfigError, match=f"own_losses.One {told}") as caught:
+        resolve_config(config, "test")
+    assert len(str(caught.value).splitlines()) == 1
 
 
 MODULE = "import torch\nclass One(torch.nn.Module):\n"
