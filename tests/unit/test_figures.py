@@ -23,8 +23,8 @@ from dmlbench.config import load_config, resolve_config
 from dmlbench.data.dataset import get_dataset
 from dmlbench.data.prepare import prepare
 from dmlbench.errors import ConfigError, DataError
-from dmlbench.evaluation.pictures import accept_curve, nearest, queries, similarity_histogram
-from dmlbench.evaluation.verification import Scored
+from dmlbench.evaluation.illustrations import accept_curve, nearest, queries, similarity_histogram
+from dmlbench.evaluation.scored_pairs import Scored
 from dmlbench.knn import nearest_neighbours
 from dmlbench.reporting import names
 from dmlbench.reporting.draw_figures import draw
@@ -395,10 +395,9 @@ def test_accept_rates_are_those_of_verification():
     rng = np.random.default_rng(2)
     genuine = rng.random(200) < 0.4
     pairs = Scored(np.round(rng.standard_normal(200) + genuine, 1), genuine)
-    _, false, true = pairs.curve()
+    accepted = [pairs.similarity >= t for t in [np.inf, *np.unique(pairs.similarity)]]
+    every = {(some[~genuine].mean(), some[genuine].mean()) for some in accepted}
     curve = accept_curve(pairs)
-    every = {(f / false[-1], t / true[-1]) for f, t in zip(false, true, strict=True)}
-    kept = set(zip(curve["far"], curve["tar"], strict=True))
-    assert kept <= every
+    assert set(zip(curve["far"], curve["tar"], strict=True)) <= every
     area = np.trapezoid(curve["tar"], curve["far"])
-    assert area == pytest.approx(np.trapezoid(true / true[-1], false / false[-1]))
+    assert area == pytest.approx(np.trapezoid(*np.array(sorted(every)).T[::-1]))
