@@ -28,11 +28,11 @@ _CHANCE = 5
 def complete(results: Results) -> Iterator[Breach]:
     if results.plan.benchmark.partial:
         return
-    for cell in results.cells:
-        if cell.state != OK:
-            log = f" ({cell.log})" if cell.log else ""
+    for entry in results.entries:
+        if entry.state != OK:
+            log = f" ({entry.log})" if entry.log else ""
             remedy = "run the pipeline to the end, or set partial: true to print k/n"
-            yield Breach(cell.run.id, f"{cell.state}: {cell.reason}{log}", remedy)
+            yield Breach(entry.run.id, f"{entry.state}: {entry.reason}{log}", remedy)
 
 
 @rule("R10", "1.0", "No test class was trained on, unless the part of the test says so (seen).")
