@@ -31,8 +31,8 @@ EXPLAINED = (
     "within interval when our mean is farther, but our 95% interval over seeds holds it. A claim "
     "that one method is better is reproduced when the paired difference over seeds has the "
     "published sign and its 95% interval does not hold 0. It is within interval when that interval "
-    "holds the published difference. One seed has no interval. Numbers of another network are shown "
-    "but not judged."
+    "holds the published difference. One seed has no interval. Numbers of another network are "
+    "shown but not judged."
 )
 COLUMNS = [
     "kind", "source", "claim", "experiment", "part", "metric", "selection", "published", "ours",
