@@ -30,9 +30,9 @@ def main(args) -> None:
     settings = plan.benchmark.evaluation.model_dump()
     facts, recipe = plan.facts(run.dataset), plan.recipes[run.recipe]
     prepared = pd.read_parquet(plan.data_folder(run) / paths.INDEX_FILE)
-    index = run_index(prepared, recipe, run.dataset, facts["train_label"])
+    index = run_index(prepared, recipe, run.dataset, facts.train_label)
     folder = plan.run_folder(run)
-    parts = [Part(*part) for part in facts["evaluations"] if part[0] in settings["splits"]]
+    parts = [part for part in facts.evaluations if part.split in settings["splits"]]
     resources = plan.benchmark.resources.evaluate
     rows, vectors_of = [], []
     for selection in plan.selections(run):
@@ -40,24 +40,24 @@ def main(args) -> None:
         for part in parts:
             vectors, ids, labels = stored.of(part)
             log.info("%s, %s: %d images", selection, part, len(ids))
-            vectors_of.append({"selection": selection, **part.__dict__, **vector_facts(vectors)})
+            vectors_of.append({"selection": selection, **part._asdict(), **vector_facts(vectors)})
             per_class = plan.benchmark.evaluation.nmi_plus_of(part.label)
             where = resources.threads, resources.gpu > 0
             measured = measure(vectors, labels, ids, settings, per_class, *where)
-            rows += [{"selection": selection, **part.__dict__, **row} for row in measured]
-        finer = facts.get("sub_labels", {})
+            rows += [{"selection": selection, **part._asdict(), **row} for row in measured]
+        finer = facts.sub_labels
         for part in collapse_parts(parts, finer) if "collapse" in settings["metrics"] else []:
             vectors, ids, labels = stored.of(part)
             sub_labels = stored.labels(part, finer.get(part.label))
             measured = measure_collapse(vectors, labels, ids, sub_labels, resources.threads)
-            rows += [{"selection": selection, **part.__dict__, **row} for row in measured]
+            rows += [{"selection": selection, **part._asdict(), **row} for row in measured]
         if plan.verifies(run.dataset):
             table = pd.read_parquet(plan.data_folder(run) / paths.PAIRS_FILE)
-            table = of_run(table, index, facts["train_label"])
+            table = of_run(table, index, facts.train_label)
             pairs = load_embeddings(folder / paths.embeddings(paths.OF_PAIRS, selection))
             for protocol, measured in verify(table, *pairs, settings["far"]).items():
-                part = Part("test", protocol, facts["train_label"])
-                rows += [{"selection": selection, **part.__dict__, **row} for row in measured]
+                part = Part("test", protocol, facts.train_label)
+                rows += [{"selection": selection, **part._asdict(), **row} for row in measured]
     record = read_record(folder, plan.fingerprint(run))
     result = {
         "run": run.__dict__,

@@ -216,7 +216,7 @@ class _Builder:
         sampler = plan.samplers[method[2]]
         names = f"{where}: recipe '{method[0]}' with sampler '{method[2]}'"
         facts = plan.facts(dataset)
-        classes, folds = facts["train_classes"], facts.get("folds", 0)
+        classes, folds = facts.train_classes, facts.folds
         self.problems += fold_problems(dataset, folds, recipe["test_fold"], where)
         self.problems += batch_problems(dataset, classes, recipe, sampler, names)
         names = f"{where}: loss '{method[1]}' with sampler '{method[2]}'"

@@ -1,7 +1,5 @@
 """What a checker must know of the images and vectors that were measured."""
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 
@@ -22,9 +20,9 @@ def part_facts(part: Part, index: pd.DataFrame) -> dict:
     sizes = labels.value_counts().to_numpy()
     trained = index.loc[index["split"] == "train", part.label]
     others = len(labels) - 1
-    held_out = replace(part, split=VALIDATION) if part.split == "train" else None
+    held_out = part._replace(split=VALIDATION) if part.split == "train" else None
     return {
-        **part.__dict__,
+        **part._asdict(),
         "queries": len(labels),
         "gallery": others,
         "held_out": len(held_out.rows(index)) if held_out else 0,

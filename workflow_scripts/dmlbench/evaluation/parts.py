@@ -1,6 +1,5 @@
 """What is measured by itself, and its embeddings as they are stored."""
 
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -8,27 +7,9 @@ import numpy as np
 import pandas as pd
 
 from dmlbench import paths
+from dmlbench.config.dataset_facts import Part
 from dmlbench.errors import DataError
 from dmlbench.evaluation.embeddings import load_embeddings
-
-
-@dataclass(frozen=True)
-class Part:
-    """A split, a named part of it (or all of it) and a label column."""
-
-    split: str
-    subset: str
-    label: str
-
-    def __str__(self) -> str:
-        return " ".join(filter(None, (self.split, self.subset, self.label)))
-
-    def rows(self, index: pd.DataFrame) -> np.ndarray:
-        """The rows of the index that belong to it."""
-        mask = index["split"] == self.split
-        if self.subset:
-            mask &= index["subset"] == self.subset
-        return np.flatnonzero(mask.to_numpy())
 
 
 def collapse_parts(parts: list[Part], sub_labels: dict[str, str]) -> list[Part]:
