@@ -92,6 +92,11 @@ def on_config(step):
     return f"{script(step)} --config {quote(CONFIG)}"
 
 
+def code_of(step):
+    """The hash of a step's code; a call that needs no such job does not ask for it."""
+    return lambda wildcards: provenance.step_code(*step.split())
+
+
 def asked(rule):
     """What a rule asks of a scheduler, from the config's `resources`; a retry asks for more."""
     need = getattr(RESOURCES, rule)

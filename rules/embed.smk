@@ -25,7 +25,7 @@ rule embed:
         **asked("embed"),
     params:
         command=on_config("embed"),
-        code=provenance.embedding_code(),
+        code=code_of("embed"),
         pairs="",
     message:
         "embed {wildcards}"
@@ -73,7 +73,7 @@ use rule embed as control with:
         loss=one_of([RANDOM, UNTRAINED]),
     params:
         command=on_config("control"),
-        code=provenance.control_code(),
+        code=code_of("control"),
         run=fingerprint,
     message:
         "control {wildcards}"

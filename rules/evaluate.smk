@@ -19,7 +19,7 @@ use rule embed as evaluate with:
         **asked("evaluate"),
     params:
         command=on_config("evaluate"),
-        code=provenance.evaluation_code(),
+        code=code_of("evaluate"),
         settings=BENCHMARK.evaluation.model_dump_json(),
     message:
         "evaluate {wildcards}"
@@ -43,7 +43,7 @@ use rule evaluate as project with:
         **asked("project"),
     params:
         command=on_config("pictures project"),
-        code=provenance.picture_code(),
+        code=code_of("pictures project"),
         settings=PROJECTION.model_dump_json(),
     message:
         "project {wildcards}"
@@ -62,6 +62,7 @@ use rule project as illustrate with:
         **asked("illustrate"),
     params:
         command=on_config("pictures illustrate"),
+        code=code_of("pictures illustrate"),
         gallery=BENCHMARK.gallery.model_dump_json(),
     message:
         "look up neighbours and similarities of {wildcards}"
@@ -83,7 +84,7 @@ use rule evaluate as roc with:
         **asked("illustrate"),
     params:
         command=on_config("pictures roc"),
-        code=provenance.picture_code(),
+        code=code_of("pictures roc"),
         settings=PROJECTION.selection,
     message:
         "accept rates of {wildcards}"

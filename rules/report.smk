@@ -21,7 +21,7 @@ rule collect:
         **asked("collect"),
     params:
         command=on_config("report collect"),
-        code=provenance.reporting_code(),
+        code=code_of("report collect"),
         what=[sorted(PLAN.all_runs), BENCHMARK.partial],
     message:
         "collect the metrics of {NAME}"
@@ -42,7 +42,7 @@ use rule collect as check with:
             f"{on_config('check')} {paths.results(NAME)}"
             f" --out {output.check} --ledger {output.ledger}"
         ),
-        code=provenance.checking_code(),
+        code=code_of("check"),
     message:
         "check the results of {NAME} against the rules"
 
@@ -84,6 +84,7 @@ use rule collect as tables with:
     params:
         command=f"{on_config('report tables')} --experiment {{experiment}}",
         what=lambda wildcards: BENCHMARK.experiments[wildcards.experiment].model_dump(),
+        code=code_of("report tables"),
     message:
         "make the table of {wildcards.experiment}"
 
@@ -137,6 +138,7 @@ use rule tables as means with:
     params:
         command=on_config("report means"),
         what=None,
+        code=code_of("report means"),
     message:
         "write the means of {NAME}"
 
@@ -163,7 +165,7 @@ for _experiment in BENCHMARK.experiments:
             **asked("figures"),
         params:
             command=f"{on_config('report figures')} --experiment {_experiment}",
-            code=provenance.reporting_code(),
+            code=code_of("report figures"),
             what=[
                 BENCHMARK.experiments[_experiment].model_dump(),
                 PROJECTION.model_dump(),
@@ -199,6 +201,7 @@ use rule collect as figures_overall with:
     params:
         command=f"{on_config('report figures')} --overall",
         what=same_methods(PLAN),
+        code=code_of("report figures"),
     message:
         "draw the ranks of methods over datasets"
 
@@ -231,6 +234,7 @@ use rule collect as summary with:
     params:
         command=on_config("report pages"),
         what=None,
+        code=code_of("report pages"),
     message:
         "write the pages of the report of {NAME}"
 
@@ -283,5 +287,6 @@ use rule summary as document with:
         f"{BENCHMARKS}/document.tsv"
     params:
         command=on_config("report pdf"),
+        code=code_of("report pdf"),
     message:
         "compile all tables and figures of {NAME}"

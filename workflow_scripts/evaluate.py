@@ -17,7 +17,7 @@ from dmlbench.evaluation.parts import Part, Stored, collapse_parts
 from dmlbench.evaluation.protocols import verify
 from dmlbench.files import write_json
 from dmlbench.version import BENCHMARK_VERSION
-from dmlbench.workflow.provenance import evaluation_code
+from dmlbench.workflow.provenance import step_code
 from dmlbench.workflow.run_record import read_record
 
 log = logging.getLogger("dmlbench.evaluate")
@@ -66,7 +66,7 @@ def main(args) -> None:
         "fingerprint": record["fingerprint"],
         "data": content_hash(prepared),
         "evaluation": settings,
-        "code": evaluation_code(),
+        "code": step_code("evaluate"),
         "parts": [part_facts(part, index) for part in parts],
         "vectors": vectors_of,
         "metrics": rows,

@@ -1,7 +1,6 @@
 """The architecture holds: imports point one way, light rooms stay light."""
 
 import ast
-import itertools
 import re
 
 import pytest
@@ -9,7 +8,6 @@ from conftest import ROOT, SCRIPTS
 
 from dmlbench.plugins.entries import entries
 from dmlbench.plugins.registry import REGISTRIES
-from dmlbench.workflow import provenance
 
 PACKAGE = SCRIPTS / "dmlbench"
 BASE = {
@@ -48,30 +46,6 @@ def test_imports_point_one_way(room):
         rooms = {n.split(".")[1] for n in imports_of(file) if n.startswith("dmlbench.")}
         wrong = rooms - BASE - MAY_IMPORT[room] - {room, "__version__"}
         assert not wrong, f"{file.relative_to(ROOT)} imports {wrong}"
-
-
-def test_the_code_of_a_run_covers_every_shared_module_that_it_imports():
-    covered = {
-        file.relative_to(PACKAGE).parts[0].removesuffix(".py") for file in provenance._shared()
-    }
-    decides_nothing = {
-        "config", "errors", "files", "paths", "progress", "workflow", "__version__",
-    }  # fmt: skip
-    rooms = ("training", "models", "data", "losses", "samplers")
-    files = [file for room in rooms for file in (PACKAGE / room).rglob("*.py")]
-    files += provenance._shared()
-    for file in files:
-        used = {n.split(".")[1] for n in imports_of(file) if n.startswith("dmlbench.")}
-        assert used <= covered | decides_nothing | set(rooms), file
-
-
-def test_reading_archives_decides_what_the_data_are_and_fetching_them_does_not(monkeypatch):
-    files = []
-    monkeypatch.setattr(provenance, "_hash", lambda *parts: files.extend(itertools.chain(*parts)))
-    provenance.data_code.__wrapped__("omniglot")
-    assert {"read_archive.py", "archives.py"} <= {file.name for file in files}
-    provenance.training_code.__wrapped__("omniglot", ())
-    assert not {"download.py", "http_source.py"} & {file.name for file in files}
 
 
 @pytest.mark.parametrize("room", ["checking", "evaluation", "reporting"])

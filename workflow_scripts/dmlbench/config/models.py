@@ -19,7 +19,7 @@ from dmlbench.config.settings import (
     Resources,
     Training,
 )
-from dmlbench.plugins.types import Name, Seed, Selection, Title
+from dmlbench.plugins.types import Name, Seed, Selection
 
 
 def _choice(value: Any) -> Any:
@@ -98,7 +98,7 @@ PublishedNames = Annotated[
 
 
 class Experiment(Section):
-    title: Title = Field("", description="Caption of its tables and figures.")
+    title: str = Field("", description="Caption of its tables and figures.")
     dataset: Name = Field(description="A registered dataset.")
     recipe: Name = Field(description="A recipe of this file.")
     methods: list[Method] = Field(description="What is compared.", min_length=1)

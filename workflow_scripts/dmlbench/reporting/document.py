@@ -6,19 +6,21 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from jinja2 import Environment, FileSystemLoader
+
 from dmlbench import paths
 from dmlbench.config import Plan
 from dmlbench.errors import UserError
 from dmlbench.files import replacing, write_text
+from dmlbench.reporting import names
 from dmlbench.reporting.figures import figures as registered
 from dmlbench.reporting.figures import planned
 from dmlbench.reporting.figures.critical_difference import same_methods
-from dmlbench.reporting.latex import render
-from dmlbench.reporting.latex_parts import escape
+from dmlbench.reporting.latex import PACKAGES, tex
 from dmlbench.version import BENCHMARK_VERSION
 
 _ENGINE = "pdflatex"
-_PACKAGES = "texlive-latex-recommended texlive-science lmodern"
+_PACKAGES = "texlive-latex-recommended texlive-latex-extra texlive-science lmodern"
 
 
 def write_document(plan: Plan) -> None:
@@ -42,7 +44,7 @@ def write_document(plan: Plan) -> None:
 
 def document(plan: Plan) -> str:
     """The document's source, to be compiled in the folder that it lies in."""
-    name, benchmark = plan.benchmark.name, plan.benchmark
+    name = plan.benchmark.name
     here = Path(paths.document(name, "tex")).parent
 
     def beside(path: str) -> str:
@@ -51,20 +53,20 @@ def document(plan: Plan) -> str:
     about = registered()
     sections = [
         {
-            "title": escape(settings.title or experiment),
+            "title": tex(names.title(plan, experiment)),
             "table": beside(paths.table(name, experiment, "tex")),
             "figures": [
                 {
                     "file": beside(paths.figure(name, experiment, kind, "pdf")),
-                    "caption": escape(
-                        f"{settings.title or experiment}: {about[kind].title}. "
+                    "caption": tex(
+                        f"{names.title(plan, experiment)}: {about[kind].title}. "
                         f"{about[kind].caption}"
                     ),
                 }
                 for kind in planned(plan, experiment)
             ],
         }
-        for experiment, settings in benchmark.experiments.items()
+        for experiment in plan.benchmark.experiments
     ]
     overall = paths.overall_figure(name, "critical_difference", "pdf")
     figures = [{"file": beside(overall), "caption": "Critical difference over datasets"}]
@@ -77,8 +79,29 @@ def document(plan: Plan) -> str:
         for which in paths.OVERVIEWS
     ]
     return render(
-        "document.tex.j2", name=escape(name), version=BENCHMARK_VERSION, sections=sections
+        "document.tex.j2",
+        name=tex(name),
+        version=BENCHMARK_VERSION,
+        packages=PACKAGES,
+        sections=sections,
     )
+
+
+def render(template: str, **values: object) -> str:
+    """A LaTeX template of this package, filled in; texts must have gone through :func:`tex`."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        block_start_string="<%",
+        block_end_string="%>",
+        variable_start_string="<<",
+        variable_end_string=">>",
+        comment_start_string="<#",
+        comment_end_string="#>",
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,  # LaTeX, not HTML
+    )
+    return environment.get_template(template).render(**values)
 
 
 def _compile(source: Path, folder: Path) -> None:

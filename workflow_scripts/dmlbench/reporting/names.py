@@ -22,11 +22,17 @@ _SUBSETS = {
 }
 
 
-def methods(plan: Plan, experiment: str) -> dict[tuple[str, str, str], str]:
-    """Every method of an experiment in short: loss + negatives + positives, random parts left out.
+def title(plan: Plan, experiment: str) -> str:
+    """An experiment's title in one line, without a full stop; its name where it has no title."""
+    settings = plan.benchmark.experiments[experiment]
+    return " ".join(settings.title.split()).rstrip(".") or experiment
 
-    Two methods never get the same words: where they would, the values of their sweep follow, or
-    the config's names of what differs.
+
+def methods(plan: Plan, experiment: str) -> dict[tuple[str, str, str], str]:
+    """Every method of an experiment in short: loss + negatives + positives, without random parts.
+
+    Two methods never get the same words: the values of their sweep, or the config's names of what
+    differs, tell them apart.
     """
     words = {m: _words(plan, *m) for m in plan.methods[experiment]}
     same: dict[str, list] = {}
@@ -35,13 +41,8 @@ def methods(plan: Plan, experiment: str) -> dict[tuple[str, str, str], str]:
     return {m: text + _difference(plan, m, same[text]) for m, text in words.items()}
 
 
-def method(plan: Plan, recipe: str, loss: str, sampler: str, experiment: str) -> str:
-    """One method of an experiment, as :func:`methods` has it."""
-    return methods(plan, experiment)[recipe, loss, sampler]
-
-
 def base(plan: Plan, method: tuple[str, str, str]) -> str:
-    """A method without what tells it from others of its sweep."""
+    """A method in words, without the value of its sweep."""
     return _words(plan, *method)
 
 
@@ -67,7 +68,7 @@ def _words(plan: Plan, recipe: str, loss: str, sampler: str) -> str:
             parts.append(plan.class_facts(kind, name).get("label", name))
     if spec["miner"]:
         parts.append(spec["miner"]["type"].split(".")[-1])
-    # Negatives and positives of one method have one name: semi-hard mining, say.
+    # Positives and negatives that are chosen by one rule have one name, so it is printed once.
     return " + ".join(dict.fromkeys(part for part in parts if part))
 
 
@@ -79,7 +80,7 @@ def _loss(plan: Plan, spec: dict) -> str:
 
 
 def legend(plan: Plan, experiment: str) -> str:
-    """What the abbreviations in an experiment's methods mean; without one, choices are random."""
+    """What the abbreviations in an experiment's methods mean."""
     known = {}
     for kind in ("negative", "positive"):
         for _, _, sampler in plan.methods[experiment]:
@@ -87,7 +88,7 @@ def legend(plan: Plan, experiment: str) -> str:
                 facts = plan.class_facts(kind, choice["type"])
                 known[facts.get("label", "")] = facts.get("words", "")
     text = "; ".join(f"{label}: {words}" for label, words in known.items() if words != label)
-    return f"{text}; choices are random otherwise." if text else ""
+    return f"{text}; other choices are random." if text else ""
 
 
 def selection(name: str) -> str:

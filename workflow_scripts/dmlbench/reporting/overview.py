@@ -9,8 +9,8 @@ from dmlbench.config import Plan
 from dmlbench.files import write_text
 from dmlbench.reporting.captions import missing_runs, partial
 from dmlbench.reporting.cost import cost, cost_table
+from dmlbench.reporting.formats import markdown_section
 from dmlbench.reporting.latex import latex
-from dmlbench.reporting.latex_parts import Number, Table
 from dmlbench.reporting.leaderboard import leaderboard, leaderboard_tables
 from dmlbench.reporting.stamped import write_csv
 from dmlbench.version import STAMP
@@ -30,31 +30,8 @@ def write_overview(plan: Plan, which: str) -> None:
         title, tables = "Leaderboard", leaderboard_tables(long, foot)
     else:
         long = cost(plan, collected("history"), collected("runs"))
-        title, tables = "Cost of training", cost_table(long, foot)
+        title, tables = "Cost of training", [cost_table(long, foot)]
     write_csv(Path(paths.table(name, which, "csv")), long)
     write_text(Path(paths.table(name, which, "tex")), latex(tables))
-    text = "\n".join([f"## {title}", "", *(_markdown(table) for table in tables)])
+    text = "\n".join([f"## {title}", "", *map(markdown_section, tables)])
     write_text(Path(paths.table(name, which, "md")), text)
-
-
-def _markdown(table: Table) -> str:
-    """One table in Markdown, its blocks below each other, title and caption above."""
-    rows = [
-        {"": name, **dict(zip(table.head, map(_text, cells), strict=True)), "block": block.name}
-        for block in table.blocks
-        for name, cells in block.rows
-    ]
-    frame = pd.DataFrame(rows)
-    if frame["block"].nunique() == 1:
-        frame = frame.drop(columns="block")
-    text = frame.to_markdown(index=False, disable_numparse=True)
-    return f"**{table.title}**\n\n{table.caption}\n\n{text}\n"
-
-
-def _text(cell: Number | str) -> str:
-    if isinstance(cell, str):
-        return cell
-    if pd.isna(cell.value):
-        return f"–{cell.note}"  # noqa: RUF001
-    interval = "" if pd.isna(cell.half_width) else f" ± {cell.half_width:.{cell.decimals}f}"
-    return f"{cell.value:.{cell.decimals}f}{interval}{cell.note}"

@@ -1,14 +1,13 @@
 """The report: pages of our own, and Snakemake's HTML around them, tables and figures."""
 
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from dmlbench import __version__, paths
 from dmlbench.checking.ledger import OK, as_table, ledger
@@ -17,8 +16,9 @@ from dmlbench.errors import UserError
 from dmlbench.files import replacing, write_text
 from dmlbench.reporting import names
 from dmlbench.reporting.captions import caption, missing_runs, partial
+from dmlbench.reporting.cells import BLOCK, printed_cells
 from dmlbench.reporting.cost import cost
-from dmlbench.reporting.markdown import wide
+from dmlbench.reporting.formats import HTML, printed
 from dmlbench.reporting.verdicts import EXPLAINED, write_verdicts
 from dmlbench.version import BENCHMARK_VERSION
 
@@ -59,7 +59,7 @@ def write_pages(plan: Plan) -> None:
         page = _render(
             "experiment.html.j2",
             **shared,
-            title=plan.benchmark.experiments[experiment].title or experiment,
+            title=names.title(plan, experiment),
             about=caption(plan, experiment, long, missing_runs(plan, experiment, cells)),
             blocks=_blocks(long),
             methods=_runs_of_methods(plan, experiment, cells, runs),
@@ -82,21 +82,12 @@ def _long(plan: Plan, experiment: str) -> pd.DataFrame:
 def _blocks(long: pd.DataFrame) -> list[dict]:
     """The experiment's table, a block for each selection and part: its head and its rows."""
     blocks = []
-    for key, block in long.groupby(["selection", "split", "subset", "label"], sort=False):
-        texts = wide(block)
-        blocks.append(
-            {
-                "title": f"{names.part(*key[1:])}: {names.selection(key[0])}",
-                "head": list(texts.columns),
-                "rows": [(words, [_html(cell) for cell in row]) for words, row in texts.iterrows()],
-            }
-        )
+    for (selection, *part), block in long.groupby(BLOCK, sort=False):
+        texts = printed(printed_cells(block), HTML).map(Markup)
+        title = f"{names.part(*part)}: {names.selection(selection)}"
+        rows = list(zip(texts.index, texts.to_numpy().tolist(), strict=True))
+        blocks.append({"title": title, "head": list(texts.columns), "rows": rows})
     return blocks
-
-
-def _html(cell: str) -> Markup:
-    """A cell as the Markdown table has it, bold where that is."""
-    return Markup(re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", str(escape(cell))))
 
 
 def _runs_of_methods(

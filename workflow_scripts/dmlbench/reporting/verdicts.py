@@ -9,7 +9,6 @@ import pandas as pd
 from dmlbench import paths
 from dmlbench.config import Plan
 from dmlbench.reporting import names, published
-from dmlbench.reporting.comparisons import compare
 from dmlbench.reporting.published.read import (
     Claim,
     Match,
@@ -19,7 +18,7 @@ from dmlbench.reporting.published.read import (
     read_published,
 )
 from dmlbench.reporting.stamped import write_csv
-from dmlbench.reporting.statistics import summarize
+from dmlbench.reporting.statistics import compare, summarize
 
 REPRODUCED, WITHIN, NOT = "reproduced", "within interval", "not reproduced"
 NOT_RUN, NO_NUMBER, OTHER = "not run", "no number published", "other network"
