@@ -167,7 +167,7 @@ def embeddings_of_run(wildcards):
 
 
 def measured_runs():
-    """The runs that tables and figures are made of: all, or of a partial config those there are."""
+    """The runs that tables and figures are made of: all; with `partial`, those measured so far."""
     runs = PLAN.all_runs.values()
     if BENCHMARK.partial:
         done = f"{RUN}/{paths.METRICS_FILE}"

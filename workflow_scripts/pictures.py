@@ -14,7 +14,7 @@ from dmlbench.files import replacing
 def project(args) -> None:
     """Project to the plane with t-SNE; embeddings in the plane are kept as they are."""
     from dmlbench.evaluation.embeddings import load_embeddings
-    from dmlbench.evaluation.projection import evenly, tsne
+    from dmlbench.evaluation.illustrations import evenly, tsne
 
     plan, run = planned(args)
     settings, folder = plan.benchmark.projection, plan.run_folder(run)
@@ -33,12 +33,12 @@ def project(args) -> None:
 
 def illustrate(args) -> None:
     """Look up the neighbours of some queries, and count genuine and impostor similarities."""
-    from dmlbench.evaluation.parts import Stored
-    from dmlbench.evaluation.pictures import nearest, queries, similarity_histogram
+    from dmlbench.evaluation.illustrations import nearest, queries, similarity_histogram
+    from dmlbench.evaluation.split_parts import StoredEmbeddings
 
     plan, run = planned(args)
     benchmark, folder = plan.benchmark, plan.run_folder(run)
-    stored = Stored(folder, benchmark.projection.selection, index_of(plan, run))
+    stored = StoredEmbeddings(folder, benchmark.projection.selection, index_of(plan, run))
     for split in plan.projected_splits:
         neighbours, histograms = [], []
         for part in (p for p in plan.facts(run.dataset).evaluations if p.split == split):
@@ -56,8 +56,8 @@ def roc(args) -> None:
     """Compute accept rates at every threshold, on the pairs that verification scores."""
     from dmlbench.data.verification_pairs import of_run
     from dmlbench.evaluation.embeddings import load_embeddings
-    from dmlbench.evaluation.pictures import accept_curve
-    from dmlbench.evaluation.protocols import scored_pairs
+    from dmlbench.evaluation.illustrations import accept_curve
+    from dmlbench.evaluation.scored_pairs import pair_samples
 
     plan, run = planned(args)
     folder = plan.run_folder(run)
@@ -65,8 +65,8 @@ def roc(args) -> None:
     table = of_run(table, index_of(plan, run), plan.facts(run.dataset).train_label)
     selection = plan.benchmark.projection.selection
     vectors, ids = load_embeddings(folder / paths.embeddings(paths.OF_PAIRS, selection))
-    scored = scored_pairs(table, vectors, ids)
-    curves = [accept_curve(pairs).assign(protocol=name) for name, pairs in scored.items()]
+    samples = pair_samples(table, vectors, ids)
+    curves = [accept_curve(s.pairs).assign(protocol=s.protocol) for s in samples]
     write(curves, folder / paths.ROC_FILE)
 
 

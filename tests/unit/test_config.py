@@ -48,7 +48,7 @@ def test_every_config_of_the_repository_is_valid(path):
         ("experiments/even_odd/dataset", "mnist_evn_odd", ["dataset", "'mnist_even_odd'"]),
         ("experiments/even_odd/recipe", "digits", ["recipe", "'digits'", "'digits_8d'"]),
         ("losses/triplet/type", "tripplet", ["losses.triplet", "'tripplet'", "'triplet'"]),
-        ("evaluation/metrics", ["map_at_r"], ["evaluation.metrics", "which the tables print"]),
+        ("evaluation/metrics", ["mrr"], ["evaluation.metrics", "which the tables print"]),
         ("evaluation/metrics", ["recal"], ["evaluation.metrics", "'recall'"]),
         ("evaluation/kmeans_seeds", [1, 1], ["evaluation.kmeans_seeds", "named twice"]),
         ("losses/triplet/margn", 0.1, ["losses.triplet.margn", "0.1", "'margin'"]),

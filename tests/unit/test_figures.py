@@ -1,14 +1,18 @@
 """Figures: which an experiment has, what they show, and that a method looks the same everywhere."""
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, config_with
+import yaml
+from conftest import ROOT, SCRIPTS, config_with
 from made_results import gather
 from made_up import make_up
 from matplotlib.text import Text
@@ -19,8 +23,8 @@ from dmlbench.config import load_config, resolve_config
 from dmlbench.data.dataset import get_dataset
 from dmlbench.data.prepare import prepare
 from dmlbench.errors import ConfigError, DataError
-from dmlbench.evaluation.pictures import accept_curve, nearest, queries, similarity_histogram
-from dmlbench.evaluation.verification import Scored
+from dmlbench.evaluation.illustrations import accept_curve, nearest, queries, similarity_histogram
+from dmlbench.evaluation.scored_pairs import Scored
 from dmlbench.knn import nearest_neighbours
 from dmlbench.reporting import names
 from dmlbench.reporting.draw_figures import draw
@@ -32,7 +36,7 @@ from dmlbench.reporting.figures.critical_difference import (
     same_methods,
 )
 from dmlbench.reporting.figures.recall_curves import SWEPT, swept_key
-from dmlbench.reporting.style import method_styles, paper_style
+from dmlbench.reporting.style import PAGE, method_styles, paper_style, plt
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +158,74 @@ def test_every_figure_shows_every_method_and_an_added_one(made):
     assert {"embedding_train", "critical_difference", "recall_at_k"} <= set(before)
 
 
+@pytest.mark.parametrize("many", [False, True])
+def test_text_can_be_read_at_the_width_of_a_page_and_stays_on_it(made, many):
+    more = config()
+    if many:
+        more["losses"]["contrastive"] = {"type": "contrastive"}
+        more["experiments"]["even_odd"]["methods"] = [
+            {"loss": ["triplet", "margin", "contrastive"], "sampler": sampler}
+            for sampler in ("random", "eps", "hard", "eps_hard")
+        ]
+        for name, positive in (("hard", "random"), ("eps_hard", "easy")):
+            more["samplers"][name] = {"per_class": 16, "positive": positive, "negative": "hard"}
+    plan = made(more)
+    data = FigureData.of(plan, "even_odd")
+    assert len(data.words) == (12 if many else 3)
+    longer = {m: f"{words}, with a name that goes on" for m, words in data.words.items()}
+    for kind in planned(plan, "even_odd"):
+        with paper_style():
+            figure, _ = figures()[kind].draw(replace(data, words=longer) if many else data)
+            figure.draw_without_rendering()
+            box = figure.get_tightbbox()
+            plt.close(figure)
+        assert figure.get_figwidth() <= PAGE + 1e-9, kind
+        assert box.x0 > -0.05, kind
+        assert box.x1 < figure.get_figwidth() + 0.05, kind
+        small = [t for t in figure.findobj(Text) if t.get_text() and t.get_fontsize() < 7]
+        assert not small, kind
+
+
+def test_equal_results_give_equal_bytes_whatever_the_user_set(made, monkeypatch):
+    plan = made(config())
+    files = []
+    for size in (10, 30):
+        monkeypatch.setitem(plt.rcParams, "font.size", size)
+        monkeypatch.setitem(plt.rcParams, "savefig.bbox", None if size == 10 else "tight")
+        draw(plan, "even_odd", ["recall_at_k", "retrieval"])
+        folder = ROOT.cwd() / "results" / "smoke" / "figures"
+        files.append({file.name: file.read_bytes() for file in folder.iterdir()})
+    assert len(files[0]) == 8
+    assert files[0] == files[1]
+
+
+def test_the_figure_of_the_documentation_is_one_file(made, tmp_path):
+    text = (ROOT / "docs" / "adding-a-figure.md").read_text()
+    example = re.search(r"```python\n(.*?)```", text, re.DOTALL)[1]
+    name = re.search(r"^def (\w+)\(data\)", example, re.MULTILINE)[1]
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(SCRIPTS, tmp_path / "workflow_scripts", ignore=ignored)
+    room = tmp_path / "workflow_scripts" / "dmlbench" / "reporting" / "figures"
+    (room / f"{name}.py").write_text(example)
+    file = ROOT / "configs" / "demo.yaml"
+    made(yaml.safe_load(file.read_text()))
+    command = [sys.executable, "workflow_scripts/report.py", "figures", "--config", file]
+    done = subprocess.run(
+        [*command, "--experiment", "even_odd", "--kind", name],
+        env=os.environ | {"MPLBACKEND": "nothing", "PYTHONPATH": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    for suffix in ("pdf", "png"):
+        made_file = paths.local(paths.figure("demo", "even_odd", name, suffix))
+        assert made_file.stat().st_size > 1000
+    numbers = pd.read_csv(paths.figure("demo", "even_odd", name, "csv"))
+    assert len(numbers) == 8 * 2 * 2  # methods, seeds, parts
+    caption = paths.local(paths.figure("demo", "even_odd", name, "rst")).read_text()
+    assert caption.strip() in " ".join(example.split())
+
+
 def test_figures_are_files_that_can_be_opened_and_their_numbers_lie_beside(made):
     plan = made(config())
     draw(plan, "even_odd", ["recall_at_k", "embedding"])
@@ -161,7 +233,7 @@ def test_figures_are_files_that_can_be_opened_and_their_numbers_lie_beside(made)
         pdf = (ROOT.cwd() / paths.figure("smoke", "even_odd", kind, "pdf")).read_bytes()
         assert pdf.startswith(b"%PDF-")
         (width,) = set(re.findall(rb"/MediaBox \[ 0 0 ([\d.]+) ", pdf))
-        assert float(width) <= 6.95 * 72  # a page's width of text
+        assert float(width) <= 6.35 * 72  # a page's width of text
     metrics = pd.read_parquet(paths.summary("smoke", "metrics"))
     table = pd.read_csv(paths.figure("smoke", "even_odd", "recall_at_k", "csv"))
     row = table[(table["method"] == "Triplet + EPS") & (table["k"] == 5)].iloc[0]
@@ -321,10 +393,9 @@ def test_accept_rates_are_those_of_verification():
     rng = np.random.default_rng(2)
     genuine = rng.random(200) < 0.4
     pairs = Scored(np.round(rng.standard_normal(200) + genuine, 1), genuine)
-    _, false, true = pairs.curve()
+    accepted = [pairs.similarity >= t for t in [np.inf, *np.unique(pairs.similarity)]]
+    every = {(some[~genuine].mean(), some[genuine].mean()) for some in accepted}
     curve = accept_curve(pairs)
-    every = {(f / false[-1], t / true[-1]) for f, t in zip(false, true, strict=True)}
-    kept = set(zip(curve["far"], curve["tar"], strict=True))
-    assert kept <= every
+    assert set(zip(curve["far"], curve["tar"], strict=True)) <= every
     area = np.trapezoid(curve["tar"], curve["far"])
-    assert area == pytest.approx(np.trapezoid(true / true[-1], false / false[-1]))
+    assert area == pytest.approx(np.trapezoid(*np.array(sorted(every)).T[::-1]))

@@ -24,9 +24,8 @@ from dmlbench.reporting.claims import claimed_pairs, paired_tests
 from dmlbench.reporting.collect import collect
 from dmlbench.reporting.formats import HTML, MARKDOWN, Cell, Table, cell_text
 from dmlbench.reporting.latex import LATEX, PACKAGES, latex, tex
-from dmlbench.reporting.overview import write_overview
 from dmlbench.reporting.statistics import supported_best
-from dmlbench.reporting.tables import write_tables
+from dmlbench.reporting.tables import write_overview, write_tables
 from dmlbench.version import BENCHMARK_VERSION
 
 EPS = "digits_even_odd/digits_8d/triplet/eps/seed1"
@@ -138,7 +137,7 @@ def test_cells_are_the_raw_values_of_the_runs(config, place):
     plan = made(config, place)
     table = cells(plan, "even_odd", gather(plan))
     methods = table[table["control"] == ""]
-    assert len(methods) == 2 * 3 * 2 * 5  # methods, selections, parts, metrics
+    assert len(methods) == 2 * 3 * 2 * 7  # methods, selections, parts, metrics
     for cell in methods.itertuples():
         method = (cell.recipe, cell.loss, cell.sampler)
         part = (cell.split, cell.subset, cell.label)
@@ -196,7 +195,7 @@ def test_latex_prints_the_same_numbers(config, place):
     write_tables(plan, "even_odd")
     lines = [x for x in read("even_odd", "tex").splitlines() if x.strip().startswith("{}Triplet")]
     printed = [re.findall(r"(?:\\bfseries )?([\d.]+) \\pm ([\d.]+)", line) for line in lines]
-    printed = [row for row in printed if len(row) == 5]
+    printed = [row for row in printed if len(row) == 7]
     methods = table[table["control"] == ""]
     expected = []
     for _, part in methods.groupby(["split", "subset", "label"], sort=False):
@@ -258,7 +257,7 @@ def test_a_method_without_any_run_keeps_its_row(config, place):
     row, *tests = (
         x for x in read("even_odd", "md").splitlines() if x.startswith("| Triplet + EPS")
     )
-    assert [c.strip() for c in row.split("|")[2:-1]] == ["– (0/3)"] * 5  # noqa: RUF001
+    assert [c.strip() for c in row.split("|")[2:-1]] == ["– (0/3)"] * 7  # noqa: RUF001
     assert any(x.startswith("| Triplet + EPS − Triplet (0/3)") for x in tests)  # noqa: RUF001
     for overview in paths.OVERVIEWS:
         write_overview(plan, overview)

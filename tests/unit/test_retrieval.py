@@ -9,7 +9,19 @@ from hypothesis import strategies as st
 from metric_loops import retrieval as loop
 
 from dmlbench import knn
-from dmlbench.evaluation.retrieval import retrieval
+from dmlbench.config.settings import Evaluation
+from dmlbench.errors import DataError
+from dmlbench.evaluation.metric import Sample
+from dmlbench.evaluation.run_metrics import measure_images
+
+METRICS = ("recall", "r_precision", "map_at_r", "mrr")
+
+
+def retrieval(points, labels, ids, ks, names=METRICS, **where):
+    """Values by K or name."""
+    sample = Sample(points, labels, ids, Evaluation(recall_at=ks), **where)
+    rows = measure_images(sample, names)
+    return {row["k"] or row["metric"]: row["value"] for row in rows}
 
 
 def data(kind, count, dim, seed):
@@ -54,7 +66,7 @@ def equal(ours, theirs):
 @settings(max_examples=12, deadline=None)
 def test_equals_the_loop(kind, seed, count, dim):
     points, labels, ids = data(kind, count, dim, seed)
-    ks = [1, 2, count - 1]
+    ks = sorted({1, 2, count - 1})
     equal(retrieval(points, labels, ids, ks), loop(points, labels, ids, ks))
 
 
@@ -126,7 +138,7 @@ def test_dropping_the_first_column_is_something_else():
     """Of equal embeddings the first column is the image itself only by chance."""
     labels = np.arange(40) // 2  # twenty classes of two
     points = np.repeat(np.random.default_rng(0).normal(size=(10, 3)), 4, axis=0).astype(np.float32)
-    right = retrieval(points, labels, np.arange(40), [1], ())[1]
+    right = retrieval(points, labels, np.arange(40), [1], ["recall"])[1]
     wide = np.square(points[:, None] - points[None]).sum(axis=2)
     dropped = np.argsort(wide, axis=1, kind="stable")[:, 1:2]
     # Four images are equal; the first of the four stays in the lists of the others, and each of
@@ -141,13 +153,12 @@ def test_classes_of_one_image_only():
     assert found == {1: 0.0, 5: 0.0, "r_precision": None, "map_at_r": None, "mrr": None}
 
 
-def test_tensors_are_searched_like_arrays():
+def test_recall_of_a_tensor_is_that_of_the_evaluation():
     import torch
 
     points, labels, ids = data("plain", 300, 6, seed=5)
-    assert retrieval(torch.from_numpy(points), labels, ids, [1, 7]) == retrieval(
-        points, labels, ids, [1, 7]
-    )
+    expected = retrieval(points, labels, ids, [7])[7]
+    assert knn.recall_at(torch.from_numpy(points), labels, ids, 7) == expected
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -161,5 +172,5 @@ def test_a_gpu_changes_no_bit(kind):
 
 
 def test_nan_is_refused():
-    with pytest.raises(ValueError, match="NaN"):
+    with pytest.raises(DataError, match="NaN"):
         retrieval(np.full((4, 2), math.nan, np.float32), np.arange(4), np.arange(4), [1])

@@ -17,14 +17,14 @@ from typing import Any
 
 import numpy as np
 
-#: Queries at a time, as many as faiss takes itself.
-BLOCK = 4096
+#: Queries at a time; sums of metrics are rounded once for each block.
+BLOCK = 256
 #: Candidates beyond those wanted, so that one of them is surely too far.
 PADDING = 8
 #: Longer lists are so dense that float32 settles few of them. A GPU gives at most 2,048.
 LONG = 256
 #: Numbers in a working array.
-ENTRIES = 2**21
+ENTRIES = 2**20
 #: Processors that NumPy's OpenBLAS knows, as faiss's older one calls those with the same kernels.
 _KERNELS = {"SkylakeX": "SkylakeX", "Cooperlake": "SkylakeX", "SapphireRapids": "SkylakeX"}
 _KERNELS |= dict.fromkeys(("Haswell", "Zen"), "Haswell")

@@ -4,7 +4,7 @@ from typing import Any
 
 from dmlbench.config.models import Choice, Sampler
 from dmlbench.errors import ConfigError
-from dmlbench.plugins.arguments import has_described, is_described
+from dmlbench.plugins.arguments import Argument, has_described, is_described
 from dmlbench.plugins.class_sources import class_source
 from dmlbench.plugins.entries import Entry, entry
 
@@ -41,7 +41,16 @@ class Choices:
             if has_described(value):
                 inner = kind if arguments.keeps_description(key) else "object"
                 values[key] = self._inside(inner, value, f"{where}.{key}")
+                if inner == "object" and key in arguments.known:
+                    self._refuse(arguments.known[key], value, f"{where}.{key}")
         return {"type": choice.type, **values}
+
+    def _refuse(self, argument: Argument, value: Any, where: str) -> None:
+        """Note described objects, also listed, that are not what an annotation asks for."""
+        for item in value if isinstance(value, list) else [value]:
+            known = is_described(item) and item["type"] in self.classes.get("object", {})
+            if known and (reason := argument.refusal(entry("object", item["type"]).cls)):
+                self.problems.append(f"{where}: {reason}")
 
     def _remember(self, kind: str, found: Entry) -> None:
         """Keep what jobs need to know of a class that they do not import."""

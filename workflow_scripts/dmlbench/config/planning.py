@@ -1,6 +1,7 @@
 """From a valid config to a plan: names looked up, sweeps spread, combinations checked."""
 
 import itertools
+import json
 
 from pydantic import ValidationError
 
@@ -24,6 +25,7 @@ from dmlbench.config.section import Section
 from dmlbench.errors import ConfigError
 from dmlbench.plugins.entries import entries
 from dmlbench.plugins.messages import describe, nearest
+from dmlbench.plugins.objects import build_object
 
 
 def build_plan(benchmark: Benchmark, source: str) -> Plan:
@@ -50,6 +52,7 @@ class _Builder:
         self.problems: list[str] = []
         self.plan = Plan(benchmark)
         self.choices = Choices(self.problems, self.plan.classes)
+        self.built: set[str] = set()
         self.samplers = {NO_SAMPLER: Sampler(), **benchmark.samplers}
 
     def build(self) -> Plan:
@@ -220,7 +223,26 @@ class _Builder:
         self.problems += fold_problems(dataset, folds, recipe["test_fold"], where)
         self.problems += batch_problems(dataset, classes, recipe, sampler, names)
         names = f"{where}: loss '{method[1]}' with sampler '{method[2]}'"
+        before = len(self.problems)
         self.problems += method_problems(recipe, loss, sampler, names)
+        if len(self.problems) == before:
+            self._try_to_build(loss, sampler, classes, recipe["embedding_dim"], names)
+
+    def _try_to_build(
+        self, loss: dict, sampler: dict, classes: int, dimension: int, names: str
+    ) -> None:
+        """Call the constructors once: they may refuse what their signatures allow."""
+        key = json.dumps([loss, sampler, classes, dimension])
+        if key in self.built:
+            return
+        self.built.add(key)
+        options = {key: value for key, value in loss.items() if key != "loss_lr"}
+        try:
+            build_object("loss", options, num_classes=classes, embedding_dim=dimension)
+            for kind in ("positive", "negative", "miner"):
+                build_object(kind, sampler[kind])
+        except ConfigError as error:
+            self.problems.append(f"{names}: {error}")
 
 
 def _slug(value: object) -> str:

@@ -1,11 +1,13 @@
 """The shape of the sections that hold for a whole config: what is measured, drawn and asked for."""
 
 import math
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from dmlbench.config.section import Section
+from dmlbench.plugins.messages import nearest
+from dmlbench.plugins.registry import REGISTRIES
 from dmlbench.plugins.types import (
     Name,
     PositiveFloat,
@@ -17,15 +19,13 @@ from dmlbench.plugins.types import (
 
 ClustersPerClass = Annotated[int, Field(ge=2)]
 Growth = Annotated[float, Field(ge=1, le=10)]
-Metric = Literal[
-    "recall", "r_precision", "map_at_r", "mrr", "nmi", "nmi_plus", "ami", "verification", "collapse"
-]
 
 
 class Evaluation(Section):
     splits: list[Split] = Field(["test"], description="Splits to embed and measure.", min_length=1)
-    metrics: list[Metric] = Field(
-        list(get_args(Metric)),
+    metrics: list[str] = Field(
+        default_factory=REGISTRIES["metric"].names,
+        json_schema_extra=lambda schema: schema["items"].update(enum=REGISTRIES["metric"].names()),
         description="What is measured; verification only of datasets with pairs. Changing it, or "
         "anything here but splits, measures the stored embeddings anew and trains nothing.",
         min_length=1,
@@ -47,9 +47,18 @@ class Evaluation(Section):
 
     @field_validator("metrics")
     @classmethod
-    def _tables_have_something(cls, values: list) -> list:
-        if not {"recall", "nmi", "nmi_plus"} & set(values):
-            raise ValueError("name one of recall, nmi and nmi_plus, which the tables print")
+    def _are_registered(cls, values: list[str]) -> list[str]:
+        known = REGISTRIES["metric"].classes()
+        for name in values:
+            if name not in known:
+                raise ValueError(f"there is no metric '{name}'{nearest(name, list(known))}")
+        printed = [
+            name
+            for name, metric in known.items()
+            if not metric.of_pairs and any(m.printed for m in metric.measures.values())
+        ]
+        if not set(printed) & set(values):
+            raise ValueError(f"name one of {', '.join(printed)}, which the tables print")
         return values
 
     def nmi_plus_of(self, label: str) -> int | None:

@@ -104,7 +104,7 @@ def part(split: str, subset: str, label: str) -> str:
 
 def metric(name: str, k: int) -> str:
     """A metric in words: R@1, NMI, NMI+."""
-    return measure(name, k).words
+    return measure(name, k).label
 
 
 def control(kind: str) -> str:

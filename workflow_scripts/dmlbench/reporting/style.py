@@ -1,7 +1,7 @@
 """One look for all figures: seaborn's theme, a colour and a mark for each method, the panels."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from textwrap import fill
@@ -32,8 +32,8 @@ DASHES = [(0, (3.5, 1.2)), ":", "-.", (0, (6, 1, 1, 1, 1, 1))]
 PAGE, COLUMN, PAGE_HEIGHT = 6.3, 3.3, 9.0
 #: Pixels of an inch of a PNG.
 RESOLUTION = 200
-#: Methods beside one another where each has a panel, and the most of a figure: two pages.
-_ACROSS, MOST_PANELS = 4, 48
+#: The most methods that have panels of their own in a figure: two pages.
+MOST_PANELS = 48
 #: Losses of the papers keep their colour in every config; others take those that are left.
 _FIRST = (
     "triplet", "margin", "multi_similarity", "proxy_nca", "pd_loss", "contrastive", "d_loss",
@@ -103,42 +103,48 @@ def _places(types: dict[str, str]) -> dict[str, int]:
     return {loss: places[loss] if loss in places else next(free) for loss in types}
 
 
-def method_panels(
-    data, methods: Iterable[Method], rows: Sequence[str], draw: Callable, height=None, legend=0.0
-) -> plt.Figure:
-    """Panels that each show one method and one row's part; long lists go on below.
+def panels(table: pd.DataFrame, column: str, across: int, height: float, draw: Callable, **axes):
+    """A figure with a panel for each value of a column, in their order in the table.
 
     Args:
-        data: The experiment's data.
-        methods: The methods.
-        rows: The parts in words: a row of panels each.
-        draw: Draws a panel; called with the panel, the method and the row's part.
-        height: Inches of a panel; None: as high as wide.
-        legend: Inches to leave free on the right.
+        table: What is drawn.
+        column: The column, whose values are the titles.
+        across: Panels beside one another; one alone is as wide as a column of text.
+        height: Inches of a panel.
+        draw: Draws a panel; called with the panel and its rows.
+        axes: Settings of all panels, such as ``xlabel``.
     """
-    methods = list(methods)
-    # Equal groups leave the fewest gaps: six methods are two rows of three.
-    groups = -(-len(methods) // _ACROSS)
-    across = -(-len(methods) // groups)
-    lines, wide = len(rows) * groups, min(2.1, (PAGE - legend) / across)
-    size = wide * across + legend, (height or wide - 0.1) * lines + 0.2 * groups
-    figure, axes = plt.subplots(lines, across, figsize=size, squeeze=False, layout="constrained")
-    for place, method in enumerate(methods):
-        group, column = divmod(place, across)
-        for line, row in enumerate(rows):
-            axis = axes[group * len(rows) + line, column]
-            draw(axis, method, row)
-            title = fill(data.words[method], 22) if line == 0 else ""
-            axis.set_title("\n".join(filter(None, [title, axis.get_title()])))
-            axis.set(xlabel="", ylabel=row if column == 0 else "")
-    for axis in axes[-len(rows) :, len(methods) - across * (groups - 1) :].flat:
-        axis.set_axis_off()
-    return figure
+    titles = [title for title, _ in table.groupby(column, sort=False, observed=True)]
+    across = min(across, len(titles))
+    width = PAGE / across if across > 1 else COLUMN
+    grid = sns.FacetGrid(
+        table, col=column, col_order=titles, col_wrap=across, height=height, aspect=width / height,
+        sharex=False, sharey=False,
+    )  # fmt: skip
+    for title, axis in grid.axes_dict.items():
+        draw(axis, table[table[column] == title])
+        axis.set(title=title, **axes)
+    grid.figure.set_layout_engine("constrained")
+    return grid.figure
 
 
-def method_curves(
-    data, table: pd.DataFrame, x: str, lines: dict[Method, dict] | None = None, bars=False, **axes
-) -> plt.Figure:
+def method_panels(data, table: pd.DataFrame, draw: Callable, height: float = 0) -> plt.Figure:
+    """A panel for each method and part; its title is the method and the column ``heading``.
+
+    Without a ``height`` (in inches) panels are about square beside a legend on the right.
+    """
+    words = [fill(data.words[method], 18) for method in table["method"]]
+    title = [f"{w}\n{h}".strip() for w, h in zip(words, table["heading"], strict=True)]
+    # Equal rows leave the fewest gaps: six methods are two rows of three.
+    methods = len(set(words))
+    across = -(-methods // -(-methods // 4))
+    order = table.groupby("part", sort=False).ngroup().argsort(kind="stable")
+    table = table.assign(title=title).iloc[order]
+    height = height or min(2.3, 0.3 + (PAGE - 1.3) / across)
+    return panels(table, "title", across, height, draw, xlabel="", ylabel="")
+
+
+def method_curves(data, table, x: str, lines: dict | None = None, bars=False, **axes):
     """A panel for each value of the column ``part``, in it a line for each method.
 
     A line is the mean over seeds; a band or bars go from the lowest seed to the highest. A band has
@@ -153,42 +159,38 @@ def method_curves(
         axes: Settings of all panels, such as ``xlabel``.
     """
     lines = lines or {m: style | {"label": data.words[m]} for m, style in data.styles.items()}
-    across = min(2, table["part"].nunique())
-    panels = sns.FacetGrid(
-        table, col="part", col_order=table.groupby("part", observed=True, sort=False).groups,
-        col_wrap=across, height=2.1, aspect=(COLUMN, PAGE / 2)[across - 1] / 2.1, sharex=False,
-        sharey=False,
-    )  # fmt: skip
-    style = {"capsize": 1.5, "elinewidth": 0.7, "capthick": 0.7} if bars else {"linewidth": 0.4}
-    for part, axis in panels.axes_dict.items():
-        for method, mine in table[table["part"] == part].groupby("method", sort=False):
+    kind = "bars" if bars else "band"
+    error = {"capsize": 1.5, "elinewidth": 0.7, "capthick": 0.7} if bars else {"linewidth": 0.4}
+
+    def draw(axis, table):
+        for method, mine in table.groupby("method", sort=False):
             look = lines[method]
             sns.lineplot(
-                mine, x=x, y="value", errorbar=("pi", 100), err_style="bars" if bars else "band",
-                err_kws=style, ax=axis, legend=False, markevery=max(1, mine[x].nunique() // 10),
-                **look,
+                mine, x=x, y="value", errorbar=("pi", 100), err_style=kind, err_kws=error, ax=axis,
+                legend=False, markevery=max(1, mine[x].nunique() // 10), **look,
             )  # fmt: skip
             if not bars:
-                axis.collections[-1].set(
-                    alpha=None, facecolor=to_rgba(look["color"], 0.13), edgecolor=look["color"],
-                    linestyle=look["linestyle"],
-                )  # fmt: skip
-        axis.set(title=part, **axes)
-    panels.figure.set_layout_engine("constrained")
-    legend_below(panels.figure, *axis.get_legend_handles_labels())
-    return panels.figure
+                edge = {"edgecolor": look["color"], "linestyle": look["linestyle"]}
+                axis.collections[-1].set(alpha=None, facecolor=to_rgba(look["color"], 0.13), **edge)
+
+    figure = panels(table, "part", 2, 1.9, draw, **axes)
+    legend_below(figure, *figure.axes[0].get_legend_handles_labels())
+    return figure
 
 
 def legend_below(figure: plt.Figure, handles: list, labels: list[str], **how: object) -> None:
-    """One legend for all panels, below them, in as many columns as the width holds."""
-    wide = 0.6 + 0.055 * max(map(len, labels))  # inches
+    """One legend below all panels, in as many columns as fit; the figure grows by it."""
+    labels = [fill(label, 60) for label in labels]
+    wide = 0.6 + 0.062 * max(len(line) for label in labels for line in label.split("\n"))  # inches
+    columns = max(1, min(len(labels), int(figure.get_figwidth() / wide)))
+    rows = sum(label.count("\n") + 1 for label in labels) / columns
+    figure.set_figheight(figure.get_figheight() + 0.16 * rows)
     settings = {
         "loc": "outside lower center",
         "frameon": False,
         "borderpad": 0,
         "handlelength": 2.8,
     }
-    columns = max(1, min(len(labels), int(figure.get_figwidth() / wide)))
     figure.legend(handles, labels, ncols=columns, **settings | how)
 
 

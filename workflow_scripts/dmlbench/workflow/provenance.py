@@ -48,7 +48,12 @@ DECIDES_NOTHING = {
 }
 #: Inside one of those packages, and decides something: which rows are measured, or held out.
 _DECIDES = ("dmlbench.config.dataset_facts", "dmlbench.config.held_out")
-_RECORDS = ("dmlbench.workflow.job_states", "dmlbench.workflow.run_record")
+#: What decides something for one step only, by its script: how records are read; the network whose
+#: weights are loaded.
+_ALSO = {
+    "check": ("dmlbench.workflow.job_states", "dmlbench.workflow.run_record"),
+    "embed": ("dmlbench.models.embedder",),
+}
 PACKAGES = (
     "torch", "timm", "numpy", "faiss-gpu", "faiss-cpu", "scikit-learn", "pytorch-metric-learning",
     "dmlbench",
@@ -64,6 +69,7 @@ def step_files(script: str, step: str | None = None, *more: str, stop: str = "")
         more: Further modules to start from, which count whatever they are.
         stop: A module that this step does not use, though its script imports it.
     """
+    more = (*more, *_ALSO.get(script, ()))
     roots = {*script_imports(script, step), *more}
     modules = closure(roots, {*DECIDES_NOTHING, stop}, {*_DECIDES, *more})
     return {f"{script}.py": content_hash(SCRIPTS / f"{script}.py")} | hashes(modules)
@@ -73,9 +79,9 @@ def step_files(script: str, step: str | None = None, *more: str, stop: str = "")
 def step_code(script: str, step: str | None = None) -> str:
     """One hash of what :func:`step_files` has, for steps that depend on no run's own classes.
 
-    The checker also depends on how records are read, and reports on the texts that they fill in.
+    Reports also depend on the texts that they fill in.
     """
-    files = step_files(script, step, *(_RECORDS if script == "check" else ()))
+    files = step_files(script, step)
     if script == "report":
         folder = PACKAGE / "reporting"
         texts = [file for file in folder.rglob("*") if file.suffix in (".yaml", ".j2")]

@@ -49,44 +49,46 @@ def _draw(data, split: str):
     from dmlbench.reporting.style import MARKERS, MOST_PANELS, PALETTE, method_panels, plt, sns
 
     runs = shown_runs(data.plan, data.experiment)[:MOST_PANELS]
-    points = {method: t for method, _, t in data.of_runs(runs, paths.projection(split))}
+    found = data.of_runs(runs, paths.projection(split))
+    table = pd.concat(t.assign(method=pd.Series([m] * len(t))) for m, _, t in found)
+    table = table.sort_values("subset", kind="stable")
+    table["part"] = [names.part(split, subset, "") for subset in table["subset"]]
+    several = table["part"].nunique() > 1
+    table["heading"] = table["part"] if several else ""
     looks, legend = {}, []
-    for subset, mine in next(iter(points.values())).groupby("subset"):
+    for part, mine in table.groupby("part"):
         label, chosen = _classes(data, mine)
-        # The others first, so that they lie below the classes.
         kinds = {str(c): (PALETTE[n], MARKERS[n]) for n, c in enumerate(chosen)}
         if mine[label].nunique() > len(chosen):
+            # First, so that they lie below the classes.
             kinds = {OTHERS: ("0.82", "o")} | kinds
-        row = names.part(split, subset, "")
-        looks[row] = subset, label, chosen, kinds
-        title = f"{label} ({row})" if subset else label
+        looks[part] = label, chosen, kinds
+        title = f"{label} ({part})" if several else label
         legend.append(plt.Line2D([], [], linestyle="", label=title.replace("_", " ")))
         for kind, (colour, marker) in kinds.items():
             text = kind.replace("_", " ")
+            text = text if len(text) <= 16 else f"{text[:14]}…"
             look = {"color": colour, "marker": marker, "markersize": 4, "linestyle": ""}
-            text = text if len(text) <= 14 else f"{text[:12]}…"
             legend.append(plt.Line2D([], [], label=text, **look))
 
-    def draw(axis, method, row):
-        subset, label, chosen, kinds = looks[row]
-        everything = points[method]
-        mine = everything[everything["subset"] == subset]
+    def draw(axis, mine):
+        label, chosen, kinds = looks[mine["part"].iloc[0]]
         kind = mine[label].where(mine[label].isin(chosen), OTHERS).astype(str)
-        mine = mine.assign(kind=pd.Categorical(kind, list(kinds))).sort_values("kind")
+        colours, markers = ({k: look[i] for k, look in kinds.items()} for i in (0, 1))
         # Thousands of points as vectors would be files that viewers choke on.
         sns.scatterplot(
-            mine, x="x", y="y", hue="kind", style="kind", legend=False, ax=axis, rasterized=True,
-            palette={k: colour for k, (colour, _) in kinds.items()}, linewidth=0,
-            markers={k: marker for k, (_, marker) in kinds.items()},
-            s=min(7, max(2, 2500 / len(mine))),
+            mine.assign(kind=pd.Categorical(kind, list(kinds))).sort_values("kind"), x="x", y="y",
+            hue="kind", style="kind", palette=colours, markers=markers, legend=False, ax=axis,
+            rasterized=True, linewidth=0, s=min(7, max(2, 2500 / len(mine))),
         )  # fmt: skip
-        # All subsets of a method in one frame.
-        for limit, at in ((axis.set_xlim, everything["x"]), (axis.set_ylim, everything["y"])):
-            room = 0.05 * (at.max() - at.min() or 1.0)
-            limit(at.min() - room, at.max() + room)
+        # All parts of a method in one frame.
+        whole = table[table["method"] == mine["method"].iloc[0]]
+        axis.update_datalim(whole[["x", "y"]])
+        axis.autoscale_view()
         axis.set(xticks=[], yticks=[])
+        axis.spines[:].set_visible(True)
 
-    figure = method_panels(data, points, list(looks), draw, legend=1.3)
+    figure = method_panels(data, table, draw)
     figure.legend(handles=legend, loc="outside right center", frameon=False, handletextpad=0.1)
     return figure
 

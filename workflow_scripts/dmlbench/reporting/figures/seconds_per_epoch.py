@@ -9,7 +9,9 @@ def seconds_per_epoch(data):
     training seeds, with bars from the lowest to the highest seed. Only times on one device can be
     compared.
     """
-    from dmlbench.reporting.style import COLUMN, plt, sns
+    from textwrap import fill
+
+    from dmlbench.reporting.style import panels, sns
 
     epochs = data.table("history", ["epoch", "seconds"])
     # The first epoch also compiles, fills caches and waits for the disk.
@@ -18,19 +20,18 @@ def seconds_per_epoch(data):
     table = epochs.groupby(["seed", "method"], sort=False)["seconds"].mean().reset_index()
     table = table.merge(data.table("runs", ["device", "host"]))
     table["device"] = table["device"].str.replace("cpu", "CPU") + ", host " + table["host"]
-    table["words"] = table["method"].map(data.words)
-    devices = list(table.groupby("device", sort=False))
-    size = COLUMN + 0.6, (0.2 * len(data.words) + 0.55) * len(devices)
-    figure, axes = plt.subplots(len(devices), figsize=size, squeeze=False, layout="constrained")
-    for axis, (device, mine) in zip(axes[:, 0], devices, strict=True):
+    table["words"] = [fill(data.words[method], 26) for method in table["method"]]
+    height = 0.6 + 0.14 * sum(words.count("\n") + 1.5 for words in table["words"].unique())
+
+    def draw(axis, mine):
         for method, one in mine.groupby("method", sort=False):
             look = data.styles[method] | {"linestyle": "none", "err_kws": {"linewidth": 0.8}}
             sns.pointplot(
                 one, x="seconds", y="words", order=mine["words"].unique(), errorbar=("pi", 100),
                 capsize=0.3, ax=axis, **look,
             )  # fmt: skip
-        axis.set(xlim=(0, None), xlabel="", ylabel="", title=device)
         axis.tick_params(axis="y", length=0)
-        sns.despine(ax=axis)
-    axes[-1, 0].set_xlabel("seconds per epoch")
+
+    labels = {"xlim": (0, None), "xlabel": "seconds per epoch", "ylabel": ""}
+    figure = panels(table, "device", 1, height, draw, **labels)
     return figure, data.over_seeds(table, "device", "method", value="seconds")

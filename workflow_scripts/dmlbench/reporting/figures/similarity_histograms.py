@@ -35,22 +35,20 @@ def similarities(data):
     table = pd.concat(tables)
     colours = {"genuine": PALETTE[0], "impostor": PALETTE[1]}
 
-    def draw(axis, method, part):
-        mine = table[(table["method"] == method) & (table["part"] == part)]
+    def draw(axis, mine):
         edges = [*mine["left"], mine["right"].iloc[-1]]
         for kind, line in (("impostor", "--"), ("genuine", "-")):
             sns.histplot(
                 x=(mine["left"] + mine["right"]) / 2, weights=mine[kind], bins=edges, ax=axis,
                 element="step", color=colours[kind], alpha=0.3, linewidth=0.8, linestyle=line,
             )  # fmt: skip
-        value = mine["d_prime"].iloc[0]
-        axis.set(title=f"d' = {value:.2f}" if pd.notna(value) else "", yticks=[])
-        axis.set_xlim(edges[0], edges[-1])
+        axis.set(xlim=(edges[0], edges[-1]), yticks=[])
         axis.locator_params(axis="x", nbins=3, steps=[1, 2, 5, 10])
         axis.grid(False)
         sns.despine(ax=axis, left=True)
 
-    figure = method_panels(data, normalized, table["part"].unique(), draw, height=1.15)
+    primes = table["d_prime"].map(", d' = {:.2f}".format, na_action="ignore").fillna("")
+    figure = method_panels(data, table.assign(heading=table["part"] + primes), draw, 1.2)
     handles = [plt.Rectangle((0, 0), 1, 1, color=c, alpha=0.5, lw=0) for c in colours.values()]
     pairs = ["pairs of one class", "pairs of different classes"]
     title = " or ".join(dict.fromkeys(_AXIS[unit] for unit in normalized.values()))

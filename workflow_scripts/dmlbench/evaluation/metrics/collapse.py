@@ -1,12 +1,55 @@
 """Class collapse: how much of what differs within a class is left in the embedding."""
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
+from dmlbench.evaluation.metric import Measure, Metric, Sample, register_metric, row
 from dmlbench.knn import nearest_neighbours, tie_keys
 from dmlbench.tensors.decidability import Moments
 
 #: Of a larger class, this many images count for its modes: those with the lowest tie keys.
 SAMPLE = 512
+_LONE = "no two images of one class, or one class only"
+
+
+@register_metric(
+    "collapse",
+    measures={
+        "variance_ratio": Measure("variance within / all", decimals=3, scale=1.0),
+        "d_prime": Measure("d′", low=-np.inf, high=np.inf, scale=1.0, decimals=2),  # noqa: RUF001
+        "modes_per_class": Measure("modes per class", low=1.0, high=np.inf, scale=1.0),
+        "same_sub_label": Measure("same finer label"),
+        "same_sub_label_chance": Measure("same finer label by chance"),
+    },
+    coarse_too=True,
+)
+class Collapse(Metric):
+    """What is left of the differences within classes: variance, d', modes and finer labels."""
+
+    # Sums over another number of threads differ in the last digit.
+    @threadpool_limits.wrap(limits=1, user_api="blas")
+    def rows(self, sample: Sample) -> list[dict]:
+        embeddings, labels, ids = sample.embeddings, sample.labels, sample.ids
+        ratio = variance_ratio(embeddings, labels)
+        note = "within classes / all" if ratio is not None else "all images have one embedding"
+        rows = [row("variance_ratio", 0, ratio, note)]
+        pairs, d_prime, modes = moments(embeddings, labels), None, None
+        note = _LONE if pairs is None else "similarities do not vary"
+        if pairs is not None:
+            modes = modes_per_class(embeddings, labels, ids, float(-pairs.impostor_mean))
+            if pairs.spread > 0:
+                d_prime = float(pairs.decidability())
+                note = "similarity: minus squared distance; all pairs"
+        rows.append(row("d_prime", 0, d_prime, note))
+        rows.append(row("modes_per_class", 0, modes, _LONE if modes is None else "Vendi score"))
+        if sample.sub_labels is not None:
+            found = same_sub_label(embeddings, labels, sample.sub_labels, ids, sample.threads)
+            note = "nearest neighbour within the class" if found else _LONE
+            share, chance = found or (None, None)
+            rows.append(row("same_sub_label", 1, share, note))
+            note = "sub-labels at random in classes"
+            rows.append(row("same_sub_label_chance", 1, chance, note))
+        return rows
 
 
 def classes_of(labels: np.ndarray) -> list[np.ndarray]:

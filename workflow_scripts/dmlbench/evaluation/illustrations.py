@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from dmlbench.evaluation.projection import evenly
-from dmlbench.evaluation.verification import Scored, decidability
+from dmlbench.evaluation.metrics.verification import accept_rates, decidability
+from dmlbench.evaluation.scored_pairs import Scored
 from dmlbench.knn import Gallery, tie_keys
 
 #: Bins of a histogram of similarities, and the share of pairs below the first.
@@ -59,7 +59,7 @@ def nearest(
 def similarity_histogram(embeddings: np.ndarray, labels: np.ndarray, at_most: int) -> pd.DataFrame:
     """How alike images of one class are, and images of different ones.
 
-    The similarity is minus the squared distance, as in :mod:`dmlbench.evaluation.verification`.
+    The similarity is minus the squared distance, as in :mod:`dmlbench.evaluation.scored_pairs`.
 
     Args:
         embeddings: N x D, float32.
@@ -94,7 +94,22 @@ def similarity_histogram(embeddings: np.ndarray, labels: np.ndarray, at_most: in
 
 def accept_curve(pairs: Scored) -> pd.DataFrame:
     """False and true accept rates (columns far, tar) at each threshold that is a corner."""
-    from sklearn.metrics import roc_curve
-
-    far, tar, _ = roc_curve(pairs.genuine, pairs.similarity)
+    far, tar, _ = accept_rates(pairs, corners_only=True)
     return pd.DataFrame({"far": far, "tar": tar})
+
+
+def tsne(embeddings: np.ndarray, perplexity: float, seed: int) -> np.ndarray:
+    """Coordinates in the plane, N x 2 (van der Maaten and Hinton 2008, as in EPS figure 6).
+
+    scikit-learn's Barnes-Hut version, PCA start; the same for the same input on the same machine.
+    """
+    from sklearn.manifold import TSNE
+
+    fitting = min(perplexity, (len(embeddings) - 1) / 3)
+    engine = TSNE(perplexity=fitting, init="pca", random_state=seed % 2**32, n_jobs=1)
+    return engine.fit_transform(embeddings.astype(np.float32))
+
+
+def evenly(count: int, at_most: int) -> np.ndarray:
+    """Up to ``at_most`` of ``count`` positions, evenly spaced."""
+    return np.unique(np.linspace(0, count - 1, min(count, at_most)).round().astype(int))
