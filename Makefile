@@ -31,7 +31,7 @@ demo: $(READY) ## the whole pipeline on a small real dataset: tables, figures, r
 	@echo "tables and figures: results/demo/tables, results/demo/figures"
 	@echo "report, to open in a browser: results/demo/report/report.html"
 
-# MIRROR names a folder or URL that is tried before the addresses in archives.yaml; DATA holds more
+# MIRROR names a folder or URL that is tried before the published addresses; DATA holds more
 # keys of the config's section data. Both reach the script as they are, whatever they hold.
 STORE ?= original
 CONFIG ?= config.yaml
@@ -83,9 +83,10 @@ test-slurm: $(READY) ## tests on a private Slurm (Debian: slurm-wlm munge slurmd
 test-slurm-slow: $(READY) ## the slowest of them: nodes that die, and preemption
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest tests/slurm -m slowest
 
-lint: $(READY) ## style of Python and Snakemake files
+lint: $(READY) ## style of Python and Snakemake files, and which room imports which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint --configfile configs/demo.yaml
 

@@ -13,6 +13,7 @@ from dmlbench.errors import ConfigError
 from dmlbench.losses.building import build_loss
 from dmlbench.plugins.class_sources import ClassSource, class_source, is_own
 from dmlbench.plugins.entries import entry
+from dmlbench.plugins.registry import Registry
 from dmlbench.samplers.batch import Batch
 from dmlbench.workflow.provenance import training_code, training_files
 
@@ -116,13 +117,19 @@ def test_mistakes_in_a_module_of_ones_own_are_told_by_file_and_line(own_module, 
     ("source", "told"),
     [
         (HEAD + ONE + "    def __init__(self):\n        pass", "cannot be built: TypeError"),
+        (
+            HEAD + ONE + "    def __init__(self, **sizes):\n        1 / 0",
+            "cannot be built: own_losses.py, line 5: ZeroDivisionError",
+        ),
     ],
 )
-def test_what_fails_when_it_is_used_is_told_in_one_line(own_module, monkeypatch, source, told):
+def test_a_constructor_that_fails_is_told_when_the_config_is_read(own_module, source, told):
     own_module.write_text(source)
-    monkeypatch.delitem(sys.modules, "own_losses", raising=False)
-    with pytest.raises(ConfigError, match=f"own_losses.One {told}"):
-        build_loss({"type": "own_losses.One"}, 2, 8)
+    config = config_with("own_losses.One")
+    config["experiments"]["even_odd"]["methods"] = [{"loss": "triplet"}]
+    with pytest.raises(ConfigError, match=f"own_losses.One {told}") as caught:
+        resolve_config(config, "test")
+    assert len(str(caught.value).splitlines()) == 1
 
 
 MODULE = "import torch\nclass One(torch.nn.Module):\n"
@@ -307,3 +314,38 @@ def test_a_wrong_argument_of_any_kind_is_told_in_one_line(own_module, key, value
     with pytest.raises(ConfigError, match=rf"losses.triplet.{told}") as caught:
         resolve_config(config, "test")
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_defaults_that_data_cannot_give_back_are_left_to_the_class(own_module):
+    own_module.write_text(
+        "import enum\nimport torch\nfrom dmlbench.losses.base import Loss, register_loss\n"
+        "class Way(enum.Enum):\n    A = 'a'\n"
+        "@register_loss('odd', takes='batch')\nclass Odd(Loss):\n"
+        "    def __init__(self, *, way=Way.A, pair=(1, 2), eye=torch.eye(2), most: float = None,\n"
+        "                 whole: float = 2, wrong: int = 'x', **sizes):\n"
+        "        super().__init__(**sizes)\n"
+        "        self.given = way, pair, most, wrong\n"
+        "    def result(self, batch, tuples): pass\n"
+    )
+    config = config_with("own_losses.Odd")
+    config["experiments"]["even_odd"]["methods"] = [{"loss": "triplet"}]
+    loss = resolve_config(config, "test").losses["triplet"]
+    assert loss == {
+        "type": "own_losses.Odd", "way": "a", "pair": [1, 2], "most": None, "whole": 2
+    }  # fmt: skip
+    way, *others = build_loss(loss, 2, 8).given
+    assert way.value == "a"
+    assert others == [(1, 2), None, "x"]
+
+
+def test_a_choice_by_path_needs_its_decorator_and_a_name_is_taken_once(own_module):
+    own_module.write_text("class One:\n    def __call__(self, batch): pass\n")
+    sampler = {"per_class": 16, "positive": "own_losses.One", "negative": "random"}
+    with pytest.raises(ConfigError, match=r"no positive: put @register_positive.* above the class"):
+        resolve_config(config_with(sampler=sampler), "test")
+    registry = Registry("loss", "some.losses", takes=("batch",))
+    classes = [type("One", (), {"__module__": f"some.losses.{name}"}) for name in "ab"]
+    decorate = registry.register("one", takes="batch")
+    assert decorate(classes[0]).takes == "batch"
+    with pytest.raises(ConfigError, match=r"'one' is registered twice: in some.losses.a and in"):
+        decorate(classes[1])

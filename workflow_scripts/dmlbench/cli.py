@@ -128,7 +128,7 @@ def run(
     except Exception:
         # Nobody foresaw it: the traceback says where it comes from.
         log.exception(
-            "unexpected; if the last lines below are in a class of your own, mend it there, "
-            "else please report this bug"
+            "unexpected error; if the last lines below are in a class of your own, fix it there, "
+            "otherwise please report this bug"
         )
         sys.exit(1)

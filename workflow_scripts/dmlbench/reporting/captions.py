@@ -1,6 +1,7 @@
 """What stands below tables: how to read them, which runs are missing, which tests are printed."""
 
 import textwrap
+from collections.abc import Iterator
 
 import pandas as pd
 
@@ -47,8 +48,10 @@ def caption(plan: Plan, experiment: str, long: pd.DataFrame, gaps: list[str]) ->
             f"In brackets: the published number ({'; '.join(sources)}) and the difference, ours "
             f"minus published ({OUTSIDE}: our interval does not hold the published number)."
         )
-    for table in published_of(plan, experiment):
-        parts += _about(table, [plan.recipes[method[0]] for method in plan.methods[experiment]])
+    recipes = [plan.recipes[method[0]] for method in plan.methods[experiment]]
+    parts += _not_comparable(published_of(plan, experiment), recipes)
+    if (long["metric"] == "r_precision").any():
+        parts.append("RP: R-precision.")
     if (long["metric"] == "nmi_plus").any():
         label = long.loc[long["metric"] == "nmi_plus", "label"].iloc[0]
         factor = plan.benchmark.evaluation.nmi_plus_of(label)
@@ -56,17 +59,18 @@ def caption(plan: Plan, experiment: str, long: pd.DataFrame, gaps: list[str]) ->
     return " ".join([*parts, STAMP])
 
 
-def _about(table: Published, recipes: list[dict]) -> list[str]:
-    """A sentence where a published table cannot be compared number by number."""
-    if not table.parts:
-        return [f"{table.source} publishes no numbers."]
-    if not any(map(table.other_network, recipes)):
-        return []
-    ours = ", ".join(dict.fromkeys(recipe["backbone"] for recipe in recipes))
-    return [
-        f"{table.source} used another network ({table.protocol['backbone']}; ours: {ours}). "
-        "Compare the differences between methods, not the levels."
-    ]
+def _not_comparable(tables: list[Published], recipes: list[dict]) -> Iterator[str]:
+    """A sentence for published tables without numbers, and one for those of other networks."""
+    if silent := [table.source for table in tables if not table.parts]:
+        yield f"Without published numbers: {'; '.join(silent)}."
+    other = [t for t in tables if t.parts and any(map(t.other_network, recipes))]
+    if other:
+        theirs = ", ".join(dict.fromkeys(table.protocol["backbone"] for table in other))
+        ours = ", ".join(dict.fromkeys(recipe["backbone"] for recipe in recipes))
+        yield (
+            f"{'; '.join(table.source for table in other)}: another network ({theirs}; ours: "
+            f"{ours}), so compare the differences between methods, not the levels."
+        )
 
 
 def missing_runs(plan: Plan, experiment: str | None, ledger: pd.DataFrame) -> list[str]:

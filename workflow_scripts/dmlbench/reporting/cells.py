@@ -80,6 +80,11 @@ def table_values(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataF
     return mine.assign(value=mine["value"] * mine["metric"].map(scales))
 
 
+def rows_where(table: pd.DataFrame, **values: object) -> pd.DataFrame:
+    """The rows of a table that have these values in the columns of these names."""
+    return table[(table[list(values)] == pd.Series(values)).all(axis=1)]
+
+
 def by_seed(group: pd.DataFrame) -> pd.DataFrame:
     """The values of one column of a block: seeds x methods."""
     return group.pivot(index="seed", columns=METHOD_KEYS, values="value")

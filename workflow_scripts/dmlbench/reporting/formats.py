@@ -62,7 +62,7 @@ class Table:
     blocks: dict[str, pd.DataFrame]
 
 
-class Markup(NamedTuple):
+class Format(NamedTuple):
     """How a format writes the parts of a cell.
 
     Attributes:
@@ -80,28 +80,28 @@ class Markup(NamedTuple):
     comparison: bool = True
 
 
-MARKDOWN = Markup("**{}**", " ± ", MINUS, lambda text: text.replace("|", r"\|"))
-HTML = Markup("<strong>{}</strong>", " ± ", MINUS, lambda text: str(escape(text)))
+MARKDOWN = Format("**{}**", " ± ", MINUS, lambda text: text.replace("|", r"\|"))
+HTML = Format("<strong>{}</strong>", " ± ", MINUS, lambda text: str(escape(text)))
 
 
-def cell_text(cell: Cell | str, markup: Markup) -> str:
+def cell_text(cell: Cell | str, form: Format) -> str:
     """A cell in one of the formats, such as ``**53.9 ± 1.2** (2/3) [42.0, +11.9*]``."""
     if isinstance(cell, str):
-        return markup.text(cell)
-    after = [cell.note, cell.comparison if markup.comparison else ""]
+        return form.text(cell)
+    after = [cell.note, cell.comparison if form.comparison else ""]
     after = "".join(f" {part}" for part in after if part)
     if pd.isna(cell.value):
-        return markup.text(DASH + after)
+        return form.text(DASH + after)
     text = f"{cell.value:.{cell.decimals}f}"
     if not pd.isna(cell.half_width):
-        text += f"{markup.plus_minus}{cell.half_width:.{cell.decimals}f}"
-    text = text.replace("-", markup.minus)
-    return (markup.bold.format(text) if cell.bold else text) + (after and markup.text(after))
+        text += f"{form.plus_minus}{cell.half_width:.{cell.decimals}f}"
+    text = text.replace("-", form.minus)
+    return (form.bold.format(text) if cell.bold else text) + (after and form.text(after))
 
 
-def printed(block: pd.DataFrame, markup: Markup) -> pd.DataFrame:
+def printed(block: pd.DataFrame, form: Format) -> pd.DataFrame:
     """A block of a table with its cells as text."""
-    return block.map(lambda cell: cell_text(cell, markup))
+    return block.map(lambda cell: cell_text(cell, form))
 
 
 def markdown(block: pd.DataFrame) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from pylatexenc.latexencode import UnicodeToLatexEncoder
 
-from dmlbench.reporting.formats import Cell, Markup, Table, cell_text
+from dmlbench.reporting.formats import Cell, Format, Table, cell_text
 
 #: What a document with these tables needs before \begin{document}.
 PACKAGES = r"""\usepackage[T1]{fontenc}
@@ -74,7 +74,7 @@ def _word(word: str) -> str:
 
 
 # siunitx reads the numbers; what is in braces it prints as it is.
-LATEX = Markup(r"\bfseries {}", r" \pm ", "-", lambda text: f"{{{_text(text)}}}", comparison=False)
+LATEX = Format(r"\bfseries {}", r" \pm ", "-", lambda text: f"{{{_text(text)}}}", comparison=False)
 
 
 def _text(text: str) -> str:

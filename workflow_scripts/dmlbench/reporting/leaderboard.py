@@ -6,7 +6,7 @@ import pandas as pd
 
 from dmlbench.config import METHOD_KEYS, SHUFFLED, UNTRAINED, Plan
 from dmlbench.reporting import names
-from dmlbench.reporting.cells import count
+from dmlbench.reporting.cells import count, rows_where
 from dmlbench.reporting.formats import Cell, Table
 from dmlbench.reporting.statistics import NO_SEEDS, Summary, summarize
 
@@ -27,10 +27,10 @@ def leaderboard(plan: Plan, metrics: pd.DataFrame) -> pd.DataFrame:
 
 
 def _of_dataset(plan: Plan, dataset: str, metrics: pd.DataFrame) -> pd.DataFrame:
-    _, subset, label = next(e for e in plan.facts(dataset)["evaluations"] if e[0] == "test")
-    where = {"dataset": dataset, "split": "test", "subset": subset, "label": label}
+    _, subset, label = plan.facts(dataset).first_test()
+    where = {"split": "test", "subset": subset, "label": label}
     where["selection"] = plan.control_selection
-    mine = metrics[(metrics[list(where)] == pd.Series(where)).all(axis=1)]
+    mine = rows_where(metrics, dataset=dataset, **where)
     first = min(plan.benchmark.evaluation.recall_at)
     values = mine.groupby([*METHOD_KEYS, "metric", "k"])["value"].agg(list)
     # NMI's k is a number of clusters: one for each part.

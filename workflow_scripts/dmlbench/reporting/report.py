@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from dmlbench import __version__, paths
 from dmlbench.checking.ledger import OK, as_table, ledger
-from dmlbench.config import Plan
+from dmlbench.config import RUN_KEYS, Plan
 from dmlbench.errors import UserError
 from dmlbench.files import replacing, write_text
 from dmlbench.reporting import names
@@ -23,17 +23,14 @@ from dmlbench.reporting.verdicts import EXPLAINED, write_verdicts
 from dmlbench.version import BENCHMARK_VERSION
 
 #: What the runs' table says besides where a run was trained.
-_ABOUT_A_RUN = {
-    *("dataset", "recipe", "loss", "sampler", "seed", "code"),
-    *("seconds", "peak_host_mb", "peak_gpu_mb"),
-}
+_ABOUT_A_RUN = {*RUN_KEYS, "code", "seconds", "peak_host_mb", "peak_gpu_mb"}
 
 
 def write_pages(plan: Plan) -> None:
     """Write the summary page, a page for each experiment, and the verdicts as CSV."""
     name = plan.benchmark.name
     runs = pd.read_parquet(paths.summary(name, "runs"))
-    cells = as_table(ledger(plan))
+    entries = as_table(ledger(plan))
     found = write_verdicts(plan)
     shared = {"name": name, "version": __version__, "benchmark_version": BENCHMARK_VERSION}
     page = _render(
@@ -42,15 +39,15 @@ def write_pages(plan: Plan) -> None:
         explained=EXPLAINED,
         verdicts=_verdict_tables(found),
         counts=found["verdict"].value_counts().to_dict(),
-        states=cells["state"].value_counts().to_dict(),
-        unfinished=cells[cells["state"] != OK].to_dict("records"),
+        states=entries["state"].value_counts().to_dict(),
+        unfinished=entries[entries["state"] != OK].to_dict("records"),
         check=_check(name),
         cost=_cost(plan, runs),
         machines=_machines(runs),
         commits=sorted(runs["commit"].unique()),
         seeds=plan.benchmark.seeds,
         trainings=len(plan.runs),
-        gaps=partial(missing_runs(plan, None, cells)),
+        gaps=partial(missing_runs(plan, None, entries)),
         config=plan.as_json(),
     )
     write_text(Path(paths.summary_page(name)), page)
@@ -60,9 +57,9 @@ def write_pages(plan: Plan) -> None:
             "experiment.html.j2",
             **shared,
             title=names.title(plan, experiment),
-            about=caption(plan, experiment, long, missing_runs(plan, experiment, cells)),
+            about=caption(plan, experiment, long, missing_runs(plan, experiment, entries)),
             blocks=_blocks(long),
-            methods=_runs_of_methods(plan, experiment, cells, runs),
+            methods=_runs_of_methods(plan, experiment, entries, runs),
         )
         write_text(Path(paths.experiment_page(name, experiment)), page)
 
@@ -91,33 +88,29 @@ def _blocks(long: pd.DataFrame) -> list[dict]:
 
 
 def _runs_of_methods(
-    plan: Plan, experiment: str, cells: pd.DataFrame, runs: pd.DataFrame
+    plan: Plan, experiment: str, entries: pd.DataFrame, runs: pd.DataFrame
 ) -> dict[str, list[dict]]:
     """The runs behind each row of an experiment's table: state, folder and where it was trained."""
     words = names.methods(plan, experiment)
-    of_run = cells.set_index("run").to_dict("index")
-    keys = ["dataset", "recipe", "loss", "sampler", "seed"]
-    trained = {tuple(r[k] for k in keys): r for r in runs.to_dict("records")}
-    found: dict[str, list[dict]] = {}
-    controls = {run: names.control(kind) for kind, run in plan.controls[experiment].items()}
-    for run in [*plan.experiment_runs(experiment), *controls]:
-        record = trained.get(tuple(getattr(run, k) for k in keys), {})
-        row = {
-            "seed": run.seed,
-            "folder": str(plan.run_folder(run)),
-            **of_run[run.id],
-            "seconds": record.get("seconds"),
-            "where": f"{record['device']}, {record['host']}" if record else "",
-        }
-        method = controls.get(run) or words[run.recipe, run.loss, run.sampler]
-        found.setdefault(method, []).append(row)
-    return found
+    methods = {run: words[run.method] for run in plan.experiment_runs(experiment)}
+    methods |= {run: names.control(kind) for kind, run in plan.controls[experiment].items()}
+    rows = entries.merge(runs, how="left", on=RUN_KEYS).set_index("run")
+    rows = rows.loc[[run.id for run in methods]].assign(
+        method=list(methods.values()),
+        folder=[str(plan.run_folder(run)) for run in methods],
+        where=lambda table: (table["device"] + ", " + table["host"]).fillna(""),
+    )
+    return {method: _records(some) for method, some in rows.groupby("method", sort=False)}
+
+
+def _records(table: pd.DataFrame) -> list[dict]:
+    """The rows for a template; None where there is nothing."""
+    return table.astype(object).where(table.notna(), None).to_dict("records")
 
 
 def _verdict_tables(found: pd.DataFrame) -> dict[str, list[dict]]:
     """Claims and numbers, ready to print."""
-    table = found.astype(object).where(found.notna(), None)
-    return {kind: rows.to_dict("records") for kind, rows in table.groupby("kind", sort=True)}
+    return {kind: _records(rows) for kind, rows in found.groupby("kind", sort=True)}
 
 
 def _cost(plan: Plan, runs: pd.DataFrame) -> list[dict]:

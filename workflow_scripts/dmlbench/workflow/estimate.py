@@ -3,9 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from statistics import mean, median
 
 import pandas as pd
 
@@ -43,20 +41,6 @@ class Cost:
     device: str = ""
 
 
-@dataclass(frozen=True)
-class _Trained:
-    """A finished training: what it was, seconds of an epoch, images a second, and on what."""
-
-    spec: dict
-    epoch: float
-    rate: float
-    device: str
-
-    @cached_property
-    def keys(self) -> tuple[str, str, str]:
-        return _keys(self.spec)
-
-
 class History:
     """Finished trainings, of any config, to estimate others by.
 
@@ -65,7 +49,7 @@ class History:
     """
 
     def __init__(self, results: Path) -> None:
-        self._trained: list[_Trained] = []
+        rows = []
         for file in sorted(results.glob("*/runs/*/*/*/*/*/run.json")):
             record = json.loads(file.read_text(encoding="utf-8"))
             history = file.with_name("history.csv")
@@ -73,7 +57,8 @@ class History:
                 epoch = record["seconds"] / record["run"]["recipe"]["epochs"]
                 rate = pd.read_csv(history)["images_per_second"].median()
                 device = record.get("gpu") or record["device"]
-                self._trained.append(_Trained(record["run"], epoch, rate, device))
+                rows.append((*_keys(record["run"]), epoch, rate, device))
+        self._table = pd.DataFrame(rows, columns=[*BASES[:3], "epoch", "rate", "device"])
 
     def cost(self, spec: dict, images: Callable[[], int]) -> Cost:
         """What a training with ``spec`` takes.
@@ -84,31 +69,25 @@ class History:
                 where no run on this data is there.
         """
         epochs = spec["recipe"]["epochs"]
-        for number, key in enumerate(_keys(spec)):
-            if found := [trained for trained in self._trained if trained.keys[number] == key]:
-                epoch = mean(trained.epoch for trained in found)
-                if number == 2:  # other data
-                    epoch = images() / median(trained.rate for trained in found)
-                devices = ", ".join(sorted({trained.device for trained in found}))
-                return Cost(epochs * epoch, BASES[number], devices)
-        size = spec["recipe"]["image_size"] or 32
-        rate = ASSUMED_RATE * (ASSUMED_SIZE / size) ** 2
+        for basis, key in zip(BASES, _keys(spec), strict=False):
+            found = self._table[self._table[basis] == key]
+            if len(found):
+                other_data = basis == BASES[2]
+                epoch = images() / found["rate"].median() if other_data else found["epoch"].mean()
+                return Cost(epochs * epoch, basis, ", ".join(sorted(found["device"].unique())))
+        rate = ASSUMED_RATE * (ASSUMED_SIZE / (spec["recipe"]["image_size"] or 32)) ** 2
         return Cost(epochs * images() / rate, BASES[-1])
 
 
 def _keys(spec: dict) -> tuple[str, str, str]:
     """What decides how long an epoch takes: all of it, all but the method, the network alone."""
     recipe = spec["recipe"]
-    network = ("backbone", "widths", "image_size", "precision", "freeze_bn", "device")
-    setting = ("batch_size", "embedding_dim", "hidden", "crop", "store", "validation")
-    parts = [recipe.get(key) for key in network]
-    keys = [json.dumps(parts)]
-    parts += [spec["dataset"], recipe.get("monitor_every"), *(recipe.get(key) for key in setting)]
-    keys.append(json.dumps(parts))
-    for kind in ("loss", "sampler"):
-        parts.append({key: value for key, value in spec[kind].items() if key != "name"})
-    keys.append(json.dumps(parts, sort_keys=True))
-    return keys[2], keys[1], keys[0]
+    keys = ("backbone", "widths", "image_size", "precision", "freeze_bn", "device")
+    network = [recipe.get(key) for key in keys]
+    keys = ("batch_size", "embedding_dim", "hidden", "crop", "store", "validation", "monitor_every")
+    setting = [network, spec["dataset"], *(recipe.get(key) for key in keys)]
+    method = [{k: v for k, v in spec[kind].items() if k != "name"} for kind in ("loss", "sampler")]
+    return tuple(json.dumps(key, sort_keys=True) for key in ([setting, method], setting, network))
 
 
 def images_of_split(plan: Plan, run: Run) -> dict[str, int]:
@@ -117,7 +96,7 @@ def images_of_split(plan: Plan, run: Run) -> dict[str, int]:
     if index.is_file():
         counts = pd.read_parquet(index, columns=["split"])["split"].value_counts().to_dict()
     else:
-        known = plan.facts(run.dataset).get("counts", {})
+        known = plan.facts(run.dataset).counts
         counts = {k: v for k, v in known.items() if "/" not in k and ":" not in k}
     fold = f"fold{plan.recipes[run.recipe]['test_fold']}"
     if fold in counts:

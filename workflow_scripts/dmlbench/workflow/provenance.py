@@ -30,7 +30,6 @@ DECIDES_NOTHING = {
     "dmlbench.data.disk": "says how much room is needed",
     "dmlbench.data.download": "archives are what their checksums say",
     "dmlbench.data.http_source": "archives are what their checksums say",
-    "dmlbench.data.sources": "says which archives there are",
     "dmlbench.errors": "names of mistakes",
     "dmlbench.files": "writes files whole",
     "dmlbench.paths": "places, which are parameters of each rule",
@@ -47,9 +46,14 @@ DECIDES_NOTHING = {
     "dmlbench.training.writers": "what else is told of each epoch",
     "dmlbench.workflow": "records of what was done",
 }
-#: Inside one of those packages, and decides something: which classes are held out.
-_DECIDES = ("dmlbench.config.held_out",)
-_RECORDS = ("dmlbench.workflow.job_states", "dmlbench.workflow.run_record")
+#: Inside one of those packages, and decides something: which rows are measured, or held out.
+_DECIDES = ("dmlbench.config.dataset_facts", "dmlbench.config.held_out")
+#: What decides something for one step only, by its script: how records are read; the network whose
+#: weights are loaded.
+_ALSO = {
+    "check": ("dmlbench.workflow.job_states", "dmlbench.workflow.run_record"),
+    "embed": ("dmlbench.models.embedder",),
+}
 PACKAGES = (
     "torch", "timm", "numpy", "faiss-gpu", "faiss-cpu", "scikit-learn", "pytorch-metric-learning",
     "dmlbench",
@@ -65,6 +69,7 @@ def step_files(script: str, step: str | None = None, *more: str, stop: str = "")
         more: Further modules to start from, which count whatever they are.
         stop: A module that this step does not use, though its script imports it.
     """
+    more = (*more, *_ALSO.get(script, ()))
     roots = {*script_imports(script, step), *more}
     modules = closure(roots, {*DECIDES_NOTHING, stop}, {*_DECIDES, *more})
     return {f"{script}.py": content_hash(SCRIPTS / f"{script}.py")} | hashes(modules)
@@ -74,9 +79,9 @@ def step_files(script: str, step: str | None = None, *more: str, stop: str = "")
 def step_code(script: str, step: str | None = None) -> str:
     """One hash of what :func:`step_files` has, for steps that depend on no run's own classes.
 
-    The checker also depends on how records are read, and reports on the texts that they fill in.
+    Reports also depend on the texts that they fill in.
     """
-    files = step_files(script, step, *(_RECORDS if script == "check" else ()))
+    files = step_files(script, step)
     if script == "report":
         folder = PACKAGE / "reporting"
         texts = [file for file in folder.rglob("*") if file.suffix in (".yaml", ".j2")]
