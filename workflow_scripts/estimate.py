@@ -28,7 +28,9 @@ def main(args) -> None:
     jobs = planned_jobs("all", "--snakefile", args.snakefile, "--configfile", args.config)
     each = ", ".join(f"{count} {rule}" for rule, count in jobs.items())
     print(f"jobs: {sum(jobs.values())} to run" + (f" ({each})" if each else ""))
-    done = {cell.run for cell in ledger(plan) if cell.state == OK and has_weights(plan, cell.run)}
+    done = {
+        entry.run for entry in ledger(plan) if entry.state == OK and has_weights(plan, entry.run)
+    }
     history = History(Path(paths.results(plan.benchmark.name)).parent)
     costs = {
         run: history.cost(plan.spec(run), lambda run=run: epoch_images(images_of_split(plan, run)))

@@ -16,8 +16,7 @@ def collect(args) -> None:
 
 def tables(args) -> None:
     """Make the tables of one experiment, or one over all: LaTeX, CSV and Markdown."""
-    from dmlbench.reporting.overview import write_overview
-    from dmlbench.reporting.tables import write_tables
+    from dmlbench.reporting.tables import write_overview, write_tables
 
     plan = load_config(args.config)
     if args.overview:

@@ -24,9 +24,8 @@ from dmlbench.reporting.claims import claimed_pairs, paired_tests
 from dmlbench.reporting.collect import collect
 from dmlbench.reporting.formats import HTML, MARKDOWN, Cell, Table, cell_text
 from dmlbench.reporting.latex import LATEX, PACKAGES, latex, tex
-from dmlbench.reporting.overview import write_overview
 from dmlbench.reporting.statistics import supported_best
-from dmlbench.reporting.tables import write_tables
+from dmlbench.reporting.tables import write_overview, write_tables
 from dmlbench.version import BENCHMARK_VERSION
 
 EPS = "digits_even_odd/digits_8d/triplet/eps/seed1"

@@ -28,11 +28,11 @@ _CHANCE = 5
 def complete(results: Results) -> Iterator[Breach]:
     if results.plan.benchmark.partial:
         return
-    for cell in results.cells:
-        if cell.state != OK:
-            log = f" ({cell.log})" if cell.log else ""
+    for entry in results.entries:
+        if entry.state != OK:
+            log = f" ({entry.log})" if entry.log else ""
             remedy = "run the pipeline to the end, or set partial: true to print k/n"
-            yield Breach(cell.run.id, f"{cell.state}: {cell.reason}{log}", remedy)
+            yield Breach(entry.run.id, f"{entry.state}: {entry.reason}{log}", remedy)
 
 
 @rule("R10", "1.0", "No test class was trained on, unless the part of the test says so (seen).")
@@ -51,7 +51,7 @@ def disjoint(results: Results) -> Iterator[Breach]:
 def counts(results: Results) -> Iterator[Breach]:
     left_out: dict[Hashable, tuple[int, str]] = {}
     for one in results.measured.values():
-        known = results.plan.facts(one.run.dataset)["counts"]
+        known = results.plan.facts(one.run.dataset).counts
         for part in one.metrics["parts"]:
             # Validation takes from the training images alone, and from all methods the same.
             same = (one.run.dataset, one.run.recipe, one.run.seed, *(part[key] for key in PART))
@@ -193,8 +193,8 @@ def _measured_anywhere(results: Results) -> dict[str, set[tuple]]:
 def _asked(results: Results, one: Measured) -> Iterator[tuple]:
     """What the config asks to be measured of every part: part, metric and k."""
     settings = results.plan.benchmark.evaluation
-    for part in results.plan.facts(one.run.dataset)["evaluations"]:
-        if part[0] not in settings.splits:
+    for part in results.plan.facts(one.run.dataset).evaluations:
+        if part.split not in settings.splits:
             continue
         for name in settings.metrics:
             if name == "recall":

@@ -50,6 +50,8 @@ def caption(plan: Plan, experiment: str, long: pd.DataFrame, gaps: list[str]) ->
         )
     recipes = [plan.recipes[method[0]] for method in plan.methods[experiment]]
     parts += _not_comparable(published_of(plan, experiment), recipes)
+    if (long["metric"] == "r_precision").any():
+        parts.append("RP: R-precision.")
     if (long["metric"] == "nmi_plus").any():
         label = long.loc[long["metric"] == "nmi_plus", "label"].iloc[0]
         factor = plan.benchmark.evaluation.nmi_plus_of(label)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from dmlbench import paths
-from dmlbench.checking.ledger import OK, Cell
+from dmlbench.checking.ledger import OK, LedgerEntry
 from dmlbench.checking.results import Measured, Results
 from dmlbench.config import METHOD_KEYS, RUN_KEYS, Plan
 from dmlbench.errors import DataError
@@ -26,7 +26,7 @@ def collect(plan: Plan) -> None:
             is.
     """
     results = Results.read(plan)
-    refuse_gaps(plan, results.cells)
+    refuse_gaps(plan, results.entries)
     name = plan.benchmark.name
     measured = list(results.measured.values())
     trained = list(results.trained)
@@ -48,16 +48,16 @@ def collect(plan: Plan) -> None:
         curves(plan, tables["history"]).to_csv(temporary, index=False, float_format="%.6f")
 
 
-def refuse_gaps(plan: Plan, cells: list[Cell]) -> None:
+def refuse_gaps(plan: Plan, entries: list[LedgerEntry]) -> None:
     """Raises DataError, which names missing runs with state and reason, unless partial is set."""
-    missing = [cell for cell in cells if cell.state != OK]
-    if len(missing) == len(cells):
-        raise DataError(f"none of the {len(cells)} runs is finished; run the pipeline first")
+    missing = [entry for entry in entries if entry.state != OK]
+    if len(missing) == len(entries):
+        raise DataError(f"none of the {len(entries)} runs is finished; run the pipeline first")
     if plan.benchmark.partial or not missing:
         return
-    lines = [f"{cell.run.id}: {cell.state}: {cell.reason}" for cell in missing[:10]]
+    lines = [f"{entry.run.id}: {entry.state}: {entry.reason}" for entry in missing[:10]]
     lines.append(
-        f"{len(missing)} of {len(cells)} runs are not there; run the pipeline to the end, or set "
+        f"{len(missing)} of {len(entries)} runs are not there; run the pipeline to the end, or set "
         "partial: true to make tables of the others"
     )
     raise DataError("\n".join(lines))

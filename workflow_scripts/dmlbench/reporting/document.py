@@ -116,6 +116,7 @@ def _compile(source: Path, folder: Path) -> None:
     errors = [line for line in lines if line.startswith("!")]
     if done.returncode:
         told = errors[0] if errors else lines[-1] if lines else "no output"
-        raise UserError(f"{source} does not compile: {told}")
+        hint = f"; on Debian: apt-get install {_PACKAGES}" if "not found" in told else ""
+        raise UserError(f"{source} does not compile: {told}{hint}")
     if wide := [line for line in lines if line.startswith("Overfull \\hbox")]:
         raise UserError(f"{source} has a line that is too wide: {wide[0]}; please report this bug")

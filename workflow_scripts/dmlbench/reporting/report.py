@@ -30,7 +30,7 @@ def write_pages(plan: Plan) -> None:
     """Write the summary page, a page for each experiment, and the verdicts as CSV."""
     name = plan.benchmark.name
     runs = pd.read_parquet(paths.summary(name, "runs"))
-    cells = as_table(ledger(plan))
+    entries = as_table(ledger(plan))
     found = write_verdicts(plan)
     shared = {"name": name, "version": __version__, "benchmark_version": BENCHMARK_VERSION}
     page = _render(
@@ -39,15 +39,15 @@ def write_pages(plan: Plan) -> None:
         explained=EXPLAINED,
         verdicts=_verdict_tables(found),
         counts=found["verdict"].value_counts().to_dict(),
-        states=cells["state"].value_counts().to_dict(),
-        unfinished=cells[cells["state"] != OK].to_dict("records"),
+        states=entries["state"].value_counts().to_dict(),
+        unfinished=entries[entries["state"] != OK].to_dict("records"),
         check=_check(name),
         cost=_cost(plan, runs),
         machines=_machines(runs),
         commits=sorted(runs["commit"].unique()),
         seeds=plan.benchmark.seeds,
         trainings=len(plan.runs),
-        gaps=partial(missing_runs(plan, None, cells)),
+        gaps=partial(missing_runs(plan, None, entries)),
         config=plan.as_json(),
     )
     write_text(Path(paths.summary_page(name)), page)
@@ -57,9 +57,9 @@ def write_pages(plan: Plan) -> None:
             "experiment.html.j2",
             **shared,
             title=names.title(plan, experiment),
-            about=caption(plan, experiment, long, missing_runs(plan, experiment, cells)),
+            about=caption(plan, experiment, long, missing_runs(plan, experiment, entries)),
             blocks=_blocks(long),
-            methods=_runs_of_methods(plan, experiment, cells, runs),
+            methods=_runs_of_methods(plan, experiment, entries, runs),
         )
         write_text(Path(paths.experiment_page(name, experiment)), page)
 
@@ -88,11 +88,11 @@ def _blocks(long: pd.DataFrame) -> list[dict]:
 
 
 def _runs_of_methods(
-    plan: Plan, experiment: str, cells: pd.DataFrame, runs: pd.DataFrame
+    plan: Plan, experiment: str, entries: pd.DataFrame, runs: pd.DataFrame
 ) -> dict[str, list[dict]]:
     """The runs behind each row of an experiment's table: state, folder and where it was trained."""
     words = names.methods(plan, experiment)
-    of_run = cells.set_index("run").to_dict("index")
+    of_run = entries.set_index("run").to_dict("index")
     trained = {tuple(r[k] for k in RUN_KEYS): r for r in runs.to_dict("records")}
     found: dict[str, list[dict]] = {}
     controls = {run: names.control(kind) for kind, run in plan.controls[experiment].items()}

@@ -1,4 +1,4 @@
-"""The tables of an experiment: its cells and its paired tests, as LaTeX, CSV and Markdown."""
+"""All tables as LaTeX, CSV and Markdown: of one experiment, and over all (leaderboard, cost)."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -12,9 +12,12 @@ from dmlbench.reporting import names
 from dmlbench.reporting.captions import TESTS_CAPTION, caption, headline, missing_runs, partial
 from dmlbench.reporting.cells import BLOCK, cells, count, printed_cells
 from dmlbench.reporting.claims import paired_tests
+from dmlbench.reporting.cost import cost, cost_table
 from dmlbench.reporting.formats import DASH, MINUS, Cell, Table, markdown, markdown_section
 from dmlbench.reporting.latex import latex
+from dmlbench.reporting.leaderboard import leaderboard, leaderboard_tables
 from dmlbench.reporting.stamped import write_csv
+from dmlbench.version import STAMP
 
 
 def write_tables(plan: Plan, experiment: str) -> None:
@@ -39,6 +42,26 @@ def write_tables(plan: Plan, experiment: str) -> None:
         text.append(markdown_section(printed[-1]))
     write_text(Path(paths.table(name, experiment, "md")), "\n".join(text))
     write_text(Path(paths.table(name, experiment, "tex")), latex(printed))
+
+
+def write_overview(plan: Plan, which: str) -> None:
+    """Write the leaderboard or the cost table as .tex, .csv (the long form) and .md."""
+    name = plan.benchmark.name
+    metrics, history, runs = (
+        pd.read_parquet(paths.summary(name, table)) for table in ("metrics", "history", "runs")
+    )
+    ledger = pd.read_csv(paths.ledger(name), keep_default_na=False)
+    foot = f"{partial(missing_runs(plan, None, ledger))} {STAMP}".strip()
+    if which == "leaderboard":
+        long = leaderboard(plan, metrics)
+        title, tables = "Leaderboard", leaderboard_tables(long, foot)
+    else:
+        long = cost(plan, history, runs)
+        title, tables = "Cost of training", [cost_table(long, foot)]
+    write_csv(Path(paths.table(name, which, "csv")), long)
+    write_text(Path(paths.table(name, which, "tex")), latex(tables))
+    text = "\n".join([f"## {title}", "", *map(markdown_section, tables)])
+    write_text(Path(paths.table(name, which, "md")), text)
 
 
 def experiment_tables(

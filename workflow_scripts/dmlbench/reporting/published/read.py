@@ -54,20 +54,13 @@ class Part(_Data):
 
 
 class Claim(_Data):
-    """What a paper says. Without two methods to compare, there is nothing to test."""
+    """What a paper says, or only compares: then the text is empty. Two methods make it a test."""
 
-    text: str
+    text: str = ""
     worse: Match | None = None
     better: Match | None = None
     metric: str | None = None
     part: tuple[str, str, str, str] | None = None
-
-
-class Compared(_Data):
-    """Two methods that a paper compares, without a number or an outcome that could be read."""
-
-    worse: Match
-    better: Match
 
 
 class Published(_Data):
@@ -93,7 +86,7 @@ class Published(_Data):
     unsaid: str
     parts: list[Part]
     claims: list[Claim] = Field(default_factory=list)
-    comparisons: list[Compared] = Field(default_factory=list)
+    comparisons: list[Claim] = Field(default_factory=list)
 
     @property
     def source(self) -> str:
