@@ -51,7 +51,7 @@ class FigureData:
 
     def test_parts(self) -> list[tuple[str, str, str]]:
         """Split, subset and label of each part of the test that is measured by itself."""
-        return [tuple(p) for p in self.plan.facts(self.dataset)["evaluations"] if p[0] == "test"]
+        return [p for p in self.plan.facts(self.dataset).evaluations if p.split == "test"]
 
     def table(self, name: str, columns: list[str] | None = None) -> pd.DataFrame:
         """The rows of a collected table that belong to this experiment.

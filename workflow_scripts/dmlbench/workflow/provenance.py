@@ -30,7 +30,6 @@ DECIDES_NOTHING = {
     "dmlbench.data.disk": "says how much room is needed",
     "dmlbench.data.download": "archives are what their checksums say",
     "dmlbench.data.http_source": "archives are what their checksums say",
-    "dmlbench.data.sources": "says which archives there are",
     "dmlbench.errors": "names of mistakes",
     "dmlbench.files": "writes files whole",
     "dmlbench.paths": "places, which are parameters of each rule",
@@ -47,8 +46,8 @@ DECIDES_NOTHING = {
     "dmlbench.training.writers": "what else is told of each epoch",
     "dmlbench.workflow": "records of what was done",
 }
-#: Inside one of those packages, and decides something: which classes are held out.
-_DECIDES = ("dmlbench.config.held_out",)
+#: Inside one of those packages, and decides something: which rows are measured, or held out.
+_DECIDES = ("dmlbench.config.dataset_facts", "dmlbench.config.held_out")
 #: What decides something for one step only, by its script: how records are read; the network whose
 #: weights are loaded.
 _ALSO = {

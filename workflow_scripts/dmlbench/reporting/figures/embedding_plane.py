@@ -100,7 +100,7 @@ def _classes(data, table) -> tuple[str, list]:
 
     label = max((c for c in table if c not in _NOT_LABELS), key=lambda c: table[c].nunique())
     if table[label].nunique() > CLASSES:
-        label = data.plan.facts(data.dataset)["train_label"]
+        label = data.plan.facts(data.dataset).train_label
     counts = table[label].value_counts()
     if len(counts) <= CLASSES:
         return label, sorted(counts.index)
