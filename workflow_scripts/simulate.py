@@ -11,7 +11,7 @@ from dmlbench.files import replacing
 def main(args) -> None:
     """Write ``results/<name>/theory/collapse.parquet``."""
     from dmlbench.theory.simulate import simulate
-    from dmlbench.training.determinism import make_deterministic
+    from dmlbench.training.device import make_deterministic
 
     benchmark = load_config(args.config).benchmark
     make_deterministic(benchmark.resources.simulate.threads)

@@ -71,8 +71,8 @@ def data_code(dataset: str) -> str:
     """The hash of the sources that a prepared dataset depends on."""
     # A file that is added counts until it is named here.
     decide_nothing = (
-        "device_crops", "disk", "folder", "identity", "reader", "resize_batch", "sources", "splits",
-        "store", "summary", "transfer", "transforms", "verification_pairs", "views",
+        "disk", "folder", "reader", "sources", "splits", "store", "summary", "transforms",
+        "verification_pairs",
     )  # fmt: skip
     files = [f for f in (PACKAGE / "data").glob("*.py") if f.stem not in decide_nothing]
     return _hash([_dataset_file(dataset)], _scripts("prepare"), files)
@@ -100,13 +100,12 @@ def training_files(dataset: str, classes: tuple[tuple[str, str], ...]) -> dict[s
     rooms = [trainer, (PACKAGE / "models").glob("*.py")]
     rooms += [_shared_files("losses", "loss"), _shared_files("samplers", "positive", "negative")]
     data = (
-        "dataset", "decode", "device_crops", "folder", "lookahead", "reader", "resize_batch",
-        "splits", "store", "transfer", "transforms", "views",
+        "dataset", "decode", "folder", "lookahead", "reader", "splits", "store", "transforms",
     )  # fmt: skip
     seen = [PACKAGE / "data" / f"{name}.py" for name in data]
     modules = [m for kind, name in classes for m in class_source(kind, name).modules]
     own = [file for file in map(module_file, modules) if file]
-    own += [_dataset_file(dataset), PACKAGE / "config" / "held_out.py", *_scripts("train")]
+    own += [_dataset_file(dataset), *_scripts("train")]
     return _files(_shared(), own, seen, *rooms)
 
 
@@ -126,7 +125,7 @@ def embedding_code() -> str:
 @cache
 def control_code() -> str:
     """The hash of the sources that controls without a training depend on."""
-    data = ("decode", "lookahead", "reader", "splits", "store", "transforms", "views")
+    data = ("decode", "reader", "splits", "store", "transforms")
     rooms = (PACKAGE / "models").glob("*.py"), [PACKAGE / "training" / "determinism.py"]
     return _hash(_scripts("control"), *rooms, [PACKAGE / "data" / f"{name}.py" for name in data])
 
