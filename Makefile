@@ -83,9 +83,10 @@ test-slurm: $(READY) ## tests on a private Slurm (Debian: slurm-wlm munge slurmd
 test-slurm-slow: $(READY) ## the slowest of them: nodes that die, and preemption
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest tests/slurm -m slowest
 
-lint: $(READY) ## style of Python and Snakemake files
+lint: $(READY) ## style of Python and Snakemake files, and which room imports which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint --configfile configs/demo.yaml
 

@@ -17,15 +17,9 @@ include: "rules/common.smk"
 include: "rules/data.smk"
 include: "rules/train.smk"
 include: "rules/embed.smk"
-include: "rules/controls.smk"
 include: "rules/evaluate.smk"
-include: "rules/visualize.smk"
 include: "rules/report.smk"
-include: "rules/document.smk"
-include: "rules/means.smk"
-include: "rules/theory.smk"
-include: "rules/cluster.smk"
-include: "rules/around.smk"
+include: "rules/hooks.smk"
 
 
 rule all:
@@ -42,6 +36,16 @@ rule all:
         ),
     message:
         "done"
+
+
+# Asking whether the cluster can do what the rules ask for; nothing else is done then.
+localrules:
+    preflight,
+
+
+rule preflight:
+    message:
+        "ready: the cluster can do what the rules ask for"
 
 
 # Before Snakemake looks at the files. Jobs on other machines make what they are told to.

@@ -112,7 +112,7 @@ def bare(points, labels, ids) -> Callable[[], dict]:
 
 
 def bare_told(points, labels, ids) -> Callable[[], dict]:
-    from dmlbench.evaluation.clustering import load_faiss
+    from dmlbench.knn import load_faiss
 
     load_faiss()
     return bare(points, labels, ids)

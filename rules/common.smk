@@ -5,14 +5,15 @@ import os
 import re
 import sys
 from pathlib import Path
-from shlex import quote
+from shlex import join, quote
 from typing import get_args
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
 from dmlbench import paths
 from dmlbench.workflow import provenance
-from dmlbench.config import RANDOM, UNTRAINED, read_config, resolve_config
+from dmlbench.config import RANDOM, UNTRAINED, resolve_config, stored_plan
+from dmlbench.config.load import merge_configs, validate
 from dmlbench.plugins.entries import entries
 from dmlbench.config.choices import NO_SAMPLER
 from dmlbench.config.recipe import Recipe
@@ -21,8 +22,9 @@ from dmlbench.config.folders import listing
 from dmlbench.data.folder import dataset_of
 from dmlbench.errors import UserError
 from dmlbench.files import write_text
-from dmlbench.reporting.figures.kinds import KINDS, planned, same_methods
-from dmlbench.workflow.job_environment import set_job_environment
+from dmlbench.reporting.figures import figures, planned
+from dmlbench.reporting.figures.critical_difference import same_methods
+from dmlbench.workflow.snakemake_jobs import set_job_environment
 from dmlbench.data.sources import raw_archives, source_of
 
 # A graph of thousands of jobs is millions of objects that live to the end; looking through them for
@@ -38,10 +40,13 @@ ENVIRONMENT = Path(workflow.basedir) / "workflow_scripts" / "envs" / "dmlbench.y
 def read_plan():
     source = ", ".join(os.path.relpath(file) for file in workflow.configfiles)
     try:
-        # Snakemake keeps the last of two equal keys without a word.
-        for file in workflow.configfiles:
-            read_config(os.path.relpath(file))
-        return resolve_config(dict(config), source)
+        # Snakemake's own `config` is YAML 1.1, with the last of two equal keys.
+        files = [os.path.relpath(file) for file in workflow.configfiles]
+        config = merge_configs(files, workflow.config_settings.config)
+        if workflow.is_main_process:
+            return resolve_config(config, source)
+        benchmark = validate(config, source)
+        return stored_plan.read_plan(Path(paths.stored_plan(benchmark.name)), benchmark)
     except UserError as error:
         for line in str(error).splitlines():
             print(f"error: {line}", file=sys.stderr)
@@ -69,16 +74,12 @@ SOURCES = {
     for dataset in DATASETS.values()
     for source in dataset.sources
 }
-THEORY = {
-    suffix: paths.theory(NAME, f"collapse.{suffix}")
-    for suffix in ("tex", "csv", "md", "pdf", "png")
-}
 # Each experiment has those that its runs have something to show in.
 FIGURES = [
     paths.figure(NAME, experiment, kind, suffix)
     for experiment in BENCHMARK.experiments
     for kind in planned(PLAN, experiment)
-    for suffix in KINDS[kind].suffixes
+    for suffix in figures()[kind].suffixes
 ]
 if same_methods(PLAN):
     FIGURES.append(paths.overall_figure(NAME, "critical_difference", "pdf"))
@@ -89,9 +90,20 @@ def one_of(values):
     return "|".join(sorted(re.escape(str(value)) for value in values)) or "(?!x)x"
 
 
-def command(script):
-    """How a job calls a script of this config."""
-    return f"python {quote(f'{SCRIPTS}/{script}.py')} --config {quote(CONFIG)}"
+def script(step):
+    """How a job calls a step: a script, and its step where it has several."""
+    name, *rest = step.split()
+    return " ".join(["python", quote(f"{SCRIPTS}/{name}.py"), *rest])
+
+
+def on_config(step):
+    """The same for a step that works on this config."""
+    return f"{script(step)} --config {quote(CONFIG)}"
+
+
+def code_of(step):
+    """The hash of a step's code; a call that needs no such job does not ask for it."""
+    return lambda wildcards: provenance.step_code(*step.split())
 
 
 def asked(rule):
@@ -116,7 +128,7 @@ def fingerprint(wildcards):
 
 def training_code(wildcards):
     run = run_of(wildcards)
-    return provenance.training_code(run.dataset, PLAN.classes(run))
+    return provenance.training_code(run.dataset, PLAN.sources(run))
 
 
 def data_origin(wildcards):
@@ -163,7 +175,7 @@ def embeddings_of_run(wildcards):
 
 
 def measured_runs():
-    """The runs that tables and figures are made of: all, or of a partial config those there are."""
+    """The runs that tables and figures are made of: all; with `partial`, those measured so far."""
     runs = PLAN.all_runs.values()
     if BENCHMARK.partial:
         done = f"{RUN}/{paths.METRICS_FILE}"
@@ -179,7 +191,7 @@ def run_files(file, runs=None):
 
 def figure_input(experiment):
     """What the figures of an experiment are drawn from."""
-    kinds = [KINDS[kind] for kind in planned(PLAN, experiment)]
+    kinds = [figures()[kind] for kind in planned(PLAN, experiment)]
     tables = {paths.summary(NAME, table) for kind in kinds for table in kind.tables}
     files = {pair for kind in kinds for pair in kind.files(PLAN, experiment)}
     there = set(measured_runs())
@@ -191,19 +203,33 @@ def figure_input(experiment):
     ]
 
 
+def shown(file, caption, category, subcategory=None, **labels):
+    """A file that Snakemake's report shows."""
+    return report(
+        file,
+        caption=f"report/{caption}.rst",
+        category=category,
+        subcategory=subcategory,
+        labels=labels,
+    )
+
+
 def figure_output(experiment):
     """The files of an experiment's figures; the report shows the PNG."""
     files = {}
     for kind in planned(PLAN, experiment):
-        for suffix in KINDS[kind].suffixes:
+        for suffix in figures()[kind].suffixes:
             file = paths.figure(NAME, experiment, kind, suffix)
             if suffix == "png":
+                # The caption lies beside the figure, which registers it.
                 file = report(
                     file,
-                    caption=f"report/{kind}.rst",
+                    caption=os.path.abspath(
+                        paths.figure(NAME, experiment, kind, "rst")
+                    ),
                     category="Figures",
                     subcategory=experiment,
-                    labels={"figure": KINDS[kind].title},
+                    labels={"figure": figures()[kind].title},
                 )
             files[f"{kind}_{suffix}"] = file
     return files

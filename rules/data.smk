@@ -14,17 +14,19 @@ rule download:
     resources:
         **asked("download"),
     params:
-        script=f"{SCRIPTS}/download.py",
+        # The places of archives come by the environment: workflow/snakemake_jobs.py says why.
+        command=lambda wildcards, output: (
+            f"{script('data download')} --source {wildcards.source} --archive {wildcards.archive}"
+            ' --mirror "$DMLBENCH_MIRROR" --files "$DMLBENCH_FILES"'
+            f' --checksums "$DMLBENCH_CHECKSUMS" --out {quote(output[0])}'
+        ),
     message:
         "fetch {wildcards.archive} of {wildcards.source}"
     shell:
-        "python {params.script:q} --source {wildcards.source} --archive {wildcards.archive}"
-        ' --mirror "$DMLBENCH_MIRROR" --files "$DMLBENCH_FILES"'
-        ' --checksums "$DMLBENCH_CHECKSUMS"'
-        " --out {output:q} --log {log:q}"
+        "{params.command} --log {log:q}"
 
 
-rule prepare:
+use rule download as prepare with:
     input:
         lambda wildcards: raw_archives(PLAN, wildcards.dataset),
     output:
@@ -34,27 +36,22 @@ rule prepare:
         f"{LOGS}/prepare/{{dataset}}/{{store}}.log",
     benchmark:
         f"{BENCHMARKS}/prepare/{{dataset}}/{{store}}.tsv"
-    conda:
-        ENVIRONMENT
     threads: RESOURCES.prepare.threads
     resources:
         **asked("prepare"),
     params:
-        script=f"{SCRIPTS}/prepare.py",
+        command=lambda wildcards, input, threads: (
+            f"{script('prepare')} --dataset {wildcards.dataset} {data_origin(wildcards)}"
+            f" --store {wildcards.store} --threads {threads} --raw {join(input)}"
+            f' --checksums "$DMLBENCH_CHECKSUMS" --out {paths.PREPARED.format(**wildcards)}'
+        ),
         code=lambda wildcards: provenance.data_code(wildcards.dataset),
-        origin=data_origin,
         listing=folder_listing,
-        out=paths.PREPARED,
     message:
         "prepare {wildcards.dataset}, pixels: {wildcards.store}"
-    shell:
-        "python {params.script:q} --dataset {wildcards.dataset} {params.origin}"
-        " --store {wildcards.store} --threads {threads} --raw {input:q}"
-        ' --checksums "$DMLBENCH_CHECKSUMS"'
-        " --out {params.out:q} --log {log:q}"
 
 
-rule pairs:
+use rule download as pairs with:
     input:
         index=paths.INDEX,
         raw=pair_files,
@@ -64,21 +61,20 @@ rule pairs:
         f"{LOGS}/pairs/{{dataset}}/{{store}}.log",
     benchmark:
         f"{BENCHMARKS}/pairs/{{dataset}}/{{store}}.tsv"
-    conda:
-        ENVIRONMENT
     threads: RESOURCES.prepare.threads
     resources:
         **asked("prepare"),
     params:
-        script=f"{SCRIPTS}/pairs.py",
+        command=lambda wildcards, input, output: (
+            f"{script('data pairs')} --dataset {wildcards.dataset} --index {input.index}"
+            f" --raw {join(input.raw)} --out {output}"
+        ),
+        code=code_of("data pairs"),
     message:
         "pairs of {wildcards.dataset}"
-    shell:
-        "python {params.script:q} --dataset {wildcards.dataset} --index {input.index:q}"
-        " --raw {input.raw:q} --out {output:q} --log {log:q}"
 
 
-rule summarise:
+use rule pairs as summarise with:
     input:
         index=paths.INDEX,
         pixels=paths.PIXELS,
@@ -89,19 +85,14 @@ rule summarise:
         f"{LOGS}/summarise/{{dataset}}/{{store}}.log",
     benchmark:
         f"{BENCHMARKS}/summarise/{{dataset}}/{{store}}.tsv"
-    conda:
-        ENVIRONMENT
-    threads: RESOURCES.prepare.threads
-    resources:
-        **asked("prepare"),
     params:
-        script=f"{SCRIPTS}/summarise.py",
-        folder=lambda wildcards, input: Path(input.index).parent,
+        command=lambda wildcards, input, output: (
+            f"{script('data summarise')} --dataset {wildcards.dataset}"
+            f" --folder {Path(input.index).parent} --out {output.text} --sheet {output.sheet}"
+        ),
+        code=code_of("data summarise"),
     message:
         "summarise {wildcards.dataset}"
-    shell:
-        "python {params.script:q} --dataset {wildcards.dataset} --folder {params.folder:q}"
-        " --out {output.text:q} --sheet {output.sheet:q} --log {log:q}"
 
 
 # Where results came from elsewhere and the data did not, this comes before all: Snakemake would

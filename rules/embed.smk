@@ -1,4 +1,5 @@
-# Embeddings of each run, the last step that needs its weights.
+# Embeddings of each run: of a trained one, the last step that needs its weights; of a control that
+# no training is needed for (random vectors, the backbone as it is), the first.
 
 
 rule embed:
@@ -23,18 +24,19 @@ rule embed:
     resources:
         **asked("embed"),
     params:
-        command=command("embed"),
-        code=provenance.embedding_code(),
+        command=on_config("embed"),
+        code=code_of("embed"),
+        pairs="",
     message:
         "embed {wildcards}"
     shell:
         "{params.command} --run {wildcards.dataset}/{wildcards.recipe}/{wildcards.loss}/{wildcards.sampler}/seed{wildcards.seed}"
-        " --log {log:q}"
+        " {params.pairs} --log {log:q}"
 
 
 # Verification also needs images of the training, to choose a threshold. They are embedded when it
 # is asked for, and all else stays as it is.
-rule embed_pairs:
+use rule embed as embed_pairs with:
     input:
         weights=rules.train.output.weights,
         index=prepared_index,
@@ -48,18 +50,47 @@ rule embed_pairs:
         f"{LOGS}/embed_pairs/{paths.RUN_ID}.log",
     benchmark:
         f"{BENCHMARKS}/embed_pairs/{paths.RUN_ID}.tsv"
-    wildcard_constraints:
-        loss=one_of(PLAN.losses),
-    conda:
-        ENVIRONMENT
-    threads: RESOURCES.embed.threads
-    resources:
-        **asked("embed"),
     params:
-        command=command("embed"),
-        code=provenance.embedding_code(),
+        pairs=lambda wildcards, input: f"--pairs {input.pairs}",
     message:
         "embed the images of pairs for {wildcards}"
-    shell:
-        "{params.command} --run {wildcards.dataset}/{wildcards.recipe}/{wildcards.loss}/{wildcards.sampler}/seed{wildcards.seed}"
-        " --pairs {input.pairs:q} --log {log:q}"
+
+
+use rule embed as control with:
+    input:
+        prepared_index,
+    output:
+        f"{RUN}/run.json",
+        [
+            f"{RUN}/{paths.embeddings(split, PLAN.control_selection)}"
+            for split in BENCHMARK.evaluation.splits
+        ],
+    log:
+        f"{LOGS}/control/{paths.RUN_ID}.log",
+    benchmark:
+        f"{BENCHMARKS}/control/{paths.RUN_ID}.tsv"
+    wildcard_constraints:
+        loss=one_of([RANDOM, UNTRAINED]),
+    params:
+        command=on_config("control"),
+        code=code_of("control"),
+        run=fingerprint,
+    message:
+        "control {wildcards}"
+
+
+use rule control as control_pairs with:
+    input:
+        record=f"{RUN}/run.json",
+        index=prepared_index,
+        pairs=lambda wildcards: prepared_index(wildcards, paths.PAIRS),
+    output:
+        f"{RUN}/{paths.embeddings(paths.OF_PAIRS, PLAN.control_selection)}",
+    log:
+        f"{LOGS}/control_pairs/{paths.RUN_ID}.log",
+    benchmark:
+        f"{BENCHMARKS}/control_pairs/{paths.RUN_ID}.tsv"
+    params:
+        pairs=lambda wildcards, input: f"--pairs {input.pairs}",
+    message:
+        "embed the images of pairs for {wildcards}"

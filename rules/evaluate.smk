@@ -1,28 +1,90 @@
-# Metrics of each run, from its stored embeddings.
+# What is computed from each run's stored embeddings: its metrics, and what figures show of it.
 
 
-rule evaluate:
+use rule embed as evaluate with:
     input:
         embeddings_of_run,
         prepared_index,
         pairs_of_run,
     output:
-        f"{RUN}/metrics.json",
+        f"{RUN}/{paths.METRICS_FILE}",
     log:
         f"{LOGS}/evaluate/{paths.RUN_ID}.log",
     benchmark:
         f"{BENCHMARKS}/evaluate/{paths.RUN_ID}.tsv"
-    conda:
-        ENVIRONMENT
+    wildcard_constraints:
+        loss=one_of([*PLAN.losses, RANDOM, UNTRAINED]),
     threads: RESOURCES.evaluate.threads
     resources:
         **asked("evaluate"),
     params:
-        command=command("evaluate"),
+        command=on_config("evaluate"),
+        code=code_of("evaluate"),
         settings=BENCHMARK.evaluation.model_dump_json(),
-        code=provenance.evaluation_code(),
     message:
         "evaluate {wildcards}"
-    shell:
-        "{params.command} --run {wildcards.dataset}/{wildcards.recipe}/{wildcards.loss}/{wildcards.sampler}/seed{wildcards.seed}"
-        " --log {log:q}"
+
+
+use rule evaluate as project with:
+    input:
+        [
+            f"{RUN}/{paths.embeddings(split, PROJECTION.selection)}"
+            for split in PLAN.projected_splits
+        ],
+        prepared_index,
+    output:
+        [f"{RUN}/{paths.projection(split)}" for split in PLAN.projected_splits],
+    log:
+        f"{LOGS}/project/{paths.RUN_ID}.log",
+    benchmark:
+        f"{BENCHMARKS}/project/{paths.RUN_ID}.tsv"
+    threads: RESOURCES.project.threads
+    resources:
+        **asked("project"),
+    params:
+        command=on_config("pictures project"),
+        code=code_of("pictures project"),
+        settings=PROJECTION.model_dump_json(),
+    message:
+        "project {wildcards}"
+
+
+use rule project as illustrate with:
+    output:
+        [f"{RUN}/{paths.neighbours(split)}" for split in PLAN.projected_splits],
+        [f"{RUN}/{paths.similarities(split)}" for split in PLAN.projected_splits],
+    log:
+        f"{LOGS}/illustrate/{paths.RUN_ID}.log",
+    benchmark:
+        f"{BENCHMARKS}/illustrate/{paths.RUN_ID}.tsv"
+    threads: RESOURCES.illustrate.threads
+    resources:
+        **asked("illustrate"),
+    params:
+        command=on_config("pictures illustrate"),
+        code=code_of("pictures illustrate"),
+        gallery=BENCHMARK.gallery.model_dump_json(),
+    message:
+        "look up neighbours and similarities of {wildcards}"
+
+
+use rule evaluate as roc with:
+    input:
+        f"{RUN}/{paths.embeddings(paths.OF_PAIRS, PROJECTION.selection)}",
+        index=prepared_index,
+        pairs=lambda wildcards: prepared_index(wildcards, paths.PAIRS),
+    output:
+        f"{RUN}/{paths.ROC_FILE}",
+    log:
+        f"{LOGS}/roc/{paths.RUN_ID}.log",
+    benchmark:
+        f"{BENCHMARKS}/roc/{paths.RUN_ID}.tsv"
+    threads: RESOURCES.illustrate.threads
+    resources:
+        **asked("illustrate"),
+    params:
+        command=on_config("pictures roc"),
+        code=code_of("pictures roc"),
+        settings=PROJECTION.selection,
+    message:
+        "accept rates of {wildcards}"

@@ -1,36 +1,9 @@
 # From the metrics of all runs to what is cited.
 
 
-rule check:
-    input:
-        # The last file of each run; its history and record are older.
-        run_files(paths.METRICS_FILE, measured_runs()),
-    output:
-        check=paths.check(NAME),
-        ledger=paths.ledger(NAME),
-    log:
-        f"{LOGS}/check.log",
-    benchmark:
-        f"{BENCHMARKS}/check.tsv"
-    conda:
-        ENVIRONMENT
-    threads: RESOURCES.collect.threads
-    resources:
-        **asked("collect"),
-    params:
-        command=command("check"),
-        code=provenance.checking_code(),
-        runs=sorted(PLAN.all_runs),
-        partial=BENCHMARK.partial,
-    message:
-        "check the results of {NAME} against the rules"
-    shell:
-        f"{{params.command}} {paths.results(NAME)}"
-        " --out {output.check:q} --ledger {output.ledger:q} --log {log:q}"
-
-
 rule collect:
     input:
+        # The last file of each run; its history and record are older.
         run_files(paths.METRICS_FILE, measured_runs()),
     output:
         metrics=paths.summary(NAME, "metrics"),
@@ -47,65 +20,76 @@ rule collect:
     resources:
         **asked("collect"),
     params:
-        command=command("collect"),
-        code=provenance.reporting_code(),
-        runs=sorted(PLAN.all_runs),
-        partial=BENCHMARK.partial,
+        command=on_config("report collect"),
+        code=code_of("report collect"),
+        what=[sorted(PLAN.all_runs), BENCHMARK.partial],
     message:
         "collect the metrics of {NAME}"
     shell:
         "{params.command} --log {log:q}"
 
 
-rule tables:
+use rule collect as check with:
+    output:
+        check=paths.check(NAME),
+        ledger=paths.ledger(NAME),
+    log:
+        f"{LOGS}/check.log",
+    benchmark:
+        f"{BENCHMARKS}/check.tsv"
+    params:
+        command=lambda wildcards, output: (
+            f"{on_config('check')} {paths.results(NAME)}"
+            f" --out {output.check} --ledger {output.ledger}"
+        ),
+        code=code_of("check"),
+    message:
+        "check the results of {NAME} against the rules"
+
+
+use rule collect as tables with:
     input:
         rules.collect.output.metrics,
         rules.check.output,
     output:
         tex=paths.table(NAME, "{experiment}", "tex"),
-        tests=report(
+        tests=shown(
             paths.tests(NAME, "{experiment}"),
-            caption="report/tests.rst",
-            category="Tables",
-            subcategory="{experiment}",
-            labels={"format": "paired tests, CSV"},
+            "tests",
+            "Tables",
+            "{experiment}",
+            format="paired tests, CSV",
         ),
-        csv=report(
+        csv=shown(
             paths.table(NAME, "{experiment}", "csv"),
-            caption="report/table.rst",
-            category="Tables",
-            subcategory="{experiment}",
-            labels={"format": "CSV, long form"},
+            "table",
+            "Tables",
+            "{experiment}",
+            format="CSV, long form",
         ),
-        md=report(
+        md=shown(
             paths.table(NAME, "{experiment}", "md"),
-            caption="report/table.rst",
-            category="Tables",
-            subcategory="{experiment}",
-            labels={"format": "Markdown"},
+            "table",
+            "Tables",
+            "{experiment}",
+            format="Markdown",
         ),
     log:
         f"{LOGS}/tables/{{experiment}}.log",
     benchmark:
         f"{BENCHMARKS}/tables/{{experiment}}.tsv"
-    conda:
-        ENVIRONMENT
     threads: RESOURCES.tables.threads
     resources:
         **asked("tables"),
     params:
-        command=command("tables"),
-        code=provenance.reporting_code(),
-        experiment=lambda wildcards: BENCHMARK.experiments[
-            wildcards.experiment
-        ].model_dump(),
+        command=f"{on_config('report tables')} --experiment {{experiment}}",
+        what=lambda wildcards: BENCHMARK.experiments[wildcards.experiment].model_dump(),
+        code=code_of("report tables"),
     message:
         "make the table of {wildcards.experiment}"
-    shell:
-        "{params.command} --experiment {wildcards.experiment} --log {log:q}"
 
 
-rule overview:
+use rule tables as overview with:
     input:
         rules.collect.output.metrics,
         rules.collect.output.runs,
@@ -113,19 +97,19 @@ rule overview:
         rules.check.output,
     output:
         tex=paths.table(NAME, "{overview}", "tex"),
-        csv=report(
+        csv=shown(
             paths.table(NAME, "{overview}", "csv"),
-            caption="report/overview.rst",
-            category="Tables",
-            subcategory="over all experiments",
-            labels={"format": "{overview}, CSV"},
+            "overview",
+            "Tables",
+            "over all experiments",
+            format="{overview}, CSV",
         ),
-        md=report(
+        md=shown(
             paths.table(NAME, "{overview}", "md"),
-            caption="report/overview.rst",
-            category="Tables",
-            subcategory="over all experiments",
-            labels={"format": "{overview}, Markdown"},
+            "overview",
+            "Tables",
+            "over all experiments",
+            format="{overview}, Markdown",
         ),
     log:
         f"{LOGS}/tables/{{overview}}.log",
@@ -133,46 +117,110 @@ rule overview:
         f"{BENCHMARKS}/tables/{{overview}}.tsv"
     wildcard_constraints:
         overview=one_of(paths.OVERVIEWS),
-    conda:
-        ENVIRONMENT
-    threads: RESOURCES.tables.threads
-    resources:
-        **asked("tables"),
     params:
-        command=command("tables"),
-        code=provenance.reporting_code(),
-        experiments={name: e.model_dump() for name, e in BENCHMARK.experiments.items()},
+        command=f"{on_config('report tables')} --overview {{overview}}",
+        what={name: e.model_dump() for name, e in BENCHMARK.experiments.items()},
     message:
         "make the {wildcards.overview} of {NAME}"
-    shell:
-        "{params.command} --overview {wildcards.overview} --log {log:q}"
 
 
-rule summary:
+# What git and DVC compare between commits.
+use rule tables as means with:
+    input:
+        expand(rules.tables.output.csv, experiment=BENCHMARK.experiments),
+    output:
+        json=paths.means(NAME, "json"),
+        csv=paths.means(NAME, "csv"),
+    log:
+        f"{LOGS}/means.log",
+    benchmark:
+        f"{BENCHMARKS}/means.tsv"
+    params:
+        command=on_config("report means"),
+        what=None,
+        code=code_of("report means"),
+    message:
+        "write the means of {NAME}"
+
+
+# Which figures an experiment has follows from the config, so each has a rule of its own. One job
+# draws them all: starting Python takes as long as drawing two.
+for _experiment in BENCHMARK.experiments:
+
+    rule:
+        name:
+            f"figures_{_experiment}"
+        input:
+            figure_input(_experiment),
+        output:
+            **figure_output(_experiment),
+        log:
+            f"{LOGS}/figures/{_experiment}.log",
+        benchmark:
+            f"{BENCHMARKS}/figures/{_experiment}.tsv"
+        conda:
+            ENVIRONMENT
+        threads: RESOURCES.figures.threads
+        resources:
+            **asked("figures"),
+        params:
+            command=f"{on_config('report figures')} --experiment {_experiment}",
+            code=code_of("report figures"),
+            what=[
+                BENCHMARK.experiments[_experiment].model_dump(),
+                PROJECTION.model_dump(),
+                BENCHMARK.gallery.model_dump(),
+            ],
+            name=_experiment,
+        message:
+            "draw the figures of {params.name}"
+        shell:
+            "{params.command} --log {log:q}"
+
+
+use rule collect as figures_overall with:
+    input:
+        rules.collect.output.metrics,
+    output:
+        pdf=paths.overall_figure(NAME, "critical_difference", "pdf"),
+        png=shown(
+            paths.overall_figure(NAME, "critical_difference", "png"),
+            "critical_difference_overall",
+            "Figures",
+            "all datasets",
+            figure="Critical difference",
+        ),
+        csv=paths.overall_figure(NAME, "critical_difference", "csv"),
+    log:
+        f"{LOGS}/figures_overall.log",
+    benchmark:
+        f"{BENCHMARKS}/figures_overall.tsv"
+    threads: RESOURCES.figures.threads
+    resources:
+        **asked("figures"),
+    params:
+        command=f"{on_config('report figures')} --overall",
+        what=same_methods(PLAN),
+        code=code_of("report figures"),
+    message:
+        "draw the ranks of methods over datasets"
+
+
+use rule collect as summary with:
     input:
         expand(rules.tables.output.csv, experiment=BENCHMARK.experiments),
         rules.collect.output,
         rules.check.output,
     output:
-        report(
-            SUMMARY,
-            caption="report/summary.rst",
-            category="Summary",
-            labels={"page": "verdicts, runs, cost, provenance"},
-        ),
-        report(
-            paths.verdicts(NAME),
-            caption="report/verdicts.rst",
-            category="Summary",
-            labels={"page": "verdicts as CSV"},
-        ),
+        shown(SUMMARY, "summary", "Summary", page="verdicts, runs, cost, provenance"),
+        shown(paths.verdicts(NAME), "verdicts", "Summary", page="verdicts as CSV"),
         [
-            report(
+            shown(
                 paths.experiment_page(NAME, experiment),
-                caption="report/experiment.rst",
-                category="Tables",
-                subcategory=experiment,
-                labels={"format": "page, with the runs behind each cell"},
+                "experiment",
+                "Tables",
+                experiment,
+                format="page, with the runs behind each cell",
             )
             for experiment in BENCHMARK.experiments
         ],
@@ -180,18 +228,15 @@ rule summary:
         f"{LOGS}/summary.log",
     benchmark:
         f"{BENCHMARKS}/summary.tsv"
-    conda:
-        ENVIRONMENT
     threads: RESOURCES.report.threads
     resources:
         **asked("report"),
     params:
-        command=command("report"),
-        code=provenance.reporting_code(),
+        command=on_config("report pages"),
+        what=None,
+        code=code_of("report pages"),
     message:
         "write the pages of the report of {NAME}"
-    shell:
-        "{params.command} --page own --log {log:q}"
 
 
 rule rescore:
@@ -204,17 +249,14 @@ rule rescore:
 
 rule results:
     input:
-        expand(rules.tables.output, experiment=BENCHMARK.experiments),
-        expand(rules.overview.output, overview=paths.OVERVIEWS),
+        rules.rescore.input,
         FIGURES,
-        SUMMARY,
-        paths.verdicts(NAME),
-        [paths.experiment_page(NAME, e) for e in BENCHMARK.experiments],
+        rules.summary.output,
     message:
         "all tables and figures of {NAME} are made"
 
 
-rule report:
+use rule summary as report with:
     input:
         rules.results.input,
     output:
@@ -223,16 +265,28 @@ rule report:
         f"{LOGS}/report.log",
     benchmark:
         f"{BENCHMARKS}/report.tsv"
-    conda:
-        ENVIRONMENT
-    threads: RESOURCES.report.threads
-    resources:
-        **asked("report"),
     params:
-        command=command("report"),
-        snakefile=os.path.relpath(Path(workflow.basedir) / "Snakefile"),
+        command=f"{on_config('report html')} --snakefile {quote(os.path.relpath(workflow.main_snakefile))}",
+        code=None,
     message:
         "write the HTML report of {NAME}"
-    shell:
-        "{params.command} --page report"
-        " --snakefile {params.snakefile:q} --log {log:q}"
+
+
+# All tables and figures in one PDF, where LaTeX is installed; so no part of all.
+use rule summary as document with:
+    input:
+        expand(rules.tables.output.tex, experiment=BENCHMARK.experiments),
+        expand(rules.overview.output.tex, overview=paths.OVERVIEWS),
+        [file for file in FIGURES if file.endswith(".pdf")],
+    output:
+        tex=paths.document(NAME, "tex"),
+        pdf=paths.document(NAME, "pdf"),
+    log:
+        f"{LOGS}/document.log",
+    benchmark:
+        f"{BENCHMARKS}/document.tsv"
+    params:
+        command=on_config("report pdf"),
+        code=code_of("report pdf"),
+    message:
+        "compile all tables and figures of {NAME}"

@@ -20,7 +20,7 @@ rule train:
     resources:
         **asked("train"),
     params:
-        command=command("train"),
+        command=on_config("train"),
         run=fingerprint,
         code=training_code,
     message:

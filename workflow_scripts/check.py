@@ -17,7 +17,7 @@ def main(args) -> None:
     results = Results.read(plan, args.results)
     breaches = check(results)
     if args.ledger:
-        write_ledger(results.cells, args.ledger)
+        write_ledger(results.entries, args.ledger)
     if args.out:
         write_check(results, breaches, args.out)
     refuse(breaches)

@@ -18,7 +18,7 @@ def main(args) -> None:
     from dmlbench.data.store import ImageStore, content_hash
     from dmlbench.evaluation.embeddings import save_embeddings
     from dmlbench.files import write_json
-    from dmlbench.workflow.provenance import control_code, environment
+    from dmlbench.workflow.provenance import environment, step_code
 
     spec, folder = plan.spec(run), plan.run_folder(run)
     store = ImageStore(plan.data_folder(run))
@@ -41,7 +41,7 @@ def main(args) -> None:
         record = {
             "run": spec,
             "fingerprint": plan.fingerprint(run),
-            "code": control_code(),
+            "code": step_code("control"),
             "data": content_hash(store.index),
             "selected_epochs": {plan.control_selection: 0},
             "seconds": 0.0,

@@ -1,17 +1,15 @@
 #!/usr/bin/env python
 """Say what a config will take before it runs: jobs, hours of training, disk."""
 
-import re
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
+
+import pandas as pd
 
 from dmlbench import cli, paths
 from dmlbench.checking.ledger import OK, ledger
 from dmlbench.config import Plan, Run, load_config
-from dmlbench.errors import UserError
-from dmlbench.reporting.estimate import (
+from dmlbench.workflow.estimate import (
     ASSUMED_RATE,
     ASSUMED_SIZE,
     BASES,
@@ -20,15 +18,19 @@ from dmlbench.reporting.estimate import (
     epoch_images,
     images_of_split,
     run_bytes,
-    total,
 )
+from dmlbench.workflow.snakemake_jobs import planned_jobs
 
 
 def main(args) -> None:
     """Print the estimate; nothing is written or run."""
     plan = load_config(args.config)
-    print_jobs(args)
-    done = {cell.run for cell in ledger(plan) if cell.state == OK and has_weights(plan, cell.run)}
+    jobs = planned_jobs("all", "--snakefile", args.snakefile, "--configfile", args.config)
+    each = ", ".join(f"{count} {rule}" for rule, count in jobs.items())
+    print(f"jobs: {sum(jobs.values())} to run" + (f" ({each})" if each else ""))
+    done = {
+        entry.run for entry in ledger(plan) if entry.state == OK and has_weights(plan, entry.run)
+    }
     history = History(Path(paths.results(plan.benchmark.name)).parent)
     costs = {
         run: history.cost(plan.spec(run), lambda run=run: epoch_images(images_of_split(plan, run)))
@@ -37,12 +39,6 @@ def main(args) -> None:
     left = [cost for run, cost in costs.items() if run not in done]
     print(f"trainings: {len(costs)}, {len(left)} of them to do")
     print_time(plan, list(costs.values()), left)
-    if any(cost.basis == BASES[-1] for cost in costs.values()):
-        print(
-            f"  assumed are {ASSUMED_RATE:g} images of {ASSUMED_SIZE} x {ASSUMED_SIZE} pixels a "
-            "second, in proportion for other sizes: about a ResNet-50 on a current GPU. One "
-            "finished training of a network makes this a measurement"
-        )
     print_disk(plan)
 
 
@@ -63,24 +59,17 @@ def print_time(plan: Plan, costs: list[Cost], left: list[Cost]) -> None:
             sum(c.seconds for c in some if unit(c.device) == each) / 3600 for some in (costs, left)
         ]
         print(f"time: {hours[0]:.3g} {each} of training in all, {hours[1]:.3g} to do")
-    for row in total(costs).itertuples():
-        device = f" ({row.device})" if row.device else ""
-        print(f"  {row.size} trainings, {row.hours:.3g} {unit(row.device)}: {row.basis}{device}")
-
-
-def print_jobs(args) -> None:
-    """How many jobs Snakemake would run now, by rule."""
-    command = [sys.executable, "-m", "snakemake", "-n", "-q", "rules", "--nolock", "all"]
-    command += ["--snakefile", str(args.snakefile), "--configfile", str(args.config)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        lines = (done.stderr or done.stdout).strip().splitlines()
-        raise UserError(f"snakemake could not plan this: {lines[-1] if lines else 'no output'}")
-    table = done.stdout.partition("Job stats:")[2].partition("\n\n")[0]
-    counts = dict(re.findall(r"^(\w+)\s+(\d+)$", table, flags=re.M))
-    jobs = counts.pop("total", "0")
-    rules = ", ".join(f"{count} {rule}" for rule, count in counts.items())
-    print(f"jobs: {jobs} to run" + (f" ({rules})" if rules else ""))
+    table = pd.DataFrame([vars(cost) for cost in costs])
+    groups = table.groupby(["basis", "device"])["seconds"]
+    for (basis, device), seconds in sorted(groups, key=lambda group: BASES.index(group[0][0])):
+        on = f" ({device})" if device else ""
+        print(f"  {len(seconds)} trainings, {seconds.sum() / 3600:.3g} {unit(device)}: {basis}{on}")
+    if BASES[-1] in set(table["basis"]):
+        print(
+            f"  assumed are {ASSUMED_RATE:g} images of {ASSUMED_SIZE} x {ASSUMED_SIZE} pixels a "
+            "second, in proportion for other sizes: about a ResNet-50 on a current GPU. One "
+            "finished training of a network makes this a measurement"
+        )
 
 
 def print_disk(plan: Plan) -> None:

@@ -11,6 +11,7 @@ import yaml
 
 from dmlbench import cli, paths
 from dmlbench.config import read_config, resolve_config
+from dmlbench.config.load import merge
 from dmlbench.config.recipe import Recipe
 from dmlbench.errors import ConfigError
 from dmlbench.plugins.entries import entries
@@ -22,7 +23,7 @@ def main(args) -> None:
     config = read_config(args.config)
     given = data_section(args.data, args.mirror)
     if given and isinstance(config, dict):
-        config["data"] = merged(config.get("data") or {}, given)
+        config["data"] = merge(config.get("data") or {}, given)
     plan = resolve_config(config, str(args.config))
     datasets = [*entries("dataset"), *plan.benchmark.datasets]
     stores = list(get_args(Recipe.model_fields["store"].annotation))
@@ -65,14 +66,6 @@ def data_section(text: str, mirror: str) -> dict:
     if not isinstance(section, dict):
         raise ConfigError(f"DATA='{text}': no keys of the section data")
     return section | ({"mirror": mirror} if mirror else {})
-
-
-def merged(section: object, given: dict) -> object:
-    """``section`` with the values of ``given``, inner keys kept, as Snakemake merges them."""
-    if not isinstance(section, dict):
-        return given
-    both = {k: merged(section.get(k), v) if isinstance(v, dict) else v for k, v in given.items()}
-    return section | both
 
 
 if __name__ == "__main__":

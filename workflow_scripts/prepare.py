@@ -7,12 +7,11 @@ from pathlib import Path
 
 from dmlbench import cli, paths
 from dmlbench.config.models import FolderDataset
-from dmlbench.data.archives import archive, archives
+from dmlbench.data.archives import archive, archives, verify
 from dmlbench.data.dataset import get_dataset
 from dmlbench.data.decode import STORES
 from dmlbench.data.folder import folder_dataset
 from dmlbench.data.prepare import prepare
-from dmlbench.data.verify import verify
 from dmlbench.errors import DataError
 
 

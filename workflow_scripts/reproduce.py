@@ -9,38 +9,28 @@ from dmlbench import cli
 from dmlbench.config import load_config
 from dmlbench.data.sources import raw_archives
 from dmlbench.workflow.dvc_archives import keep_archives, pull_archives
+from dmlbench.workflow.snakemake_jobs import planned_jobs
 
 
 def main(args) -> None:
     """Let Snakemake say what is to be done, and do it."""
     plan = load_config(args.config)
-    snakemake = [sys.executable, "-m", "snakemake", "--configfile", str(args.config)]
-    profile = ["--profile", args.profile]
+    configfile = ["--configfile", str(args.config)]
+    snakemake = [sys.executable, "-m", "snakemake", *configfile, "--profile", args.profile]
     archives = [file for name in plan.datasets for file in raw_archives(plan, name)]
-    jobs = planned([*snakemake, "-n", "all"])
+    jobs = planned_jobs("all", *configfile)
     if "download" in jobs:
         pull_archives(archives)
     if "prepare" in jobs:
-        run([*snakemake, *profile, "datasets"])
-    run([*snakemake, *profile, "all"])
+        run([*snakemake, "datasets"])
+    run([*snakemake, "all"])
     keep_archives(archives)
 
 
-def planned(command: list[str]) -> set[str]:
-    """The names of the rules whose jobs a dry run plans."""
-    output = run(command, stdout=subprocess.PIPE)
-    _, _, table = output.partition("Job stats:")
-    rows = table.partition("total")[0].splitlines()
-    return {row.split()[0] for row in rows if row.strip()}
-
-
-def run(command: list[str], **more) -> str:
+def run(command: list[str]) -> None:
     """Run a command; leave with its code where it fails, as it has said why."""
-    done = subprocess.run(command, text=True, **more)
-    if done.returncode:
-        sys.stderr.write(done.stdout or "")
-        sys.exit(done.returncode)
-    return done.stdout
+    if code := subprocess.run(command).returncode:
+        sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -23,8 +23,8 @@ def main(args) -> None:
     """End what is left of the last Snakemake of ``args.config``, and become the next one."""
     file = Path(paths.head(load_config(args.config).benchmark.name))
     given = ["--configfile", str(args.config), "--profile", args.profile]
-    if jobs := head.ended_head(file):
-        ended = head.cancel(jobs)
+    if job_name := head.ended_head(file):
+        ended = head.cancel(job_name)
         log.info("%d jobs were left: %s", len(ended), ", ".join(ended) or "none")
         last = head.read(file)["arguments"]
     else:

@@ -1,13 +1,10 @@
 #!/usr/bin/env python
 """Say how far a config is: done, running, failed and missing runs of each experiment."""
 
-import json
-import time
-
-from dmlbench import cli
-from dmlbench.checking.ledger import MISSING, OK, Cell, ledger
+from dmlbench import cli, paths
+from dmlbench.checking.ledger import MISSING, OK, LedgerEntry, ledger
 from dmlbench.config import Plan, load_config
-from dmlbench.training.run_lock import DEAD
+from dmlbench.training.run_lock import holder_of
 from dmlbench.workflow.job_states import RUNNING
 
 #: Reasons beyond this many are counted: the ledger has them all.
@@ -17,37 +14,33 @@ MOST = 20
 def main(args) -> None:
     """Print a line for each experiment, then why runs failed and where their logs are."""
     plan = load_config(args.config)
-    cells = {cell.run: with_lock(plan, cell) for cell in ledger(plan)}
+    entries = {entry.run: with_lock(plan, entry) for entry in ledger(plan)}
     width = max(len(name) for name in [*plan.benchmark.experiments, "experiment"])
     print(f"{'experiment':{width}}  done  running  failed  missing  of")
     for name in plan.benchmark.experiments:
         runs = [*plan.experiment_runs(name), *plan.controls[name].values()]
-        states = [cells[run].state for run in dict.fromkeys(runs)]
+        states = [entries[run].state for run in dict.fromkeys(runs)]
         known = [states.count(state) for state in (OK, RUNNING, MISSING)]
         failed = len(states) - sum(known)
         print(
             f"{name:{width}}  {known[0]:4}  {known[1]:7}  {failed:6}  {known[2]:7}  {len(states)}"
         )
-    told = [c for c in cells.values() if c.state not in (OK, MISSING)]
-    told.sort(key=lambda cell: cell.state == RUNNING)
-    for cell in told[:MOST]:
-        reason = f": {cell.reason}" if cell.reason else ""
-        log = f"; log: {cell.log}" if cell.log else ""
-        print(f"{cell.run.id} {cell.state}{reason}{log}")
+    told = [c for c in entries.values() if c.state not in (OK, MISSING)]
+    told.sort(key=lambda entry: entry.state == RUNNING)
+    for entry in told[:MOST]:
+        reason = f": {entry.reason}" if entry.reason else ""
+        log = f"; log: {entry.log}" if entry.log else ""
+        print(f"{entry.run.id} {entry.state}{reason}{log}")
     if len(told) > MOST:
         print(f"and {len(told) - MOST} more")
 
 
-def with_lock(plan: Plan, cell: Cell) -> Cell:
+def with_lock(plan: Plan, entry: LedgerEntry) -> LedgerEntry:
     """A run that somebody trains without a log, by hand, is known by its lock."""
-    lock = plan.checkpoint_folder(cell.run) / "lock.json"
-    if cell.state != MISSING or not lock.is_file():
-        return cell
-    if time.time() - lock.stat().st_mtime > DEAD:
-        return cell
-    holder = json.loads(lock.read_text(encoding="utf-8") or "{}")
-    where = f"on {holder['host']}, process {holder['pid']}" if holder else ""
-    return Cell(cell.run, RUNNING, where, "train")
+    holder = holder_of(plan.checkpoint_folder(entry.run) / paths.LOCK_FILE)
+    if entry.state != MISSING or holder is None:
+        return entry
+    return LedgerEntry(entry.run, RUNNING, f"on {holder['host']}, process {holder['pid']}", "train")
 
 
 if __name__ == "__main__":

@@ -211,7 +211,7 @@ def test_wrong_counts_are_one_line_and_leave_nothing(tmp_path):
 def test_a_step_by_hand_before_its_time_is_one_line(tmp_path):
     config = ROOT / "configs/smoke.yaml"
     for arguments in (["--experiment", "even_odd"], ["--experiment", "even_od"]):
-        done = run_script("tables", "--config", config, *arguments, cwd=tmp_path)
+        done = run_script("report", "tables", "--config", config, *arguments, cwd=tmp_path)
         assert done.returncode == 2
         assert "Traceback" not in done.stderr
         assert "error: " in done.stderr.splitlines()[-1]

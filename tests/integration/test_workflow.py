@@ -10,7 +10,7 @@ import yaml
 from conftest import ROOT, job_counts, run_script, run_snakemake
 
 from dmlbench.config import load_config, resolve_config
-from dmlbench.reporting.figures import kinds
+from dmlbench.reporting import figures
 
 CONFIGS = sorted([ROOT / "config.yaml", *(ROOT / "configs").glob("*.yaml")])
 
@@ -24,7 +24,7 @@ def test_the_smoke_run_makes_everything(smoke_run):
     assert (learnt["value"] > 0.5).all()
     for suffix in ("tex", "csv", "md"):
         assert (folder / "tables" / f"even_odd.{suffix}").stat().st_size > 500
-    for kind in kinds.planned(load_config(ROOT / "configs" / "smoke.yaml"), "even_odd"):
+    for kind in figures.planned(load_config(ROOT / "configs" / "smoke.yaml"), "even_odd"):
         assert (folder / "figures" / f"{kind}_even_odd.pdf").read_bytes()[:5] == b"%PDF-"
         assert (folder / "figures" / f"{kind}_even_odd.png").stat().st_size > 10_000
     report = (folder / "report" / "report.html").read_text()
@@ -259,11 +259,13 @@ def test_a_dry_run_of_5000_runs(smoke_config, tmp_path):
     assert job_counts(done.stdout)["train"] == 5001
 
 
-def test_every_script_has_help():
+def test_every_script_and_every_step_of_one_has_help():
     for script in sorted((ROOT / "workflow_scripts").glob("*.py")):
-        done = run_script(script.stem, "--help")
-        assert done.returncode == 0, done.stderr
-        assert "--log" in done.stdout
+        steps = re.findall(r"steps\.add\((\w+)", script.read_text())
+        for words in [[step] for step in steps] or [[]]:
+            done = run_script(script.stem, *words, "--help")
+            assert done.returncode == 0, done.stderr
+            assert "--log" in done.stdout
 
 
 def test_outputs_lie_below_the_configs_name(smoke_run):

@@ -205,19 +205,6 @@ def test_figures(alone, smoke_run):
         assert (mine.std(axis=(0, 1))[:3] > 0.02).all()  # not an empty page
 
 
-def test_theory(smoke_file, tmp_path):
-    done = run_snakemake("-c1", "theory", "--configfile", smoke_file, "--directory", tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
-    folder = tmp_path / "results/smoke/theory"
-    table = pd.read_parquet(folder / "collapse.parquet")
-    assert table.groupby(["loss", "eps", "p", "kind"]).ngroups == 3 * 2 * 2 * 3
-    assert {f.suffix for f in folder.iterdir()} == {
-        *(".parquet", ".csv", ".md", ".tex", ".pdf", ".png")
-    }
-    assert "table:  results/smoke/theory/collapse.md" in done.stdout
-    assert "report:" not in done.stdout
-
-
 def test_summary(alone):
     file = "results/smoke/report/summary.html"
     made = ["results/smoke/tables/*", f"{SUMMARY}/*", ".snakemake/metadata"]

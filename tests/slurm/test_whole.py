@@ -26,7 +26,7 @@ def test_everything_is_made_on_the_cluster_and_equals_a_local_run(new_case, smok
         assert [job["state"] for job in jobs] == ["COMPLETED"] * count, rule
         assert {job["gpus"] for job in jobs} == {gpus}, rule
     assert {job["node"] for job in case.jobs("train")} == {"n1", "n2"}
-    assert not list(made.glob(".probe*"))
+    assert not list(made.glob(".dmlbench_probe*"))
 
     # Nothing is left to do, here or anywhere.
     case.ends(case.start("all", "--dry-run", config=CONFIG))

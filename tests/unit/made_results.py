@@ -59,7 +59,7 @@ def record_of(plan: Plan, run: Run) -> dict:
         "run": plan.spec(run),
         "fingerprint": plan.fingerprint(run),
         "code": "c0de",
-        "files": {"dmlbench/training/loop.py": "aa", f"dmlbench/losses/{run.loss}.py": run.loss},
+        "files": {"dmlbench.training.loop": "aa", f"dmlbench.losses.{run.loss}": run.loss},
         "data": f"data of {run.dataset}",
         "selected_epochs": dict.fromkeys(plan.selections(run), epochs),
         "initial_weights": hashlib.sha256(f"{run.dataset} {run.seed}".encode()).hexdigest(),

@@ -8,8 +8,8 @@ from made_results import make_results
 
 from dmlbench import paths
 from dmlbench.config import Plan
-from dmlbench.evaluation.parts import Part
-from dmlbench.evaluation.pictures import nearest, queries, similarity_histogram
+from dmlbench.evaluation.illustrations import nearest, queries, similarity_histogram
+from dmlbench.evaluation.split_parts import Part
 
 
 def make_up(plan: Plan, index: pd.DataFrame) -> None:

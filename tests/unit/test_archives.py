@@ -7,13 +7,12 @@ import zipfile
 
 import pytest
 from test_download import archive_of
-from test_members import tar_of
+from test_hostile_archives import tar_of
 
 from dmlbench.config import resolve_config
-from dmlbench.data.archives import archive, archives
-from dmlbench.data.verify import members_sha256, verify
+from dmlbench.data.archives import archive, archives, members_sha256, verify
 from dmlbench.errors import ConfigError, DataError
-from dmlbench.workflow.job_environment import set_job_environment
+from dmlbench.workflow.snakemake_jobs import set_job_environment
 
 
 def zipped(path, members, **options):

@@ -149,8 +149,8 @@ DOCTORED = {
         "evaluate it again",
     ),
     "R06": (
-        file_change(RUN, RECORD, set_in("files", "dmlbench/training/loop.py", "bb")),
-        "another dmlbench/training/loop.py than",
+        file_change(RUN, RECORD, set_in("files", "dmlbench.training.loop", "bb")),
+        "another dmlbench.training.loop than",
         "train it again",
     ),
     "R07": (
@@ -232,6 +232,34 @@ def test_every_rule_has_doctored_results():
 def test_other_ways_to_break_a_rule(plan, folder, run, name, change, rule):
     doctored(folder, run, name, change)
     assert {b["rule"] for b in breaches(plan, folder)} == {rule}
+
+
+OTHER = RUN.replace("eps", "random")
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "told"),
+    [
+        ({"my_losses": "aa"}, {"my_losses": "bb"}, "another my_losses than"),
+        ({"mine.losses": "aa"}, {"theirs.losses": "bb"}, None),
+        ({"my_losses": "aa", "my_miners": "cc"}, {"my_losses": "aa", "my_choices": "dd"}, None),
+        ({"my_losses": "aa"}, {}, None),
+        ({"torch-losses 2.0": "torch-losses 2.0"}, {"my_losses": "aa"}, None),
+        (
+            {"torch-losses 2.0": "torch-losses 2.0"},
+            {"torch-losses 2.1": "torch-losses 2.1"},
+            "another torch-losses than",
+        ),
+    ],
+)
+def test_own_modules_and_packages_are_compared_where_both_runs_use_them(
+    plan, folder, mine, theirs, told
+):
+    for run, files in ((RUN, mine), (OTHER, theirs)):
+        doctored(folder, run, RECORD, lambda c, f=files: c["files"].update(f))
+    found = breaches(plan, folder)
+    assert {b["rule"] for b in found} == ({"R06"} if told else set())
+    assert all(told in b["what"] for b in found)
 
 
 @pytest.mark.parametrize("metric", ["eer", "auc", "tar_at_far_0.01", "nmi_geometric"])

@@ -8,9 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
-from dmlbench.evaluation import collapse
-from dmlbench.evaluation.measure import measure_collapse
-from dmlbench.evaluation.parts import Part, collapse_parts
+from dmlbench.evaluation.metric import Sample
+from dmlbench.evaluation.metrics import collapse
+from dmlbench.evaluation.run_metrics import measure_images
+from dmlbench.evaluation.split_parts import Part, with_coarse_labels
+
+
+def measure_collapse(points, labels, ids, sub_labels=None):
+    return measure_images(Sample(points, labels, ids, None, "", sub_labels), ["collapse"])
 
 
 def data(seed, count=40, dim=3):
@@ -118,6 +123,6 @@ def test_the_number_of_threads_changes_no_digit():
 
 def test_collapse_is_looked_for_by_the_label_that_was_trained():
     parts = [Part("test", "seen", "digit"), Part("test", "unseen", "digit")]
-    found = collapse_parts(parts, {"parity": "digit"})
+    found = with_coarse_labels(parts, {"parity": "digit"})
     assert found == [*parts, Part("test", "seen", "parity"), Part("test", "unseen", "parity")]
-    assert collapse_parts(parts, {}) == parts
+    assert with_coarse_labels(parts, {}) == parts

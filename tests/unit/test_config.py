@@ -2,13 +2,17 @@
 
 import copy
 import json
+import re
+import subprocess
+import sys
 
 import pytest
 import yaml
 from conftest import ROOT
 
-from dmlbench.config import load_config, resolve_config
-from dmlbench.config.load import json_schema
+from dmlbench.config import Plan, load_config, resolve_config
+from dmlbench.config.load import json_schema, merge_configs, validate
+from dmlbench.config.stored_plan import read_plan, write_plan
 from dmlbench.errors import ConfigError
 
 CONFIGS = sorted([ROOT / "config.yaml", *(ROOT / "configs").glob("*.yaml")])
@@ -44,7 +48,7 @@ def test_every_config_of_the_repository_is_valid(path):
         ("experiments/even_odd/dataset", "mnist_evn_odd", ["dataset", "'mnist_even_odd'"]),
         ("experiments/even_odd/recipe", "digits", ["recipe", "'digits'", "'digits_8d'"]),
         ("losses/triplet/type", "tripplet", ["losses.triplet", "'tripplet'", "'triplet'"]),
-        ("evaluation/metrics", ["map_at_r"], ["evaluation.metrics", "which the tables print"]),
+        ("evaluation/metrics", ["mrr"], ["evaluation.metrics", "which the tables print"]),
         ("evaluation/metrics", ["recal"], ["evaluation.metrics", "'recall'"]),
         ("evaluation/kmeans_seeds", [1, 1], ["evaluation.kmeans_seeds", "named twice"]),
         ("losses/triplet/margn", 0.1, ["losses.triplet.margn", "0.1", "'margin'"]),
@@ -56,7 +60,6 @@ def test_every_config_of_the_repository_is_valid(path):
         ),
         ("losses/triplet/margin", float("nan"), ["losses.triplet.margin", "finite number"]),
         ("losses/triplet/a", [1, {"b": float("inf")}], ["losses.triplet.a.1.b", "finite number"]),
-        ("theory", {"p": [True]}, ["theory.p.0", "should be a valid number"]),
         ("samplers/eps/positive", "esay", ["samplers.eps.positive", "'esay'", "'easy'"]),
         ("samplers/eps/per_class", 1, ["samplers.eps.per_class", "1"]),
         ("selections", ["lst"], ["selections", "'lst'", "'last'"]),
@@ -139,7 +142,7 @@ def test_sphere_only_negatives_are_refused_without_normalisation(smoke_config):
 def test_a_key_written_twice_is_refused(tmp_path):
     file = tmp_path / "twice.yaml"
     file.write_text("name: a\nname: b\n")
-    with pytest.raises(ConfigError, match="line 2: key 'name' is written twice"):
+    with pytest.raises(ConfigError, match=r"line 2: found duplicate key .name."):
         load_config(file)
 
 
@@ -182,7 +185,7 @@ def test_merge_keys_work_and_a_list_is_no_key(tmp_path):
     file.write_text(smoke.replace("  random: {", "  random: &r {"))
     assert load_config(file).samplers["eps"]["per_class"] == 16
     file.write_text("[a]: 1\n")
-    with pytest.raises(ConfigError, match="line 1: a key must be a word"):
+    with pytest.raises(ConfigError, match="top level: a key must be a word"):
         load_config(file)
 
 
@@ -272,3 +275,72 @@ def test_a_fold_to_test_on_goes_with_a_dataset_in_folds(smoke_config, dataset, f
     smoke_config["recipes"]["digits_8d"]["test_fold"] = fold
     with pytest.raises(ConfigError, match=told):
         resolve_config(smoke_config, "test")
+
+
+def stored(config: dict, folder) -> Plan:
+    """The plan of ``config``, written to ``folder`` and read again."""
+    write_plan(resolve_config(config, "my.yaml"), folder)
+    return load_config(folder / "config.json")
+
+
+def test_a_stored_plan_is_the_plan(smoke_config, tmp_path):
+    smoke_config["experiments"]["even_odd"]["sweep"] = {"loss.margin": [0.1, 0.5]}
+    smoke_config["data"] = {"mirror": "/some/mirror"}
+    plan = resolve_config(smoke_config, "my.yaml")
+    again = stored(smoke_config, tmp_path)
+    assert (again.runs, again.controls) == (plan.runs, plan.controls)
+    assert (again.methods, again.swept) == (plan.methods, plan.swept)
+    for run in plan.runs.values():
+        assert again.fingerprint(run) == plan.fingerprint(run)
+        assert again.sources(run) == plan.sources(run)
+    assert again.class_facts("positive", "easy")["label"] == "EPS"
+    files = {name: (tmp_path / name).read_text() for name in ("plan.json", "config.json")}
+    assert not [name for name, text in files.items() if "/some/" in text or str(ROOT) in text]
+    stored(smoke_config, tmp_path)
+    assert files == {name: (tmp_path / name).read_text() for name in files}
+
+
+def test_a_stored_plan_of_another_config_is_refused_in_one_line(smoke_config, tmp_path):
+    stored(smoke_config, tmp_path)
+    benchmark = validate(changed(smoke_config, "losses/triplet/margin", 0.3), "my.yaml")
+    with pytest.raises(ConfigError, match=r"plan.json: is the plan of another config"):
+        read_plan(tmp_path / "plan.json", benchmark)
+    for text in ("{", "[]", "{}"):
+        (tmp_path / "plan.json").write_text(text)
+        with pytest.raises(ConfigError, match=r"plan.json: holds no plan") as caught:
+            read_plan(tmp_path / "plan.json", benchmark)
+        assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_job_reads_the_plan_without_anything_heavy(smoke_config, tmp_path):
+    stored(smoke_config, tmp_path)
+    rules = "\n".join(file.read_text() for file in (ROOT / "rules").glob("*.smk"))
+    # What is imported at the top of the rules, which every job of a cluster parses.
+    imports = re.findall(r"^from dmlbench.*$", rules, re.MULTILINE)
+    assert len(imports) > 10
+    heavy = {"torch", "faiss", "sklearn", "scipy", "pandas", "timm", "matplotlib", "seaborn"}
+    code = [*imports, "import sys", "from dmlbench.config import load_config"]
+    code += [f"plan = load_config({str(tmp_path / 'config.json')!r})"]
+    code += ["run = next(iter(plan.runs.values()))", "plan.fingerprint(run), plan.sources(run)"]
+    code += [f"print({heavy!r} & set(sys.modules))"]
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(code)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "set()"
+
+
+def test_yaml_is_1_2_and_overrides_are_read_likewise(tmp_path):
+    (tmp_path / "a.yaml").write_text("title: no\nlr: 1e-3\ninner: {a: 1, b: 2}\n")
+    (tmp_path / "b.yaml").write_text("inner: {b: 3}\n")
+    files = [tmp_path / "a.yaml", tmp_path / "b.yaml"]
+    # Snakemake leaves the values inside as text.
+    config = merge_configs(files, {"seeds": ["5", "6"], "inner": {"c": "1e-3", "d": "no"}})
+    assert config == {
+        "title": "no",
+        "lr": 0.001,
+        "inner": {"a": 1, "b": 3, "c": 0.001, "d": "no"},
+        "seeds": [5, 6],
+    }
+    (tmp_path / "b.yaml").write_text("day: 2026-01-01\n")
+    with pytest.raises(ConfigError, match=r"day: should be text, a number.* quotes around 2026"):
+        resolve_config(merge_configs(files, {}), "x")

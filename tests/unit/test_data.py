@@ -16,8 +16,7 @@ from dmlbench.data.prepare import prepare
 from dmlbench.data.splits import VALIDATION, run_index, validation_mask
 from dmlbench.data.store import ImageStore
 from dmlbench.errors import DataError
-from dmlbench.evaluation.facts import part_facts
-from dmlbench.evaluation.parts import Part
+from dmlbench.evaluation.split_parts import Part, part_counts
 from dmlbench.seeding import validation_classes
 
 
@@ -62,10 +61,10 @@ def test_the_train_split_of_a_run_is_what_it_trains_on():
     held = validation_mask(index, "label", 0.1, "made")
     assert ((mine["split"] == VALIDATION) == held).all()
     assert (mine["split"] == index["split"])[~held].all()
-    facts = part_facts(Part("train", "", "label"), mine)
+    facts = part_counts(Part("train", "", "label"), mine)
     assert (facts["queries"], facts["held_out"]) == (200 - held.sum(), held.sum())
     assert facts["trained_classes"] == facts["classes"]
-    assert part_facts(Part("test", "", "label"), mine)["held_out"] == 0
+    assert part_counts(Part("test", "", "label"), mine)["held_out"] == 0
 
 
 def test_digits_have_their_counts_and_no_class_is_missing(tmp_path):

@@ -19,7 +19,7 @@ from dmlbench.data.dataset import get_dataset
 from dmlbench.data.datasets import cars196
 from dmlbench.data.datasets.lfw import read_folds
 from dmlbench.data.prepare import check_counts, prepare
-from dmlbench.data.rows import read_rows
+from dmlbench.data.read_archive import read_rows
 from dmlbench.data.splits import run_index
 from dmlbench.data.store import ImageStore
 from dmlbench.data.verification_pairs import (
@@ -212,7 +212,8 @@ def test_a_small_file_of_rows_cannot_fill_the_memory(kind, tmp_path):
     assert file.stat().st_size < 100_000
     del images, table
     code = (
-        "import resource, sys; from pathlib import Path; from dmlbench.data.rows import read_rows\n"
+        "import resource, sys; from pathlib import Path\n"
+        "from dmlbench.data.read_archive import read_rows\n"
         "try:\n    list(read_rows(Path(sys.argv[1]), ['image', 'label']))\n"
         "except Exception as error:\n    print(error)\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"

@@ -1,17 +1,15 @@
 """What a config will take, how far it is, and what became of published results."""
 
 import json
-import os
-import time
 
 import pandas as pd
 import pytest
 from conftest import ROOT, run_script
 from made_results import gather, make_results
+from test_lock import expire, holder
 
 from dmlbench import paths
 from dmlbench.config import load_config, resolve_config
-from dmlbench.reporting.estimate import BASES, History, epoch_images, images_of_split, run_bytes
 from dmlbench.reporting.published.read import read_published
 from dmlbench.reporting.report import write_pages
 from dmlbench.reporting.tables import write_tables
@@ -25,6 +23,7 @@ from dmlbench.reporting.verdicts import (
     verdicts,
 )
 from dmlbench.workflow import job_states as jobs
+from dmlbench.workflow.estimate import BASES, History, epoch_images, images_of_split, run_bytes
 
 
 @pytest.fixture
@@ -98,11 +97,9 @@ def test_status_counts_states_and_names_logs(plan, tmp_path):
     log = paths.log_in(tmp_path / paths.results("smoke"), "train", first.id)
     with pytest.raises(MemoryError), jobs.noted(log):
         raise MemoryError("no room")
-    lock = plan.checkpoint_folder(second) / "lock.json"
-    lock.parent.mkdir(parents=True)
-    lock.write_text(json.dumps({"host": "node7", "pid": 42}))
-    soon = time.time() + 3600  # however long the script takes to start
-    os.utime(lock, (soon, soon))
+    lock = plan.checkpoint_folder(second) / paths.LOCK_FILE
+    holder(lock, host="node7", pid=42)
+    expire(lock, -3600)  # however long the script takes to start
     done = run_script("status", "--config", "smoke.yaml", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     head, row, *told = done.stdout.splitlines()

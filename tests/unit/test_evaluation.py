@@ -6,13 +6,20 @@ import pytest
 
 from dmlbench.config.settings import Evaluation
 from dmlbench.errors import DataError
-from dmlbench.evaluation.clustering import clusterings, kmeans, mutual_information
 from dmlbench.evaluation.embeddings import load_embeddings, save_embeddings
-from dmlbench.evaluation.measure import measure, measure_collapse
-from dmlbench.evaluation.parts import Part
-from dmlbench.evaluation.projection import evenly, tsne
+from dmlbench.evaluation.illustrations import evenly, tsne
+from dmlbench.evaluation.metric import Sample, find_measure
+from dmlbench.evaluation.metrics.clustering import clusterings, kmeans, mutual_information
+from dmlbench.evaluation.run_metrics import measure_images
+from dmlbench.evaluation.split_parts import Part
 
-SETTINGS = Evaluation(recall_at=[1, 5], kmeans_seeds=[0, 1]).model_dump()
+OF_IMAGES = ("recall", "r_precision", "map_at_r", "mrr", "nmi", "nmi_plus", "ami", "collapse")
+
+
+def measure(points, labels, ids, names=OF_IMAGES, sub_labels=None, **changed):
+    settings = {"recall_at": [1, 5], "kmeans_seeds": [0, 1], "nmi_plus": 3} | changed
+    sample = Sample(points, labels, ids, Evaluation(**settings), sub_labels=sub_labels)
+    return measure_images(sample, names)
 
 
 def clusters(count=4, each=25, spread=0.05, seed=0):
@@ -116,12 +123,11 @@ def test_more_clusters_than_images_is_one_line():
 
 def test_measure_gives_every_metric_once():
     points, labels = clusters()
-    rows = measure(points, labels, np.arange(100), SETTINGS, 3)
-    rows = pd.DataFrame(rows + measure_collapse(points, labels, np.arange(100), labels % 2))
+    rows = pd.DataFrame(measure(points, labels, np.arange(100), sub_labels=labels % 2))
     assert rows[["metric", "k"]].apply(tuple, axis=1).is_unique
-    shares = ~rows["metric"].isin(["d_prime", "modes_per_class"])
-    assert rows.loc[shares, "value"].between(0, 1).all()
-    few = measure(points, labels, np.arange(100), SETTINGS | {"metrics": ["mrr", "nmi"]}, 3)
+    for metric, value in zip(rows["metric"], rows["value"], strict=True):
+        assert find_measure(metric).low <= value <= find_measure(metric).high + 1e-9
+    few = measure(points, labels, np.arange(100), ["mrr", "nmi"])
     assert {r["metric"] for r in few} == {"mrr", "nmi", "nmi_geometric", "nmi_spread"}
     assert all(r in rows.to_dict("records") for r in few)
     assert rows.set_index(["metric", "k"])["value"][("recall", 1)] == 1.0
@@ -131,9 +137,9 @@ def test_measure_gives_every_metric_once():
 def test_diverged_embeddings_and_too_large_k_are_refused():
     points, labels = clusters()
     with pytest.raises(DataError, match="diverged"):
-        measure(np.full_like(points, np.nan), labels, np.arange(100), SETTINGS, None)
+        measure(np.full_like(points, np.nan), labels, np.arange(100))
     with pytest.raises(DataError, match="not below the number of images"):
-        measure(points, labels, np.arange(100), SETTINGS | {"recall_at": [100]}, None)
+        measure(points, labels, np.arange(100), recall_at=[100])
 
 
 def test_embeddings_without_an_id_for_each_are_one_line(tmp_path):
@@ -182,13 +188,7 @@ def test_the_order_of_the_rows_changes_no_metric():
     points = rng.normal(size=(300, 6)).astype(np.float32)
     labels, ids = rng.integers(0, 15, 300), rng.permutation(1000)[:300]
     order = rng.permutation(300)
-    settings = SETTINGS | {"kmeans_seeds": [0, 1, 2]}
-    assert measure(points, labels, ids, settings, 2) == measure(
-        points[order], labels[order], ids[order], settings, 2
-    )
-    assert measure_collapse(points, labels, ids) == measure_collapse(
-        points[order], labels[order], ids[order]
-    )
+    assert measure(points, labels, ids) == measure(points[order], labels[order], ids[order])
 
 
 @pytest.mark.parametrize(
@@ -197,5 +197,5 @@ def test_the_order_of_the_rows_changes_no_metric():
 )
 def test_information_about_no_classes_is_not_defined(labels, why):
     points = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
-    rows = measure(points, labels, np.arange(20), SETTINGS | {"metrics": ["nmi", "ami"]}, None)
+    rows = measure(points, labels, np.arange(20), ["nmi", "ami"])
     assert [(row["value"], row["note"]) for row in rows] == [(None, why)] * 2

@@ -1,12 +1,18 @@
 """Figures: which an experiment has, what they show, and that a method looks the same everywhere."""
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, config_with
+import yaml
+from conftest import ROOT, SCRIPTS, config_with
 from made_results import gather
 from made_up import make_up
 from matplotlib.text import Text
@@ -17,16 +23,20 @@ from dmlbench.config import load_config, resolve_config
 from dmlbench.data.dataset import get_dataset
 from dmlbench.data.prepare import prepare
 from dmlbench.errors import ConfigError, DataError
-from dmlbench.evaluation.pictures import accept_curve, nearest, queries, similarity_histogram
-from dmlbench.evaluation.verification import Scored
+from dmlbench.evaluation.illustrations import accept_curve, nearest, queries, similarity_histogram
+from dmlbench.evaluation.scored_pairs import Scored
 from dmlbench.knn import nearest_neighbours
 from dmlbench.reporting import names
-from dmlbench.reporting.figures import ranks
-from dmlbench.reporting.figures.draw import DRAWN, draw
-from dmlbench.reporting.figures.kinds import KINDS, planned, same_methods, swept_key
-from dmlbench.reporting.figures.lines import SWEPT
-from dmlbench.reporting.figures.shared import Scene
-from dmlbench.reporting.style import method_styles, paper_style
+from dmlbench.reporting.draw_figures import draw
+from dmlbench.reporting.figure_data import FigureData
+from dmlbench.reporting.figures import figures, planned
+from dmlbench.reporting.figures.critical_difference import (
+    friedman,
+    nemenyi_difference,
+    same_methods,
+)
+from dmlbench.reporting.figures.recall_curves import SWEPT, swept_key
+from dmlbench.reporting.style import PAGE, method_styles, paper_style, plt
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +73,13 @@ def made(index, tmp_path, monkeypatch):
     return make
 
 
-def test_every_kind_can_be_drawn_and_has_a_caption():
-    assert DRAWN.keys() == KINDS.keys()
-    for kind in KINDS:
-        assert (ROOT / "rules" / "report" / f"{kind}.rst").is_file()
+def test_asking_which_figures_there_are_imports_nothing_heavy():
+    code = (
+        "import sys; from dmlbench.reporting.figures import figures; print(len(figures()),"
+        "{'torch', 'scipy', 'pandas', 'matplotlib', 'seaborn'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["10", "set()"]
 
 
 @pytest.mark.parametrize(
@@ -130,19 +143,87 @@ def test_every_figure_shows_every_method_and_an_added_one(made):
             more["losses"]["new_one"] = {"type": "contrastive"}
             more["experiments"]["even_odd"]["methods"].append({"loss": "new_one", "sampler": "eps"})
             plan = made(more)
-        scene = Scene.of(plan, "even_odd")
+        data = FigureData.of(plan, "even_odd")
         for kind in planned(plan, "even_odd"):
             with paper_style():
-                figure, table = DRAWN[kind](scene)
+                figure, table = figures()[kind].draw(data)
             shown = " ".join(texts(figure)).replace("\n", " ")
-            for words in scene.words.values():
+            for words in data.words.values():
                 assert words in shown, (kind, words)
             assert ("Contrastive + EPS" in shown) == added
             if table is not None and kind != "critical_difference":
-                assert set(table["method"]) == set(scene.words), kind
+                assert set(table["method"]) == set(data.words), kind
             before.setdefault(kind, figure)
     assert set(before) == set(planned(plan, "even_odd"))
     assert {"embedding_train", "critical_difference", "recall_at_k"} <= set(before)
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_text_can_be_read_at_the_width_of_a_page_and_stays_on_it(made, many):
+    more = config()
+    if many:
+        more["losses"]["contrastive"] = {"type": "contrastive"}
+        more["experiments"]["even_odd"]["methods"] = [
+            {"loss": ["triplet", "margin", "contrastive"], "sampler": sampler}
+            for sampler in ("random", "eps", "hard", "eps_hard")
+        ]
+        for name, positive in (("hard", "random"), ("eps_hard", "easy")):
+            more["samplers"][name] = {"per_class": 16, "positive": positive, "negative": "hard"}
+    plan = made(more)
+    data = FigureData.of(plan, "even_odd")
+    assert len(data.words) == (12 if many else 3)
+    longer = {m: f"{words}, with a name that goes on" for m, words in data.words.items()}
+    for kind in planned(plan, "even_odd"):
+        with paper_style():
+            figure, _ = figures()[kind].draw(replace(data, words=longer) if many else data)
+            figure.draw_without_rendering()
+            box = figure.get_tightbbox()
+            plt.close(figure)
+        assert figure.get_figwidth() <= PAGE + 1e-9, kind
+        assert box.x0 > -0.05, kind
+        assert box.x1 < figure.get_figwidth() + 0.05, kind
+        small = [t for t in figure.findobj(Text) if t.get_text() and t.get_fontsize() < 7]
+        assert not small, kind
+
+
+def test_equal_results_give_equal_bytes_whatever_the_user_set(made, monkeypatch):
+    plan = made(config())
+    files = []
+    for size in (10, 30):
+        monkeypatch.setitem(plt.rcParams, "font.size", size)
+        monkeypatch.setitem(plt.rcParams, "savefig.bbox", None if size == 10 else "tight")
+        draw(plan, "even_odd", ["recall_at_k", "retrieval"])
+        folder = ROOT.cwd() / "results" / "smoke" / "figures"
+        files.append({file.name: file.read_bytes() for file in folder.iterdir()})
+    assert len(files[0]) == 8
+    assert files[0] == files[1]
+
+
+def test_the_figure_of_the_documentation_is_one_file(made, tmp_path):
+    text = (ROOT / "docs" / "adding-a-figure.md").read_text()
+    example = re.search(r"```python\n(.*?)```", text, re.DOTALL)[1]
+    name = re.search(r"^def (\w+)\(data\)", example, re.MULTILINE)[1]
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(SCRIPTS, tmp_path / "workflow_scripts", ignore=ignored)
+    room = tmp_path / "workflow_scripts" / "dmlbench" / "reporting" / "figures"
+    (room / f"{name}.py").write_text(example)
+    file = ROOT / "configs" / "demo.yaml"
+    made(yaml.safe_load(file.read_text()))
+    command = [sys.executable, "workflow_scripts/report.py", "figures", "--config", file]
+    done = subprocess.run(
+        [*command, "--experiment", "even_odd", "--kind", name],
+        env=os.environ | {"MPLBACKEND": "nothing", "PYTHONPATH": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    for suffix in ("pdf", "png"):
+        made_file = paths.local(paths.figure("demo", "even_odd", name, suffix))
+        assert made_file.stat().st_size > 1000
+    numbers = pd.read_csv(paths.figure("demo", "even_odd", name, "csv"))
+    assert len(numbers) == 8 * 2 * 2  # methods, seeds, parts
+    caption = paths.local(paths.figure("demo", "even_odd", name, "rst")).read_text()
+    assert caption.strip() in " ".join(example.split())
 
 
 def test_figures_are_files_that_can_be_opened_and_their_numbers_lie_beside(made):
@@ -152,7 +233,7 @@ def test_figures_are_files_that_can_be_opened_and_their_numbers_lie_beside(made)
         pdf = (ROOT.cwd() / paths.figure("smoke", "even_odd", kind, "pdf")).read_bytes()
         assert pdf.startswith(b"%PDF-")
         (width,) = set(re.findall(rb"/MediaBox \[ 0 0 ([\d.]+) ", pdf))
-        assert float(width) <= 6.95 * 72  # a page's width of text
+        assert float(width) <= 6.35 * 72  # a page's width of text
     metrics = pd.read_parquet(paths.summary("smoke", "metrics"))
     table = pd.read_csv(paths.figure("smoke", "even_odd", "recall_at_k", "csv"))
     row = table[(table["method"] == "Triplet + EPS") & (table["k"] == 5)].iloc[0]
@@ -225,7 +306,7 @@ def test_a_sweep_is_drawn_against_its_values(made):
     plan = made(swept)
     assert "sweep" in planned(plan, "even_odd")
     with paper_style():
-        figure, table = DRAWN["sweep"](Scene.of(plan, "even_odd"))
+        figure, table = figures()["sweep"].draw(FigureData.of(plan, "even_odd"))
     assert sorted(table["margin"].unique()) == [0.1, 0.2, 0.4]
     labels = figure.axes[0].get_legend_handles_labels()[1]
     assert labels == ["Triplet", "Triplet + EPS", "Margin + EPS"]
@@ -254,25 +335,16 @@ def test_nemenyi_is_demsars():
     quantiles = {2: 1.960, 3: 2.343, 4: 2.569, 5: 2.728, 6: 2.850, 7: 2.949, 8: 3.031, 10: 3.164}
     for methods, quantile in quantiles.items():
         expected = quantile * np.sqrt(methods * (methods + 1) / (6 * 14))
-        assert ranks.nemenyi(methods, 14) == pytest.approx(expected, rel=1e-3)
-    assert ranks.nemenyi(4, 14) == pytest.approx(1.25, abs=0.01)
+        assert nemenyi_difference(methods, 14) == pytest.approx(expected, rel=1e-3)
+    assert nemenyi_difference(4, 14) == pytest.approx(1.25, abs=0.01)
 
 
-def test_ranks_and_friedman_are_scipys():
+def test_friedman_is_scipys_also_where_all_methods_tie():
     scores = pd.DataFrame(np.random.default_rng(0).random((6, 4)), columns=list("abcd"))
     scores.iloc[0, 1] = scores.iloc[0, 2]  # a tie
-    expected = stats.rankdata(-scores.to_numpy(), axis=1).mean(axis=0)
-    assert ranks.mean_ranks(scores).tolist() == pytest.approx(expected.tolist())
     p = stats.friedmanchisquare(*scores.to_numpy().T).pvalue
-    assert ranks.friedman(scores) == pytest.approx(p)
-    assert ranks.friedman(scores * 0) == 1.0
-
-
-def test_bars_join_the_largest_groups_that_are_not_told_apart():
-    mean = pd.Series([1.0, 1.5, 3.0, 3.2, 6.0])
-    assert ranks.cliques(mean, 2.0) == [(1.0, 1.5), (1.5, 3.2)]
-    assert ranks.cliques(mean, 9.0) == [(1.0, 6.0)]
-    assert ranks.cliques(mean, 0.1) == []
+    assert friedman(scores) == pytest.approx(p)
+    assert friedman(scores * 0) == 1.0
 
 
 def test_queries_are_of_different_classes_and_have_something_to_find():
@@ -321,10 +393,9 @@ def test_accept_rates_are_those_of_verification():
     rng = np.random.default_rng(2)
     genuine = rng.random(200) < 0.4
     pairs = Scored(np.round(rng.standard_normal(200) + genuine, 1), genuine)
-    _, false, true = pairs.curve()
+    accepted = [pairs.similarity >= t for t in [np.inf, *np.unique(pairs.similarity)]]
+    every = {(some[~genuine].mean(), some[genuine].mean()) for some in accepted}
     curve = accept_curve(pairs)
-    every = {(f / false[-1], t / true[-1]) for f, t in zip(false, true, strict=True)}
-    kept = set(zip(curve["far"], curve["tar"], strict=True))
-    assert kept <= every
+    assert set(zip(curve["far"], curve["tar"], strict=True)) <= every
     area = np.trapezoid(curve["tar"], curve["far"])
-    assert area == pytest.approx(np.trapezoid(true / true[-1], false / false[-1]))
+    assert area == pytest.approx(np.trapezoid(*np.array(sorted(every)).T[::-1]))

@@ -60,12 +60,12 @@ def test_a_signal_makes_it_save_and_leave_with_a_code_of_its_own(number, tmp_pat
     folder = tmp_path / "results/smoke/checkpoints" / RUN
     saved = torch.load(folder / paths.CHECKPOINT_FILE, weights_only=True)["state"]["progress"]
     assert saved["epoch"] >= 2
-    assert not (folder / "lock.json").exists()
+    assert not (folder / paths.LOCK_FILE).exists()
 
 
 def test_a_signal_is_obeyed_at_once_while_it_waits_for_another_writer(tmp_path):
     config_file(tmp_path)
-    lock = RunLock(tmp_path / "results/smoke/checkpoints" / RUN / "lock.json")
+    lock = RunLock(tmp_path / "results/smoke/checkpoints" / RUN / paths.LOCK_FILE)
     with lock.held(0):
         process = train_script(tmp_path, "--wait", 600)
         for line in process.stderr:

@@ -1,5 +1,6 @@
 """Losses of one's own in a module outside the repository, named by class path."""
 
+import json
 import sys
 from importlib.metadata import version
 
@@ -71,10 +72,10 @@ def test_a_loss_of_ones_own_is_named_by_its_path(own_module):
     run = next(iter(plan.runs.values()))
     loss = build_loss(plan.losses[run.loss], 2, 8)
     assert loss(Batch.of(torch.full((2, 8), 0.5), torch.tensor([0, 1]))).value == 6
-    before = training_code(run.dataset, plan.classes(run))
+    before = training_code(run.dataset, plan.sources(run))
     own_module.write_text(OWN_LOSS.replace("dim=1).mean()", "dim=1).sum()"))
     forget()
-    assert training_code(run.dataset, plan.classes(run)) != before
+    assert training_code(run.dataset, plan.sources(run)) != before
 
     plain = build_loss({"type": "own_losses.Plain", "scale": 5.0}, 2, 8)
     assert plain.module.size == 8
@@ -115,13 +116,19 @@ def test_mistakes_in_a_module_of_ones_own_are_told_by_file_and_line(own_module, 
     ("source", "told"),
     [
         (HEAD + ONE + "    def __init__(self):\n        pass", "cannot be built: TypeError"),
+        (
+            HEAD + ONE + "    def __init__(self, **sizes):\n        1 / 0",
+            "cannot be built: own_losses.py, line 5: ZeroDivisionError",
+        ),
     ],
 )
-def test_what_fails_when_it_is_used_is_told_in_one_line(own_module, monkeypatch, source, told):
+def test_a_constructor_that_fails_is_told_when_the_config_is_read(own_module, source, told):
     own_module.write_text(source)
-    monkeypatch.delitem(sys.modules, "own_losses", raising=False)
-    with pytest.raises(ConfigError, match=f"own_losses.One {told}"):
-        build_loss({"type": "own_losses.One"}, 2, 8)
+    config = config_with("own_losses.One")
+    config["experiments"]["even_odd"]["methods"] = [{"loss": "triplet"}]
+    with pytest.raises(ConfigError, match=f"own_losses.One {told}") as caught:
+        resolve_config(config, "test")
+    assert len(str(caught.value).splitlines()) == 1
 
 
 MODULE = "import torch\nclass One(torch.nn.Module):\n"
@@ -203,7 +210,7 @@ def test_the_code_of_a_run_covers_what_its_own_module_imports(own_module):
         "helper",
         "own_losses",
     )
-    classes = (("loss", "own_losses.Spread"),)
+    classes = (class_source("loss", "own_losses.Spread"),)
     before = training_code("digits_even_odd", classes)
     helper.write_text("x = 2")
     forget()
@@ -214,6 +221,117 @@ def test_the_code_of_a_run_covers_what_its_own_module_imports(own_module):
 
 
 def test_a_choice_of_its_own_file_concerns_only_the_runs_that_use_it():
-    plain = (("loss", "pd_loss"),)
-    used = (*plain, ("positive", "easy"))
+    plain = (class_source("loss", "pd_loss"),)
+    used = (*plain, class_source("positive", "easy"))
     assert training_code("digits_even_odd", plain) != training_code("digits_even_odd", used)
+
+
+KINDS_OF_ARGUMENTS = """
+from __future__ import annotations
+import enum
+from dataclasses import dataclass
+import torch
+from pytorch_metric_learning.distances import BaseDistance, LpDistance
+from dmlbench.losses.base import Loss, LossResult, register_loss
+
+class Way(enum.Enum):
+    MEAN = "mean"
+    SUM = "sum"
+
+@dataclass
+class Window:
+    low: float
+    high: float = 2.0
+
+NAME = "every"
+FACTS = {"takes": "batch", "label": " ".join(["Every", "kind"])}
+
+@register_loss(NAME, **FACTS)
+class Every(Loss):
+    def __init__(
+        self, *, way: Way = Way.MEAN, widths: tuple[int, ...] = (1, 2),
+        names: list[str] | None = None, window: Window = Window(0.5),
+        distance: BaseDistance = LpDistance(), free=None, count=3, scale: float = 2 * 3.5, **sizes,
+    ):
+        super().__init__(**sizes)
+        self.given = (way, widths, names, window, distance, free, count, scale)
+
+    def result(self, batch, tuples):
+        return LossResult(batch.embeddings.sum())
+"""
+
+
+def test_any_kind_of_argument_and_fact_works(own_module):
+    own_module.write_text(KINDS_OF_ARGUMENTS)
+    distance = "pytorch_metric_learning.distances.LpDistance"
+    options = {
+        "way": "sum", "widths": [3, 4], "names": ["a"], "window": {"low": 1}, "count": 4,
+        "distance": {"type": distance, "p": 1}, "free": {"a": [1, {"b": 2}]},
+    }  # fmt: skip
+    config = config_with({"type": "own_losses.Every", **options})
+    config["experiments"]["even_odd"]["methods"] = [{"loss": "triplet"}]
+    plan = resolve_config(config, "test")
+    assert json.loads(json.dumps(plan.losses)) == plan.losses
+    assert plan.class_facts("loss", "own_losses.Every")["label"] == "Every kind"
+    way, widths, names, window, made, free, count, scale = build_loss(
+        plan.losses["triplet"], 2, 8
+    ).given
+    assert (way.value, widths, names, window.low, window.high) == ("sum", (3, 4), ["a"], 1.0, 2.0)
+    assert (made.p, free, count, scale) == (1, {"a": [1, {"b": 2}]}, 4, 7.0)
+    # Defaults that are data stand in the plan; an object does not.
+    config["losses"]["triplet"] = "own_losses.Every"
+    plan = resolve_config(config, "test")
+    assert plan.losses["triplet"] == {
+        "type": "own_losses.Every", "way": "mean", "widths": [1, 2], "names": None,
+        "window": {"low": 0.5, "high": 2.0}, "free": None, "count": 3, "scale": 7.0,
+    }  # fmt: skip
+    assert build_loss(plan.losses["triplet"], 2, 8).given[4].p == 2
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("way", "max", "way: input should be 'mean' or 'sum' .got 'max'."),
+        ("widths", [1, "x"], "widths.1: input should be a valid integer"),
+        ("names", "a", "names: input should be a valid (array|list)"),
+        ("window", {"low": 1, "hight": 2}, "window.hight: unexpected keyword argument"),
+        ("scale", "3", "scale: input should be a valid number"),
+        ("scale", True, "scale: input should be a valid number"),
+        ("count", True, "count: should be a number"),
+        ("distance", 3, "distance: should describe an object: {type: package"),
+        (
+            "distance",
+            {"type": "pytorch_metric_learning.reducers.MeanReducer"},
+            "distance: should be BaseDistance, which MeanReducer does not derive from",
+        ),
+    ],
+)
+def test_a_wrong_argument_of_any_kind_is_told_in_one_line(own_module, key, value, told):
+    own_module.write_text(KINDS_OF_ARGUMENTS)
+    config = config_with({"type": "own_losses.Every", key: value})
+    config["experiments"]["even_odd"]["methods"] = [{"loss": "triplet"}]
+    with pytest.raises(ConfigError, match=rf"losses.triplet.{told}") as caught:
+        resolve_config(config, "test")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_defaults_that_data_cannot_give_back_are_left_to_the_class(own_module):
+    own_module.write_text(
+        "import enum\nimport torch\nfrom dmlbench.losses.base import Loss, register_loss\n"
+        "class Way(enum.Enum):\n    A = 'a'\n"
+        "@register_loss('odd', takes='batch')\nclass Odd(Loss):\n"
+        "    def __init__(self, *, way=Way.A, pair=(1, 2), eye=torch.eye(2), most: float = None,\n"
+        "                 whole: float = 2, wrong: int = 'x', **sizes):\n"
+        "        super().__init__(**sizes)\n"
+        "        self.given = way, pair, most, wrong\n"
+        "    def result(self, batch, tuples): pass\n"
+    )
+    config = config_with("own_losses.Odd")
+    config["experiments"]["even_odd"]["methods"] = [{"loss": "triplet"}]
+    loss = resolve_config(config, "test").losses["triplet"]
+    assert loss == {
+        "type": "own_losses.Odd", "way": "a", "pair": [1, 2], "most": None, "whole": 2
+    }  # fmt: skip
+    way, *others = build_loss(loss, 2, 8).given
+    assert way.value == "a"
+    assert others == [(1, 2), None, "x"]

@@ -22,14 +22,11 @@ from dmlbench.reporting.captions import partial
 from dmlbench.reporting.cells import BLOCK, cells
 from dmlbench.reporting.claims import claimed_pairs, paired_tests
 from dmlbench.reporting.collect import collect
-from dmlbench.reporting.comparisons import supported_best
-from dmlbench.reporting.latex import latex
-from dmlbench.reporting.latex_layout import split
-from dmlbench.reporting.latex_parts import Block, Number, Table, escape
-from dmlbench.reporting.markdown import cell_text, parse_cell
-from dmlbench.reporting.overview import write_overview
-from dmlbench.reporting.tables import write_tables
-from dmlbench.version import BENCHMARK_VERSION, STAMP
+from dmlbench.reporting.formats import HTML, MARKDOWN, Cell, Table, cell_text
+from dmlbench.reporting.latex import LATEX, PACKAGES, latex, tex
+from dmlbench.reporting.statistics import supported_best
+from dmlbench.reporting.tables import write_overview, write_tables
+from dmlbench.version import BENCHMARK_VERSION
 
 EPS = "digits_even_odd/digits_8d/triplet/eps/seed1"
 
@@ -58,6 +55,11 @@ def read(experiment, suffix):
     return paths.local(paths.table("smoke", experiment, suffix)).read_text()
 
 
+def plain(latex):
+    """LaTeX without what lets words break."""
+    return latex.replace(r"\allowbreak{}", "").replace(r"\_", "_")
+
+
 def lose_seeds(place, *seeds):
     """Take the metrics of runs with EPS away."""
     for seed in seeds:
@@ -79,6 +81,22 @@ def raw(place, method, selection, part, metric, k):
     return np.array(found)
 
 
+CELL = re.compile(
+    r"(?:\*\*)?(?P<value>−?[\d.]+|–)(?: ± (?P<half_width>[\d.]+))?(?P<bold>\*\*)?"  # noqa: RUF001
+    r"(?: \((?P<n>\d+)/(?P<planned>\d+)\))?"
+    r"(?: \[(?P<published>[\d.]+), (?P<difference>[+−][\d.]+)(?P<outside>\*)?\])?"  # noqa: RUF001
+)
+
+
+def parse_cell(text):
+    """What a cell in Markdown says: numbers, None where there is none, bold and outside."""
+    match = CELL.fullmatch(text)
+    assert match, f"not a table cell: {text!r}"
+    found = {k: v and v.replace("−", "-") for k, v in match.groupdict().items()}  # noqa: RUF001
+    told = {key: bool(found.pop(key)) for key in ("bold", "outside")}
+    return {k: float(v) if v not in (None, "–") else None for k, v in found.items()} | told  # noqa: RUF001
+
+
 NUMBERS = st.floats(0, 100)
 
 
@@ -89,33 +107,37 @@ NUMBERS = st.floats(0, 100)
     st.booleans(),
     st.integers(0, 3),
 )
-def test_a_cell_can_be_read_back(mean, half, published, best, n):
+def test_a_cell_can_be_read_back(value, half, published, best, n):
     nan = float("nan")
-    cell = {
-        "metric": "recall", "k": 1, "mean": nan if mean is None else mean,
-        "half_width": half, "best": best, "n": n, "planned": 3,
-        "published": nan if published is None else published,
-        "difference": nan if None in (mean, published) else mean - published,
-        "covered": None if None in (mean, half, published) else abs(mean - published) <= half,
-    }  # fmt: skip
-    if mean is None:
-        cell |= {"published": nan}
-    read = parse_cell(cell_text(cell).replace("-", "−"))  # noqa: RUF001
-    expected = {"mean": mean, "n": n if n < 3 else None, "planned": 3 if n < 3 else None}
-    if mean is not None:
-        expected |= {"half": half, "published": published, "bold": best}
-        expected |= {"outside": cell["covered"] is False}
-    for key, value in expected.items():
-        assert (read[key] is None) == (value is None), key
-        if value is not None:
-            assert read[key] == pytest.approx(value, abs=0.0501), key
+    outside = None not in (value, half, published) and abs(value - published) > half
+    cell = Cell(
+        nan if value is None else value, half, bold=best, note=f"({n}/3)" if n < 3 else "",
+        published=nan if published is None else published, outside=outside,
+    )  # fmt: skip
+    read = parse_cell(cell_text(cell, MARKDOWN))
+    expected = {"value": value, "n": n if n < 3 else None, "planned": 3 if n < 3 else None}
+    if value is not None:
+        expected |= {"half_width": half, "published": published, "bold": best}
+        expected |= {"outside": published is not None and outside}
+    for key, wanted in expected.items():
+        assert (read[key] is None) == (wanted is None), key
+        if wanted is not None:
+            assert read[key] == pytest.approx(wanted, abs=0.0501), key
+
+
+def test_all_formats_print_one_cell_alike():
+    cell = Cell(53.94, 1.2, bold=True, note="(2/3)", published=42.0, outside=True)
+    assert cell_text(cell, MARKDOWN) == "**53.9 ± 1.2** (2/3) [42.0, +11.9*]"
+    assert cell_text(cell, HTML) == "<strong>53.9 ± 1.2</strong> (2/3) [42.0, +11.9*]"
+    assert cell_text(cell, LATEX) == r"\bfseries 53.9 \pm 1.2{~(2/3)}"  # published: the line below
+    assert [cell_text("a|b<c", m) for m in (MARKDOWN, HTML)] == [r"a\|b<c", "a|b&lt;c"]
 
 
 def test_cells_are_the_raw_values_of_the_runs(config, place):
     plan = made(config, place)
     table = cells(plan, "even_odd", gather(plan))
     methods = table[table["control"] == ""]
-    assert len(methods) == 2 * 3 * 2 * 5  # methods, selections, parts, metrics
+    assert len(methods) == 2 * 3 * 2 * 7  # methods, selections, parts, metrics
     for cell in methods.itertuples():
         method = (cell.recipe, cell.loss, cell.sampler)
         part = (cell.split, cell.subset, cell.label)
@@ -145,7 +167,7 @@ def test_what_is_printed_is_the_long_form(config, place):
     gather(plan)
     write_tables(plan, "even_odd")
     long = pd.read_csv(paths.table("smoke", "even_odd", "csv"), keep_default_na=False)
-    text = read("even_odd", "md").partition("**Paired tests**")[0]
+    text = read("even_odd", "md").partition("paired tests**")[0]
     rows = [line.split("|")[1:-1] for line in text.splitlines() if re.match(r"\| [A-Z]", line)]
     printed = [parse_cell(cell.strip()) for row in rows for cell in row[1:]]
     keys = ["selection", "split", "subset", "label", "method"]
@@ -153,8 +175,8 @@ def test_what_is_printed_is_the_long_form(config, place):
     assert len(printed) == len(order) == len(long)
     assert {k: len(long[k].unique()) for k in keys}["method"] == 5
     for shown, cell in zip(printed, order, strict=True):
-        assert shown["mean"] == pytest.approx(float(cell.mean), abs=0.0501)
-        assert shown["half"] == (
+        assert shown["value"] == pytest.approx(float(cell.mean), abs=0.0501)
+        assert shown["half_width"] == (
             pytest.approx(float(cell.half_width), abs=0.0501) if cell.half_width else None
         )
         assert shown["bold"] == (cell.best == "True" or cell.best is True)
@@ -171,9 +193,9 @@ def test_latex_prints_the_same_numbers(config, place):
     plan = made(config, place)
     table = cells(plan, "even_odd", gather(plan))
     write_tables(plan, "even_odd")
-    lines = [x for x in read("even_odd", "tex").splitlines() if x.strip().startswith("Triplet")]
-    printed = [re.findall(r"(?:\\bfseries )?([\d.]+)\((\d+)\)", line) for line in lines]
-    printed = [row for row in printed if len(row) == 5]
+    lines = [x for x in read("even_odd", "tex").splitlines() if x.strip().startswith("{}Triplet")]
+    printed = [re.findall(r"(?:\\bfseries )?([\d.]+) \\pm ([\d.]+)", line) for line in lines]
+    printed = [row for row in printed if len(row) == 7]
     methods = table[table["control"] == ""]
     expected = []
     for _, part in methods.groupby(["split", "subset", "label"], sort=False):
@@ -183,7 +205,7 @@ def test_latex_prints_the_same_numbers(config, place):
     for row, cells_of in zip(printed, expected, strict=True):
         for (mean, half), cell in zip(row, cells_of.itertuples(), strict=True):
             assert float(mean) == pytest.approx(cell.mean, abs=0.0501)
-            assert int(half) / 10 == pytest.approx(cell.half_width, abs=0.0501)
+            assert float(half) == pytest.approx(cell.half_width, abs=0.0501)
 
 
 def test_a_missing_run_is_refused_with_state_and_reason(config, place):
@@ -208,9 +230,9 @@ def test_a_partial_table_says_so_and_averages_what_there_is(config, place):
     assert not table["best"].any()
     write_tables(plan, "even_odd")
     for suffix in ("md", "tex"):
-        text = read("even_odd", suffix)
+        text = plain(read("even_odd", suffix))
         assert "PARTIAL: 1 runs are missing" in text
-        assert "seed1: missing, trained, not measured yet" in text.replace(r"\_", "_")
+        assert "seed1: missing, trained, not measured yet" in text
         assert "(2/3)" in text
     tests = pd.read_csv(paths.tests("smoke", "even_odd"))
     assert (tests["n"] == 2).all()
@@ -235,7 +257,7 @@ def test_a_method_without_any_run_keeps_its_row(config, place):
     row, *tests = (
         x for x in read("even_odd", "md").splitlines() if x.startswith("| Triplet + EPS")
     )
-    assert [c.strip() for c in row.split("|")[2:-1]] == ["– (0/3)"] * 5  # noqa: RUF001
+    assert [c.strip() for c in row.split("|")[2:-1]] == ["– (0/3)"] * 7  # noqa: RUF001
     assert any(x.startswith("| Triplet + EPS − Triplet (0/3)") for x in tests)  # noqa: RUF001
     for overview in paths.OVERVIEWS:
         write_overview(plan, overview)
@@ -282,8 +304,9 @@ def test_the_best_is_bold_only_where_tests_say_so():
     blurred = rng.normal(50, 5, (5, 3))
     tied = np.repeat(clear[:, [1]], 3, axis=1)
     gap = np.where(np.eye(5, 3), np.nan, clear)
-    assert supported_best([clear]) == [1]
-    assert supported_best([clear, blurred, tied, gap, clear[:1]]) == [1, None, None, None, None]
+    columns = [pd.DataFrame(values) for values in (clear, blurred, tied, gap, clear[:1])]
+    assert supported_best(columns[:1]) == [1]
+    assert supported_best(columns) == [1, None, None, None, None]
     p = stats.ttest_rel(clear[:, [1, 1]], clear[:, [0, 2]], axis=0).pvalue
     assert (multipletests(p, method="holm")[1] < 0.05).all()
 
@@ -299,7 +322,7 @@ def test_a_method_added_to_the_config_is_in_all_tables(config, place):
     words = "Triplet + EPS (wide)"
     for table in ("even_odd", *paths.OVERVIEWS):
         for suffix in ("md", "csv", "tex"):
-            assert words in read(table, suffix), (table, suffix)
+            assert words in plain(read(table, suffix)), (table, suffix)
 
 
 def test_pairs_are_eps_against_none_and_what_papers_claim(config):
@@ -346,20 +369,29 @@ def test_curves_are_means_over_seeds(config, place):
     }
 
 
-def compiled(tex, folder):
+def compiled(text, folder):
+    """Compile what a document reads in; returns what its pages say."""
     if shutil.which("pdflatex") is None:
         pytest.skip("pdflatex is not installed")
-    preamble = r"\documentclass[10pt]{article}\usepackage{array,booktabs,siunitx}"
-    (folder / "t.tex").write_text(rf"{preamble}\begin{{document}}{tex}\end{{document}}")
-    done = subprocess.run(
-        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout[-2000:]
+    if subprocess.run(["kpsewhich", "adjustbox.sty"], capture_output=True).returncode:
+        pytest.skip("texlive-latex-extra is not installed")
+    head = rf"\documentclass[10pt]{{article}}{PACKAGES}\sloppy"
+    (folder / "t.tex").write_text(f"{head}\\begin{{document}}\n{text}\n\\end{{document}}")
+    for _ in range(4):  # a longtable learns the widths of its columns
+        done = subprocess.run(
+            ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"],
+            cwd=folder, capture_output=True, text=True, errors="replace",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout[-2000:]
+        if "widths have changed" not in done.stdout:
+            break
     assert "Overfull" not in done.stdout
     assert "Float too large" not in done.stdout
+    assert "Missing character" not in (folder / "t.log").read_text(errors="replace")
+    if shutil.which("pdftotext"):
+        subprocess.run(["pdftotext", "-layout", "t.pdf"], cwd=folder, check=True)
+        return (folder / "t.txt").read_text()
+    return ""
 
 
 @pytest.mark.parametrize("gaps", [False, True])
@@ -386,31 +418,62 @@ def test_tables_compile_without_overfull_boxes(config, place, tmp_path, gaps):
     for overview in paths.OVERVIEWS:
         write_overview(plan, overview)
     text = "\n".join(read(t, "tex") for t in ("even_odd", *paths.OVERVIEWS))
-    assert r"50\% of a\_\allowbreak{}b \& \#1" in text
+    assert r"50\% of a\_b \& \#1" in text
+    assert text.count("PARTIAL: 3 runs") == (5 if gaps else 0)  # of each table, tests included
     compiled(text, tmp_path)
 
 
-def test_a_wide_or_long_table_splits(tmp_path):
+@pytest.mark.parametrize(("methods", "metrics"), [(12, 10), (30, 5), (3, 14)])
+def test_a_wide_or_long_table_fits_its_pages(tmp_path, methods, metrics):
     words = "Multi-Similarity + distance-weighted + EPS (a_long_name_of_an_entry)"
-    rows = [(f"{words} {n}", [Number(50.0 + n, 10.5, bold=n == 3)] * 14) for n in range(60)]
-    table = Table(
-        "Wide & long", "What it is.", "wide", [f"TAR@{n}" for n in range(14)], [Block("last", rows)]
+    cell = Cell(50.0, 10.5, note="(2/3)", published=40.0, outside=True)
+    block = pd.DataFrame(
+        [[cell._replace(value=float(n), bold=n == 3)] * metrics for n in range(methods)],
+        index=[f"{words} {n}" for n in range(methods)],
+        columns=[f"TAR@{n}" for n in range(metrics)],
     )
-    pieces = split(table)
-    assert len(pieces) > 4
-    assert len({piece.label for piece in pieces}) == len(pieces)
-    cells_of = {
-        (name, head) for p in pieces for b in p.blocks for name, _ in b.rows for head in p.head
-    }
-    assert len(cells_of) == 60 * 14
-    assert all("part" in piece.title for piece in pieces)
-    assert [p.caption for p in pieces] == ["What it is.", *[STAMP] * (len(pieces) - 1)]
-    compiled(latex([table]), tmp_path)
+    text = latex([Table("Wide & long", "What it is.", "wide", {"last": block, "best": block})])
+    pieces = 2 if metrics > 10 else 1
+    assert text.count(r"\label{tab:wide") == pieces
+    assert ("part 2 of 2" in text) == (pieces == 2)
+    assert text.count(r"\pm 10.5") == 2 * methods * metrics
+    assert f"entry) {methods - 1} (2/3)" in plain(text)
+    seen = compiled(text, tmp_path)
+    if seen:
+        assert all(f"TAR@{n}" in seen for n in range(metrics))
+        assert f"{methods - 1}.0" in seen
+
+
+HOSTILE = [
+    (r"a_b & 5% {x}~^\#$ `q` [1] <b> |", "a_b & 5% {x}"),
+    ("αβγ Ω ′ ± − – — … ≥ ≤ → × “é” ß ŵ", "≥"),  # noqa: RUF001
+    ("中文 标题", "[U+4E2D][U+6587] [U+6807][U+9898]"),
+    ("Привет \U0001f600 e\u0301 ə \x07 \u200b", "[U+041F]"),
+    ("[first] line\nand *second*", "[first] line and *second*"),
+    ("x" * 200 + "/" + "界" * 40, "[U+754C]"),
+    ("\\input{secret} \\end{document} %", r"\input{secret}"),
+]
+
+
+def test_any_title_is_printed(config, place, tmp_path):
+    parts = []
+    for title, _ in HOSTILE:
+        config["experiments"]["even_odd"]["title"] = title
+        words = names.title(resolve_config(config, "test"), "even_odd")
+        row = pd.DataFrame([[Cell(1.0), title[:30]]], [title[:60]], [title[:20], "text"])
+        table = Table(words, title, title, {title[:30]: row})
+        parts += [f"\\section{{{tex(words)}}}", latex([table]), r"\clearpage"]
+    plan = made(config, place)
+    gather(plan)
+    write_tables(plan, "even_odd")
+    assert f"## {words}" in read("even_odd", "md")
+    shown = " ".join(compiled("\n".join([*parts, read("even_odd", "tex")]), tmp_path).split())
+    assert not shown or not [seen for _, seen in HOSTILE if seen not in shown]
 
 
 def test_special_characters_are_escaped():
-    assert escape(r"a_b & 5% {x}~^\#$") == (
-        r"a\_b \& 5\% \{x\}\textasciitilde{}\textasciicircum{}\textbackslash{}\#\$"
+    assert tex(r"a_b & 5% {x}~^\#$") == (
+        r"a\_b \& 5\% \{x\}{\textasciitilde}{\textasciicircum}{\textbackslash}\#\$"
     )
 
 
@@ -418,7 +481,7 @@ def test_methods_with_the_same_words_are_told_apart(smoke_config):
     smoke_config["samplers"]["eps_two"] = dict(smoke_config["samplers"]["eps"])
     smoke_config["experiments"]["even_odd"]["methods"][0]["sampler"].append("eps_two")
     plan = resolve_config(smoke_config, "test")
-    words = [names.method(plan, *m, "even_odd") for m in plan.methods["even_odd"]]
+    words = list(names.methods(plan, "even_odd").values())
     assert len(set(words)) == 3
     assert "eps_two" in words[2]
 

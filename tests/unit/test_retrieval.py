@@ -8,9 +8,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from metric_loops import retrieval as loop
 
-from dmlbench import exact, search
-from dmlbench import knn as neighbours
-from dmlbench.evaluation.retrieval import retrieval
+from dmlbench import knn
+from dmlbench.config.settings import Evaluation
+from dmlbench.errors import DataError
+from dmlbench.evaluation.metric import Sample
+from dmlbench.evaluation.run_metrics import measure_images
+
+METRICS = ("recall", "r_precision", "map_at_r", "mrr")
+
+
+def retrieval(points, labels, ids, ks, names=METRICS, **where):
+    """Values by K or name."""
+    sample = Sample(points, labels, ids, Evaluation(recall_at=ks), **where)
+    rows = measure_images(sample, names)
+    return {row["k"] or row["metric"]: row["value"] for row in rows}
 
 
 def data(kind, count, dim, seed):
@@ -55,25 +66,20 @@ def equal(ours, theirs):
 @settings(max_examples=12, deadline=None)
 def test_equals_the_loop(kind, seed, count, dim):
     points, labels, ids = data(kind, count, dim, seed)
-    ks = [1, 2, count - 1]
+    ks = sorted({1, 2, count - 1})
     equal(retrieval(points, labels, ids, ks), loop(points, labels, ids, ks))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_many_blocks_tiles_and_crowds_change_nothing(kind, monkeypatch):
+def test_small_blocks_and_no_help_of_faiss_change_nothing(kind, monkeypatch):
     points, labels, ids = data(kind, 120, 5, seed=1)
     expected = loop(points, labels, ids, [1, 4])
-    for module in (search, neighbours, exact):
-        monkeypatch.setattr(module, "ENTRIES", 64, raising=False)
-        monkeypatch.setattr(module, "BLOCK", 16, raising=False)
-    monkeypatch.setattr(search, "TILE", 32)
-    monkeypatch.setattr(neighbours, "CROWD", 0)
-    monkeypatch.setattr(exact, "MANY", 8)
-    equal(retrieval(points, labels, ids, [1, 4], threads=3), expected)
-    monkeypatch.setattr(search, "CROWD", 0)
-    monkeypatch.setattr(exact, "CROWD", 0)  # no table of few embeddings
+    monkeypatch.setattr(knn, "ENTRIES", 64)
+    monkeypatch.setattr(knn, "BLOCK", 16)
+    equal(retrieval(points, labels, ids, [1, 4], threads=2), expected)
+    monkeypatch.setattr(knn, "PADDING", 0)  # faiss settles nothing
     equal(retrieval(points, labels, ids, [1, 4]), expected)
-    monkeypatch.setattr(neighbours, "LONG", 1)
+    monkeypatch.setattr(knn, "LONG", 1)
     equal(retrieval(points, labels, ids, [1, 4], threads=1), expected)
 
 
@@ -132,7 +138,7 @@ def test_dropping_the_first_column_is_something_else():
     """Of equal embeddings the first column is the image itself only by chance."""
     labels = np.arange(40) // 2  # twenty classes of two
     points = np.repeat(np.random.default_rng(0).normal(size=(10, 3)), 4, axis=0).astype(np.float32)
-    right = retrieval(points, labels, np.arange(40), [1], ())[1]
+    right = retrieval(points, labels, np.arange(40), [1], ["recall"])[1]
     wide = np.square(points[:, None] - points[None]).sum(axis=2)
     dropped = np.argsort(wide, axis=1, kind="stable")[:, 1:2]
     # Four images are equal; the first of the four stays in the lists of the others, and each of
@@ -147,19 +153,24 @@ def test_classes_of_one_image_only():
     assert found == {1: 0.0, 5: 0.0, "r_precision": None, "map_at_r": None, "mrr": None}
 
 
-def test_tensors_are_searched_like_arrays(monkeypatch):
-    """The search on a GPU, run by torch on the CPU."""
+def test_recall_of_a_tensor_is_that_of_the_evaluation():
     import torch
 
-    for kind in KINDS:
-        points, labels, ids = data(kind, 300, 6, seed=5)
-        expected = retrieval(points, labels, ids, [1, 7])
-        assert retrieval(torch.from_numpy(points), labels, ids, [1, 7]) == expected
-        monkeypatch.setattr(neighbours, "on_gpu", lambda embeddings: True)
-        assert retrieval(torch.from_numpy(points), labels, ids, [1, 7]) == expected, kind
-        monkeypatch.undo()
+    points, labels, ids = data("plain", 300, 6, seed=5)
+    expected = retrieval(points, labels, ids, [7])[7]
+    assert knn.recall_at(torch.from_numpy(points), labels, ids, 7) == expected
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_gpu_changes_no_bit(kind):
+    if not knn.load_faiss().get_num_gpus():
+        pytest.skip("faiss sees no GPU")
+    points, labels, ids = data(kind, 3000, 16, seed=5)
+    for k in (5, 200):
+        expected = retrieval(points, labels, ids, [k])
+        assert retrieval(points, labels, ids, [k], gpu=True) == expected
 
 
 def test_nan_is_refused():
-    with pytest.raises(ValueError, match="NaN"):
+    with pytest.raises(DataError, match="NaN"):
         retrieval(np.full((4, 2), math.nan, np.float32), np.arange(4), np.arange(4), [1])

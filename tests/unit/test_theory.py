@@ -4,20 +4,20 @@ import itertools
 import math
 import shutil
 import subprocess
+import sys
 
 import pandas as pd
 import pytest
 import torch
+import yaml
+from conftest import ROOT, error_lines
+from expected_losses import EXPECTED, label_chances, squared_distances
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from show import write_figure, write_tables
+from simulation import LOSSES, Settings, collapsed_value, measure, simulate
 
-from dmlbench import paths
-from dmlbench.config import resolve_config
-from dmlbench.config.settings import Theory
-from dmlbench.errors import ConfigError
-from dmlbench.reporting.theory import write_theory
-from dmlbench.theory.losses import EXPECTED, label_chances, squared_distances
-from dmlbench.theory.simulate import LOSSES, collapsed_value, measure, simulate
+SCRIPT = ROOT / "studies" / "theory" / "theory.py"
 
 
 def loss_of_labels(loss, easy, distance, labels, beta):
@@ -92,7 +92,9 @@ def test_gradient_equals_finite_differences(loss, easy):
 
 @pytest.fixture(scope="module")
 def table():
-    small = Theory(p=[1.0, 0.9, 0.75], dimensions=[2, 5], points_per_mode=4, starts=2, steps=800)
+    small = Settings(
+        p=[1.0, 0.9, 0.75], dimensions=[2, 5], points_per_mode=4, starts=2, steps=800, beta_start=6
+    )
     return simulate(small)
 
 
@@ -193,20 +195,17 @@ def test_measures_of_known_points():
 
 
 def test_the_same_config_gives_the_same_numbers_and_the_global_stream_is_left_alone():
-    small = Theory(p=[0.9], dimensions=[3], points_per_mode=2, starts=1, steps=5)
+    small = Settings(p=[0.9], dimensions=[3], points_per_mode=2, starts=1, steps=5, beta_start=6)
     before = torch.get_rng_state()
     first, second = simulate(small), simulate(small)
     assert first.equals(second)
     assert (torch.get_rng_state() == before).all()
 
 
-def test_tables_and_figure_are_written(table, smoke_config, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    plan = resolve_config(smoke_config, "test")
-    file = tmp_path / paths.theory("smoke", "collapse.parquet")
-    file.parent.mkdir(parents=True)
-    table.to_parquet(file)
-    write_theory(plan)
+def test_tables_and_figure_are_written(table, tmp_path):
+    write_tables(table, tmp_path)
+    write_figure(table, tmp_path)
+    file = tmp_path / "collapse"
     summary = pd.read_csv(file.with_suffix(".csv"))
     assert len(summary) == 3 * 2 * 2 * 3 * 3
     text = file.with_suffix(".md").read_text()
@@ -235,9 +234,28 @@ def compiles(table, folder):
     assert done.returncode == 0, done.stdout[-2000:]
 
 
-@pytest.mark.parametrize("wrong", [{"p": [0.5]}, {"p": [0.9, 0.9]}, {"points_per_mode": 1}])
-def test_a_wrong_setting_is_refused_in_one_line(smoke_config, wrong):
-    smoke_config["theory"] = wrong
-    with pytest.raises(ConfigError, match=next(iter(wrong))) as caught:
-        resolve_config(smoke_config, "test")
-    assert len(str(caught.value).splitlines()) == 1
+def theory(folder, **changes):
+    """The script with the default settings but for ``changes``."""
+    given = yaml.safe_load(SCRIPT.with_name("config.yaml").read_text()) | changes
+    (folder / "mine.yaml").write_text(yaml.safe_dump(given))
+    command = [sys.executable, SCRIPT, "--config", "mine.yaml"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+def test_the_script_makes_everything(tmp_path):
+    small = {"p": [1.0, 0.9], "dimensions": [2], "points_per_mode": 2, "starts": 1, "steps": 50}
+    done = theory(tmp_path, **small)
+    assert done.returncode == 0, done.stderr
+    made = tmp_path / "results/theory"
+    table = pd.read_parquet(made / "collapse.parquet")
+    assert table.groupby(["loss", "eps", "p", "kind"]).ngroups == 3 * 2 * 2 * 3
+    suffixes = {".parquet", ".csv", ".md", ".tex", ".pdf", ".png"}
+    assert {file.suffix for file in made.iterdir()} == suffixes
+
+
+def test_a_wrong_setting_is_refused_in_one_line(tmp_path):
+    for wrong in ({"p": [0.5]}, {"p": [0.9, 0.9]}, {"points_per_mode": 1}, {"step": 3}):
+        done = theory(tmp_path, **wrong)
+        assert done.returncode == 2
+        (line,) = error_lines(done)
+        assert f"mine.yaml: {next(iter(wrong))}" in line

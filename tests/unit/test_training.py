@@ -311,7 +311,7 @@ def test_two_collapsed_classes_are_measured_not_divided_by_zero():
     ids = np.arange(6)
     labels = np.array([0, 0, 0, 1, 1, 1])
     points = np.repeat([[0.0, 0], [1, 1]], 3, axis=0).astype(np.float32)
-    assert recall_at(points, labels, ids, [1])[1] == 1.0
+    assert recall_at(points, labels, ids, 1) == 1.0
 
 
 def benchmark_methods():

@@ -8,11 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dmlbench.config.settings import Evaluation
 from dmlbench.data.verification_pairs import of_run
 from dmlbench.errors import DataError
-from dmlbench.evaluation import verification
-from dmlbench.evaluation.protocols import verify
-from dmlbench.evaluation.verification import Scored
+from dmlbench.evaluation.metrics import verification
+from dmlbench.evaluation.scored_pairs import Scored, pair_samples
+
+
+def verify(table, vectors, ids, rates):
+    metric = verification.Verification()
+    samples = pair_samples(table, vectors, ids, Evaluation(far=rates))
+    return {sample.protocol: metric.rows(sample) for sample in samples}
 
 
 def scores(seed, count=60, ties=False):

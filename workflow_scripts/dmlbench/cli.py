@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from dmlbench.errors import Unfinished, UserError
 from dmlbench.workflow.job_states import noted
@@ -18,27 +18,56 @@ EXIT_USER_ERROR = 2
 EXIT_UNFINISHED = 75
 
 
-def parser(description: str) -> argparse.ArgumentParser:
-    """A parser with what every script takes."""
-    made = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+def parser(description: str, **more: Any) -> argparse.ArgumentParser:
+    """A parser with what every script takes; ``more`` goes to argparse."""
+    defaults = argparse.ArgumentDefaultsHelpFormatter
+    made = argparse.ArgumentParser(description=description, formatter_class=defaults, **more)
     made.add_argument("--log", type=Path, help="write the log here instead of to the terminal")
     return made
 
 
-def config_parser(description: str) -> argparse.ArgumentParser:
+def config_parser(description: str, **more: Any) -> argparse.ArgumentParser:
     """A parser for scripts that work on a whole config."""
-    made = parser(description)
+    made = parser(description, **more)
     made.add_argument("--config", type=Path, required=True, help="config file")
     return made
 
 
-def run_parser(description: str) -> argparse.ArgumentParser:
+def run_parser(description: str, **more: Any) -> argparse.ArgumentParser:
     """A parser for scripts that work on one run of a config."""
-    made = config_parser(description)
+    made = config_parser(description, **more)
     made.add_argument("--run", required=True, help="dataset/recipe/loss/sampler/seedN")
     return made
+
+
+class Steps:
+    """A script of several small steps: ``report.py tables --config …``, each with ``--help``."""
+
+    def __init__(self, description: str) -> None:
+        self._parser = argparse.ArgumentParser(description=description)
+        self._steps = self._parser.add_subparsers(required=True, metavar="STEP")
+
+    def add(
+        self,
+        main: Callable[[argparse.Namespace], None],
+        make: Callable[..., argparse.ArgumentParser] = config_parser,
+    ) -> argparse.ArgumentParser:
+        """Add the step that ``main`` does, under its name and with its docstring as help.
+
+        Args:
+            main: Takes the parsed options.
+            make: Makes the step's parser from a description, such as :func:`run_parser`.
+        """
+        text = " ".join(main.__doc__.split())
+        step = self._steps.add_parser(
+            main.__name__, parents=[make(text, add_help=False)], help=text, description=text
+        )
+        step.set_defaults(main=main)
+        return step
+
+    def run(self) -> None:
+        """Do the step that the command line names, as :func:`run` does."""
+        run(lambda options: options.main(options), self._parser)
 
 
 def _for_the_terminal(record: logging.LogRecord) -> bool:
@@ -99,7 +128,7 @@ def run(
     except Exception:
         # Nobody foresaw it: the traceback says where it comes from.
         log.exception(
-            "unexpected; if the last lines below are in a class of your own, mend it there, "
-            "else please report this bug"
+            "unexpected error; if the last lines below are in a class of your own, fix it there, "
+            "otherwise please report this bug"
         )
         sys.exit(1)

@@ -17,10 +17,10 @@ WEIGHT_FILES = (".safetensors", ".pth", ".pt", ".bin")
 NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
-def checksum_of(path: Path | str) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
+def checksum_of(path: Path | str, method: str = "sha256") -> str:
+    """The checksum of a file, in hexadecimal; ``method`` as hashlib calls it."""
     with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        return hashlib.file_digest(stream, method).hexdigest()
 
 
 @contextmanager

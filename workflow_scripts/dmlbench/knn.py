@@ -4,24 +4,51 @@ The distance of two images is the float64 sum of the squared differences of thei
 embeddings. Neighbours are ordered by (distance, tie key), and the tie key is a hash of the image
 id: with row order instead, a collapsed embedding of a dataset sorted by class would score far above
 chance. All work is done in the order of tie keys, so that the order of the rows changes nothing.
+
+faiss gives candidates and their float32 distances. Two of them that differ by more than twice the
+bound on rounding errors are in the right order; closer ones are compared in float64.
 """
 
 import os
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import cached_property
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from dmlbench.exact import ExactDistances
-from dmlbench.search import BLOCK, CROWD, ENTRIES, Points
-from dmlbench.search_gpu import GpuPoints, as_array, on_gpu
-
-#: Of more neighbours than this, the first products are in float64.
+#: Queries at a time; sums of metrics are rounded once for each block.
+BLOCK = 256
+#: Candidates beyond those wanted, so that one of them is surely too far.
+PADDING = 8
+#: Longer lists are so dense that float32 settles few of them. A GPU gives at most 2,048.
 LONG = 256
+#: Numbers in a working array.
+ENTRIES = 2**20
+#: Processors that NumPy's OpenBLAS knows, as faiss's older one calls those with the same kernels.
+_KERNELS = {"SkylakeX": "SkylakeX", "Cooperlake": "SkylakeX", "SapphireRapids": "SkylakeX"}
+_KERNELS |= dict.fromkeys(("Haswell", "Zen"), "Haswell")
+
+
+def load_faiss() -> ModuleType:
+    """Faiss, told which processor this is.
+
+    The OpenBLAS of 2021 that comes with it takes what it does not know for one without AVX, which
+    makes it four times as slow; NumPy's knows it. The choice is read when faiss is loaded.
+    """
+    from threadpoolctl import threadpool_info
+
+    known = [info.get("architecture") for info in threadpool_info()]
+    kernels = next((_KERNELS[name] for name in known if name in _KERNELS), None)
+    free = kernels is not None and "OPENBLAS_CORETYPE" not in os.environ
+    try:
+        if free:
+            os.environ["OPENBLAS_CORETYPE"] = kernels
+        import faiss
+    finally:
+        if free:
+            del os.environ["OPENBLAS_CORETYPE"]
+    return faiss
 
 
 def tie_keys(ids: np.ndarray) -> np.ndarray:
@@ -33,26 +60,13 @@ def tie_keys(ids: np.ndarray) -> np.ndarray:
     return z ^ (z >> np.uint64(31))
 
 
-@dataclass(frozen=True)
-class Found:
-    """The neighbours of some images, all as numbers in the gallery's order.
-
-    Attributes:
-        rows: The images, n numbers.
-        neighbours: n x k, nearest first, themselves left out.
-    """
-
-    rows: np.ndarray
-    neighbours: np.ndarray
-
-
 class Gallery:
-    """Embeddings to search among themselves.
+    """Embeddings to search among themselves; an image is known by its place in :attr:`order`.
 
     Args:
-        embeddings: N x D, float32; a NumPy array, or a torch tensor on any device. Of a tensor on a
-            GPU the products and the candidates are taken there.
+        embeddings: N x D; a NumPy array or a torch tensor, used as float32.
         ids: N distinct image ids.
+        gpu: Let faiss search on the GPUs that it sees. No result depends on it.
 
     Attributes:
         order: The row of the input at each place of the gallery, which is sorted by tie key.
@@ -61,142 +75,193 @@ class Gallery:
         ValueError: An embedding is not finite.
     """
 
-    def __init__(self, embeddings: Any, ids: np.ndarray) -> None:
+    def __init__(self, embeddings: Any, ids: np.ndarray, gpu: bool = False) -> None:
+        self.gpu = gpu
         self.order = np.argsort(tie_keys(ids), kind="stable")
-        self.source = as_array(embeddings)
-        starts = range(0, len(self.source), ENTRIES)
-        if not all(np.isfinite(self.source[i : i + ENTRIES]).all() for i in starts):
+        if hasattr(embeddings, "detach"):
+            embeddings = embeddings.detach().float().cpu().numpy()
+        self.source = np.ascontiguousarray(embeddings, dtype=np.float32)
+        self.centre = self.source.mean(axis=0, dtype=np.float64)
+        if not np.isfinite(self.centre).all():
             raise ValueError("embeddings hold NaN or infinity")
-        #: Squared distances of pairs of places in the gallery.
-        self.distances = ExactDistances(self.source, self.order)
-        if on_gpu(embeddings):
-            self.points = GpuPoints(self.source, self.order, embeddings.device)
-        else:
-            self.points = Points(self.source, self.order, np.float32)
+        self.lengths = np.concatenate(
+            [np.sqrt(np.square(points).sum(axis=1)) for points in self._tiles()]
+        )
 
     def __len__(self) -> int:
         return len(self.order)
 
-    def search(
-        self, k: int, threads: int | None = None, use: Callable[[Found], Any] = lambda found: found
-    ) -> Iterator[Any]:
+    def search(self, k: int, threads: int | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The ``k`` nearest other images of every image, block by block.
-
-        An image is left out by its number, never by dropping the first column: where two embeddings
-        coincide, the first column need not be the image itself.
 
         Args:
             k: How many; fewer than N.
-            threads: Blocks at a time; as many as there are processors when None. The result does
-                not depend on it.
-            use: What to make of a block on its thread, and to yield.
+            threads: Threads of faiss and BLAS; as many as they take by themselves when None. No
+                result depends on it.
+
+        Yields:
+            The places of n images, and those of their neighbours (n x k), nearest first.
 
         Raises:
             ValueError: ``k`` is not in 1 .. N - 1.
         """
+        from threadpoolctl import threadpool_limits
+
         if not 1 <= k < len(self):
             raise ValueError(f"k must be in 1 .. {len(self) - 1} (the other rows), got {k}")
+        load_faiss()  # before its threads are limited
         size = max(1, min(BLOCK, ENTRIES // k))
-        blocks = [
-            np.arange(start, min(start + size, len(self))) for start in range(0, len(self), size)
-        ]
-        return in_threads(lambda rows: use(Found(rows, self._neighbours(rows, k))), blocks, threads)
+        with threadpool_limits(threads):
+            for start in range(0, len(self), size):
+                rows = np.arange(start, min(start + size, len(self)))
+                yield rows, self.neighbours(rows, k)
 
-    def _neighbours(self, rows: np.ndarray, k: int) -> np.ndarray:
-        # Long lists are so dense that float32 leaves most of them to exact distances.
-        points = self.precise if k > LONG else self.points
-        scores, found, given_up = points.candidates(rows, k + 1, 4 * k + CROWD)
+    def neighbours(self, rows: np.ndarray, k: int) -> np.ndarray:
+        """The ``k`` nearest other images of n images (places), n x k, nearest first."""
+        if k > LONG:
+            return self._by_products(rows, k)
+        points, index, error = self.faiss_index
+        near, found = index.search(points[rows], min(k + 1 + PADDING, len(self)))
+        near, found = _others(rows, found, near)
+        error = error[rows]
+        sure = near[:, -1] - near[:, k - 1] > 2 * error if found.shape[1] < len(self) - 1 else True
+        sure = np.broadcast_to(sure, rows.shape)
         result = np.empty((len(rows), k), dtype=np.int64)
-        kept = np.flatnonzero(~given_up)
-        if len(kept):
-            result[kept] = self._ordered(points, rows[kept], scores[kept], found[kept], k)
-        # A crowd at one distance, such as a collapsed class: float64, a few rows at a time.
-        close = np.flatnonzero(given_up)
-        if len(close) and (few := self.distances.nearest_of_few(rows[close], k)) is not None:
-            result[close] = few
-            return result
+        result[sure] = self._settled(rows[sure], near[sure], found[sure], error[sure], k)
+        if not sure.all():
+            result[~sure] = self._by_products(rows[~sure], k)
+        return result
+
+    def distances(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """The squared distances of pairs of places; each depends on nothing but its embeddings."""
+        result = np.empty(len(a))
+        size = max(1, ENTRIES // self.source.shape[1])
+        for start in range(0, len(a), size):
+            some = slice(start, start + size)
+            difference = self.source[self.order[a[some]]].astype(np.float64)
+            difference -= self.source[self.order[b[some]]]
+            result[some] = np.square(difference, out=difference).sum(axis=1)
+        return result
+
+    def ranks(self, rows: np.ndarray, than: np.ndarray) -> np.ndarray:
+        """The rank, from 1, of one other image (``than``) among the neighbours of each row."""
+        result = np.ones(len(rows), dtype=np.int64)
         size = max(1, ENTRIES // len(self))
-        for some in (close[i : i + size] for i in range(0, len(close), size)):
-            scores, found, _ = self.precise.candidates(rows[some], k + 1, None)
-            result[some] = self._by_distance(rows[some], scores, found, k)
+        for start in range(0, len(rows), size):
+            query, other = rows[start : start + size], than[start : start + size]
+            near, error = self._products(query)
+            near[np.arange(len(query)), query] = np.inf
+            near -= self.distances(query, other)[:, None]
+            result[start : start + size] += np.count_nonzero(near < -error[:, None], axis=1)
+            row, place = np.nonzero(np.abs(near) <= error[:, None])
+            # What has the embedding of ``than`` is as far; places are in the order of ties.
+            same = self.embedding[place] == self.embedding[other[row]]
+            closer = same & (place < other[row])
+            row, place, closer = row[~same], place[~same], row[closer]
+            gap = self.distances(query[row], place) - self.distances(query[row], other[row])
+            closer = np.append(closer, row[(gap < 0) | ((gap == 0) & (place < other[row]))])
+            result[start : start + size] += np.bincount(closer, minlength=len(query))
         return result
 
     @cached_property
-    def precise(self) -> Points:
-        """The points in float64; made where float32 does not do."""
-        return Points(self.source, self.order, np.float64)
+    def faiss_index(self) -> tuple[np.ndarray, Any, np.ndarray]:
+        """The points that faiss sees, its index, and a bound on the errors of its distances.
 
-    def _ordered(
-        self, points: Points, rows: np.ndarray, scores: np.ndarray, found: np.ndarray, k: int
-    ) -> np.ndarray:
-        """The first k candidates in their true order.
-
-        Sorted by score, neighbouring candidates that are closer than the errors form runs; within a
-        run exact distances and tie keys decide, between runs the scores do.
+        The points are centred, since shorter vectors have smaller errors, and scaled by a power of
+        two, so that no square over- or underflows.
         """
-        scores = np.where(found == rows[:, None], -np.inf, scores)
-        order = np.argsort(-scores, axis=1)
-        scores = np.take_along_axis(scores, order, axis=1)
-        found = np.take_along_axis(found, order, axis=1)
-        width = found.shape[1]
-        with np.errstate(invalid="ignore"):  # of two that are not there
-            close = scores[:, :-1] - scores[:, 1:] <= 3 * points.error[rows, None]
+        _, exponent = np.frexp(self.lengths.max() or 1.0)
+        points = np.concatenate(
+            [np.ldexp(points, -exponent).astype(np.float32) for points in self._tiles()]
+        )
+        faiss = load_faiss()
+        index = faiss.IndexFlatL2(points.shape[1])
+        if self.gpu and faiss.get_num_gpus():
+            index = faiss.index_cpu_to_all_gpus(index)
+        index.add(points)
+        return points, index, self._error(np.ldexp(self.lengths, -exponent), np.float32)
+
+    @cached_property
+    def embedding(self) -> np.ndarray:
+        """A number for the embedding at each place, the same where embeddings are equal."""
+        whole = self.source[self.order].view(f"V{4 * self.source.shape[1]}")
+        return np.unique(whole.ravel(), return_inverse=True)[1]
+
+    def _tiles(self) -> Iterator[np.ndarray]:
+        """All centred points in float64 in the order of ties, some at a time."""
+        size = max(1, ENTRIES // self.source.shape[1])
+        for start in range(0, len(self), size):
+            yield self.source[self.order[start : start + size]] - self.centre
+
+    def _error(self, lengths: np.ndarray, dtype: type) -> np.ndarray:
+        """How far |x|^2 - 2 x.y + |y|^2 of each x may be from :meth:`distances` to any y.
+
+        Sums of D products in any order (Higham 2002, section 3.1), of points that were rounded; and
+        the rounding errors of ``distances`` themselves.
+        """
+        dim, unit = self.source.shape[1], np.finfo(dtype).eps / 2
+        return 1.01 * ((dim + 8) * unit + dim * 2.0**-53) * np.square(lengths + lengths.max())
+
+    def _products(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Squared distances to the whole gallery by float64 products, and their errors."""
+        queries = -2 * (self.source[self.order[rows]] - self.centre)
+        result = np.empty((len(rows), len(self)))
+        squares, start = np.square(self.lengths), 0
+        for points in self._tiles():
+            here = slice(start, start := start + len(points))
+            np.matmul(queries, points.T, out=result[:, here])
+            result[:, here] += squares[here]
+            result[:, here] += squares[rows, None]
+        return result, self._error(self.lengths, np.float64)[rows]
+
+    def _by_products(self, rows: np.ndarray, k: int) -> np.ndarray:
+        """The lists of :meth:`neighbours` from float64 products, once for equal embeddings."""
+        _, first, which = np.unique(self.embedding[rows], return_index=True, return_inverse=True)
+        lists = np.empty((len(first), k + 1), dtype=np.int64)
+        size = max(1, ENTRIES // len(self))
+        for start in range(0, len(first), size):
+            query = rows[first[start : start + size]]
+            near, error = self._products(query)
+            last = np.partition(near, k, axis=1)[:, k] + 2 * error
+            width = np.count_nonzero(near <= last[:, None], axis=1).max()
+            found = np.argpartition(near, width - 1, axis=1)[:, :width]
+            by = np.argsort(np.take_along_axis(near, found, axis=1), axis=1)
+            found = np.take_along_axis(found, by, axis=1)
+            near = np.take_along_axis(near, found, axis=1)
+            lists[start : start + size] = self._settled(query, near, found, error, k + 1)
+        return _others(rows, lists[which])[0]
+
+    def _settled(
+        self, rows: np.ndarray, near: np.ndarray, found: np.ndarray, error: np.ndarray, k: int
+    ) -> np.ndarray:
+        """The first ``k`` of sorted candidates in their true order.
+
+        Neighbouring candidates that are closer than the errors form runs. Within a run exact
+        distances and ties decide, between runs the given distances do.
+        """
         linked = np.zeros(found.shape, dtype=bool)
-        linked[:, 1:] = close
+        linked[:, 1:] = np.diff(near, axis=1) <= 2 * error[:, None]
         run = np.cumsum(~linked, axis=1)
         unclear = linked.copy()
-        unclear[:, :-1] |= close
+        unclear[:, :-1] |= linked[:, 1:]
         unclear &= run <= run[:, k - 1 : k]
-        flat = np.flatnonzero(unclear)
-        row, number = flat // width, found.ravel()[flat]
-        exact = self.distances(rows[row], number)
-        by = np.lexsort((number, exact, run.ravel()[flat], row))
-        found.ravel()[flat] = number[by]
+        row, column = np.nonzero(unclear)
+        place = found[row, column]
+        exact = self.distances(rows[row], place)
+        by = np.lexsort((place, exact, run[row, column], row))
+        found[row, column] = place[by]
         return found[:, :k]
 
-    def _by_distance(
-        self, rows: np.ndarray, scores: np.ndarray, found: np.ndarray, k: int
-    ) -> np.ndarray:
-        """The first k candidates by exact distances of all; lists are in the order of ties."""
-        flat = np.flatnonzero((scores > -np.inf) & (found != rows[:, None]))
-        exact = np.full(found.shape, np.inf)
-        row = flat // found.shape[1]
-        exact.ravel()[flat] = self.distances(rows[row], found.ravel()[flat])
-        order = np.argsort(exact, axis=1, kind="stable")[:, :k]
-        return np.take_along_axis(found, order, axis=1)
 
-    def ranks(self, rows: np.ndarray, than: np.ndarray) -> np.ndarray:
-        """The rank, from 1, of one other image among the neighbours of each of some images."""
-        mine = self.distances(rows, than)
+def _others(rows: np.ndarray, found: np.ndarray, *more: np.ndarray) -> list[np.ndarray]:
+    """Lists without the images that they belong to, or without the last where those lack.
 
-        def decide(row: np.ndarray, number: np.ndarray) -> np.ndarray:
-            distance = self.distances(rows[row], number)
-            tied = (distance == mine[row]) & (number < than[row])
-            return (distance < mine[row]) | tied
-
-        return 1 + self.points.closer(rows, than, decide)
-
-
-def in_threads(work: Any, blocks: list, threads: int | None) -> Iterator[Any]:
-    """``work`` of every block in order, some blocks at a time, each with BLAS on one thread."""
-    from threadpoolctl import threadpool_limits
-
-    threads = threads or processors()
-    waiting: deque = deque()
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
-        for block in blocks:
-            waiting.append(pool.submit(work, block))
-            if len(waiting) > 2 * threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-
-
-def processors() -> int:
-    """How many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    By number, never by dropping the first column: where two embeddings coincide, the first need not
+    be the image itself.
+    """
+    drop = found == rows[:, None]
+    drop[~drop.any(axis=1), -1] = True
+    return [a[~drop].reshape(len(rows), -1) for a in (*more, found)]
 
 
 def nearest_neighbours(
@@ -209,34 +274,34 @@ def nearest_neighbours(
     """
     gallery = Gallery(embeddings, ids)
     result = np.empty((len(gallery), k), dtype=np.int64)
-    for found in gallery.search(k, threads):
-        result[gallery.order[found.rows]] = gallery.order[found.neighbours]
+    for rows, found in gallery.search(k, threads):
+        result[gallery.order[rows]] = gallery.order[found]
     return result
 
 
-def recall_at(
-    embeddings: Any, labels: np.ndarray, ids: np.ndarray, ks: list[int], threads: int | None = None
-) -> dict[int, float]:
-    """Recall@K: the share of images with one of their class among their K nearest others.
+def hits(relevant: np.ndarray, k: int) -> np.ndarray:
+    """Recall@K of n queries: whether one of their class is among their K nearest others.
 
     Jegou et al. 2011, as used in Song et al. 2016: every image is a query, all others are the
     gallery. An image that is alone in its class counts as missed.
 
     Args:
+        relevant: n x K or more; whether each neighbour, nearest first, is of the query's class.
+        k: K.
+    """
+    return relevant[:, :k].any(axis=1)
+
+
+def recall_at(embeddings: Any, labels: np.ndarray, ids: np.ndarray, k: int) -> float:
+    """The mean of :func:`hits` over all images: a share in 0 .. 1.
+
+    Args:
         embeddings: N x D, float32; a NumPy array, or a torch tensor on any device.
         labels: N class labels.
         ids: N distinct image ids.
-        ks: The values of K; all fewer than N.
-        threads: See :meth:`Gallery.search`.
-
-    Returns:
-        A share in 0 .. 1 for each K.
+        k: K, fewer than N.
     """
-    gallery = Gallery(embeddings, ids)
+    gallery = Gallery(embeddings, ids, gpu=getattr(embeddings, "is_cuda", False))
     labels = np.asarray(labels)[gallery.order]
-    hits = dict.fromkeys(ks, 0)
-    for found in gallery.search(max(ks), threads):
-        relevant = labels[found.neighbours] == labels[found.rows, None]
-        for k in ks:
-            hits[k] += int(relevant[:, :k].any(axis=1).sum())
-    return {k: count / len(gallery) for k, count in hits.items()}
+    blocks = (hits(labels[f] == labels[rows, None], k).sum() for rows, f in gallery.search(k))
+    return float(sum(blocks) / len(gallery))

@@ -29,11 +29,18 @@ def results(name: str) -> str:
 
 #: The config as it was read, defaults filled in, inside the folder of its results.
 CONFIG_FILE = "config.json"
+#: The plan that was made of it, beside it.
+PLAN_FILE = "plan.json"
 
 
 def resolved_config(name: str) -> str:
     """The config as it was read, defaults filled in: what the scripts of a run are given."""
     return f"{results(name)}/{CONFIG_FILE}"
+
+
+def stored_plan(name: str) -> str:
+    """The plan that was made of the config: what jobs read."""
+    return f"{results(name)}/{PLAN_FILE}"
 
 
 def head(name: str) -> str:
@@ -61,6 +68,8 @@ METRICS_FILE = "metrics.json"
 
 #: What a training goes on from, inside its folder of checkpoints.
 CHECKPOINT_FILE = "checkpoint.pt"
+#: Held by the process that trains the run, in the same folder.
+LOCK_FILE = "run.lock"
 
 
 def checkpoints(name: str) -> str:
@@ -168,11 +177,6 @@ def means(name: str, suffix: str) -> str:
 def origins(name: str) -> str:
     """What made each file of results and data (:mod:`dmlbench.workflow.file_records`)."""
     return f"{results(name)}/origins.json.gz"
-
-
-def theory(name: str, file: str) -> str:
-    """A file of the theory simulation: ``collapse.parquet``, its table and its figure."""
-    return f"{results(name)}/theory/{file}"
 
 
 def report(name: str) -> str:

@@ -36,8 +36,8 @@ def words(breaches: list[dict]) -> list[str]:
 def write_check(results: Results, breaches: list[dict], path: Path) -> None:
     """Write what was checked and found."""
     states: dict[str, int] = {}
-    for cell in results.cells:
-        states[cell.state] = states.get(cell.state, 0) + 1
+    for entry in results.entries:
+        states[entry.state] = states.get(entry.state, 0) + 1
     rules = [{"id": r.id, "since": r.since, "text": r.text} for _, r in sorted(RULES.items())]
     write_json(
         path,

@@ -60,9 +60,11 @@ def code(results: Results) -> Iterator[Breach]:
         known: dict[str, tuple[str, str]] = {}
         for one in runs:
             for file, digest in one.record.get("files", {}).items():
-                first, by = known.setdefault(file, (digest, one.run.id))
+                # A module has its dotted name, an installed package its name and version.
+                source = file.partition(" ")[0]
+                first, by = known.setdefault(source, (digest, one.run.id))
                 if digest != first:
-                    what = f"{name}: was trained with another {file} than {by}"
+                    what = f"{name}: was trained with another {source} than {by}"
                     yield Breach(one.run.id, what, TRAIN_AGAIN)
         yield from _differing(
             name, runs, "evaluation code", lambda m: m.metrics["code"], MEASURE_AGAIN

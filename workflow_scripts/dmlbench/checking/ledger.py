@@ -21,7 +21,7 @@ STEPS = ("train", "embed", "embed_pairs", "control", "control_pairs", "evaluate"
 
 
 @dataclass(frozen=True)
-class Cell:
+class LedgerEntry:
     """One planned run.
 
     Attributes:
@@ -39,7 +39,7 @@ class Cell:
     log: str = ""
 
 
-def ledger(plan: Plan, results: Path | None = None) -> list[Cell]:
+def ledger(plan: Plan, results: Path | None = None) -> list[LedgerEntry]:
     """The state of every planned run, in the config's order.
 
     Args:
@@ -47,37 +47,37 @@ def ledger(plan: Plan, results: Path | None = None) -> list[Cell]:
         results: The folder of its results; None where the workflow keeps them.
     """
     results = results or Path(paths.results(plan.benchmark.name))
-    return [_cell(plan, results, run) for run in plan.all_runs.values()]
+    return [_entry(plan, results, run) for run in plan.all_runs.values()]
 
 
-def _cell(plan: Plan, results: Path, run: Run) -> Cell:
+def _entry(plan: Plan, results: Path, run: Run) -> LedgerEntry:
     folder = paths.run_in(results, run.id)
     reason = "not run yet"
     if (folder / "run.json").is_file():
         try:
             read_record(folder, plan.fingerprint(run))
             if (folder / paths.METRICS_FILE).is_file():
-                return Cell(run, OK)
+                return LedgerEntry(run, OK)
             reason = "trained, not measured yet"
         except DamagedRecordError as error:
-            return Cell(run, "failed", str(error), "train")
+            return LedgerEntry(run, "failed", str(error), "train")
         except DataError:
             reason = "trained with other settings than the config's"
     for step in STEPS:
         log = paths.log_in(results, step, run.id)
         if state := read_state(log):
-            return Cell(run, state.state, state.reason, step, str(log))
-    return Cell(run, MISSING, reason)
+            return LedgerEntry(run, state.state, state.reason, step, str(log))
+    return LedgerEntry(run, MISSING, reason)
 
 
-def as_table(cells: Iterable[Cell]) -> pd.DataFrame:
+def as_table(entries: Iterable[LedgerEntry]) -> pd.DataFrame:
     """One row for each run: its names, state, reason, step and log."""
     columns = ["run", *Run.__dataclass_fields__, "state", "reason", "step", "log"]
-    rows = [{**vars(c.run), **vars(c), "run": c.run.id} for c in cells]
+    rows = [{**vars(c.run), **vars(c), "run": c.run.id} for c in entries]
     return pd.DataFrame(rows, columns=columns)
 
 
-def write_ledger(cells: Iterable[Cell], path: Path) -> None:
+def write_ledger(entries: Iterable[LedgerEntry], path: Path) -> None:
     """Write the ledger as CSV."""
     with replacing(path) as temporary:
-        as_table(cells).to_csv(temporary, index=False)
+        as_table(entries).to_csv(temporary, index=False)

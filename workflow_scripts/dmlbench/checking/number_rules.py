@@ -9,17 +9,13 @@ from dmlbench.checking.ledger import OK
 from dmlbench.checking.results import Measured, Results
 from dmlbench.checking.rule import MEASURE_AGAIN, TRAIN_AGAIN, Breach, rule
 from dmlbench.config import RANDOM
+from dmlbench.evaluation.metric import METRICS, find_measure
 
 PART = ["split", "subset", "label"]
 #: The subset of a test whose classes training knew, such as MNIST's digits 0-5.
 SEEN = "seen"
-#: Metrics that are shares, with all whose names go on after one of these, such as nmi_geometric.
-_SHARES = (
-    *("recall", "r_precision", "map_at_r", "mrr", "nmi", "same_sub_label"),
-    *("verification_accuracy", "auc", "eer", "tar_at_far"),
-)
-#: What is measured of other parts, under other names.
-_ELSEWHERE = ("verification", "collapse")
+#: What rounding may add to a range.
+_ROUNDING = 1e-9
 #: In the place of k where the config does not say it, such as the number of clusters.
 _ANY = -1
 #: How far from 1 the length of a normalised float32 vector may be.
@@ -32,11 +28,11 @@ _CHANCE = 5
 def complete(results: Results) -> Iterator[Breach]:
     if results.plan.benchmark.partial:
         return
-    for cell in results.cells:
-        if cell.state != OK:
-            log = f" ({cell.log})" if cell.log else ""
+    for entry in results.entries:
+        if entry.state != OK:
+            log = f" ({entry.log})" if entry.log else ""
             remedy = "run the pipeline to the end, or set partial: true to print k/n"
-            yield Breach(cell.run.id, f"{cell.state}: {cell.reason}{log}", remedy)
+            yield Breach(entry.run.id, f"{entry.state}: {entry.reason}{log}", remedy)
 
 
 @rule("R10", "1.0", "No test class was trained on, unless the part of the test says so (seen).")
@@ -84,8 +80,11 @@ def finite(results: Results) -> Iterator[Breach]:
             if value is None and row["note"]:
                 continue
             ok = value is not None and math.isfinite(value)
-            lowest, highest = _range(row["metric"])
-            if not ok or not lowest <= value <= highest:
+            known = find_measure(row["metric"])
+            if known is None:
+                what = f"{_words(row)}: no metric stores {row['metric']}"
+                yield Breach(one.run.id, what, MEASURE_AGAIN)
+            elif not ok or not known.low - _ROUNDING <= value <= known.high + _ROUNDING:
                 what = f"{_words(row)}: {row['metric']} is {value}"
                 yield Breach(one.run.id, what, MEASURE_AGAIN)
     for one in results.trained:
@@ -200,22 +199,15 @@ def _asked(results: Results, one: Measured) -> Iterator[tuple]:
         for name in settings.metrics:
             if name == "recall":
                 yield from ((*part, name, k) for k in settings.recall_at)
-            elif name not in _ELSEWHERE and (name != "nmi_plus" or settings.nmi_plus_of(part[2])):
+            elif name in METRICS.get(name).measures and (
+                name != "nmi_plus" or settings.nmi_plus_of(part[2])
+            ):
                 yield (*part, name, _ANY)
 
 
 def _metric(row: dict) -> tuple:
     """Part, metric and k of a row."""
     return (*(row[key] for key in PART), row["metric"], row["k"])
-
-
-def _range(metric: str) -> tuple[float, float]:
-    """The lowest and the highest value that a metric can have."""
-    if metric.startswith(_SHARES):
-        return 0.0, 1.0
-    if metric.startswith("ami"):
-        return -1.0 if metric == "ami" else -math.inf, 1.0
-    return -math.inf, math.inf
 
 
 def _where(row: dict) -> tuple[str, ...]:

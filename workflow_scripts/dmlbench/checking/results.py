@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from dmlbench import paths
-from dmlbench.checking.ledger import OK, Cell, ledger
+from dmlbench.checking.ledger import OK, LedgerEntry, ledger
 from dmlbench.config import Plan, Run
 from dmlbench.errors import DataError
 from dmlbench.version import BENCHMARK_VERSION
@@ -19,9 +19,17 @@ from dmlbench.version import BENCHMARK_VERSION
 _TRAIN, _MEASURE = "train the run again", "measure it again"
 
 
-class _Control(TypedDict):
-    """What rules need of a ``run.json``."""
+# What rules need of a run.json and a metrics.json; what else a file holds is not looked at.
+_PART = {"split": str, "subset": str, "label": str}
+_COUNTS = dict.fromkeys(("queries", "gallery", "held_out", "classes", "trained_classes"), int)
+_Counts = TypedDict("_Counts", {**_PART, **_COUNTS, "chance": float})
+_LENGTHS = {"vectors": int, "dimension": int, "shortest": float, "longest": float}
+_Vectors = TypedDict("_Vectors", {**_PART, "selection": str, **_LENGTHS})
+_VALUE = {"metric": str, "k": int, "value": float | None, "note": str}
+_Row = TypedDict("_Row", {**_PART, "selection": str, **_VALUE})
 
+
+class _Control(TypedDict):
     run: dict[str, Any]
     fingerprint: str
     data: str
@@ -33,40 +41,7 @@ class _Trained(_Control):
     files: dict[str, str]
 
 
-class _Part(TypedDict):
-    split: str
-    subset: str
-    label: str
-
-
-class _Counts(_Part):
-    queries: int
-    gallery: int
-    held_out: int
-    classes: int
-    trained_classes: int
-    chance: float
-
-
-class _Vectors(_Part):
-    selection: str
-    vectors: int
-    dimension: int
-    shortest: float
-    longest: float
-
-
-class _Row(_Part):
-    selection: str
-    metric: str
-    k: int
-    value: float | None
-    note: str
-
-
 class _Metrics(TypedDict):
-    """What rules need of a ``metrics.json``."""
-
     fingerprint: str
     data: str
     code: str
@@ -111,14 +86,14 @@ class Results:
 
     Attributes:
         plan: The config.
-        cells: What became of every planned run.
+        entries: What became of every planned run.
         measured: What the finished runs left, in the config's order.
         versions: The benchmark version of the runs that were measured under another one. No other
             rule looks at them: what files hold may differ between versions.
     """
 
     plan: Plan
-    cells: list[Cell]
+    entries: list[LedgerEntry]
     measured: dict[Run, Measured] = field(default_factory=dict)
     versions: dict[Run, str] = field(default_factory=dict)
 
@@ -131,15 +106,15 @@ class Results:
         """
         folder = folder or Path(paths.results(plan.benchmark.name))
         results = cls(plan, ledger(plan, folder))
-        for cell in results.cells:
-            if cell.state != OK:
+        for entry in results.entries:
+            if entry.state != OK:
                 continue
-            metrics = _read(paths.run_in(folder, cell.run.id) / paths.METRICS_FILE, _MEASURE)
+            metrics = _read(paths.run_in(folder, entry.run.id) / paths.METRICS_FILE, _MEASURE)
             version = metrics.get("benchmark_version") if isinstance(metrics, dict) else None
             if version == BENCHMARK_VERSION:
-                results.measured[cell.run] = _measured(folder, cell.run, metrics)
+                results.measured[entry.run] = _measured(folder, entry.run, metrics)
             else:
-                results.versions[cell.run] = str(version or "none")
+                results.versions[entry.run] = str(version or "none")
         return results
 
     @property

@@ -1,10 +1,16 @@
-"""The one reader of the config. Imports nothing heavy: every cluster job parses the config."""
+"""The one reader of the config.
+
+Importing it imports nothing heavy: every cluster job does, and reads the stored plan.
+"""
 
 from dmlbench.config.load import load_config, read_config, resolve_config
-from dmlbench.config.plan import RANDOM, SHUFFLED, UNTRAINED, Plan, Run
+from dmlbench.config.plan import SHUFFLED, Plan
+from dmlbench.config.run import METHOD_KEYS, RANDOM, RUN_KEYS, UNTRAINED, Run
 
 __all__ = [
+    "METHOD_KEYS",
     "RANDOM",
+    "RUN_KEYS",
     "SHUFFLED",
     "UNTRAINED",
     "Plan",

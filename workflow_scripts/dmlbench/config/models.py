@@ -1,9 +1,10 @@
-"""The shape of a config file: what is compared, and the whole.
+"""The sections of a config file that say what is compared, and the whole file.
 
-Only what can be checked inside one section is checked in a section's model; what needs two sections
-is in ``build``. Every field has a description: the JSON schema for editors is made from them.
+A model checks what concerns its section alone; ``checks.py`` has what concerns two of them. Every
+field has a description, from which the JSON schema for editors is made.
 """
 
+import json
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
@@ -16,10 +17,9 @@ from dmlbench.config.settings import (
     Gallery,
     Projection,
     Resources,
-    Theory,
     Training,
 )
-from dmlbench.plugins.types import Name, Seed, Selection, Title
+from dmlbench.plugins.types import Name, Seed, Selection
 
 
 def _choice(value: Any) -> Any:
@@ -48,19 +48,19 @@ ChoiceField = Annotated[Choice, BeforeValidator(_choice, json_schema_input_type=
 class Sampler(Section):
     per_class: Annotated[int, Field(ge=2)] | None = Field(
         None,
-        description="Images of each class in a batch; empty shuffles all images, which is what "
-        "proxy losses take.",
+        description="Images of each class in a batch. Empty: all images are shuffled, as proxy "
+        "losses take them.",
     )
     positive: ChoiceField | None = Field(
-        None, description="How an anchor's positives are chosen; empty where the loss needs none."
+        None, description="How an anchor's positives are chosen. Empty: the loss needs none."
     )
     negative: ChoiceField | None = Field(
-        None, description="How an anchor's negatives are chosen; goes with positive."
+        None, description="How an anchor's negatives are chosen. Give it together with positive."
     )
     miner: ChoiceField | None = Field(
         None,
-        description="The class path of a miner of pytorch-metric-learning, with its arguments, in "
-        "the place of positive and negative.",
+        description="A miner of pytorch-metric-learning instead of positive and negative: its "
+        "class path and arguments.",
     )
 
     @model_validator(mode="after")
@@ -78,7 +78,7 @@ Names = Annotated[list[Name], Field(min_length=1)]
 class Method(Section):
     loss: Name | Names = Field(description="A loss, or several.")
     sampler: Name | Names = Field(
-        "none", description="A sampler, or several; none shuffles images and chooses no tuples."
+        "none", description="A sampler, or several. none shuffles images and chooses no tuples."
     )
 
     def pairs(self) -> list[tuple[str, str]]:
@@ -98,18 +98,18 @@ PublishedNames = Annotated[
 
 
 class Experiment(Section):
-    title: Title = Field("", description="Caption of its tables and figures.")
+    title: str = Field("", description="Caption of its tables and figures.")
     dataset: Name = Field(description="A registered dataset.")
     recipe: Name = Field(description="A recipe of this file.")
     methods: list[Method] = Field(description="What is compared.", min_length=1)
     sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(
         default_factory=dict,
-        description="Keys such as recipe.batch_size or sampler.per_class with a list of values; "
-        "each value becomes an entry of its own.",
+        description="Keys such as recipe.batch_size or sampler.per_class, each with a list of "
+        "values. Each value makes an entry of its own.",
     )
     published: PublishedNames = Field(
         [],
-        description="Published tables to print beside ours, such as eps_table1 or "
+        description="Published tables that are printed beside ours, such as eps_table1 or "
         "[eps_table3, eps_table4].",
     )
 
@@ -119,13 +119,13 @@ class FolderDataset(Section):
         min_length=1, description="A folder with one folder of images for each class."
     )
     split: Literal["first", "random"] = Field(
-        "first", description="Which classes train: the first ones by name, or drawn at random."
+        "first", description="Which classes are for training: the first by name, or random ones."
     )
     train_share: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.5, description="Share of the classes to train on; the others are for the test."
+        0.5, description="Share of the classes for training. The others are for the test."
     )
-    seed: Seed = Field(0, description="Of the random split.")
-    mode: Literal["RGB", "L"] = Field("RGB", description="Colour, or grey levels.")
+    seed: Seed = Field(0, description="Seed of the random split.")
+    mode: Literal["RGB", "L"] = Field("RGB", description="Read images in colour, or as gray.")
 
 
 Control = Literal["random", "untrained", "shuffled"]
@@ -138,13 +138,13 @@ class Benchmark(Section):
     seeds: list[Seed] = Field(description="Training seeds.", min_length=1)
     selections: list[Selection] = Field(
         ["last", "val", "test_max"],
-        description="Which epochs' weights are kept: the last, the best on validation, the best "
-        "on test (the papers' protocol, always labelled).",
+        description="Which epochs' weights are kept: the last, the best on validation, or the best "
+        "on test (the papers' protocol; tables say so).",
         min_length=1,
     )
     data: Data = Field(default_factory=Data, description="Where archives come from.")
     datasets: dict[Name, FolderDataset] = Field(
-        default_factory=dict, description="One's own folders of images, by name."
+        default_factory=dict, description="Your own folders of images, by name."
     )
     recipes: dict[Name, Recipe] = Field(description="How to train.")
     losses: dict[Name, ChoiceField] = Field(description="Losses by name.")
@@ -157,18 +157,25 @@ class Benchmark(Section):
     )
     controls: list[Control] = Field(
         ["random", "untrained", "shuffled"],
-        description="What stands below the methods of every table, once, with the first seed. "
-        "random: vectors drawn at random; untrained: the backbone's features as they are before "
-        "any training; shuffled: the first method trained on labels dealt out at random.",
+        description="Rows below the methods of every table, with the first seed only. random: "
+        "random vectors. untrained: the backbone's features before any training. shuffled: the "
+        "first method, trained on shuffled labels.",
     )
     partial: bool = Field(
         False,
-        description="Make tables and figures of the runs that there are; each mean over fewer "
-        "seeds than planned says k/n, and the table PARTIAL.",
+        description="Make tables and figures of the finished runs. A mean over fewer seeds than "
+        "planned says k/n, and its table says PARTIAL.",
     )
-    theory: Theory = Field(default_factory=Theory, description="The simulation of EPS section 4.")
     training: Training = Field(default_factory=Training, description="How trainings are run.")
     resources: Resources = Field(default_factory=Resources, description="What rules ask for.")
+
+    def as_json(self) -> str:
+        """The config with defaults filled in, itself a config.
+
+        It travels with the results, so it does not say where on this machine archives lie.
+        """
+        here = {"data": {"mirror", "files"}}
+        return json.dumps(self.model_dump(mode="json", exclude=here), indent=1)
 
     @field_validator("seeds", "selections", "controls")
     @classmethod

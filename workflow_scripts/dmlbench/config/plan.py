@@ -1,6 +1,5 @@
 """What a config plans: its runs and everything looked up for them."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,41 +9,17 @@ from typing import Any
 from dmlbench import paths
 from dmlbench.config.folders import folder_facts
 from dmlbench.config.models import Benchmark
+from dmlbench.config.run import Run
 from dmlbench.config.weights import weights_hash
 from dmlbench.errors import ConfigError
-from dmlbench.plugins.entries import entry, is_class_path
+from dmlbench.plugins.arguments import is_described
+from dmlbench.plugins.class_sources import ClassSource
+from dmlbench.plugins.entries import entry
 from dmlbench.plugins.messages import nearest
 from dmlbench.seeding import derive_seed
 
-#: What stands in the place of a loss where nothing is trained. No entry of a config can have such a
-#: name: it has a hyphen.
-RANDOM, UNTRAINED = "random-embedding", "untrained-backbone"
 #: How a recipe's name ends that is another's with shuffled labels.
 SHUFFLED = "_labels_shuffled"
-
-
-@dataclass(frozen=True, order=True)
-class Run:
-    """One training: the names of its config entries and its seed.
-
-    A control without training has its kind in the place of the loss.
-    """
-
-    dataset: str
-    recipe: str
-    loss: str
-    sampler: str
-    seed: int
-
-    @property
-    def id(self) -> str:
-        """The run's path below ``runs/``, which is also how scripts name it."""
-        return paths.RUN_ID.format(**self.__dict__)
-
-    @property
-    def trained(self) -> bool:
-        """Whether it is a training, not a control without one."""
-        return self.loss not in (RANDOM, UNTRAINED)
 
 
 @dataclass(frozen=True)
@@ -70,8 +45,9 @@ class Plan:
             with every default filled in.
         methods: For each experiment its (recipe, loss, sampler) names, in the config's order.
         swept: The methods that sweeps made.
-        runs: Every planned training once.
         controls: For each experiment its controls by kind (random, untrained, shuffled).
+        classes: By kind and name what is known of each class that losses and samplers name: the
+            ``facts`` of its decorator, and its code (:class:`ClassSource`).
     """
 
     benchmark: Benchmark
@@ -80,9 +56,16 @@ class Plan:
     samplers: dict[str, dict] = field(default_factory=dict)
     methods: dict[str, list[tuple[str, str, str]]] = field(default_factory=dict)
     swept: dict[tuple[str, str, str], Swept] = field(default_factory=dict)
-    runs: dict[str, Run] = field(default_factory=dict)
     controls: dict[str, dict[str, Run]] = field(default_factory=dict)
+    classes: dict[str, dict[str, dict]] = field(default_factory=dict)
     _folders: dict[str, dict] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def runs(self) -> dict[str, Run]:
+        """Every planned training once, by its id."""
+        runs = [run for name in self.methods for run in self.experiment_runs(name)]
+        runs += [runs["shuffled"] for runs in self.controls.values() if "shuffled" in runs]
+        return {run.id: run for run in runs}
 
     @cached_property
     def all_runs(self) -> dict[str, Run]:
@@ -123,6 +106,20 @@ class Plan:
             self._folders[dataset] = folder_facts(own[dataset])
         return self._folders[dataset]
 
+    def class_facts(self, kind: str, name: str) -> dict:
+        """What the decorator of a planned run's class says, such as its ``label``.
+
+        Args:
+            kind: loss, positive, negative or miner; ``object`` for a class inside another.
+            name: What the config calls the class.
+        """
+        return self._class(kind, name)["facts"]
+
+    def _class(self, kind: str, name: str) -> dict:
+        # Inside a loss may stand another loss, or any object.
+        kinds = (k for k in (kind, "loss", "object") if name in self.classes.get(k, {}))
+        return self.classes[next(kinds)][name]
+
     def verifies(self, dataset: str) -> bool:
         """Whether runs on a dataset are measured on pairs of images."""
         wanted = "verification" in self.benchmark.evaluation.metrics
@@ -144,14 +141,13 @@ class Plan:
             "threads": self.benchmark.resources.train.threads,
         }
 
-    def classes(self, run: Run) -> tuple[tuple[str, str], ...]:
-        """Kind and name of every class that the run's loss and sampler name, nested ones too."""
+    def sources(self, run: Run) -> tuple[ClassSource, ...]:
+        """The code of every class that the run's loss and sampler name, nested ones too."""
         sampler = self.samplers[run.sampler]
-        found = list(_classes("loss", self.losses[run.loss]))
-        for kind in ("positive", "negative"):
-            found += _classes(kind, sampler[kind] or {})
-        found += _classes("miner", sampler["miner"] or {})
-        return tuple(found)
+        specs = {kind: sampler[kind] for kind in ("positive", "negative", "miner")}
+        specs["loss"] = self.losses[run.loss]
+        known = [self._class(k, name) for k, spec in specs.items() for name in _class_names(spec)]
+        return tuple(sorted({ClassSource(tuple(c["modules"]), c["package"]) for c in known}))
 
     def fingerprint(self, run: Run) -> str:
         """A short hash of :meth:`spec`."""
@@ -199,21 +195,14 @@ class Plan:
         return self.all_runs[run_id]
 
     def as_json(self) -> str:
-        """The config with defaults filled in, itself a config.
-
-        It travels with the results, so it does not say where on this machine archives lie.
-        """
-        here = {"data": {"mirror", "files"}}
-        return json.dumps(self.benchmark.model_dump(mode="json", exclude=here), indent=1)
+        """See :meth:`Benchmark.as_json`."""
+        return self.benchmark.as_json()
 
 
-def _classes(kind: str, spec: dict) -> Iterator[tuple[str, str]]:
+def _class_names(spec: Any) -> Iterator[str]:
     """The class of a description, and those of the descriptions inside it."""
-    if "type" in spec:
-        yield kind, spec["type"]
-    # Inside a loss of ours is a loss; inside a library's class, any class of it.
-    inner = "object" if is_class_path(spec.get("type", "")) else kind
-    for value in spec.values():
-        for item in value if isinstance(value, list) else [value]:
-            if isinstance(item, dict):
-                yield from _classes(inner, item)
+    if is_described(spec):
+        yield spec["type"]
+    items = spec.values() if isinstance(spec, dict) else spec
+    for item in items if isinstance(spec, dict | list) else ():
+        yield from _class_names(item)

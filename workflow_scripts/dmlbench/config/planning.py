@@ -1,6 +1,7 @@
 """From a valid config to a plan: names looked up, sweeps spread, combinations checked."""
 
 import itertools
+import json
 
 from pydantic import ValidationError
 
@@ -18,11 +19,13 @@ from dmlbench.config.checks import (
 )
 from dmlbench.config.choices import NO_SAMPLER, Choices
 from dmlbench.config.models import Benchmark, Choice, Experiment, Sampler
-from dmlbench.config.plan import RANDOM, SHUFFLED, UNTRAINED, Plan, Run, Swept
+from dmlbench.config.plan import SHUFFLED, Plan, Swept
+from dmlbench.config.run import RANDOM, UNTRAINED, Run
 from dmlbench.config.section import Section
 from dmlbench.errors import ConfigError
 from dmlbench.plugins.entries import entries
 from dmlbench.plugins.messages import describe, nearest
+from dmlbench.plugins.objects import build_object
 
 
 def build_plan(benchmark: Benchmark, source: str) -> Plan:
@@ -48,7 +51,8 @@ class _Builder:
         self.source = source
         self.problems: list[str] = []
         self.plan = Plan(benchmark)
-        self.choices = Choices(self.problems)
+        self.choices = Choices(self.problems, self.plan.classes)
+        self.built: set[str] = set()
         self.samplers = {NO_SAMPLER: Sampler(), **benchmark.samplers}
 
     def build(self) -> Plan:
@@ -82,9 +86,6 @@ class _Builder:
         self._raise()
         for name in benchmark.experiments:
             self._controls(name)
-            self.plan.runs.update({run.id: run for run in self.plan.experiment_runs(name)})
-        shuffled = (runs.get("shuffled") for runs in self.plan.controls.values())
-        self.plan.runs.update({run.id: run for run in shuffled if run})
         self._raise()
         return self.plan
 
@@ -222,7 +223,26 @@ class _Builder:
         self.problems += fold_problems(dataset, folds, recipe["test_fold"], where)
         self.problems += batch_problems(dataset, classes, recipe, sampler, names)
         names = f"{where}: loss '{method[1]}' with sampler '{method[2]}'"
+        before = len(self.problems)
         self.problems += method_problems(recipe, loss, sampler, names)
+        if len(self.problems) == before:
+            self._try_to_build(loss, sampler, classes, recipe["embedding_dim"], names)
+
+    def _try_to_build(
+        self, loss: dict, sampler: dict, classes: int, dimension: int, names: str
+    ) -> None:
+        """Call the constructors once: they may refuse what their signatures allow."""
+        key = json.dumps([loss, sampler, classes, dimension])
+        if key in self.built:
+            return
+        self.built.add(key)
+        options = {key: value for key, value in loss.items() if key != "loss_lr"}
+        try:
+            build_object("loss", options, num_classes=classes, embedding_dim=dimension)
+            for kind in ("positive", "negative", "miner"):
+                build_object(kind, sampler[kind])
+        except ConfigError as error:
+            self.problems.append(f"{names}: {error}")
 
 
 def _slug(value: object) -> str:

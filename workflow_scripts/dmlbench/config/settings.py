@@ -1,13 +1,14 @@
-"""The shape of the sections that hold for a whole config: what is measured, drawn and asked for."""
+"""The sections that hold for a whole config: measuring, drawing, data and resources."""
 
 import math
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from dmlbench.config.section import Section
+from dmlbench.plugins.messages import nearest
+from dmlbench.plugins.registry import REGISTRIES
 from dmlbench.plugins.types import (
-    Majority,
     Name,
     PositiveFloat,
     PositiveInt,
@@ -18,39 +19,46 @@ from dmlbench.plugins.types import (
 
 ClustersPerClass = Annotated[int, Field(ge=2)]
 Growth = Annotated[float, Field(ge=1, le=10)]
-Metric = Literal[
-    "recall", "r_precision", "map_at_r", "mrr", "nmi", "nmi_plus", "ami", "verification", "collapse"
-]
 
 
 class Evaluation(Section):
     splits: list[Split] = Field(["test"], description="Splits to embed and measure.", min_length=1)
-    metrics: list[Metric] = Field(
-        list(get_args(Metric)),
-        description="What is measured; verification only of datasets with pairs. Changing it, or "
-        "anything here but splits, measures the stored embeddings anew and trains nothing.",
+    metrics: list[str] = Field(
+        default_factory=REGISTRIES["metric"].names,
+        json_schema_extra=lambda schema: schema["items"].update(enum=REGISTRIES["metric"].names()),
+        description="What is measured; verification only on datasets with pairs. A change here "
+        "measures the stored embeddings again and trains nothing, except for splits.",
         min_length=1,
     )
     recall_at: list[PositiveInt] = Field([1, 2, 4, 8], description="K of Recall@K.", min_length=1)
     nmi_plus: ClustersPerClass | dict[str, ClustersPerClass] = Field(
         10,
-        description="NMI+ uses this many clusters per class; by label column, it is measured for "
-        "those labels only.",
+        description="Clusters per class for NMI+. By label column, such as {alphabet: 30}, it is "
+        "measured for those columns only.",
     )
     kmeans_seeds: list[Seed] = Field([0, 1, 2], description="Seeds of k-means.", min_length=1)
     kmeans_restarts: PositiveInt = Field(
-        3, description="Starts of each k-means; the best one is kept."
+        3, description="Starts of each k-means. The best one is kept."
     )
     far: list[Annotated[float, Field(gt=0, lt=1)]] = Field(
         [0.01, 0.001],
-        description="False accept rates at which verification states the true accept rate.",
+        description="False accept rates for which verification states the true accept rate.",
     )
 
     @field_validator("metrics")
     @classmethod
-    def _tables_have_something(cls, values: list) -> list:
-        if not {"recall", "nmi", "nmi_plus"} & set(values):
-            raise ValueError("name one of recall, nmi and nmi_plus, which the tables print")
+    def _are_registered(cls, values: list[str]) -> list[str]:
+        known = REGISTRIES["metric"].classes()
+        for name in values:
+            if name not in known:
+                raise ValueError(f"there is no metric '{name}'{nearest(name, list(known))}")
+        printed = [
+            name
+            for name, metric in known.items()
+            if not metric.of_pairs and any(m.printed for m in metric.measures.values())
+        ]
+        if not set(printed) & set(values):
+            raise ValueError(f"name one of {', '.join(printed)}, which the tables print")
         return values
 
     def nmi_plus_of(self, label: str) -> int | None:
@@ -67,15 +75,15 @@ class Evaluation(Section):
 
 class Projection(Section):
     seeds: list[int] = Field(
-        [], description="Training seeds whose embeddings are projected; none: the first seed."
+        [], description="Training seeds whose embeddings are projected. Empty: the first seed."
     )
     selection: Selection = Field("last", description="Which weights.")
     splits: list[Split] = Field(
-        [], description="Which images; none: those of evaluation.splits, each in its own figure."
+        [], description="Splits to project, each in a figure. Empty: those of evaluation.splits."
     )
     max_images: PositiveInt = Field(
         2000,
-        description="At most this many images, evenly spaced; also for the histograms of their "
+        description="At most this many images, evenly spaced, here and in the histograms of "
         "similarities.",
     )
     perplexity: PositiveFloat = Field(30.0, description="Perplexity of t-SNE.")
@@ -86,49 +94,23 @@ class Gallery(Section):
     neighbours: PositiveInt = Field(6, description="How many neighbours of each.")
 
 
-class Theory(Section):
-    """The simulation of EPS section 4; its lengths are in units of the root of the margin."""
-
-    p: list[Majority] = Field(
-        [1.0, 0.95, 0.9, 0.8, 0.7],
-        description="Chances that a point carries the label of its class.",
-        min_length=1,
-    )
-    dimensions: list[PositiveInt] = Field(
-        [2, 8, 32], description="Dimensions of the embedding.", min_length=1
-    )
-    points_per_mode: int = Field(6, ge=2, description="Points of each of the four modes.")
-    starts: PositiveInt = Field(3, description="Starts of each kind.")
-    steps: PositiveInt = Field(1500, description="Steps of gradient descent.")
-    beta_start: PositiveFloat = Field(
-        6.0, description="Where the margin loss's learned beta starts, in units of the margin."
-    )
-
-    @field_validator("p", "dimensions")
-    @classmethod
-    def _no_repeats(cls, values: list) -> list:
-        if len(set(values)) != len(values):
-            raise ValueError("a value is named twice")
-        return values
-
-
 class Data(Section):
     mirror: str | None = Field(
         None,
-        description="Folder or URL (file:// too) with <source>/<archive>, tried before upstream.",
+        description="Folder or URL (file:// too) with <source>/<archive>. Tried before upstream.",
     )
     sources: dict[Name, Name] = Field(
         default_factory=dict,
-        description="For a dataset that comes in several forms, which to take: "
+        description="Which form of a dataset to take, where it comes in several, such as "
         "{cars196: cars196_ims}.",
     )
     files: dict[str, str] = Field(
         {},
-        description="Path or URL of single archives by file name, tried before the mirror.",
+        description="Path or URL of single archives, by file name. Tried before the mirror.",
     )
     checksums: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = Field(
         {},
-        description="SHA-256 of archives that nobody has published a checksum of, by file name.",
+        description="SHA-256 of archives without a published checksum, by file name.",
     )
 
     @field_validator("mirror", "files")
@@ -145,20 +127,20 @@ class Data(Section):
 
 
 class Training(Section):
-    """What no result depends on."""
+    """How trainings are run. No result depends on it."""
 
     checkpoint_minutes: PositiveFloat = Field(
-        5.0, description="Minutes between two checkpoints; what a killed training loses at most."
+        5.0, description="Minutes between two checkpoints: the most that a killed training loses."
     )
     scratch: str | None = Field(
         None,
-        description="Folder on each node's own disk, such as $SLURM_TMPDIR; images are copied "
-        "there while a training reads them.",
+        description="Folder on each node's own disk, such as $SLURM_TMPDIR. Images are copied "
+        "there for the time of a training.",
         min_length=1,
     )
     loggers: list[Literal["tensorboard", "dvclive"]] = Field(
         default_factory=list,
-        description="Who else is told of each epoch; results/<name>/loggers/ holds what they keep.",
+        description="Loggers that get each epoch's numbers. They write to results/<name>/loggers/.",
     )
 
 
@@ -168,18 +150,18 @@ class RuleResources(Section):
     runtime: PositiveInt = Field(60, description="Time limit in minutes.")
     gpu: int = Field(0, ge=0, description="GPUs.")
     partition: str | None = Field(
-        None, description="Slurm partition of this rule; none: the profile's.", min_length=1
+        None, description="Slurm partition of this rule. Empty: the profile's.", min_length=1
     )
 
 
 class Resources(Section):
-    """What each rule asks of a scheduler; training threads also decide its rounding."""
+    """What each rule asks of a scheduler. The threads of training also decide its rounding."""
 
     growth: Growth = Field(
-        1.5, description="A retry asks for this many times the memory and time of the try before."
+        1.5, description="A retry asks for this many times the memory and time of the last try."
     )
-    max_mem_mb: PositiveInt | None = Field(None, description="No retry grows beyond, in MB.")
-    max_runtime: PositiveInt | None = Field(1440, description="No retry grows beyond, in minutes.")
+    max_mem_mb: PositiveInt | None = Field(None, description="Most memory of a retry, in MB.")
+    max_runtime: PositiveInt | None = Field(1440, description="Longest retry, in minutes.")
     download: RuleResources = RuleResources(mem_mb=1000, runtime=240)
     prepare: RuleResources = RuleResources(threads=2)
     train: RuleResources = RuleResources(mem_mb=8000, runtime=720, gpu=1)
@@ -191,10 +173,6 @@ class Resources(Section):
     tables: RuleResources = RuleResources()
     figures: RuleResources = RuleResources()
     report: RuleResources = RuleResources()
-    # Tensors of the simulation are small: a second thread gains a tenth, and loses minutes where
-    # another process shares the cores.
-    simulate: RuleResources = RuleResources(mem_mb=2000)
-    theory: RuleResources = RuleResources()
 
     @model_validator(mode="before")
     @classmethod

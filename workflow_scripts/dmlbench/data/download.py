@@ -11,9 +11,8 @@ from urllib.parse import unquote, urlsplit
 
 from filelock import FileLock, Timeout
 
-from dmlbench.data.archives import Archive
+from dmlbench.data.archives import Archive, verify
 from dmlbench.data.http_source import HttpSource, Patience, SourceError, size_of
-from dmlbench.data.verify import verify
 from dmlbench.errors import DataError
 from dmlbench.files import NO_LOCKS
 from dmlbench.progress import counting

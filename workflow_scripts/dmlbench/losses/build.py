@@ -19,10 +19,10 @@ def build_loss(spec: dict, num_classes: int, embedding_dim: int) -> Loss:
     """
     options = {key: value for key, value in spec.items() if key not in ("name", "loss_lr")}
     sizes = {"num_classes": num_classes, "embedding_dim": embedding_dim}
+    loss = build_object("loss", options, **sizes)
     if not entry("loss", spec["type"]).foreign:
-        return build_object("loss", options, **sizes)
-    module = build_object("loss", options, **sizes, embedding_size=embedding_dim)
-    return ForeignLoss(module, spec.get("loss_lr"), **sizes)
+        return loss
+    return ForeignLoss(loss, spec.get("loss_lr"), **sizes)
 
 
 class ForeignLoss(Loss):

@@ -3,11 +3,13 @@
 import inspect
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from enum import Enum
 from functools import cached_property
-from typing import Any, get_args, get_type_hints
+from typing import Any, Optional, get_args, get_type_hints
 
-from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from dmlbench.errors import ConfigError
 from dmlbench.plugins.library_classes import family_of, wanted_family
@@ -46,12 +48,10 @@ class Argument:
     family: str = ""
 
     @cached_property
-    def adapter(self) -> TypeAdapter:
-        """Validates values and turns them into JSON."""
-        try:
-            return TypeAdapter(self.annotation, config=ConfigDict(arbitrary_types_allowed=True))
-        except PydanticUserError:  # a model or dataclass, which has a config of its own
-            return TypeAdapter(self.annotation)
+    def _adapter(self) -> TypeAdapter:
+        # A tuple of one: pydantic takes no settings for a dataclass that stands alone.
+        settings = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
+        return TypeAdapter(tuple[self.annotation], config=settings)  # type: ignore[name-defined]
 
     def value(self, given: Any) -> Any:
         """The Python value of what a config gives: a tuple for a list, a member for an enum.
@@ -59,11 +59,37 @@ class Argument:
         Raises:
             ValidationError: It does not fit the type. Text is no number, and true neither.
         """
-        return self.adapter.validate_json(json.dumps(given), strict=True)
+        return self._adapter.validate_json(json.dumps([given]), strict=True)[0]
 
-    def plain(self, given: Any) -> Any:
-        """The same as plain data, for JSON."""
-        return self.adapter.dump_python(self.value(given), mode="json")
+    def refusal(self, described: type) -> str:
+        """Why an object of the class ``described`` cannot be given; empty if it can."""
+        hints = (self.annotation, *get_args(self.annotation))
+        wanted = [hint for hint in hints if isinstance(hint, type)]
+        if not wanted or Any in wanted or issubclass(described, tuple(wanted)):
+            return ""
+        names = " or ".join(each.__name__ for each in wanted)
+        return f"should be {names}, which {described.__name__} does not derive from"
+
+    def plain(self, value: Any) -> Any:
+        """A Python value as plain data, for JSON.
+
+        Raises:
+            ValueError: Pydantic cannot make data of it.
+        """
+        return self._adapter.dump_python((value,), mode="json", warnings=False)[0]
+
+    def plain_default(self) -> Any:
+        """The default as plain data.
+
+        Raises:
+            ValueError: There is none, or it is no data that gives it back, such as an object.
+        """
+        made = self.plain(self.default)
+        back = self.value(made)
+        # A whole number is as good a default of a float.
+        if back != self.default or not (type(back) is type(self.default) or type(back) is float):
+            raise ValueError(f"{self.default!r} is no plain data")
+        return made
 
 
 @dataclass(frozen=True)
@@ -73,12 +99,10 @@ class Arguments:
     Attributes:
         known: Each argument that the user can give.
         supplied: Those of :data:`SUPPLIED` that the constructor takes.
-        open: It takes any others too.
     """
 
     known: dict[str, Argument]
     supplied: set[str]
-    open: bool = False
 
     @classmethod
     def of(cls, target: type, foreign: str = "") -> "Arguments":
@@ -92,30 +116,29 @@ class Arguments:
             ConfigError: An annotation means nothing.
         """
         known: dict[str, Argument] = {}
-        supplied, is_open = set(), False
-        for name, parameter, hint, inherited in _parameters(target):
+        supplied: set[str] = set()
+        for name, parameter, hint, inherited in _parameters(target, bool(foreign)):
             if name in SUPPLIED:
                 supplied.add(name)
-            elif parameter.kind is parameter.VAR_KEYWORD:
-                is_open = True
             else:
                 required = parameter.default is parameter.empty and not inherited
                 if hint is parameter.empty:
                     hint = _type_of(parameter.default)
+                elif parameter.default is None:
+                    hint = Optional[hint]  # noqa: UP045 (a quoted annotation has no |)
                 family = wanted_family(target.__module__, name)
                 known[name] = Argument(hint, required, parameter.default, family)
         if foreign == "loss":
             known["loss_lr"] = Argument(LossRate, required=False)
-        return cls(known, supplied, is_open)
+        return cls(known, supplied)
 
     def problems(self, options: dict) -> Iterator[str]:
         """One line for each option that is wrong, without those of described objects inside."""
         for name, value in options.items():
             argument = self.known.get(name)
             if argument is None:
-                if not self.open:
-                    hint = nearest(name, list(self.known))
-                    yield f"{name}: unknown key (got {value!r:.80}){hint}"
+                hint = nearest(name, list(self.known))
+                yield f"{name}: unknown key (got {value!r:.80}){hint}"
             elif argument.family and value is not None:
                 yield from _family_problems(name, value, argument)
             elif not has_described(value) or self.keeps_description(name):
@@ -123,29 +146,23 @@ class Arguments:
                     argument.value(value)
                 except ValidationError as error:
                     for each in error.errors():
-                        yield describe({**each, "loc": (name, *each["loc"])})
+                        yield describe({**each, "loc": (name, *each["loc"][1:])})
         for name, argument in self.known.items():
             if argument.required and name not in options:
                 yield f"{name}: this key is missing"
 
     def defaults(self) -> dict:
-        """The defaults as plain data; without those that are no data, such as objects."""
+        """The defaults as plain data; of those that are no data, such as objects, none."""
         found = {}
         for name, argument in self.known.items():
-            if argument.default is inspect.Parameter.empty:
-                continue
-            try:
-                plain = argument.adapter.dump_python(argument.default, mode="json")
-                json.dumps(plain, allow_nan=False)
-            except ValueError:  # what pydantic cannot turn into JSON, or JSON does not hold
-                continue
-            found[name] = plain
+            with suppress(ValueError):
+                found[name] = argument.plain_default()
         return found
 
     def plain(self, options: dict) -> dict:
         """Valid options as plain data."""
         return {
-            name: self.known[name].plain(value)
+            name: self.known[name].plain(self.known[name].value(value))
             if name in self.known and not has_described(value)
             else value
             for name, value in options.items()
@@ -161,10 +178,11 @@ class Arguments:
         return self.known[name].value(given) if name in self.known else given
 
 
-def _parameters(target: type) -> Iterator[tuple[str, inspect.Parameter, Any, bool]]:
+def _parameters(target: type, foreign: bool) -> Iterator[tuple[str, inspect.Parameter, Any, bool]]:
     """Name, parameter, type hint of each keyword argument, and whether only a base asks for it.
 
     As long as a constructor takes ``**others``, those of the next one in the order of bases follow.
+    A library's annotations that mean nothing at run time count as none.
     """
     seen: set[str] = set()
     inherited = False
@@ -175,10 +193,10 @@ def _parameters(target: type) -> Iterator[tuple[str, inspect.Parameter, Any, boo
         try:
             hints = get_type_hints(init, include_extras=True)
         except Exception as error:  # any expression may stand in an annotation
-            raise ConfigError(
-                f"the annotations of {base.__module__}.{base.__qualname__}.__init__ mean nothing "
-                f"({error})"
-            ) from None
+            if not foreign:
+                where = f"{base.__module__}.{base.__qualname__}.__init__"
+                raise ConfigError(f"the annotations of {where} mean nothing ({error})") from None
+            hints = {}
         parameters = list(inspect.signature(init).parameters.values())[1:]
         for parameter in parameters:
             if parameter.kind in _KEYWORDS and parameter.name not in seen:
@@ -191,9 +209,9 @@ def _parameters(target: type) -> Iterator[tuple[str, inspect.Parameter, Any, boo
 
 
 def _type_of(default: Any) -> Any:
-    """The type of an argument without annotation: numbers and booleans stay what they are."""
-    if isinstance(default, bool):
-        return bool
+    """The type of an argument without annotation, by its default."""
+    if isinstance(default, bool | tuple | Enum):
+        return type(default)
     return Number if isinstance(default, int | float) else Any
 
 

@@ -9,10 +9,10 @@ from functools import cache
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
-from dmlbench.plugins.entries import entry
+from dmlbench.plugins.entries import entry, look_in_working_directory
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class ClassSource:
     """The code of one class, without any place of this machine.
 
@@ -45,6 +45,7 @@ def class_source(kind: str, name: str) -> ClassSource:
 
 def module_file(module: str) -> Path | None:
     """The Python file of a module; None if there is none. Imports the packages that it is in."""
+    look_in_working_directory()
     try:
         spec = importlib.util.find_spec(module)
     except (ImportError, ValueError):

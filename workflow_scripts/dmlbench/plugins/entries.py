@@ -92,6 +92,14 @@ def _by_path(kind: str, path: str) -> Entry:
     return Entry(path, cls, takes, Arguments.of(cls, foreign=kind), foreign=True)
 
 
+def look_in_working_directory() -> None:
+    """Have modules found that lie in the working directory, after those on PYTHONPATH."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
+    importlib.invalidate_caches()
+
+
 def import_class(path: str) -> type:
     """The class at ``path``; the working directory counts as part of PYTHONPATH.
 
@@ -99,10 +107,7 @@ def import_class(path: str) -> type:
         ConfigError: There is no such module or class, or importing it fails; with file and line.
     """
     module, _, name = path.rpartition(".")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)
-    importlib.invalidate_caches()
+    look_in_working_directory()
     try:
         imported = importlib.import_module(module)
     except (Exception, SystemExit) as error:  # whatever a module does when it is imported

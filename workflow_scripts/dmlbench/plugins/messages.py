@@ -18,6 +18,8 @@ def describe(error: dict, model: type[BaseModel] | None = None) -> str:
     if kind == "extra_forbidden":
         keys = _keys_at(model, error["loc"][:-1]) if model else []
         return f"{where}: unknown key {_got(error)}{nearest(str(error['loc'][-1]), keys)}"
+    if kind == "needs_python_object":
+        return f"{where}: should describe an object: {{type: package.module.Class}} {_got(error)}"
     if kind == "missing":
         return f"{where}: this key is missing"
     message = error["msg"].removeprefix("Value error, ")

@@ -14,7 +14,8 @@ def build_object(kind: str, spec: Any, **supplied: object) -> Any:
         kind: loss, positive, negative, miner, or ``object`` for any other class.
         spec: The description, valid; a list of them gives a list.
         supplied: Arguments that the program knows. A class that registers itself is given all of
-            them, any other those that its constructor has.
+            them, any other those that its constructor has (``embedding_size`` is another name of
+            ``embedding_dim``).
 
     Raises:
         ConfigError: The class cannot be imported or refuses its arguments.
@@ -24,8 +25,10 @@ def build_object(kind: str, spec: Any, **supplied: object) -> Any:
     if not is_described(spec):
         return spec
     found = entry(kind, spec["type"])
-    takes = found.arguments.supplied if found.foreign else supplied
-    values = {key: value for key, value in supplied.items() if key in takes}
+    values: dict = supplied
+    if found.foreign:
+        known = supplied | {"embedding_size": supplied.get("embedding_dim")}
+        values = {key: known[key] for key in found.arguments.supplied if key in known}
     for key, value in spec.items():
         if key == "type":
             continue

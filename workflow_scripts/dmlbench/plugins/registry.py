@@ -100,6 +100,7 @@ REGISTRIES = {
     "positive": Registry("positive", "dmlbench.samplers", chooses=("one", "set")),
     "negative": Registry("negative", "dmlbench.samplers", chooses=("one", "set")),
     "dataset": Registry("dataset", "dmlbench.data.datasets"),
+    "metric": Registry("metric", "dmlbench.evaluation.metrics"),
 }
 
 

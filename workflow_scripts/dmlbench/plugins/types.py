@@ -4,18 +4,9 @@ Any annotation that pydantic knows works in a constructor; these save writing th
 ``strict`` refuses YAML's ``true`` and quoted text where a number belongs.
 """
 
-import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
-
-
-def _printable(value: str) -> str:
-    if strange := re.sub(r"[ -~\u00a1-\u017f\u2018-\u201d–—…±−′αβτ≥≤→×]", "", value):  # noqa: RUF001
-        raise ValueError(
-            f"the LaTeX of tables cannot print {strange[0]!r}; Latin letters and common signs only"
-        )
-    return value
 
 
 def _number(value: Any) -> int | float:
@@ -36,11 +27,8 @@ NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True
 Rate = Annotated[float, Field(gt=0, le=1e6, strict=True)]
 Share = Annotated[float, Field(ge=0, lt=1, strict=True)]
 PositiveShare = Annotated[float, Field(gt=0, le=1, strict=True)]
-Majority = Annotated[float, Field(gt=0.5, le=1, strict=True)]
 PositiveInt = Annotated[int, Field(gt=0, strict=True)]
 Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
-#: What the LaTeX of tables can print: Latin letters and some signs.
-Title = Annotated[str, AfterValidator(_printable)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=48)]
 Selection = Literal["last", "val", "test_max"]
 Split = Literal["train", "test"]

@@ -1,7 +1,7 @@
-"""What tables say of themselves: captions, gaps, and which tests are printed."""
+"""What stands below tables: how to read them, which runs are missing, which tests are printed."""
 
 import textwrap
-from typing import NamedTuple
+from collections.abc import Iterator
 
 import pandas as pd
 
@@ -9,56 +9,49 @@ from dmlbench.checking.ledger import OK
 from dmlbench.config import Plan
 from dmlbench.reporting import names
 from dmlbench.reporting.cells import BLOCK
-from dmlbench.reporting.published.read import published_of
+from dmlbench.reporting.formats import OUTSIDE
+from dmlbench.reporting.published.read import Published, published_of
 from dmlbench.version import STAMP
-
-#: Behind the difference to a published number that our interval does not hold.
-OUTSIDE = "*"
 
 #: More missing runs are counted, not named: the ledger has them all.
 _NAMED = 5
-#: Letters of a reason that a caption prints.
+#: Letters of a reason that are printed.
 _REASON = 90
 
 TESTS_CAPTION = (
-    "Of pairs over the same seeds: the difference in points with its 95% t-interval; p of the "
-    "paired t-test and of the exact sign-flip test (for n seeds at least 2 / 2^n), each "
-    "Holm-corrected over all rows of this table; effect size d (mean difference / its "
-    "standard deviation); and how many more seeds an effect of this size would need (80% power at "
-    "p < 0.05, one test). All metrics: the CSV, each corrected by itself. "
-    f"{STAMP}"
+    "Each row compares two methods over the seeds that both have. Difference: mean in points ± "
+    "half of the 95% t-interval. p (t): paired t-test. p (exact): exact sign-flip test, which for "
+    "n seeds is never below 2 / 2^n. Both are Holm-corrected over all rows of this table. d: "
+    "effect size, the mean difference over its standard deviation. More seeds: how many more an "
+    "effect of this size needs to show at p < 0.05 with 80% power. The CSV file has all metrics; "
+    f"each is corrected by itself. {STAMP}"
 )
 
 
 def caption(plan: Plan, experiment: str, long: pd.DataFrame, gaps: list[str]) -> str:
-    """What the numbers of an experiment's table are."""
-    planned = len(plan.benchmark.seeds)
-    parts = ["Percent; one seed, so no interval and no test."]
-    if planned > 1:
-        parts = [
-            f"Percent; mean over {planned} seeds ± half of the 95% t-interval. Bold: better than "
-            "every other method (paired t-tests, Holm-corrected over the block, p < 0.05)."
-        ]
-    if gaps:
-        parts = [partial(gaps), *parts]
+    """How to read an experiment's table."""
+    seeds = len(plan.benchmark.seeds)
+    parts = [partial(gaps)] if gaps else []
+    if seeds > 1:
+        parts.append(
+            f"Percent; mean over {seeds} seeds ± half of the 95% t-interval. Bold: better than "
+            "every other method (paired t-tests, Holm-corrected over the block of rows, p < 0.05)."
+        )
+    else:
+        parts.append("Percent; one seed, so no interval and no test.")
     if plan.controls[experiment]:
-        parts.append("Controls: one run, the first seed.")
+        parts.append("Controls are one run with the first seed.")
     if legend := names.legend(plan, experiment):
         parts.append(legend)
     if sources := list(dict.fromkeys(long.loc[long["published"].notna(), "source"])):
         parts.append(
-            f"Published: {'; '.join(sources)}; with ours less it ({OUTSIDE}: outside our interval)."
+            f"In brackets: the published number ({'; '.join(sources)}) and the difference, ours "
+            f"minus published ({OUTSIDE}: our interval does not hold the published number)."
         )
     recipes = [plan.recipes[method[0]] for method in plan.methods[experiment]]
-    for table in published_of(plan, experiment):
-        if not table.parts:
-            parts.append(f"{table.source}: no numbers are published.")
-        elif any(map(table.other_network, recipes)):
-            ours = ", ".join(dict.fromkeys(recipe["backbone"] for recipe in recipes))
-            parts.append(
-                f"{table.source} is of another network ({table.protocol['backbone']}) than "
-                f"ours ({ours}): read the differences between methods, not the levels."
-            )
+    parts += _not_comparable(published_of(plan, experiment), recipes)
+    if (long["metric"] == "r_precision").any():
+        parts.append("RP: R-precision.")
     if (long["metric"] == "nmi_plus").any():
         label = long.loc[long["metric"] == "nmi_plus", "label"].iloc[0]
         factor = plan.benchmark.evaluation.nmi_plus_of(label)
@@ -66,17 +59,26 @@ def caption(plan: Plan, experiment: str, long: pd.DataFrame, gaps: list[str]) ->
     return " ".join([*parts, STAMP])
 
 
-def is_outside(cell: dict) -> bool:
-    """Whether there is an interval, and it does not hold the published number."""
-    return not pd.isna(cell["covered"]) and not cell["covered"]
+def _not_comparable(tables: list[Published], recipes: list[dict]) -> Iterator[str]:
+    """A sentence for published tables without numbers, and one for those of other networks."""
+    if silent := [table.source for table in tables if not table.parts]:
+        yield f"Without published numbers: {'; '.join(silent)}."
+    other = [t for t in tables if t.parts and any(map(t.other_network, recipes))]
+    if other:
+        theirs = ", ".join(dict.fromkeys(table.protocol["backbone"] for table in other))
+        ours = ", ".join(dict.fromkeys(recipe["backbone"] for recipe in recipes))
+        yield (
+            f"{'; '.join(table.source for table in other)}: another network ({theirs}; ours: "
+            f"{ours}), so compare the differences between methods, not the levels."
+        )
 
 
 def missing_runs(plan: Plan, experiment: str | None, ledger: pd.DataFrame) -> list[str]:
-    """The planned runs of a table that are not there, in words, with state and reason.
+    """The planned runs of a table that are missing, each with its state and reason.
 
     Args:
         plan: The config.
-        experiment: Whose table; None of all experiments together.
+        experiment: Whose table; None for all experiments together.
         ledger: The ledger as a table.
     """
     runs = list(plan.all_runs.values())
@@ -91,22 +93,16 @@ def missing_runs(plan: Plan, experiment: str | None, ledger: pd.DataFrame) -> li
 
 
 def partial(gaps: list[str]) -> str:
-    """That a table lacks runs, and which; empty where it does not."""
+    """That a table lacks runs, and which; empty where it lacks none."""
     if not gaps:
         return ""
     named = gaps[:_NAMED]
     if len(gaps) > _NAMED:
         named.append(f"and {len(gaps) - _NAMED} more in summary/ledger.csv")
     return (
-        f"PARTIAL: {len(gaps)} runs are missing ({'; '.join(named)}). k/n: so many of the planned "
-        "seeds are there."
+        f"PARTIAL: {len(gaps)} runs are missing ({'; '.join(named)}). (k/n): k of n planned seeds "
+        "are there."
     )
-
-
-def pair_words(test: NamedTuple) -> str:
-    """A row's name in a table of paired tests, with k/n where seeds are missing."""
-    there = f" ({test.n}/{test.planned})" if test.n < test.planned else ""
-    return f"{test.better} − {test.worse}{there}"  # noqa: RUF001
 
 
 def headline(tests: pd.DataFrame) -> pd.DataFrame:

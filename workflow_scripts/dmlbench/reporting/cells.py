@@ -1,149 +1,159 @@
-"""The cells of an experiment's table in long form: what all its formats are printed from."""
-
-from collections.abc import Iterator
+"""The table of an experiment in long form, one row for each cell: what all formats print."""
 
 import numpy as np
 import pandas as pd
 
-from dmlbench.config import Plan, Run
+from dmlbench.config import METHOD_KEYS, Plan
 from dmlbench.errors import DataError
 from dmlbench.reporting import names
-from dmlbench.reporting.comparisons import supported_best
+from dmlbench.reporting.formats import Cell
 from dmlbench.reporting.measures import is_printed, measure
-from dmlbench.reporting.published.read import Published, published_of, published_value
-from dmlbench.reporting.statistics import summarize
+from dmlbench.reporting.published.read import published_of, published_value
+from dmlbench.reporting.statistics import NO_SEEDS, summarize, supported_best
 
-#: What a block of rows of a printed table is, and a column of it.
+#: What tells the blocks of a printed table apart, and the columns of a block.
 BLOCK = ["selection", "split", "subset", "label"]
 COLUMN = ["metric", "k"]
-METHOD = ["recipe", "loss", "sampler"]
 
 
 def cells(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataFrame:
     """The experiment's table in long form: one row for each cell, percentages.
 
     Columns: selection, split, subset, label, metric, k; method (in words), recipe, loss, sampler,
-    control (its kind, empty of a method); mean, sd, half_width (of the 95% t-interval), n and
-    planned (seeds); best (whether tests support that no other method is as good);
-    published, difference (mean - published), covered (whether the interval holds the published
-    number), source (of the published number).
+    control (its kind, empty for a method); mean, sd, half_width (of the 95% t-interval), n and
+    planned (seeds); published, difference (mean - published), covered (whether the interval holds
+    the published number), source (of the published number); best (whether tests support that it is
+    the best).
 
     Raises:
         DataError: A method lacks a planned seed, and the config does not say partial.
     """
     mine = table_values(plan, experiment, metrics)
-    keys = list(mine.groupby([*BLOCK, *COLUMN], sort=False).groups)
-    if not keys:
+    if mine.empty:
         raise DataError(f"{experiment}: none of its runs is finished; run the pipeline first")
-    groups = dict(list(mine.groupby([*METHOD, *BLOCK, *COLUMN], sort=False)))
+    keys = mine[[*BLOCK, *COLUMN]].drop_duplicates()
+    seeds = mine.groupby([*METHOD_KEYS, *BLOCK, *COLUMN], sort=False)["value"].agg(list).to_dict()
     tables = published_of(plan, experiment)
+    dataset = plan.benchmark.experiments[experiment].dataset
     rows = []
-    for method, words, control, seeds in _lines(plan, experiment):
-        for key in keys:
-            found = groups.get((*method, *_stored(plan, control, key)))
-            row = dict(zip([*BLOCK, *COLUMN], key, strict=True))
-            row |= {"method": words, **dict(zip(METHOD, method, strict=True)), "control": control}
-            row |= _summary(plan, experiment, row, found, seeds)
-            if not control:
-                row |= _published(tables, plan, experiment, row)
-            rows.append(row)
+    for line in _lines(plan, experiment):
+        # A control without a training has the same embeddings for every selection.
+        same = {"selection": plan.control_selection} if line["control"] in _UNTRAINED else {}
+        for key in keys.to_dict("records"):
+            row = line | key
+            where = row | same
+            values = seeds.get(tuple(where[name] for name in [*METHOD_KEYS, *BLOCK, *COLUMN]), [])
+            row |= vars(summarize(values) if values else NO_SEEDS)
+            rows.append(row | _published(tables, plan, dataset, row))
     table = pd.DataFrame(rows)
-    for column in ("published", "difference"):
-        table[column] = pd.to_numeric(table.get(column, pd.Series(np.nan, table.index)))
+    if not plan.benchmark.partial:
+        _refuse_gaps(experiment, table)
     return _with_best(table, mine)
 
 
-def by_method(group: pd.DataFrame) -> dict[tuple[str, str, str], dict[int, float]]:
-    """Values of one block and column: of each method those of its seeds."""
-    found: dict[tuple, dict[int, float]] = {}
-    columns = [group[name].tolist() for name in [*METHOD, "seed", "value"]]
-    for recipe, loss, sampler, seed, value in zip(*columns, strict=True):
-        found.setdefault((recipe, loss, sampler), {})[seed] = value
-    return found
+_UNTRAINED = ("random", "untrained")
+
+
+def _lines(plan: Plan, experiment: str) -> list[dict]:
+    """The lines of the table: its methods, then its controls."""
+    seeds = len(plan.benchmark.seeds)
+    lines = [(m, words, "", seeds) for m, words in names.methods(plan, experiment).items()]
+    for kind, run in plan.controls[experiment].items():
+        lines.append((run.method, names.control(kind), kind, 1))
+    return [
+        {"method": words, **dict(zip(METHOD_KEYS, method, strict=True)), "control": control}
+        | {"planned": planned}
+        for method, words, control, planned in lines
+    ]
 
 
 def table_values(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataFrame:
-    """What the experiment's table prints of the collected metrics, its controls included."""
+    """The collected values that the experiment's table prints, controls included; in percent."""
     dataset = plan.benchmark.experiments[experiment].dataset
-    wanted = {*plan.methods[experiment], *(_method(r) for r in plan.controls[experiment].values())}
+    wanted = [tuple(line[name] for name in METHOD_KEYS) for line in _lines(plan, experiment)]
     mine = metrics[(metrics["dataset"] == dataset) & metrics["value"].notna()]
-    mine = mine[pd.MultiIndex.from_frame(mine[METHOD]).isin(wanted)]
-    printed = {
-        pair: is_printed(plan, dataset, *pair)
-        for pair in set(zip(mine["subset"], mine["metric"], strict=True))
-    }
-    keep = [printed[pair] for pair in zip(mine["subset"], mine["metric"], strict=True)]
-    mine = mine[keep]
-    scales = {m: measure(m).scale for m in mine["metric"].unique()}
+    mine = mine[pd.MultiIndex.from_frame(mine[METHOD_KEYS]).isin(wanted)]
+    asked = mine[["subset", "metric"]].drop_duplicates()
+    shown = [is_printed(plan, dataset, *pair) for pair in asked.itertuples(index=False)]
+    mine = mine.merge(asked[shown])
+    scales = {name: measure(name).scale for name in mine["metric"].unique()}
     return mine.assign(value=mine["value"] * mine["metric"].map(scales))
 
 
-def _method(run: Run) -> tuple[str, str, str]:
-    return run.recipe, run.loss, run.sampler
+def rows_where(table: pd.DataFrame, **values: object) -> pd.DataFrame:
+    """The rows of a table that have these values in the columns of these names."""
+    return table[(table[list(values)] == pd.Series(values)).all(axis=1)]
 
 
-def _lines(plan: Plan, experiment: str) -> Iterator[tuple[tuple, str, str, list[int]]]:
-    """Every row of the table: method, its words, the control's kind, the seeds planned."""
-    for method, words in names.methods(plan, experiment).items():
-        yield method, words, "", plan.benchmark.seeds
-    for kind, run in plan.controls[experiment].items():
-        yield _method(run), names.control(kind), kind, [run.seed]
+def by_seed(group: pd.DataFrame) -> pd.DataFrame:
+    """The values of one column of a block: seeds x methods."""
+    return group.pivot(index="seed", columns=METHOD_KEYS, values="value")
 
 
-def _stored(plan: Plan, control: str, key: tuple) -> tuple:
-    """What stands in a cell's place: of a control without training every selection is the same."""
-    return key if control in ("", "shuffled") else (plan.control_selection, *key[1:])
-
-
-def _summary(
-    plan: Plan, experiment: str, row: dict, found: pd.DataFrame | None, seeds: list[int]
-) -> dict:
-    there = sorted(found["seed"]) if found is not None else []
-    if there != sorted(seeds) and not plan.benchmark.partial:
-        raise DataError(
-            f"{experiment}: {row['method']} has seeds {there} of {sorted(seeds)} for "
-            f"{row['selection']} {row['split']} {row['subset']} {row['metric']}@{row['k']}; run "
-            "the pipeline to the end, or set partial: true to print k/n"
-        )
-    planned = {"planned": len(seeds)}
-    if found is None:
-        return {"mean": np.nan, "sd": None, "half_width": None, "n": 0, **planned}
-    return vars(summarize(found["value"].to_numpy())) | planned
-
-
-def _published(tables: list[Published], plan: Plan, experiment: str, row: dict) -> dict:
+def _published(tables: list, plan: Plan, dataset: str, row: dict) -> dict:
     """The first published number for a cell, and how ours compares."""
     metric = f"recall@{row['k']}" if row["metric"] == "recall" else row["metric"]
-    dataset = plan.benchmark.experiments[experiment].dataset
     part = (dataset, row["split"], row["subset"], row["label"])
-    method = tuple(row[name] for name in METHOD)
-    for table in tables:
+    method = tuple(row[name] for name in METHOD_KEYS)
+    for table in tables if not row["control"] else []:
         value = published_value(table, plan, method, part, metric)
         if value is not None:
             difference, half = row["mean"] - value, row["half_width"]
-            covered = None if half is None or np.isnan(difference) else abs(difference) <= half
+            covered = None if half is None else abs(difference) <= half
             found = {"published": value, "difference": difference, "covered": covered}
             return found | {"source": table.source}
     return {"published": np.nan, "difference": np.nan, "covered": None, "source": ""}
 
 
+def _refuse_gaps(experiment: str, table: pd.DataFrame) -> None:
+    lacking = table[table["n"] != table["planned"]]
+    for row in lacking.head(1).itertuples():
+        raise DataError(
+            f"{experiment}: {row.method} has {row.n} of {row.planned} seeds for {row.selection} "
+            f"{row.split} {row.subset} {row.metric}@{row.k}; run the pipeline to the end, or set "
+            "partial: true to print k/n"
+        )
+
+
 def _with_best(table: pd.DataFrame, mine: pd.DataFrame) -> pd.DataFrame:
-    """The table with a column ``best``; methods only, and only where all have the same seeds."""
-    best = pd.Series(False, table.index)
-    groups = dict(list(mine.groupby([*BLOCK, *COLUMN], sort=False)))
+    """The table with a column ``best``: methods only, and only where all have the same seeds."""
     methods = table[table["control"] == ""]
-    for _, block in methods.groupby(BLOCK, sort=False):
-        columns = list(block.groupby(COLUMN, sort=False))
-        values = []
-        for _, rows in columns:
-            first = rows.iloc[0]
-            key = tuple(first[name] for name in [*BLOCK, *COLUMN])
-            found = by_method(groups[key])
-            methods_of = list(zip(*(rows[name] for name in METHOD), strict=True))
-            seeds = sorted(set().union(*(found.get(m, {}) for m in methods_of)))
-            matrix = [[found.get(m, {}).get(s, np.nan) for m in methods_of] for s in seeds]
-            values.append(np.array(matrix) * (1 if measure(*key[-2:]).higher else -1))
-        for (_, rows), winner in zip(columns, supported_best(values), strict=True):
-            if winner is not None:
-                best[rows.index[winner]] = True
-    return table.assign(best=best)
+    values = mine.merge(methods[METHOD_KEYS].drop_duplicates())
+    wanted = methods["method"].nunique()
+    best = []
+    for block, rows in values.groupby(BLOCK, sort=False):
+        columns = dict(list(rows.groupby(COLUMN, sort=False)))
+        seeds = [by_seed(c) * (1 if measure(*key).higher else -1) for key, c in columns.items()]
+        complete = [s if s.shape[1] == wanted else s.iloc[:0] for s in seeds]
+        winners = zip(columns, supported_best(complete), strict=True)
+        best += [(*block, *key, *winner) for key, winner in winners if winner is not None]
+    keys = pd.MultiIndex.from_frame(table[[*BLOCK, *COLUMN, *METHOD_KEYS]])
+    return table.assign(best=keys.isin(best) if best else False)
+
+
+def printed_cells(block: pd.DataFrame) -> pd.DataFrame:
+    """Rows of :func:`cells` as a printed block: methods down, controls below, metrics across."""
+    heads = [names.metric(metric, k) for metric, k in zip(block["metric"], block["k"], strict=True)]
+    printed = [_cell(row) for row in block.to_dict("records")]
+    table = block.assign(cell=printed, head=heads)
+    table = table.pivot(index="method", columns="head", values="cell")
+    order = list(dict.fromkeys(block["method"])), list(dict.fromkeys(heads))
+    return table.loc[order].rename_axis(columns=None)
+
+
+def _cell(row: dict) -> Cell:
+    covered = row["covered"]
+    return Cell(
+        value=row["mean"],
+        half_width=row["half_width"],
+        decimals=measure(row["metric"], int(row["k"])).decimals,
+        bold=bool(row["best"]),
+        note=count(row["n"], row["planned"]),
+        published=row["published"],
+        outside=not pd.isna(covered) and not covered,
+    )
+
+
+def count(n: float, planned: float) -> str:
+    """``(2/3)`` where seeds are missing, else nothing."""
+    return f"({n:.0f}/{planned:.0f})" if n < planned else ""

@@ -5,17 +5,14 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from dmlbench.config import Plan
+from dmlbench.config import METHOD_KEYS, Plan
 from dmlbench.reporting import names
-from dmlbench.reporting.cells import BLOCK, COLUMN, METHOD, by_method, table_values
-from dmlbench.reporting.comparisons import Comparison, compare, holm
+from dmlbench.reporting.cells import BLOCK, COLUMN, by_seed, table_values
 from dmlbench.reporting.published.read import Match, is_match, published_of
-from dmlbench.reporting.statistics import Summary
+from dmlbench.reporting.statistics import NO_SEEDS, Comparison, compare, holm
 
 Method = tuple[str, str, str]
 _TESTS = ["p_t", "p_exact"]
-#: Of a pair without a seed that both have.
-_NOTHING = Comparison(Summary(float("nan"), None, None, 0), None, None, None, None)
 
 
 class Pair(NamedTuple):
@@ -82,20 +79,17 @@ def paired_tests(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataF
     pairs = claimed_pairs(plan, experiment)
     rows = []
     for key, group in mine.groupby([*BLOCK, *COLUMN], sort=False):
-        values = by_method(group)
+        values = by_seed(group).reindex(columns=list(words))
         for pair in pairs:
-            worse, better = (values.get(method, {}) for method in pair)
-            seeds = sorted(worse.keys() & better.keys())
-            found = _NOTHING
-            if seeds:
-                found = compare([worse[s] for s in seeds], [better[s] for s in seeds])
+            both = values[list(pair)].dropna()
+            found = compare(*both.to_numpy().T) if len(both) else Comparison(NO_SEEDS)
             rows.append(
                 {
                     **dict(zip([*BLOCK, *COLUMN], key, strict=True)),
                     "worse": words[pair.worse],
                     "better": words[pair.better],
-                    **{f"worse_{n}": v for n, v in zip(METHOD, pair.worse, strict=True)},
-                    **{f"better_{n}": v for n, v in zip(METHOD, pair.better, strict=True)},
+                    **{f"worse_{n}": v for n, v in zip(METHOD_KEYS, pair.worse, strict=True)},
+                    **{f"better_{n}": v for n, v in zip(METHOD_KEYS, pair.better, strict=True)},
                     "n": found.difference.n,
                     "planned": len(plan.benchmark.seeds),
                     "difference": found.difference.mean,
@@ -103,20 +97,15 @@ def paired_tests(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataF
                     **{name: getattr(found, name) for name in [*_TESTS, "effect", "more_seeds"]},
                 }
             )
-    return _corrected(pd.DataFrame(rows))
+    table = pd.DataFrame(rows)
+    return table if table.empty else _corrected(table)
 
 
 def _corrected(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with Holm-corrected p-values."""
-    if table.empty:
-        return table
+    """The table with Holm-corrected p-values; a family is all rows of one metric."""
     # NMI's k is a number of clusters, which differs between parts; Recall@K's is another metric.
-    ks = table["k"].where(table["metric"] == "recall", 0)
-    families = table.groupby([table["metric"], ks], sort=False).groups
+    k = table["k"].where(table["metric"] == "recall", 0)
     for test in _TESTS:
-        corrected = pd.Series(index=table.index, dtype=float)
-        for rows in families.values():
-            values = [None if pd.isna(p) else float(p) for p in table.loc[rows, test]]
-            corrected[rows] = [float("nan") if p is None else p for p in holm(values)]
-        table[f"{test}_holm"] = corrected
+        by_metric = table[test].astype(float).groupby([table["metric"], k])
+        table[f"{test}_holm"] = by_metric.transform(lambda p: holm(p.tolist()))
     return table

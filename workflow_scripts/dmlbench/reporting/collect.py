@@ -5,14 +5,13 @@ from pathlib import Path
 import pandas as pd
 
 from dmlbench import paths
-from dmlbench.checking.ledger import OK, Cell
+from dmlbench.checking.ledger import OK, LedgerEntry
 from dmlbench.checking.results import Measured, Results
-from dmlbench.config import Plan
+from dmlbench.config import METHOD_KEYS, RUN_KEYS, Plan
 from dmlbench.errors import DataError
 from dmlbench.files import replacing
 from dmlbench.reporting import names
 
-RUN_COLUMNS = ["dataset", "recipe", "loss", "sampler", "seed"]
 #: Columns of ``curves.csv``, for ``dvc plots``.
 _CURVE = "recall_at_1_test_max"
 
@@ -20,19 +19,18 @@ _CURVE = "recall_at_1_test_max"
 def collect(plan: Plan) -> None:
     """Write metrics, histories and records of every run as three long Parquet tables.
 
-    Also ``curves.csv``: Recall@1 on the test after each epoch, mean over seeds, by experiment and
-    method, in plain text.
+    Also ``curves.csv``: Recall@1 on the test after each epoch, mean over seeds, for ``dvc plots``.
 
     Raises:
         DataError: A planned run is not finished, and the config does not say partial; or nothing
             is.
     """
     results = Results.read(plan)
-    refuse_gaps(plan, results.cells)
+    refuse_gaps(plan, results.entries)
     name = plan.benchmark.name
     measured = list(results.measured.values())
     trained = list(results.trained)
-    # Here the column loss is the run's entry in the config.
+    # The column loss of the collected tables is the run's entry in the config.
     histories = pd.concat([pd.DataFrame(), *(m.history for m in trained)]).rename(
         columns={"loss": "loss_value"}
     )
@@ -50,20 +48,16 @@ def collect(plan: Plan) -> None:
         curves(plan, tables["history"]).to_csv(temporary, index=False, float_format="%.6f")
 
 
-def refuse_gaps(plan: Plan, cells: list[Cell]) -> None:
-    """Refuse to go on without a planned run, unless the config says partial.
-
-    Raises:
-        DataError: A line for each of the first missing runs, with its state and reason.
-    """
-    missing = [cell for cell in cells if cell.state != OK]
-    if len(missing) == len(cells):
-        raise DataError(f"none of the {len(cells)} runs is finished; run the pipeline first")
+def refuse_gaps(plan: Plan, entries: list[LedgerEntry]) -> None:
+    """Raises DataError, which names missing runs with state and reason, unless partial is set."""
+    missing = [entry for entry in entries if entry.state != OK]
+    if len(missing) == len(entries):
+        raise DataError(f"none of the {len(entries)} runs is finished; run the pipeline first")
     if plan.benchmark.partial or not missing:
         return
-    lines = [f"{cell.run.id}: {cell.state}: {cell.reason}" for cell in missing[:10]]
+    lines = [f"{entry.run.id}: {entry.state}: {entry.reason}" for entry in missing[:10]]
     lines.append(
-        f"{len(missing)} of {len(cells)} runs are not there; run the pipeline to the end, or set "
+        f"{len(missing)} of {len(entries)} runs are not there; run the pipeline to the end, or set "
         "partial: true to make tables of the others"
     )
     raise DataError("\n".join(lines))
@@ -74,7 +68,7 @@ def curves(plan: Plan, history: pd.DataFrame) -> pd.DataFrame:
     columns = ["experiment", "method", "epoch", "recall"]
     if _CURVE not in history:
         return pd.DataFrame(columns=columns)
-    by = [*RUN_COLUMNS[:4], "epoch"]
+    by = ["dataset", *METHOD_KEYS, "epoch"]
     means = (100 * history.dropna(subset=_CURVE).groupby(by)[_CURVE].mean()).rename("recall")
     parts = []
     for experiment, settings in plan.benchmark.experiments.items():
@@ -88,7 +82,7 @@ def curves(plan: Plan, history: pd.DataFrame) -> pd.DataFrame:
 
 def _owned(table: pd.DataFrame, runs: list[Measured], sizes: list[int]) -> pd.DataFrame:
     """The table of all runs' rows with the names of its run in each; ``sizes``: rows of each."""
-    owner = pd.DataFrame([vars(one.run) for one in runs], columns=RUN_COLUMNS)
+    owner = pd.DataFrame([vars(one.run) for one in runs], columns=RUN_KEYS)
     owner = owner.loc[owner.index.repeat(sizes)].reset_index(drop=True)
     return pd.concat([table.reset_index(drop=True), owner], axis=1)
 

@@ -4,13 +4,11 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from dmlbench.config import Plan
+from dmlbench.config import METHOD_KEYS, RUN_KEYS, Plan
 from dmlbench.reporting import names
-from dmlbench.reporting.cells import METHOD
-from dmlbench.reporting.latex_parts import Block, Number, Table
+from dmlbench.reporting.formats import Cell, Table
 from dmlbench.reporting.statistics import summarize
 
-RUN = ["dataset", *METHOD, "seed"]
 #: In the place of a device where nothing ran.
 NO_DEVICE = "not run"
 
@@ -23,17 +21,19 @@ def cost(plan: Plan, history: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     over runs, of each run's mean without its first epoch, which also fills caches), host_mb and
     gpu_mb (the most of any run). A method without runs has one row, without numbers.
     """
-    epochs = history[["epoch", "seconds", *RUN]]
+    epochs = history[["epoch", "seconds", *RUN_KEYS]]
     if epochs["epoch"].max() > 1:
         epochs = epochs[epochs["epoch"] > 1]
-    per_run = epochs.groupby(RUN, sort=False)["seconds"].mean().rename("epoch_seconds")
-    table = runs.merge(per_run.reset_index(), on=RUN)
-    groups = dict(list(table.groupby(["dataset", *METHOD], sort=False)))
+    per_run = epochs.groupby(RUN_KEYS, sort=False)["seconds"].mean().rename("epoch_seconds")
+    table = runs.merge(per_run.reset_index(), on=RUN_KEYS)
+    groups = dict(list(table.groupby(["dataset", *METHOD_KEYS], sort=False)))
     rows = []
     for experiment, settings in plan.benchmark.experiments.items():
         for method, words in names.methods(plan, experiment).items():
             which = {"experiment": experiment, "dataset": settings.dataset, "method": words}
-            which |= dict(zip(METHOD, method, strict=True)) | {"planned": len(plan.benchmark.seeds)}
+            which |= dict(zip(METHOD_KEYS, method, strict=True)) | {
+                "planned": len(plan.benchmark.seeds)
+            }
             mine = groups.get((settings.dataset, *method))
             if mine is None:
                 rows.append(which | {"device": NO_DEVICE, "runs": 0})
@@ -50,36 +50,33 @@ def cost(plan: Plan, history: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _partial(one: NamedTuple) -> str:
-    return f" of {one.planned}" if one.runs < one.planned else ""
-
-
-def cost_table(long: pd.DataFrame, foot: str) -> list[Table]:
-    """One table, a block for each experiment and device; ``foot`` ends its caption."""
-    blocks = []
+def cost_table(long: pd.DataFrame, foot: str) -> Table:
+    """A block for each experiment and device; ``foot`` ends the notes."""
+    blocks = {}
     for (experiment, device), mine in long.groupby(["experiment", "device"], sort=False):
         rows = [
-            (
-                one.method,
-                [
-                    Number(one.runs, decimals=0, note=_partial(one)),
-                    Number(one.hours, decimals=2),
-                    Number(one.epoch_seconds, one.epoch_half_width, decimals=2),
-                    Number(one.host_mb, decimals=0),
-                    Number(one.gpu_mb, decimals=0),
-                ],
-            )
+            {
+                "": one.method,
+                "runs": Cell(one.runs, decimals=0, note=_partial(one)),
+                "hours": Cell(one.hours, decimals=2),
+                "s/epoch": Cell(one.epoch_seconds, one.epoch_half_width, decimals=2),
+                "memory (MB)": Cell(one.host_mb, decimals=0),
+                "GPU (MB)": Cell(one.gpu_mb, decimals=0),
+            }
             for one in mine.itertuples()
         ]
-        blocks.append(Block(f"{experiment}, {device}", rows))
-    once = long[long["runs"] > 0].drop_duplicates(["dataset", *METHOD, "device"])
+        blocks[f"{experiment}, {device}"] = pd.DataFrame(rows).set_index("")
+    once = long[long["runs"] > 0].drop_duplicates(["dataset", *METHOD_KEYS, "device"])
     sums = once.groupby("device")["hours"].sum()
     total = ", ".join(f"{hours:.2f} hours on {device}" for device, hours in sums.items())
-    caption = (
-        "By experiment and device. Hours are of all runs of a method together; "
-        "seconds per epoch are a mean over runs ± half of the 95% t-interval, first epochs and "
-        f"measuring left out; memory is the most of any run. Together: {total}; what several "
-        f"experiments share counts once. {foot}"
+    notes = (
+        "Hours: all runs of a method together. s/epoch: mean over runs ± half of the 95% "
+        "t-interval, without the first epoch and without measuring. Memory: the most that a run "
+        f"took. All trainings together: {total}; a run that several experiments share counts "
+        f"once. {foot}"
     )
-    head = ["runs", "hours", "s/epoch", "memory (MB)", "GPU (MB)"]
-    return [Table("Cost of training", caption, "cost", head, blocks)]
+    return Table("Cost of training", notes, "cost", blocks)
+
+
+def _partial(one: NamedTuple) -> str:
+    return f"of {one.planned}" if one.runs < one.planned else ""

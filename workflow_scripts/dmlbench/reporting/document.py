@@ -6,18 +6,21 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from jinja2 import Environment, FileSystemLoader
+
 from dmlbench import paths
 from dmlbench.config import Plan
 from dmlbench.errors import UserError
 from dmlbench.files import replacing, write_text
-from dmlbench.reporting.figures.kinds import KINDS, planned, same_methods
-from dmlbench.reporting.latex import render
-from dmlbench.reporting.latex_parts import escape
+from dmlbench.reporting import names
+from dmlbench.reporting.figures import figures as registered
+from dmlbench.reporting.figures import planned
+from dmlbench.reporting.figures.critical_difference import same_methods
+from dmlbench.reporting.latex import PACKAGES, tex
 from dmlbench.version import BENCHMARK_VERSION
 
-_CAPTIONS = Path(__file__).parents[3] / "rules" / "report"
 _ENGINE = "pdflatex"
-_PACKAGES = "texlive-latex-recommended texlive-science lmodern"
+_PACKAGES = "texlive-latex-recommended texlive-latex-extra texlive-science lmodern"
 
 
 def write_document(plan: Plan) -> None:
@@ -41,27 +44,29 @@ def write_document(plan: Plan) -> None:
 
 def document(plan: Plan) -> str:
     """The document's source, to be compiled in the folder that it lies in."""
-    name, benchmark = plan.benchmark.name, plan.benchmark
+    name = plan.benchmark.name
     here = Path(paths.document(name, "tex")).parent
 
     def beside(path: str) -> str:
         return Path(os.path.relpath(path, here)).as_posix()
 
+    about = registered()
     sections = [
         {
-            "title": escape(settings.title or experiment),
+            "title": tex(names.title(plan, experiment)),
             "table": beside(paths.table(name, experiment, "tex")),
             "figures": [
                 {
                     "file": beside(paths.figure(name, experiment, kind, "pdf")),
-                    "caption": escape(
-                        f"{settings.title or experiment}: {KINDS[kind].title}. {_about(kind)}"
+                    "caption": tex(
+                        f"{names.title(plan, experiment)}: {about[kind].title}. "
+                        f"{about[kind].caption}"
                     ),
                 }
                 for kind in planned(plan, experiment)
             ],
         }
-        for experiment, settings in benchmark.experiments.items()
+        for experiment in plan.benchmark.experiments
     ]
     overall = paths.overall_figure(name, "critical_difference", "pdf")
     figures = [{"file": beside(overall), "caption": "Critical difference over datasets"}]
@@ -74,14 +79,29 @@ def document(plan: Plan) -> str:
         for which in paths.OVERVIEWS
     ]
     return render(
-        "document.tex.j2", name=escape(name), version=BENCHMARK_VERSION, sections=sections
+        "document.tex.j2",
+        name=tex(name),
+        version=BENCHMARK_VERSION,
+        packages=PACKAGES,
+        sections=sections,
     )
 
 
-def _about(kind: str) -> str:
-    """What a figure shows, in the words of the report."""
-    text = (_CAPTIONS / f"{kind}.rst").read_text(encoding="utf-8")
-    return " ".join(text.split())
+def render(template: str, **values: object) -> str:
+    """A LaTeX template of this package, filled in; texts must have gone through :func:`tex`."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        block_start_string="<%",
+        block_end_string="%>",
+        variable_start_string="<<",
+        variable_end_string=">>",
+        comment_start_string="<#",
+        comment_end_string="#>",
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,  # LaTeX, not HTML
+    )
+    return environment.get_template(template).render(**values)
 
 
 def _compile(source: Path, folder: Path) -> None:
@@ -96,6 +116,7 @@ def _compile(source: Path, folder: Path) -> None:
     errors = [line for line in lines if line.startswith("!")]
     if done.returncode:
         told = errors[0] if errors else lines[-1] if lines else "no output"
-        raise UserError(f"{source} does not compile: {told}")
+        hint = f"; on Debian: apt-get install {_PACKAGES}" if "not found" in told else ""
+        raise UserError(f"{source} does not compile: {told}{hint}")
     if wide := [line for line in lines if line.startswith("Overfull \\hbox")]:
         raise UserError(f"{source} has a line that is too wide: {wide[0]}; please report this bug")

@@ -1,82 +1,185 @@
-"""Printing LaTeX tables: booktabs rules, numbers aligned by siunitx."""
+r"""Tables in LaTeX: pandas writes them, siunitx aligns the numbers, adjustbox fits the width.
 
-from pathlib import Path
+A table with more rows than a page has becomes a longtable. One with many columns lies across the
+page.
+"""
 
-from jinja2 import Environment, FileSystemLoader
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
 
-from dmlbench.reporting.latex_layout import NAME_WIDTH, split, text_wraps, wraps
-from dmlbench.reporting.latex_parts import Number, Shape, Table, escape
+import numpy as np
+import pandas as pd
+from pylatexenc.latexencode import UnicodeToLatexEncoder
+
+from dmlbench.reporting.formats import Cell, Format, Table, cell_text
+
+#: What a document with these tables needs before \begin{document}.
+PACKAGES = r"""\usepackage[T1]{fontenc}
+\usepackage{lmodern,textcomp,array,booktabs,longtable,siunitx,adjustbox,pdflscape}"""
+#: Columns beyond the first limit turn a table sideways, beyond the second they split it.
+_UPRIGHT_COLUMNS, _MOST_COLUMNS = 8, 10
+#: More rows than this become a longtable: on an upright page, and on one that lies across.
+_ROWS, _ROWS_ACROSS = 45, 28
+#: A column of names or texts that wrap, in em; up to so many columns leave room for longer names.
+_WRAPPED = r">{\raggedright\arraybackslash}p{%gem}"
+_NAMES, _LONG_NAMES, _FEW_COLUMNS = 13, 24, 5
+#: A name of more letters wraps. A word of more letters may break after signs, or anywhere.
+_NAME, _SHORT, _LONG = 26, 12, 26
+#: What LaTeX's usual fonts print of all that pylatexenc can write, as tried with pdflatex: some
+#: signs need packages that few have, such as those for Cyrillic and phonetic letters.
+_PRINTS = re.compile(
+    r"[ -~\u00a1-\u00b7\u00b9-\u0148\u014a-\u017e\u0391-\u03a1\u03a3-\u03a9\u03b1-\u03c9"
+    r"\u2012-\u2015\u2018-\u201a\u201c-\u201e\u2020-\u2022\u2026\u2030-\u2033\u2190-\u2195"
+    r"\u21d0-\u21d4∀∂∃∇∈∏∑−√∝∞∩∪∫≈≠≡≤≥⊂⊆⊕⊗]"  # noqa: RUF001
+)
+_ENCODER = UnicodeToLatexEncoder(unknown_char_policy="fail", unknown_char_warning=False)
+_FORM = r"""\begin{%(environment)s}%(place)s
+\footnotesize\setlength{\tabcolsep}{0.5em}
+\setlength{\LTcapwidth}{\linewidth}\setlength{\belowcaptionskip}{4pt}
+\sisetup{separate-uncertainty, retain-zero-uncertainty, mode=text, detect-weight, tight-spacing}
+%(table)s
+\par\smallskip\raggedright\scriptsize %(notes)s\par
+\end{%(environment)s}
+"""
+# A longtable cannot be scaled, so its letters shrink until its longest cells fit the line.
+_MEASURED = r"""\dimen0=8pt
+\loop \fontsize{\dimen0}{1.2\dimen0}\selectfont \setlength{\tabcolsep}{0.5em}
+\sbox0{\begin{tabular}{%(layout)s}
+%(rows)s
+\end{tabular}}
+\ifdim\wd0>\linewidth \dimen0=0.95\dimen0 \repeat
+"""
 
 
-def render(template: str, **values: object) -> str:
-    """A LaTeX template of this package, filled in; texts must have gone through :func:`escape`."""
-    folder = Path(__file__).parent / "templates"
-    environment = Environment(
-        loader=FileSystemLoader(folder),
-        block_start_string="<%",
-        block_end_string="%>",
-        variable_start_string="<<",
-        variable_end_string=">>",
-        comment_start_string="<#",
-        comment_end_string="#>",
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,  # LaTeX, not HTML
-    )
-    return environment.get_template(template).render(**values)
+@cache
+def tex(text: str) -> str:
+    """``text`` so that LaTeX prints it as it is; a sign that its fonts lack prints as [U+4E2D].
+
+    Lines may break within long words, and within the names and paths of a config.
+    """
+    return " ".join(map(_word, text.split()))
+
+
+def _word(word: str) -> str:
+    parts = []
+    for place, sign in enumerate(word, start=1):
+        known = _PRINTS.fullmatch(sign)
+        parts.append(_ENCODER.unicode_to_latex(sign) if known else f"{{[}}U+{ord(sign):04X}]")
+        after = sign in "_/" and len(word) > _SHORT
+        if after or not known or (place % 10 == 0 and len(word) > _LONG):
+            parts.append(r"\allowbreak{}")
+    return "".join(parts)
+
+
+# siunitx reads the numbers; what is in braces it prints as it is.
+LATEX = Format(r"\bfseries {}", r" \pm ", "-", lambda text: f"{{{_text(text)}}}", comparison=False)
+
+
+def _text(text: str) -> str:
+    return ("~" if text.startswith(" ") else "") + tex(text)
 
 
 def latex(tables: list[Table]) -> str:
-    """All tables, each split where it is too wide or too long for a page."""
-    pieces = [piece for table in tables for piece in split(table)]
-    return render("table.tex.j2", tables=[_for_template(piece) for piece in pieces])
+    """All tables as a file for ``\\input``."""
+    preamble = "\n".join(f"%   {line}" for line in PACKAGES.splitlines())
+    head = "% Made by dmlbench from the collected metrics; do not edit. The preamble needs:\n"
+    parts = [_environment(part) for table in tables for part in _split(table)]
+    return "\n".join([head + preamble, *parts])
 
 
-#: A column of texts that wrap.
-_WRAPPED = rf">{{\raggedright\arraybackslash}}p{{{NAME_WIDTH:g}pt}}"
+def _split(table: Table) -> Iterator[Table]:
+    """The table, or several where it has too many columns to be read side by side."""
+    columns = next(iter(table.blocks.values())).columns
+    groups = np.array_split(np.arange(len(columns)), -(-len(columns) // _MOST_COLUMNS))
+    for number, group in enumerate(groups, start=1):
+        part = f" (part {number} of {len(groups)})" if len(groups) > 1 else ""
+        label = f"{table.label}-{number}" if part else table.label
+        blocks = {name: _note_once(b.iloc[:, group]) for name, b in table.blocks.items()}
+        yield replace(table, title=table.title + part, label=label, blocks=blocks)
 
 
-def _for_template(table: Table) -> dict:
-    return {
-        "caption": _breakable(f"{table.title}. {table.caption}".strip()),
-        "label": table.label,
-        "names": _WRAPPED if wraps(table) else "l",
-        "head": [escape(head) for head in table.head],
-        "columns": [_column_type(table.column(n)) for n in range(len(table.head))],
-        "blocks": [
-            {
-                "name": escape(block.name),
-                "rows": [
-                    {
-                        "name": _breakable(name),
-                        "cells": [_cell(cell) for cell in cells],
-                    }
-                    for name, cells in block.rows
-                ],
-            }
-            for block in table.blocks
-        ],
-    }
+def _environment(table: Table) -> str:
+    """One table with its caption and notes."""
+    frame = pd.concat(table.blocks.values())
+    columns = [frame.iloc[:, place].tolist() for place in range(len(frame.columns))]
+    rows = pd.DataFrame(_rows(table), columns=["", *map(tex, frame.columns)])
+    styler, across = rows.style.hide(axis="index"), len(columns) > _UPRIGHT_COLUMNS
+    layout = f"@{{}}{_name_column(frame)}{''.join(map(_column, columns))}@{{}}"
+    options = {"column_format": layout, "hrules": True, "siunitx": True}
+    caption, label = tex(table.title), "tab:" + re.sub(r"[^a-zA-Z0-9_-]", "-", table.label)
+    parts = {"notes": tex(table.notes)}
+    if len(rows) > (_ROWS_ACROSS if across else _ROWS):
+        body = styler.to_latex(environment="longtable", caption=caption, label=label, **options)
+        parts |= {"environment": "landscape" if across else "center", "place": ""}
+        # What floats is set before it, so that all tables keep their order.
+        return "\\clearpage\n" + _FORM % (parts | {"table": _measured(rows, layout) + body})
+    body = (
+        f"\\caption{{{caption}}}\n\\label{{{label}}}\n"
+        "\\begin{adjustbox}{max width=\\linewidth, max totalheight=0.8\\textheight, center}\n"
+        f"{styler.to_latex(**options)}\\end{{adjustbox}}"
+    )
+    text = _FORM % (parts | {"environment": "table", "place": "[htbp]", "table": body})
+    return f"\\begin{{landscape}}\n{text}\\end{{landscape}}\n" if across else text
 
 
-def _cell(cell: Number | str) -> str:
-    # A column of numbers sets what is in braces as it is.
-    return cell.tex if isinstance(cell, Number) else f"{{{_breakable(cell)}}}"
+def _rows(table: Table) -> Iterator[list[str]]:
+    """The rows as LaTeX: a line with the name of each block, and published numbers below ours."""
+    for place, (name, block) in enumerate(table.blocks.items()):
+        if name:
+            rule = "\\midrule\n" if place else ""
+            yield [f"{rule}\\mbox{{\\rlap{{\\textit{{{tex(name)}}}}}}}", *[""] * len(block.columns)]
+        for words, cells in zip(block.index, block.to_numpy(), strict=True):
+            yield ["{}" + tex(words), *(cell_text(cell, LATEX) for cell in cells)]
+            against = [cell.comparison if isinstance(cell, Cell) else "" for cell in cells]
+            if any(against):
+                yield ["", *(LATEX.text(text) if text else "" for text in against)]
 
 
-def _breakable(text: str) -> str:
-    """``text`` that may wrap within a config's names and paths, which have no spaces."""
-    return escape(text).replace(r"\_", r"\_\allowbreak{}").replace("/", r"/\allowbreak{}")
+def _note_once(block: pd.DataFrame) -> pd.DataFrame:
+    """The block with a note that all cells of a row share moved to the row's name."""
+    rows = {}
+    for words, cells in zip(block.index, block.to_numpy(), strict=True):
+        notes = {cell.note if isinstance(cell, Cell) else "" for cell in cells}
+        if len(notes) == 1 and "" not in notes:
+            words, cells = f"{words} {notes.pop()}", [cell._replace(note="") for cell in cells]
+        rows[words] = list(cells)
+    return pd.DataFrame(list(rows.values()), index=list(rows), columns=block.columns)
 
 
-def _column_type(cells: list[Number | str]) -> str:
-    """An S column that has room for the widest number; texts are set left."""
-    numbers = [cell for cell in cells if isinstance(cell, Number)]
-    if not numbers:
-        return _WRAPPED if text_wraps(cells) else "l"
-    shape = Shape.of(numbers)
-    point = f".{shape.after}" if shape.after else ""
-    interval = f"({shape.interval})" if shape.interval else ""
-    note = f", table-space-text-post={{{escape(shape.note)}}}" if shape.note else ""
-    sign = "-" if shape.negative else ""
-    return f"S[table-format={sign}{shape.before}{point}{interval}{note}]"
+def _name_column(frame: pd.DataFrame) -> str:
+    few = len(frame.columns) <= _FEW_COLUMNS
+    if max(map(len, frame.index)) <= (2 if few else 1) * _NAME:
+        return "l"
+    return _WRAPPED % (_LONG_NAMES if few else _NAMES)
+
+
+def _measured(rows: pd.DataFrame, layout: str) -> str:
+    """TeX that chooses the size with which a long table is no wider than the line."""
+    cells = [[text for text in rows.iloc[:, n] if "rlap" not in text] for n in range(rows.shape[1])]
+    longest = [sorted(column, key=len)[-4:] for column in cells]
+    lines = [[f"{{{head}}}" for head in rows.columns], *zip(*longest, strict=True)]
+    return _MEASURED % {"layout": layout, "rows": "\n".join(" & ".join(x) + r" \\" for x in lines)}
+
+
+def _column(cells: list[Cell | str]) -> str:
+    """A column with room for its widest number; texts are set left."""
+    shown = [cell for cell in cells if isinstance(cell, Cell) and not pd.isna(cell.value)]
+    if not shown:
+        longest = max(len(cell) if isinstance(cell, str) else 1 for cell in cells)
+        return "l" if longest <= _NAME else _WRAPPED % _NAMES
+    form = _digits([cell.value for cell in shown], shown[0].decimals)
+    halves = [cell.half_width for cell in shown if not pd.isna(cell.half_width)]
+    if halves:
+        form += rf" \pm {_digits(halves, shown[0].decimals)}"
+    note = max((cell.note for cell in cells if isinstance(cell, Cell)), key=len)
+    note = f", table-space-text-post={LATEX.text(f' {note}')}" if note else ""
+    return f"S[table-format={form}{note}]"
+
+
+def _digits(values: list[float], decimals: int) -> str:
+    """The siunitx format with room for all values, such as ``-2.1``."""
+    digits = max(len(f"{abs(value):.{decimals}f}".split(".")[0]) for value in values)
+    sign = "-" if min(values) < 0 else ""
+    return f"{sign}{digits}.{decimals}" if decimals else f"{sign}{digits}"

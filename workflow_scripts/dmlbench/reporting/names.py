@@ -1,7 +1,6 @@
 """Names of things as tables and figures print them."""
 
 from dmlbench.config import Plan
-from dmlbench.plugins.entries import entry
 from dmlbench.reporting.measures import measure
 
 _SELECTIONS = {
@@ -14,12 +13,6 @@ _CONTROLS = {
     "untrained": "Untrained backbone",
     "shuffled": "Shuffled labels",
 }
-EPS = {False: "without EPS", True: "with EPS"}
-THEORY_LOSSES = {
-    "triplet": "Triplet",
-    "margin": "Margin, β = α",  # noqa: RUF001
-    "margin_learned": "Margin, β learned",
-}
 _SUBSETS = {
     "": "",
     "seen": "seen digits",
@@ -29,11 +22,17 @@ _SUBSETS = {
 }
 
 
-def methods(plan: Plan, experiment: str) -> dict[tuple[str, str, str], str]:
-    """Every method of an experiment in short: loss + negatives + positives, random parts left out.
+def title(plan: Plan, experiment: str) -> str:
+    """An experiment's title in one line, without a full stop; its name where it has no title."""
+    settings = plan.benchmark.experiments[experiment]
+    return " ".join(settings.title.split()).rstrip(".") or experiment
 
-    Two methods never get the same words: where they would, the values of their sweep follow, or
-    the config's names of what differs.
+
+def methods(plan: Plan, experiment: str) -> dict[tuple[str, str, str], str]:
+    """Every method of an experiment in short: loss + negatives + positives, without random parts.
+
+    Two methods never get the same words: the values of their sweep, or the config's names of what
+    differs, tell them apart.
     """
     words = {m: _words(plan, *m) for m in plan.methods[experiment]}
     same: dict[str, list] = {}
@@ -42,13 +41,8 @@ def methods(plan: Plan, experiment: str) -> dict[tuple[str, str, str], str]:
     return {m: text + _difference(plan, m, same[text]) for m, text in words.items()}
 
 
-def method(plan: Plan, recipe: str, loss: str, sampler: str, experiment: str) -> str:
-    """One method of an experiment, as :func:`methods` has it."""
-    return methods(plan, experiment)[recipe, loss, sampler]
-
-
 def base(plan: Plan, method: tuple[str, str, str]) -> str:
-    """A method without what tells it from others of its sweep."""
+    """A method in words, without the value of its sweep."""
     return _words(plan, *method)
 
 
@@ -67,33 +61,34 @@ def _difference(plan: Plan, mine: tuple, same: list[tuple]) -> str:
 
 def _words(plan: Plan, recipe: str, loss: str, sampler: str) -> str:
     spec = plan.samplers[sampler]
-    parts = [_loss(plan.losses[loss])]
+    parts = [_loss(plan, plan.losses[loss])]
     for kind in ("negative", "positive"):
         if spec[kind]:
-            parts.append(entry(kind, spec[kind]["type"]).facts.get("label", spec[kind]["type"]))
+            name = spec[kind]["type"]
+            parts.append(plan.class_facts(kind, name).get("label", name))
     if spec["miner"]:
         parts.append(spec["miner"]["type"].split(".")[-1])
-    # Negatives and positives of one method have one name: semi-hard mining, say.
+    # Positives and negatives that are chosen by one rule have one name, so it is printed once.
     return " + ".join(dict.fromkeys(part for part in parts if part))
 
 
-def _loss(spec: dict) -> str:
+def _loss(plan: Plan, spec: dict) -> str:
     name = spec["type"]
-    words = entry("loss", name).facts.get("label", name.split(".")[-1].removesuffix("Loss"))
+    words = plan.class_facts("loss", name).get("label", name.split(".")[-1].removesuffix("Loss"))
     inner = spec.get("loss")
-    return f"{words} {_loss(inner)}" if isinstance(inner, dict) and "type" in inner else words
+    return f"{words} {_loss(plan, inner)}" if isinstance(inner, dict) and "type" in inner else words
 
 
 def legend(plan: Plan, experiment: str) -> str:
-    """What the abbreviations in an experiment's methods mean; without one, choices are random."""
+    """What the abbreviations in an experiment's methods mean."""
     known = {}
     for kind in ("negative", "positive"):
         for _, _, sampler in plan.methods[experiment]:
             if choice := plan.samplers[sampler][kind]:
-                facts = entry(kind, choice["type"]).facts
+                facts = plan.class_facts(kind, choice["type"])
                 known[facts.get("label", "")] = facts.get("words", "")
     text = "; ".join(f"{label}: {words}" for label, words in known.items() if words != label)
-    return f"{text}; choices are random otherwise." if text else ""
+    return f"{text}; other choices are random." if text else ""
 
 
 def selection(name: str) -> str:
@@ -109,7 +104,7 @@ def part(split: str, subset: str, label: str) -> str:
 
 def metric(name: str, k: int) -> str:
     """A metric in words: R@1, NMI, NMI+."""
-    return measure(name, k).words
+    return measure(name, k).label
 
 
 def control(kind: str) -> str:

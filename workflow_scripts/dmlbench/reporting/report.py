@@ -1,39 +1,36 @@
 """The report: pages of our own, and Snakemake's HTML around them, tables and figures."""
 
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from dmlbench import __version__, paths
 from dmlbench.checking.ledger import OK, as_table, ledger
-from dmlbench.config import Plan
+from dmlbench.config import RUN_KEYS, Plan
 from dmlbench.errors import UserError
 from dmlbench.files import replacing, write_text
 from dmlbench.reporting import names
 from dmlbench.reporting.captions import caption, missing_runs, partial
+from dmlbench.reporting.cells import BLOCK, printed_cells
 from dmlbench.reporting.cost import cost
-from dmlbench.reporting.markdown import wide
+from dmlbench.reporting.formats import HTML, printed
 from dmlbench.reporting.verdicts import EXPLAINED, write_verdicts
 from dmlbench.version import BENCHMARK_VERSION
 
 #: What the runs' table says besides where a run was trained.
-_ABOUT_A_RUN = {
-    *("dataset", "recipe", "loss", "sampler", "seed", "code"),
-    *("seconds", "peak_host_mb", "peak_gpu_mb"),
-}
+_ABOUT_A_RUN = {*RUN_KEYS, "code", "seconds", "peak_host_mb", "peak_gpu_mb"}
 
 
 def write_pages(plan: Plan) -> None:
     """Write the summary page, a page for each experiment, and the verdicts as CSV."""
     name = plan.benchmark.name
     runs = pd.read_parquet(paths.summary(name, "runs"))
-    cells = as_table(ledger(plan))
+    entries = as_table(ledger(plan))
     found = write_verdicts(plan)
     shared = {"name": name, "version": __version__, "benchmark_version": BENCHMARK_VERSION}
     page = _render(
@@ -42,15 +39,15 @@ def write_pages(plan: Plan) -> None:
         explained=EXPLAINED,
         verdicts=_verdict_tables(found),
         counts=found["verdict"].value_counts().to_dict(),
-        states=cells["state"].value_counts().to_dict(),
-        unfinished=cells[cells["state"] != OK].to_dict("records"),
+        states=entries["state"].value_counts().to_dict(),
+        unfinished=entries[entries["state"] != OK].to_dict("records"),
         check=_check(name),
         cost=_cost(plan, runs),
         machines=_machines(runs),
         commits=sorted(runs["commit"].unique()),
         seeds=plan.benchmark.seeds,
         trainings=len(plan.runs),
-        gaps=partial(missing_runs(plan, None, cells)),
+        gaps=partial(missing_runs(plan, None, entries)),
         config=plan.as_json(),
     )
     write_text(Path(paths.summary_page(name)), page)
@@ -59,10 +56,10 @@ def write_pages(plan: Plan) -> None:
         page = _render(
             "experiment.html.j2",
             **shared,
-            title=plan.benchmark.experiments[experiment].title or experiment,
-            about=caption(plan, experiment, long, missing_runs(plan, experiment, cells)),
+            title=names.title(plan, experiment),
+            about=caption(plan, experiment, long, missing_runs(plan, experiment, entries)),
             blocks=_blocks(long),
-            methods=_runs_of_methods(plan, experiment, cells, runs),
+            methods=_runs_of_methods(plan, experiment, entries, runs),
         )
         write_text(Path(paths.experiment_page(name, experiment)), page)
 
@@ -82,35 +79,25 @@ def _long(plan: Plan, experiment: str) -> pd.DataFrame:
 def _blocks(long: pd.DataFrame) -> list[dict]:
     """The experiment's table, a block for each selection and part: its head and its rows."""
     blocks = []
-    for key, block in long.groupby(["selection", "split", "subset", "label"], sort=False):
-        texts = wide(block)
-        blocks.append(
-            {
-                "title": f"{names.part(*key[1:])}: {names.selection(key[0])}",
-                "head": list(texts.columns),
-                "rows": [(words, [_html(cell) for cell in row]) for words, row in texts.iterrows()],
-            }
-        )
+    for (selection, *part), block in long.groupby(BLOCK, sort=False):
+        texts = printed(printed_cells(block), HTML).map(Markup)
+        title = f"{names.part(*part)}: {names.selection(selection)}"
+        rows = list(zip(texts.index, texts.to_numpy().tolist(), strict=True))
+        blocks.append({"title": title, "head": list(texts.columns), "rows": rows})
     return blocks
 
 
-def _html(cell: str) -> Markup:
-    """A cell as the Markdown table has it, bold where that is."""
-    return Markup(re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", str(escape(cell))))
-
-
 def _runs_of_methods(
-    plan: Plan, experiment: str, cells: pd.DataFrame, runs: pd.DataFrame
+    plan: Plan, experiment: str, entries: pd.DataFrame, runs: pd.DataFrame
 ) -> dict[str, list[dict]]:
     """The runs behind each row of an experiment's table: state, folder and where it was trained."""
     words = names.methods(plan, experiment)
-    of_run = cells.set_index("run").to_dict("index")
-    keys = ["dataset", "recipe", "loss", "sampler", "seed"]
-    trained = {tuple(r[k] for k in keys): r for r in runs.to_dict("records")}
+    of_run = entries.set_index("run").to_dict("index")
+    trained = {tuple(r[k] for k in RUN_KEYS): r for r in runs.to_dict("records")}
     found: dict[str, list[dict]] = {}
     controls = {run: names.control(kind) for kind, run in plan.controls[experiment].items()}
     for run in [*plan.experiment_runs(experiment), *controls]:
-        record = trained.get(tuple(getattr(run, k) for k in keys), {})
+        record = trained.get(tuple(getattr(run, k) for k in RUN_KEYS), {})
         row = {
             "seed": run.seed,
             "folder": str(plan.run_folder(run)),
@@ -118,7 +105,7 @@ def _runs_of_methods(
             "seconds": record.get("seconds"),
             "where": f"{record['device']}, {record['host']}" if record else "",
         }
-        method = controls.get(run) or words[run.recipe, run.loss, run.sampler]
+        method = controls.get(run) or words[run.method]
         found.setdefault(method, []).append(row)
     return found
 

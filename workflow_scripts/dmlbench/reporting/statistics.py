@@ -1,11 +1,29 @@
-"""Means and intervals over training seeds."""
+"""Means with intervals over seeds, and paired tests between methods.
 
+Tests are paired by seed: two methods of one seed start from the same weights and, where they
+compose batches alike, see the same batches.
+"""
+
+import gc
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import TTestPower
 
 CONFIDENCE = 0.95
+#: A difference counts as shown when its corrected p is below this.
+ALPHA = 0.05
+#: The chance with which the seeds that are asked for would show a difference of the size seen.
+POWER = 0.8
+#: A smaller difference is none: metrics are shares of thousands of queries, in percent.
+_ROUNDING = 1e-9
+#: More seeds than this are not counted: nobody trains them.
+MOST_SEEDS = 1000
 
 
 @dataclass(frozen=True)
@@ -13,7 +31,7 @@ class Summary:
     """A mean over seeds.
 
     Attributes:
-        mean: The mean.
+        mean: The mean; NaN where there is no seed.
         sd: The standard deviation over seeds (n - 1); None for one seed.
         half_width: Half the width of the 95% t-interval; None for one seed, which has none.
         n: Number of seeds.
@@ -25,7 +43,11 @@ class Summary:
     n: int
 
 
-def summarize(values: np.ndarray) -> Summary:
+#: Where no seed ran.
+NO_SEEDS = Summary(float("nan"), None, None, 0)
+
+
+def summarize(values: Sequence[float]) -> Summary:
     """Mean, standard deviation and 95% t-interval of ``values``, one per seed.
 
     Raises:
@@ -36,6 +58,119 @@ def summarize(values: np.ndarray) -> Summary:
         raise ValueError(f"need finite values, got {values}")
     if values.size == 1:
         return Summary(float(values[0]), None, None, 1)
-    error = float(stats.sem(values))
-    half = error * float(stats.t.ppf((1 + CONFIDENCE) / 2, values.size - 1))
+    half = float(stats.sem(values) * stats.t.ppf((1 + CONFIDENCE) / 2, values.size - 1))
     return Summary(float(values.mean()), float(values.std(ddof=1)), half, values.size)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """``b`` against ``a`` over the same seeds.
+
+    Attributes:
+        difference: b - a: mean, spread and interval over seeds of the paired differences.
+        p_t: Two-sided p of the paired t-test; None for one seed, and where all differences are the
+            same, so that there is no spread to hold the mean against.
+        p_exact: Two-sided p of the exact sign-flip permutation test of the mean difference; it is
+            never below 2 / 2^n (0.25 for 3 seeds, 0.0625 for 5). None for one seed.
+        effect: Cohen's d of the differences, mean / standard deviation (d_z); None without spread.
+        more_seeds: How many seeds, beyond those there are, would show an effect of this size with
+            80% power at p < 0.05 (paired t); 0 where these suffice, None where more than
+            ``MOST_SEEDS`` would be needed or there is no effect size.
+    """
+
+    difference: Summary
+    p_t: float | None = None
+    p_exact: float | None = None
+    effect: float | None = None
+    more_seeds: int | None = None
+
+
+def compare(a: Sequence[float], b: Sequence[float]) -> Comparison:
+    """Compare two methods; ``a[i]`` and ``b[i]`` are of one seed.
+
+    Raises:
+        ValueError: They are not equally many, there are none, or one is not finite.
+    """
+    a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    if a.shape != b.shape:
+        raise ValueError(f"need one value of each method for each seed, got {a} and {b}")
+    difference = summarize(b - a)
+    if difference.n == 1:
+        return Comparison(difference)
+    if np.abs(b - a).max() < _ROUNDING:
+        return Comparison(difference, 1.0, 1.0, 0.0, None)
+    if np.ptp(b - a) < _ROUNDING:
+        return Comparison(difference, None, _exact(a, b), None, None)
+    effect = difference.mean / difference.sd
+    p_t = float(stats.ttest_rel(b, a).pvalue)
+    return Comparison(difference, p_t, _exact(a, b), effect, more_seeds(effect, difference.n))
+
+
+def _exact(a: np.ndarray, b: np.ndarray) -> float:
+    """All 2^n sign flips up to 13 seeds, then 9,999 random ones; equal means count as equal."""
+    test = stats.permutation_test(
+        (b, a),
+        lambda x, y, axis: np.round(np.mean(x - y, axis=axis), 9),
+        permutation_type="samples",
+        vectorized=True,
+        rng=np.random.default_rng(0),
+    )
+    return float(test.pvalue)
+
+
+def more_seeds(effect: float, n: int) -> int | None:
+    """See :class:`Comparison`."""
+    power = TTestPower()
+
+    def suffices(seeds: int) -> bool:
+        # Of a huge effect the noncentral t underflows to NaN; its power is 1.
+        value = power.power(abs(effect), seeds, ALPHA)
+        return bool(np.isnan(value) or value >= POWER)
+
+    counts = range(2, MOST_SEEDS + 1)
+    place = bisect_left(counts, True, key=suffices)
+    return max(0, counts[place] - n) if place < len(counts) else None
+
+
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """Holm's correction over one family of tests; None and NaN, for no test, stay as they are."""
+    tested = [p for p in p_values if not pd.isna(p)]
+    if not tested:
+        return list(p_values)
+    # multipletests collects garbage on each call: 0.1 s where pandas has made many objects.
+    gc.freeze()
+    corrected = iter(multipletests(tested, method="holm")[1].tolist())
+    return [p if pd.isna(p) else next(corrected) for p in p_values]
+
+
+def supported_best(columns: Sequence[pd.DataFrame]) -> list:
+    """In each column of a table, the best method where tests support that it is the best.
+
+    The method with the highest mean is tested against each other one by a paired t-test. Holm's
+    correction is over all columns together. The method counts where every p is below 0.05.
+
+    Args:
+        columns: For each column of the table its values, seeds x methods; the higher the better.
+
+    Returns:
+        For each column the method (its name in ``columns``), or None: one method, one seed, a
+        missing value, or a tie.
+    """
+    p_values = [_against_best(values) for values in columns]
+    corrected = iter(holm([p for some in p_values for p in some]))
+    found = []
+    for values, some in zip(columns, p_values, strict=True):
+        shown = [next(corrected) < ALPHA for _ in some]
+        found.append(values.mean().idxmax() if shown and all(shown) else None)
+    return found
+
+
+def _against_best(values: pd.DataFrame) -> list[float]:
+    """p of the best method against each other one; empty where it cannot be tested."""
+    if min(values.shape) < 2 or values.isna().any(axis=None):
+        return []
+    best = values.mean().idxmax()
+    differences = -values.drop(columns=best).sub(values[best], axis=0).to_numpy()
+    if (np.ptp(differences, axis=0) < _ROUNDING).any():  # a tie, or no spread
+        return []
+    return np.atleast_1d(stats.ttest_1samp(differences, 0, axis=0).pvalue).tolist()

@@ -1,30 +1,39 @@
-"""One look for all figures."""
+"""One look for all figures: seaborn's theme, a colour and a mark for each method, the panels."""
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import fill
 
-import matplotlib
+# Figures are files: a user's choice of a window system, valid or not, must not matter.
+os.environ["MPLBACKEND"] = "Agg"
 
-matplotlib.use("Agg")
 import matplotlib.pyplot as plt
-from matplotlib.colors import to_hex, to_rgb
+import pandas as pd
+import seaborn as sns
+from matplotlib.colors import to_hex, to_rgba
 
 from dmlbench.config import Plan
 from dmlbench.files import replacing
 from dmlbench.version import STAMP
 
-#: Okabe and Ito 2008 without their yellow, which a white page swallows, and two more: what a
-#: colour-blind reader tells apart, with markers.
+#: Recipe, loss and sampler.
+Method = tuple[str, str, str]
+#: Okabe and Ito 2008 without their yellow, which is too pale on white, and three more: colours that
+#: a colour-blind reader tells apart, together with the markers.
 PALETTE = [
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00",
     "#56B4E9", "#000000", "#999999", "#882255",
 ]  # fmt: skip
 MARKERS = "os^Dv<>pP*Xhd"
 DASHES = [(0, (3.5, 1.2)), ":", "-.", (0, (6, 1, 1, 1, 1, 1))]
-#: Inches, as the usual templates have them: a text column, a page, and the height of a page.
-COLUMN, PAGE = 3.35, 6.9
-PAGE_HEIGHT = 9.0
+#: Inches: the width of a page's text, of a figure with one panel, and the height of a page's text.
+PAGE, COLUMN, PAGE_HEIGHT = 6.3, 3.3, 9.0
+#: Pixels of an inch of a PNG.
+RESOLUTION = 200
+#: The most methods that have panels of their own in a figure: two pages.
+MOST_PANELS = 48
 #: Losses of the papers keep their colour in every config; others take those that are left.
 _FIRST = (
     "triplet", "margin", "multi_similarity", "proxy_nca", "pd_loss", "contrastive", "d_loss",
@@ -33,63 +42,53 @@ _FIRST = (
 
 @contextmanager
 def paper_style() -> Iterator[None]:
-    """Small sans-serif type, thin axes, editable text in PDF."""
-    settings = {
-        "font.size": 8,
-        "axes.titlesize": 8,
-        "axes.labelsize": 8,
-        "xtick.labelsize": 7,
-        "ytick.labelsize": 7,
-        "legend.fontsize": 7,
-        "axes.linewidth": 0.6,
-        "xtick.major.width": 0.6,
-        "ytick.major.width": 0.6,
-        "axes.axisbelow": True,
-        "grid.alpha": 0.3,
-        "grid.linewidth": 0.4,
-        "lines.linewidth": 1.2,
-        "lines.markersize": 3.5,
-        "pdf.fonttype": 42,
-    }
-    with plt.rc_context(settings):
+    """Seaborn's theme for papers; no text below 7 points; nothing of the user's matplotlibrc."""
+    context = sns.plotting_context("paper", font_scale=0.85)
+    lines = {"lines.linewidth": 1.2, "axes.linewidth": 0.6, "grid.linewidth": 0.5}
+    sizes = {"size": 2.5, "width": 0.6, "pad": 2.5}
+    ticks = {f"{axis}tick.major.{what}": size for axis in "xy" for what, size in sizes.items()}
+    grid = {"axes.grid": True, "grid.color": ".9"}
+    # Type 42 keeps the text of a PDF editable. Letters are as wide in the layout as in the PNG.
+    files = {"pdf.fonttype": 42, "figure.dpi": RESOLUTION}
+    settings = [context, sns.axes_style("ticks"), lines, ticks, grid, files]
+    with plt.style.context(["default", *settings]):
         yield
 
 
-def method_styles(plan: Plan) -> dict[tuple[str, str, str], dict]:
+def method_styles(plan: Plan) -> dict[Method, dict]:
     """How every method of a config is drawn, the same in all figures.
 
     A loss has one colour and one marker; with easy positives (EPS) its line is solid and its marker
-    filled, without them they are dashed and open. What a sweep makes of a method goes from light to
-    dark.
+    filled, without them they are dashed and open. The methods of a sweep go from light to dark.
     """
     methods = list(dict.fromkeys(m for some in plan.methods.values() for m in some))
     origin = {m: plan.swept[m].base if m in plan.swept else m for m in methods}
-    of_loss: dict[str, dict[str, bool]] = {}
+    easy: dict[str, dict[str, bool]] = {}  # of each loss, its samplers
     types: dict[str, str] = {}
     for method, (_, loss, sampler) in origin.items():
         positive = plan.samplers[method[2]]["positive"] or {}
-        of_loss.setdefault(loss, {})[sampler] = positive.get("type") == "easy"
+        easy.setdefault(loss, {})[sampler] = positive.get("type") == "easy"
         types[loss] = plan.losses[method[1]]["type"]
     places = _places(types)
     styles = {}
     for method, base in origin.items():
         _, loss, sampler = base
-        place, samplers = places[loss], of_loss[loss]
-        alike = [s for s in samplers if samplers[s] == samplers[sampler]]
-        number = alike.index(sampler)
+        alike = [s for s in easy[loss] if easy[loss][s] == easy[loss][sampler]]
         # A loss without any EPS has nothing to be told apart from.
-        solid = samplers[sampler] or not any(samplers.values())
+        solid = easy[loss][sampler] or not any(easy[loss].values())
         siblings = [m for m in methods if origin[m] == base]
-        dark = (siblings.index(method) + 1) / len(siblings)
-        colour = _lighter(PALETTE[place % len(PALETTE)], 0.65 * (1 - dark))
+        shades = sns.light_palette(PALETTE[places[loss] % len(PALETTE)], len(siblings) + 2)[2:]
+        colour = to_hex(shades[siblings.index(method)])
         ways = ["-", *DASHES] if solid else DASHES
-        marker = place if len(siblings) == 1 else siblings.index(method)
+        marker = places[loss] if len(siblings) == 1 else siblings.index(method)
         styles[method] = {
             "color": colour,
-            "linestyle": ways[number % len(ways)],
+            "linestyle": ways[alike.index(sampler) % len(ways)],
             "marker": MARKERS[marker % len(MARKERS)],
             "markerfacecolor": colour if solid else "white",
             "markeredgecolor": colour,
+            "markeredgewidth": 1,
+            "markersize": 3.8,
         }
     return styles
 
@@ -100,54 +99,115 @@ def _places(types: dict[str, str]) -> dict[str, int]:
     for loss, kind in types.items():
         if kind in _FIRST and _FIRST.index(kind) not in places.values():
             places[loss] = _FIRST.index(kind)
-    taken = set(places.values())
-    free = iter(n for n in range(len(types) + len(_FIRST)) if n not in taken)
-    for loss in types:
-        if loss not in places:
-            places[loss] = next(free)
-    return places
+    free = iter(sorted(set(range(len(types) + len(_FIRST))) - set(places.values())))
+    return {loss: places[loss] if loss in places else next(free) for loss in types}
 
 
-def _lighter(colour: str, share: float) -> str:
-    """``colour`` with a share of white."""
-    return to_hex([c + (1 - c) * share for c in to_rgb(colour)])
+def panels(table: pd.DataFrame, column: str, across: int, height: float, draw: Callable, **axes):
+    """A figure with a panel for each value of a column, in their order in the table.
+
+    Args:
+        table: What is drawn.
+        column: The column, whose values are the titles.
+        across: Panels beside one another; one alone is as wide as a column of text.
+        height: Inches of a panel.
+        draw: Draws a panel; called with the panel and its rows.
+        axes: Settings of all panels, such as ``xlabel``.
+    """
+    titles = [title for title, _ in table.groupby(column, sort=False, observed=True)]
+    across = min(across, len(titles))
+    width = PAGE / across if across > 1 else COLUMN
+    grid = sns.FacetGrid(
+        table, col=column, col_order=titles, col_wrap=across, height=height, aspect=width / height,
+        sharex=False, sharey=False,
+    )  # fmt: skip
+    for title, axis in grid.axes_dict.items():
+        draw(axis, table[table[column] == title])
+        axis.set(title=title, **axes)
+    grid.figure.set_layout_engine("constrained")
+    return grid.figure
 
 
-def grid(axis: plt.Axes) -> None:
-    """Faint lines to read values by, and no frame where there is no scale."""
-    axis.grid(True)
-    axis.spines[["top", "right"]].set_visible(False)
+def method_panels(data, table: pd.DataFrame, draw: Callable, height: float = 0) -> plt.Figure:
+    """A panel for each method and part; its title is the method and the column ``heading``.
+
+    Without a ``height`` (in inches) panels are about square beside a legend on the right.
+    """
+    words = [fill(data.words[method], 18) for method in table["method"]]
+    title = [f"{w}\n{h}".strip() for w, h in zip(words, table["heading"], strict=True)]
+    # Equal rows leave the fewest gaps: six methods are two rows of three.
+    methods = len(set(words))
+    across = -(-methods // -(-methods // 4))
+    order = table.groupby("part", sort=False).ngroup().argsort(kind="stable")
+    table = table.assign(title=title).iloc[order]
+    height = height or min(2.3, 0.3 + (PAGE - 1.3) / across)
+    return panels(table, "title", across, height, draw, xlabel="", ylabel="")
 
 
-def legend_below(figure: plt.Figure, handles: list, labels: list[str], across: int) -> None:
-    """One legend for all panels, below them."""
-    figure.legend(
-        handles,
-        labels,
-        loc="outside lower center",
-        ncols=min(across, len(labels)),
-        frameon=False,
-        borderpad=0,
-        handlelength=2.8,
-        columnspacing=1.2,
-    )
+def method_curves(data, table, x: str, lines: dict | None = None, bars=False, **axes):
+    """A panel for each value of the column ``part``, in it a line for each method.
+
+    A line is the mean over seeds; a band or bars go from the lowest seed to the highest. A band has
+    the line's dashes at its edges: they tell apart methods of one colour.
+
+    Args:
+        data: The experiment's data.
+        table: A row for each method, part, seed and ``x``, with ``value``.
+        x: The column that the horizontal axis shows.
+        lines: Label and style of each line, where they are not those of the method.
+        bars: Whether to draw bars, not a band.
+        axes: Settings of all panels, such as ``xlabel``.
+    """
+    lines = lines or {m: style | {"label": data.words[m]} for m, style in data.styles.items()}
+    kind = "bars" if bars else "band"
+    error = {"capsize": 1.5, "elinewidth": 0.7, "capthick": 0.7} if bars else {"linewidth": 0.4}
+
+    def draw(axis, table):
+        for method, mine in table.groupby("method", sort=False):
+            look = lines[method]
+            sns.lineplot(
+                mine, x=x, y="value", errorbar=("pi", 100), err_style=kind, err_kws=error, ax=axis,
+                legend=False, markevery=max(1, mine[x].nunique() // 10), **look,
+            )  # fmt: skip
+            if not bars:
+                edge = {"edgecolor": look["color"], "linestyle": look["linestyle"]}
+                axis.collections[-1].set(alpha=None, facecolor=to_rgba(look["color"], 0.13), **edge)
+
+    figure = panels(table, "part", 2, 1.9, draw, **axes)
+    legend_below(figure, *figure.axes[0].get_legend_handles_labels())
+    return figure
+
+
+def legend_below(figure: plt.Figure, handles: list, labels: list[str], **how: object) -> None:
+    """One legend below all panels, in as many columns as fit; the figure grows by it."""
+    labels = [fill(label, 60) for label in labels]
+    wide = 0.6 + 0.062 * max(len(line) for label in labels for line in label.split("\n"))  # inches
+    columns = max(1, min(len(labels), int(figure.get_figwidth() / wide)))
+    rows = sum(label.count("\n") + 1 for label in labels) / columns
+    figure.set_figheight(figure.get_figheight() + 0.16 * rows)
+    settings = {
+        "loc": "outside lower center",
+        "frameon": False,
+        "borderpad": 0,
+        "handlelength": 2.8,
+    }
+    figure.legend(handles, labels, ncols=columns, **settings | how)
 
 
 def save(figure: plt.Figure, out: Sequence[Path]) -> None:
     """Write the figure under each name, with the benchmark version in its metadata.
 
-    Without time stamps, so that equal figures are equal.
+    Without time stamps, so that equal figures are equal bytes.
     """
     # The layout is found once: neither file needs it again.
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
-    # What is drawn as points is a picture inside the PDF, one of the whole page for each panel: for
-    # figures of several pages a coarser one does.
+    # Points are pictures inside the PDF; in figures of several pages coarser ones do.
     fine = 300 if figure.get_figheight() < PAGE_HEIGHT else 150
     for path in out:
         pdf = path.suffix == ".pdf"
         dated, described = ("CreationDate", "Subject") if pdf else ("Software", "Description")
         metadata = {dated: None, described: f"dmlbench. {STAMP}"}
         with replacing(path) as temporary:
-            figure.savefig(temporary, metadata=metadata, dpi=fine if pdf else 200)
+            figure.savefig(temporary, metadata=metadata, dpi=fine if pdf else RESOLUTION)
     plt.close(figure)

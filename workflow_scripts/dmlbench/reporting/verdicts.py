@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from dmlbench import paths
-from dmlbench.config import Plan
+from dmlbench.config import METHOD_KEYS, Plan
 from dmlbench.reporting import names, published
-from dmlbench.reporting.comparisons import compare
+from dmlbench.reporting.cells import rows_where
 from dmlbench.reporting.published.read import (
     Claim,
     Match,
@@ -19,7 +19,7 @@ from dmlbench.reporting.published.read import (
     read_published,
 )
 from dmlbench.reporting.stamped import write_csv
-from dmlbench.reporting.statistics import summarize
+from dmlbench.reporting.statistics import Summary, compare, summarize
 
 REPRODUCED, WITHIN, NOT = "reproduced", "within interval", "not reproduced"
 NOT_RUN, NO_NUMBER, OTHER = "not run", "no number published", "other network"
@@ -27,12 +27,12 @@ ORDER = [REPRODUCED, WITHIN, NOT, OTHER, NO_NUMBER, NOT_RUN]
 #: Percentage points: seeds of one method differ by about as much on most datasets.
 TOLERANCE = 1.0
 EXPLAINED = (
-    f"A number is reproduced when our mean is within {TOLERANCE:g} percentage point of it, and "
-    "within interval when it is farther but our 95% interval over seeds holds it. A claim that one "
-    "method is better than another is reproduced when the paired difference over seeds has the "
-    "published sign and its 95% interval leaves 0 out, and within interval when it holds the "
-    "published difference. One seed has no interval. Numbers of another network than ours are "
-    "told, not judged."
+    f"Numbers. Reproduced: our mean is within {TOLERANCE:g} percentage point of the published "
+    "number. Within interval: it is farther, but our 95% interval over seeds holds the published "
+    "number. Claims that one method is better than another. Reproduced: the paired difference over "
+    "seeds has the published sign, and its 95% interval does not hold 0. Within interval: its "
+    "interval holds the published difference. One seed has no interval. Numbers of another network "
+    "are shown but not judged."
 )
 COLUMNS = [
     "kind", "source", "claim", "experiment", "part", "metric", "selection", "published", "ours",
@@ -41,7 +41,7 @@ COLUMNS = [
 
 
 def verdicts(plan: Plan, metrics: pd.DataFrame) -> pd.DataFrame:
-    """A row for every published claim and number, percentages; also of what this config lacks.
+    """A row for every published claim and number, in percent; also for those that nothing here is.
 
     Args:
         plan: The config.
@@ -52,16 +52,14 @@ def verdicts(plan: Plan, metrics: pd.DataFrame) -> pd.DataFrame:
         table = read_published(name)
         experiments = [e for e, x in plan.benchmark.experiments.items() if name in x.published]
         for experiment in experiments:
-            finder = _Finder(plan, experiment, table, metrics)
-            rows += [row for claim in table.claims for row in finder.claim(claim)]
-            rows += list(finder.numbers())
+            held = _Held(plan, experiment, table, metrics)
+            rows += [*held.claims(), *held.numbers()]
         if not experiments:
-            rows += [
-                {"kind": "claim", "source": table.source, "claim": c.text, "verdict": NOT_RUN}
-                for c in table.claims
-            ] or [{"kind": "number", "source": table.source, "claim": "all", "verdict": NOT_RUN}]
-    table = pd.DataFrame(rows, columns=COLUMNS)
-    return table.sort_values("verdict", key=lambda v: v.map(ORDER.index), kind="stable")
+            told = [("claim", claim.text) for claim in table.claims] or [("number", "all")]
+            about = {"source": table.source, "verdict": NOT_RUN}
+            rows += [{"kind": kind, "claim": text} | about for kind, text in told]
+    found = pd.DataFrame(rows, columns=COLUMNS)
+    return found.sort_values("verdict", key=lambda v: v.map(ORDER.index), kind="stable")
 
 
 def write_verdicts(plan: Plan) -> pd.DataFrame:
@@ -72,8 +70,8 @@ def write_verdicts(plan: Plan) -> pd.DataFrame:
     return table
 
 
-class _Finder:
-    """What an experiment has to hold against a published table."""
+class _Held:
+    """A published table held against the runs of one experiment."""
 
     def __init__(
         self, plan: Plan, experiment: str, table: Published, metrics: pd.DataFrame
@@ -82,114 +80,91 @@ class _Finder:
         dataset = plan.benchmark.experiments[experiment].dataset
         chosen = table.selection in plan.benchmark.selections
         self.selection = table.selection if chosen else plan.control_selection
-        mine = metrics[metrics["selection"] == self.selection]
-        self.metrics = mine[mine["dataset"] == dataset]
+        self.metrics = rows_where(metrics, dataset=dataset, selection=self.selection)
         self.parts = [part for part in table.parts if part.part[0] == dataset]
-        self.words = names.methods(plan, experiment)
 
-    def claim(self, claim: Claim) -> Iterator[dict]:
-        """A claim that one method is better, on each part where the paper has numbers of both."""
-        if claim.worse is None or claim.better is None:
-            yield self._row("claim", claim.text, verdict=NO_NUMBER)
-            return
-        found = False
+    def claims(self) -> Iterator[dict]:
+        """Each claim that one method is better, on every part that has numbers of both."""
+        for claim in self.table.claims:
+            told = list(self._claim(claim)) if claim.worse and claim.better else []
+            yield from told or [self._row("claim", claim.text, verdict=NO_NUMBER)]
+
+    def _claim(self, claim: Claim) -> Iterator[dict]:
         for part in self.parts:
             if claim.part not in (None, part.part) or claim.metric not in part.columns:
                 continue
-            theirs = [_value(part, match, claim.metric) for match in (claim.worse, claim.better)]
+            theirs = [part.value(match, claim.metric) for match in (claim.worse, claim.better)]
             if None in theirs:
                 continue
-            found = True
-            yield self._better(claim, part, theirs[1] - theirs[0])
-        if not found:
-            yield self._row("claim", claim.text, verdict=NO_NUMBER)
-
-    def _better(self, claim: Claim, part: Part, difference: float) -> dict:
-        about = {"part": part.part, "metric": claim.metric, "published": difference}
-        pair = [
-            self._seeds(self._method(m), part, claim.metric) for m in (claim.worse, claim.better)
-        ]
-        both = sorted(set(pair[0].index) & set(pair[1].index))
-        if not both:
-            return self._row("claim", claim.text, **about, verdict=NOT_RUN)
-        ours = compare(*(values[both].to_numpy() for values in pair)).difference
-        half = ours.half_width
-        shown = half is not None and abs(ours.mean) > half
-        if shown and np.sign(ours.mean) == np.sign(difference):
-            verdict = REPRODUCED
-        else:
-            verdict = WITHIN if _holds(ours.mean, half, difference) else NOT
-        numbers = {"ours": ours.mean, "half_width": half, "seeds": ours.n}
-        return self._row("claim", claim.text, **about, **numbers, verdict=verdict)
+            pair = [self._seeds(m, part, claim.metric) for m in (claim.worse, claim.better)]
+            both = pd.concat(pair, axis=1, join="inner").to_numpy()
+            found = {"verdict": NOT_RUN}
+            if len(both):
+                ours = compare(*both.T).difference
+                found = _numbers(ours) | {"verdict": _claimed(ours, theirs[1] - theirs[0])}
+            about = {"metric": claim.metric, "published": theirs[1] - theirs[0]}
+            yield self._row("claim", claim.text, part, **about, **found)
 
     def numbers(self) -> Iterator[dict]:
-        """Every published number of a method of ours."""
+        """Each published number, beside that of the method of ours that is the same."""
         for part in self.parts:
             for row in part.rows:
-                method = next((m for m in map(self._method, row.match) if m), None)
                 for metric, value in zip(part.columns, row.values, strict=True):
-                    if value is None:
-                        continue
-                    about = {"part": part.part, "metric": metric, "published": value}
-                    values = self._seeds(method, part, metric)
-                    if not len(values):
-                        yield self._row("number", row.name, **about, verdict=NOT_RUN)
-                        continue
-                    ours = summarize(values.to_numpy())
-                    close = abs(ours.mean - value) <= TOLERANCE
-                    within = WITHIN if _holds(ours.mean, ours.half_width, value) else NOT
-                    numbers = {"ours": ours.mean, "half_width": ours.half_width, "seeds": ours.n}
-                    verdict = REPRODUCED if close else within
-                    if self.table.other_network(self.plan.recipes[method[0]]):
-                        verdict = OTHER
-                    yield self._row("number", row.name, **about, **numbers, verdict=verdict)
+                    if value is not None:
+                        about = {"metric": metric, "published": value}
+                        found = self._number(row.match, part, metric, value)
+                        yield self._row("number", row.name, part, **about, **found)
+
+    def _number(self, matches: list[Match], part: Part, metric: str, value: float) -> dict:
+        match = next((m for m in matches if self._method(m)), None)
+        values = self._seeds(match, part, metric) if match else []
+        if not len(values):
+            return {"verdict": NOT_RUN}
+        ours = summarize(values.to_numpy())
+        verdict = WITHIN if _holds(ours, value) else NOT
+        if abs(ours.mean - value) <= TOLERANCE:
+            verdict = REPRODUCED
+        if self.table.other_network(self.plan.recipes[self._method(match)[0]]):
+            verdict = OTHER
+        return _numbers(ours) | {"verdict": verdict}
 
     def _method(self, match: Match) -> tuple[str, str, str] | None:
-        """The first of our methods that a published one is."""
+        """The first of our methods that is a published one."""
         plan = self.plan
-        for method in self.words:
+        for method in plan.methods[self.experiment]:
             if is_match(match, plan.losses[method[1]], plan.samplers[method[2]]):
                 return method
         return None
 
-    def _seeds(self, method: tuple | None, part: Part, metric: str) -> pd.Series:
-        """Our percentages by seed; empty where there are none, or where they mean another thing."""
+    def _seeds(self, match: Match, part: Part, metric: str) -> pd.Series:
+        """Our percentages by seed; empty where there are none, or of another metric."""
         _, split, subset, label = part.part
-        there = self.metrics
         name, _, k = metric.partition("@")
-        if name == "nmi_plus":
-            theirs = self.table.protocol.get("nmi_plus", {}).get(label)
-            if theirs != self.plan.benchmark.evaluation.nmi_plus_of(label):
-                method = None
-        if method is None:
+        method = self._method(match)
+        if method is None or not self.table.same_metric(self.plan, name, label):
             return pd.Series(dtype=float)
-        mask = (there["split"] == split) & (there["subset"] == subset)
-        mask &= (there["label"] == label) & (there["metric"] == name)
-        if k:
-            mask &= there["k"] == int(k)
-        for column, value in zip(("recipe", "loss", "sampler"), method, strict=True):
-            mask &= there[column] == value
-        return 100 * there[mask].set_index("seed")["value"].dropna()
+        where = {"split": split, "subset": subset, "label": label, "metric": name}
+        where |= dict(zip(METHOD_KEYS, method, strict=True)) | ({"k": int(k)} if k else {})
+        return 100 * rows_where(self.metrics, **where).set_index("seed")["value"].dropna()
 
-    def _row(self, kind: str, claim: str, part: tuple | None = None, **others: object) -> dict:
-        where = names.part(*part[1:]) if part else None
-        return {
-            "kind": kind,
-            "source": self.table.source,
-            "claim": claim,
-            "experiment": self.experiment,
-            "part": where,
-            "selection": self.selection,
-            **others,
-        }
+    def _row(self, kind: str, claim: str, part: Part | None = None, **others: object) -> dict:
+        about = {"kind": kind, "source": self.table.source, "claim": claim}
+        about |= {"experiment": self.experiment, "selection": self.selection}
+        return about | {"part": names.part(*part.part[1:]) if part else None} | others
 
 
-def _value(part: Part, match: Match, metric: str) -> float | None:
-    """The published value of a method."""
-    rows = [row for row in part.rows if match in row.match]
-    values = dict(zip(part.columns, rows[0].values, strict=True)) if rows else {}
-    return values.get(metric)
+def _claimed(ours: Summary, theirs: float) -> str:
+    """The verdict on a difference between two methods."""
+    shown = ours.half_width is not None and abs(ours.mean) > ours.half_width
+    if shown and np.sign(ours.mean) == np.sign(theirs):
+        return REPRODUCED
+    return WITHIN if _holds(ours, theirs) else NOT
 
 
-def _holds(mean: float, half_width: float | None, value: float) -> bool:
-    return half_width is not None and abs(mean - value) <= half_width
+def _numbers(ours: Summary) -> dict:
+    return {"ours": ours.mean, "half_width": ours.half_width, "seeds": ours.n}
+
+
+def _holds(ours: Summary, value: float) -> bool:
+    """Whether our interval holds a value."""
+    return ours.half_width is not None and abs(ours.mean - value) <= ours.half_width

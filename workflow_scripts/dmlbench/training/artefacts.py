@@ -31,8 +31,8 @@ def save_run(out: Path, plan: Plan, run: Run, trained: Trained) -> None:
     record = {
         "run": plan.spec(run),
         "fingerprint": plan.fingerprint(run),
-        "code": training_code(run.dataset, plan.classes(run)),
-        "files": training_files(run.dataset, plan.classes(run)),
+        "code": training_code(run.dataset, plan.sources(run)),
+        "files": training_files(run.dataset, plan.sources(run)),
         "outputs": {name: checksum_of(out / name) for name in names},
         "data": trained.data,
         "selected_epochs": trained.selections.epochs,

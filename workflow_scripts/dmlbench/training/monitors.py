@@ -30,7 +30,7 @@ class Monitor:
         embeddings = embed(model, reader, self.rows)
         if not embeddings.isfinite().all():
             return float("nan")
-        return recall_at(embeddings, self.labels, self.ids, [1])[1]
+        return recall_at(embeddings, self.labels, self.ids, 1)
 
 
 @dataclass

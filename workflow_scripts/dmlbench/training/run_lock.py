@@ -1,33 +1,79 @@
-"""One writer for each run, also between the nodes of a cluster.
+"""One writer for each run, also between the nodes of a cluster, by flufl.lock.
 
-A lock is a file that names its holder, who touches it as long as he lives. File locks of the
-system are no help: many clusters mount their shared disks without them.
+flufl.lock needs hard links, which shared disks have, and no file locks of the system, which many
+clusters leave out. A lock has a lifetime that its holder extends. What is added here: a holder
+that is dead, or whose Slurm job has ended, is not waited for until its lock expires.
 """
 
-import json
+import glob
 import logging
 import os
 import platform
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
+from urllib.parse import parse_qsl, urlencode
+
+from flufl.lock import SEP, Lock, NotLockedError, TimeOutError
 
 from dmlbench.errors import TrainingError
-from dmlbench.workflow.slurm.slurm_jobs import current_job, has_ended
+from dmlbench.workflow.slurm.commands import current_job, has_ended
 
 log = logging.getLogger(__name__)
+# It reports an ordinary wait as an error.
+logging.getLogger("flufl.lock").setLevel(logging.CRITICAL)
 
-#: Seconds between two touches, and after how many without one a holder counts as dead.
-BEAT, DEAD = 10.0, 60.0
+#: Seconds between two extensions of a lock, for how long it is extended, and how much longer
+#: flufl.lock waits before it breaks one, as clocks differ.
+BEAT, LIFETIME, SLOP = 10.0, 50, 10
 #: Seconds between two questions to Slurm whether the holder's job still runs.
 ASK = 15.0
-#: Seconds after which of several who take over a dead holder's lock the last one has it.
+#: Seconds until a lock counts that other processes wanted too.
 SETTLE = 0.5
-#: What a lock says at least.
-_NAMES = {"token", "host", "pid"}
+
+
+class _FileSystemLock(Lock):
+    """A flufl.lock that names its holder's job, and takes the time from the file system."""
+
+    @property
+    def hostname(self) -> str:
+        """What stands for the host in the lock file: all that tells whether its holder lives."""
+        return urlencode({key: "" if v is None else v for key, v in _here().items()})
+
+    def _now(self) -> datetime:
+        """The time by the clock of the file system: those of two machines differ."""
+        probe = Path(f"{self.claimfile}.now")
+        probe.touch()
+        now = probe.stat().st_mtime
+        probe.unlink()
+        return datetime.fromtimestamp(now)
+
+    @property
+    def holder(self) -> dict | None:
+        """Who holds it: host, space, pid, job, restarts, cluster and the name of its claim file.
+
+        None where there is no lock, or the file is none.
+        """
+        try:
+            text = Path(self.lockfile).read_text(encoding="utf-8")
+            _, here, pid, _ = text.rsplit(SEP, 3)
+            known = {key: value or None for key, value in parse_qsl(here, keep_blank_values=True)}
+            restarts = int(known["restarts"]) if known["restarts"] else None
+            return known | {"pid": int(pid), "restarts": restarts, "claim": Path(text).name}
+        except (FileNotFoundError, ValueError, KeyError):
+            return None
+
+
+def holder_of(path: Path) -> dict | None:
+    """Who holds the lock ``path``: ``host``, ``pid`` and ``job``; None where nobody does."""
+    lock = _FileSystemLock(str(path))
+    try:
+        return lock.holder if lock.expiration > datetime.now() else None
+    except FileNotFoundError:
+        return None
 
 
 class RunLock:
@@ -39,8 +85,8 @@ class RunLock:
     """
 
     def __init__(self, path: Path, lost: Callable[[str], None] = lambda reason: None) -> None:
-        self.path = path
-        self.token = uuid.uuid4().hex
+        self.path = path.absolute()
+        self._lock = _FileSystemLock(str(self.path), LIFETIME)
         self._lost = lost
         self._ended = threading.Event()
         self._asked = -ASK
@@ -50,50 +96,45 @@ class RunLock:
         """Hold the lock; wait up to ``wait`` seconds for another holder to end.
 
         Raises:
-            TrainingError: He does not; names his host and job.
+            TrainingError: The holder does not end (the message names its host and job), or the
+                file system has no hard links.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        beat = threading.Thread(target=self._beat, daemon=True)
         try:
             self._acquire(time.monotonic() + wait)
-        except BaseException:  # told to leave while it waited
-            self._release()
-            raise
-        beat = threading.Thread(target=self._beat, daemon=True)
-        beat.start()
-        try:
+            beat.start()
             yield self
         finally:
             self._ended.set()
-            beat.join()
-            self._release()
+            if beat.is_alive():
+                beat.join()
+            self._lock.unlock(unconditionally=True)
 
     def check(self) -> None:
-        """Before anything is written.
+        """Call before anything is written.
 
         Raises:
             TrainingError: Another process took the run over, because this one seemed dead.
         """
-        if not self._is_mine():
+        if not self._lock.is_locked:
             raise TrainingError(
-                f"this run was taken over by {_words(self._read())}, as this process's job had "
-                "ended or it had not been heard of for a minute; nothing more is written here"
+                f"this run was taken over by {_words(self._lock.holder)}, as this process's job "
+                "had ended or it had not been heard of for a minute; nothing more is written here"
             )
-
-    def _release(self) -> None:
-        if self._is_mine():
-            self.path.unlink(missing_ok=True)
 
     def _acquire(self, until: float) -> None:
         told = False
         while True:
+            holder = self._lock.holder
+            dead = self._can_be_broken(holder)
             try:
-                handle = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-            except FileExistsError:
-                holder = self._read()
-                if holder is None:
-                    continue  # gone meanwhile
-                if self._is_dead(holder) and self._take_over(holder):
-                    return
+                # Breaking a lock that has expired takes flufl.lock two rounds of up to 2 s.
+                self._lock.lock(timeout=3 if dead else 0)
+            except OSError as error:
+                reason = f"cannot be locked, which takes hard links ({error.strerror})"
+                raise TrainingError(f"{self.path}: {reason}") from None
+            except TimeOutError:
                 if time.monotonic() > until:
                     raise TrainingError(
                         f"another process trains this run: {_words(holder)}; wait for it, or end "
@@ -103,78 +144,66 @@ class RunLock:
                     log.info("waiting for another process that trains this run: %s", _words(holder))
                 told = True
                 time.sleep(min(1.0, BEAT / 4))
-            else:
-                with os.fdopen(handle, "w") as file:
-                    file.write(self._content())
+                continue
+            if self._is_settled():
+                if dead:
+                    log.info("took over from a process that is gone: %s", _words(holder))
                 return
+            self._lock.unlock(unconditionally=True)
 
-    def _take_over(self, holder: dict) -> bool:
-        """Whether this process has the lock now; of several that try the last one."""
-        mine = self.path.with_name(f"{self.path.name}.{self.token}")
-        mine.write_text(self._content(), encoding="utf-8")
-        mine.replace(self.path)
-        time.sleep(SETTLE)
-        if not self._is_mine():
-            return False
-        log.info("took over from a process that is gone: %s", _words(holder))
-        return True
+    def _is_settled(self) -> bool:
+        """Whether the lock is held for good.
 
-    def _content(self) -> str:
-        return json.dumps({"token": self.token, **_here(), "pid": os.getpid(), **current_job()})
-
-    def _read(self) -> dict | None:
-        """The holder; None where there is none, empty while he writes his name, or of no lock."""
-        try:
-            holder = json.loads(self.path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        except ValueError:
-            return {}
-        return holder if isinstance(holder, dict) and holder.keys() >= _NAMES else {}
-
-    def _is_mine(self) -> bool:
-        return (self._read() or {}).get("token") == self.token
-
-    def _is_dead(self, holder: dict) -> bool:
-        """No process of this machine, not heard of for long, or an orphan of a job that is over."""
-        here = _here()
-        if here.items() <= holder.items() and not _lives(holder["pid"]):
+        Of several processes that break an old lock, one that began before this process got its own
+        may break that. Their claim files tell that they are there.
+        """
+        claims = self.path.parent.glob(f"{glob.escape(self.path.name)}{SEP}*")
+        if all(str(claim) == self._lock.claimfile for claim in claims):
             return True
-        if time.monotonic() - self._asked >= ASK:
-            self._asked = time.monotonic()
-            if has_ended(holder):
-                return True
+        time.sleep(SETTLE)
+        return self._lock.is_locked
+
+    def _can_be_broken(self, holder: dict | None) -> bool:
+        """Whether the lock has expired; if its holder is gone, it expires now."""
         try:
-            return self._now() - self.path.stat().st_mtime > DEAD
+            if holder and self._is_gone(holder):
+                # The claim file is the same inode; it is gone if another process was faster.
+                os.utime(self.path.with_name(holder["claim"]), (0, 0))
+                return True
+            left = self._lock.expiration - self._lock._now()
         except FileNotFoundError:
             return False
+        return holder is not None and left.total_seconds() < -SLOP
 
-    def _now(self) -> float:
-        """The time by the clock of the file system: those of two machines differ."""
-        probe = self.path.with_name(f"{self.path.name}.{self.token}")
-        probe.touch()
-        now = probe.stat().st_mtime
-        probe.unlink()
-        return now
+    def _is_gone(self, holder: dict) -> bool:
+        """Whether it is no process of this machine, or an orphan of a Slurm job that has ended."""
+        here = _here()
+        same = all(holder.get(key) == here[key] for key in ("host", "space"))
+        if same and not _lives(holder["pid"]):
+            return True
+        if time.monotonic() - self._asked < ASK:
+            return False
+        self._asked = time.monotonic()
+        return has_ended(holder)
 
     def _beat(self) -> None:
         while not self._ended.wait(BEAT):
             try:
-                if not self._is_mine():
-                    self._lost("another process took this run over")
-                    return
-                self.path.touch()
+                self._lock.refresh()
+            except NotLockedError:
+                self._lost("another process took this run over")
+                return
             except OSError as error:  # a shared disk that is away for a while
-                log.warning("%s cannot be touched (%s); trying again", self.path, error)
+                log.warning("%s cannot be extended (%s); trying again", self.path, error)
 
 
 def _here() -> dict:
-    """Where a process number has a meaning: two containers of one host may not share theirs."""
+    """Where this process runs. Two containers of one host may not share process numbers."""
     try:
         space = os.readlink("/proc/self/ns/pid")
     except OSError:
-        space = ""
-    return {"host": platform.node(), "space": space}
+        space = None
+    return {"host": platform.node(), "space": space, **current_job()}
 
 
 def _lives(pid: int) -> bool:

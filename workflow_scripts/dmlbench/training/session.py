@@ -54,7 +54,7 @@ def train_run(
     if every is None:
         every = 60 * plan.benchmark.training.checkpoint_minutes
     out = plan.run_folder(run)
-    run_lock = RunLock(folder / "lock.json", lost=stopping.leave)
+    run_lock = RunLock(folder / paths.LOCK_FILE, lost=stopping.leave)
     with stopping.listening(), ExitStack() as stack:
         with stopping.at_once():
             lock = stack.enter_context(run_lock.held(wait))
@@ -64,7 +64,7 @@ def train_run(
             trainer = Trainer(spec, dataset, ImageStore(images))
         identity = {
             "run": spec,
-            "code": training_files(run.dataset, plan.classes(run)),
+            "code": training_files(run.dataset, plan.sources(run)),
             "data": {"images": trainer.data},
             "machine": hardware(trainer.device),
         }
@@ -114,7 +114,7 @@ class _Session(Hooks):
 def _is_finished(plan: Plan, run: Run, data: str) -> bool:
     """Whether all outputs of this training are there, by their own record and on these data."""
     out, fingerprint = plan.run_folder(run), plan.fingerprint(run)
-    code = training_code(run.dataset, plan.classes(run))
+    code = training_code(run.dataset, plan.sources(run))
     names = ("run.json", *output_names(plan.benchmark.selections))
     files = [out / name for name in names]
     return (

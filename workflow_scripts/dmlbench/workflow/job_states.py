@@ -20,9 +20,7 @@ from dmlbench.files import write_json
 #: Seconds between two touches of a running job's file, and after how many without one it is dead.
 BEAT, DEAD = 20.0, 120.0
 RUNNING = "running"
-KILLED = (
-    "killed without a word: by the system for its memory, with its node, or by hand; see the log"
-)
+KILLED = "killed: by the system for its memory, with its node, or by hand; see the log"
 
 
 @dataclass(frozen=True)

@@ -1,173 +1,127 @@
-"""What ran, where, on which code."""
+"""Which code made something: a hash for each step; and what ran where.
 
-import hashlib
-import inspect
-import json
+A step's hash is a parameter of its rule, so a change of its code has Snakemake do it again. It
+covers the script and all that this imports from the library, but for what decides nothing.
+"""
+
 import os
 import platform
 import subprocess
-from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import distributions, version
-from pathlib import Path
 
-from dmlbench.plugins.class_sources import class_source, module_file
+from dmlbench.plugins.class_sources import ClassSource, module_file
 from dmlbench.plugins.entries import entries
-from dmlbench.plugins.registry import REGISTRIES
+from dmlbench.workflow.import_closure import (
+    PACKAGE,
+    SCRIPTS,
+    closure,
+    content_hash,
+    digest,
+    hashes,
+    script_imports,
+)
 
-PACKAGE = Path(__file__).resolve().parent.parent
-SCRIPTS = PACKAGE.parent
+#: Modules and packages that decide nothing about results, and why. One that is added counts until
+#: it is named here.
+DECIDES_NOTHING = {
+    "dmlbench.cli": "command lines and logs",
+    "dmlbench.config": "what it reads from a config is a parameter of each rule",
+    "dmlbench.data.disk": "says how much room is needed",
+    "dmlbench.data.download": "archives are what their checksums say",
+    "dmlbench.data.http_source": "archives are what their checksums say",
+    "dmlbench.data.sources": "says which archives there are",
+    "dmlbench.errors": "names of mistakes",
+    "dmlbench.files": "writes files whole",
+    "dmlbench.paths": "places, which are parameters of each rule",
+    "dmlbench.plugins.class_sources": "finds the code that is hashed here",
+    "dmlbench.plugins.entries": "finds classes, whose own code counts",
+    "dmlbench.plugins.library_classes": "refuses classes that are known to be wrong",
+    "dmlbench.plugins.messages": "words of mistakes",
+    "dmlbench.progress": "words on a terminal",
+    "dmlbench.training.artefacts": "names and writes files",
+    "dmlbench.training.checkpoint": "a training goes on from one to the same bytes",
+    "dmlbench.training.hooks": "what a training tells the process around it",
+    "dmlbench.training.run_lock": "who may train",
+    "dmlbench.training.session": "when a training begins and ends",
+    "dmlbench.training.stopping": "when a training leaves",
+    "dmlbench.training.writers": "what else is told of each epoch",
+    "dmlbench.workflow": "records of what was done",
+}
+#: What decides something for one step only, by its script: how records are read; the network whose
+#: weights are loaded.
+_ALSO = {
+    "check": ("dmlbench.workflow.job_states", "dmlbench.workflow.run_record"),
+    "embed": ("dmlbench.models.embedder",),
+}
 PACKAGES = (
     "torch", "timm", "numpy", "faiss-gpu", "faiss-cpu", "scikit-learn", "pytorch-metric-learning",
     "dmlbench",
 )  # fmt: skip
 
 
-def _files(*parts: Iterable[Path]) -> dict[str, str]:
-    """The hash of every file by its name, in the order of names.
+def step_files(script: str, step: str | None = None, *more: str, stop: str = "") -> dict[str, str]:
+    """The hashes of the source files that a step depends on: of the script, and by module.
 
-    A user's own module or a library lies elsewhere, no matter where; files of one name are hashed
-    together.
+    Args:
+        script: The step's script, without ``.py``.
+        step: Which of its steps, where it has several.
+        more: Further modules to start from, which count whatever they are.
+        stop: A module that this step does not use, though its script imports it.
     """
-    contents: dict[str, list[bytes]] = {}
-    for file in {file for part in parts for file in part}:
-        name = str(file.relative_to(SCRIPTS)) if file.is_relative_to(SCRIPTS) else file.name
-        contents.setdefault(name, []).append(file.read_bytes())
-    return {
-        name: hashlib.sha256(b"".join(sorted(held))).hexdigest()[:16]
-        for name, held in sorted(contents.items())
-    }
+    more = (*more, *_ALSO.get(script, ()))
+    roots = {*script_imports(script, step), *more}
+    modules = closure(roots, {*DECIDES_NOTHING, stop}, set(more))
+    return {f"{script}.py": content_hash(SCRIPTS / f"{script}.py")} | hashes(modules)
 
 
-def _hash(*parts: Iterable[Path]) -> str:
-    return hashlib.sha256(json.dumps(_files(*parts)).encode()).hexdigest()[:16]
+@cache
+def step_code(script: str, step: str | None = None) -> str:
+    """One hash of what :func:`step_files` has, for steps that depend on no run's own classes.
 
-
-def _scripts(*names: str) -> list[Path]:
-    return [SCRIPTS / f"{name}.py" for name in names]
-
-
-def _shared() -> list[Path]:
-    names = ("exact", "knn", "search", "search_gpu", "seeding")
-    plugins = [PACKAGE / "plugins" / f"{name}.py" for name in ("arguments", "objects", "registry")]
-    tensors = (PACKAGE / "tensors").glob("*.py")
-    return [*(PACKAGE / f"{name}.py" for name in names), *plugins, *tensors]
-
-
-def _dataset_file(dataset: str) -> Path:
-    registered = entries("dataset").get(dataset)
-    return Path(inspect.getfile(registered.cls)) if registered else PACKAGE / "data" / "folder.py"
-
-
-def _shared_files(room: str, *kinds: str) -> list[Path]:
-    """The files of a room that register nothing: what its classes have in common."""
-    classes = [cls for kind in kinds for cls in REGISTRIES[kind].classes().values()]
-    own = {Path(inspect.getfile(cls)) for cls in classes}
-    return [file for file in (PACKAGE / room).glob("*.py") if file not in own]
+    Reports also depend on the texts that they fill in.
+    """
+    files = step_files(script, step)
+    if script == "report":
+        folder = PACKAGE / "reporting"
+        texts = [file for file in folder.rglob("*") if file.suffix in (".yaml", ".j2")]
+        files |= {str(file.relative_to(folder)): content_hash(file) for file in texts}
+    return digest(files)
 
 
 @cache
 def data_code(dataset: str) -> str:
     """The hash of the sources that a prepared dataset depends on."""
-    # A file that is added counts until it is named here.
-    decide_nothing = (
-        "disk", "folder", "reader", "sources", "splits", "store", "summary", "transforms",
-        "verification_pairs",
-    )  # fmt: skip
-    files = [f for f in (PACKAGE / "data").glob("*.py") if f.stem not in decide_nothing]
-    return _hash([_dataset_file(dataset)], _scripts("prepare"), files)
+    module = _dataset_module(dataset)
+    folder = "dmlbench.data.folder"
+    return digest(step_files("prepare", None, module, stop=folder if module != folder else ""))
 
 
 @cache
-def training_files(dataset: str, classes: tuple[tuple[str, str], ...]) -> dict[str, str]:
+def training_files(dataset: str, classes: tuple[ClassSource, ...]) -> dict[str, str]:
     """The hashes of the sources that a trained model depends on: of the losses only its own.
 
     Args:
         dataset: The dataset's name.
-        classes: Kind and name of every class that the run's config names
-            (:meth:`dmlbench.config.Plan.classes`).
+        classes: The code of every class that the run's config names
+            (:meth:`dmlbench.config.Plan.sources`).
     """
-    # A file that is added counts until it is named here.
-    decide_nothing = (
-        "artefacts",
-        "checkpoint",
-        "run_lock",
-        "session",
-        "stopping",
-        "writers",
-    )
-    trainer = [f for f in (PACKAGE / "training").glob("*.py") if f.stem not in decide_nothing]
-    rooms = [trainer, (PACKAGE / "models").glob("*.py")]
-    rooms += [_shared_files("losses", "loss"), _shared_files("samplers", "positive", "negative")]
-    data = (
-        "dataset", "decode", "folder", "lookahead", "reader", "splits", "store", "transforms",
-    )  # fmt: skip
-    seen = [PACKAGE / "data" / f"{name}.py" for name in data]
-    modules = [m for kind, name in classes for m in class_source(kind, name).modules]
-    own = [file for file in map(module_file, modules) if file]
-    own += [_dataset_file(dataset), *_scripts("train")]
-    return _files(_shared(), own, seen, *rooms)
+    named = [module for source in classes for module in source.modules]
+    files = step_files("train", None, "dmlbench.training.loop", _dataset_module(dataset), *named)
+    own = {name: module_file(name) for name in named if name not in files}
+    files |= {name: content_hash(file) for name, file in own.items() if file}
+    return files | {source.package: source.package for source in classes if source.package}
 
 
 @cache
-def training_code(dataset: str, classes: tuple[tuple[str, str], ...]) -> str:
+def training_code(dataset: str, classes: tuple[ClassSource, ...]) -> str:
     """One hash of :func:`training_files`."""
-    files = json.dumps(training_files(dataset, classes))
-    return hashlib.sha256(files.encode()).hexdigest()[:16]
+    return digest(training_files(dataset, classes))
 
 
-@cache
-def embedding_code() -> str:
-    """The hash of the sources that embeddings depend on besides those of the training."""
-    return _hash(_scripts("embed"), [PACKAGE / "evaluation" / "embeddings.py"])
-
-
-@cache
-def control_code() -> str:
-    """The hash of the sources that controls without a training depend on."""
-    data = ("decode", "reader", "splits", "store", "transforms")
-    rooms = (PACKAGE / "models").glob("*.py"), [PACKAGE / "training" / "determinism.py"]
-    return _hash(_scripts("control"), *rooms, [PACKAGE / "data" / f"{name}.py" for name in data])
-
-
-@cache
-def evaluation_code() -> str:
-    """The hash of the sources that metrics depend on."""
-    data = [PACKAGE / "data" / f"{name}.py" for name in ("verification_pairs", "splits")]
-    drawing = ("pictures", "projection")
-    room = [f for f in (PACKAGE / "evaluation").glob("*.py") if f.stem not in drawing]
-    return _hash(_shared(), _scripts("evaluate"), room, data)
-
-
-@cache
-def picture_code() -> str:
-    """The hash of the sources that t-SNE and what else figures show of embeddings depend on."""
-    room = (PACKAGE / "evaluation").glob("*.py")
-    return _hash(_shared(), _scripts("project", "illustrate", "roc"), room)
-
-
-@cache
-def theory_code() -> str:
-    """The hash of the sources that the theory simulation depends on."""
-    shared = [PACKAGE / "seeding.py"]
-    return _hash(shared, _scripts("simulate"), (PACKAGE / "theory").glob("*.py"))
-
-
-@cache
-def checking_code() -> str:
-    """The hash of the sources that the checker depends on."""
-    names = ("version", "workflow/job_states", "workflow/run_record")
-    shared = [PACKAGE / f"{name}.py" for name in names]
-    return _hash(shared, _scripts("check"), (PACKAGE / "checking").glob("*.py"))
-
-
-@cache
-def reporting_code() -> str:
-    """The hash of the sources that tables, figures and report depend on."""
-    files = [f for f in (PACKAGE / "reporting").rglob("*") if f.suffix in (".py", ".yaml", ".j2")]
-    files += [*(PACKAGE / "checking").glob("*.py"), PACKAGE / "version.py"]
-    scripts = ("collect", "document", "tables", "figures", "report", "theory", "means")
-    return _hash(files, _scripts(*scripts))
+def _dataset_module(dataset: str) -> str:
+    registered = entries("dataset").get(dataset)
+    return registered.cls.__module__ if registered else "dmlbench.data.folder"
 
 
 def git_state() -> dict:

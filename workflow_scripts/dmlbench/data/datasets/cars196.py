@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dmlbench.data.dataset import Dataset, Record, register_dataset
-from dmlbench.data.members import read_members
-from dmlbench.data.rows import read_rows
+from dmlbench.data.read_archive import read_members, read_rows
 from dmlbench.errors import DataError
 
 #: Models 1-98 are for training (Song et al. 2016, section 5).

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from dmlbench.data.dataset import Dataset, Record, register_dataset
-from dmlbench.data.members import read_members
+from dmlbench.data.read_archive import read_members
 from dmlbench.errors import DataError
 
 #: Species 1-100 are for training (Song et al. 2016, section 5).

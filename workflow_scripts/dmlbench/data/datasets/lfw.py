@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dmlbench.data.dataset import Dataset, Record, register_dataset
-from dmlbench.data.members import read_members
+from dmlbench.data.read_archive import read_members
 from dmlbench.errors import DataError
 
 _SPLITS = {"train": "peopleDevTrain.txt", "test": "peopleDevTest.txt"}

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from dmlbench.data.dataset import Dataset, Record, register_dataset
-from dmlbench.data.members import read_gzip
+from dmlbench.data.read_archive import read_gzip
 from dmlbench.errors import DataError
 
 

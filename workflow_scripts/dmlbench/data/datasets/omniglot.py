@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from dmlbench.data.dataset import Dataset, Record, register_dataset
-from dmlbench.data.members import read_members
+from dmlbench.data.read_archive import read_members
 
 
 @register_dataset(

@@ -1,1 +1,101 @@
-"""The figures. Which ones a config has says :mod:`.kinds`, which Snakemake imports."""
+"""The figures: each is a file of this folder that registers itself.
+
+Snakemake asks here which figures a config has while it plans its jobs. A figure's file therefore
+imports pandas, matplotlib and seaborn only inside the function that draws.
+"""
+
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+
+from dmlbench.config import Plan, Run
+
+#: Files that a figure is drawn from: pairs of a run and the name of a file in its folder.
+RunFiles = list[tuple[Run, str]]
+_REGISTERED: dict[str, "Figure"] = {}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure that an experiment may have.
+
+    Attributes:
+        draw: Makes it from a :class:`dmlbench.reporting.figure_data.FigureData`; returns the
+            matplotlib figure, and the table of the numbers that it shows or None. The function's
+            name is that of the figure, and its docstring the caption.
+        title: What the report calls it.
+        applies: Whether the runs of an experiment have what it shows.
+        tables: The collected tables that it is drawn from: ``metrics``, ``history`` or ``runs``.
+        files: What else it is drawn from.
+        numbers: Whether ``draw`` returns a table, which is written as CSV.
+    """
+
+    draw: Callable
+    title: str
+    applies: Callable[[Plan, str], bool] = lambda plan, experiment: True
+    tables: tuple[str, ...] = ()
+    files: Callable[[Plan, str], RunFiles] = lambda plan, experiment: []
+    numbers: bool = True
+
+    @property
+    def caption(self) -> str:
+        """What it shows, in plain sentences."""
+        return " ".join((self.draw.__doc__ or "").split())
+
+    @property
+    def suffixes(self) -> list[str]:
+        """The suffixes of its files; ``rst`` is the caption, which Snakemake's report reads."""
+        return ["pdf", "png", "rst", *(["csv"] if self.numbers else [])]
+
+
+def register_figure(title: str, **facts: object) -> Callable:
+    """Register the function that draws a figure; arguments are attributes of :class:`Figure`."""
+
+    def register(draw: Callable) -> Callable:
+        _REGISTERED[draw.__name__] = Figure(draw, title, **facts)
+        return draw
+
+    return register
+
+
+def figures() -> dict[str, Figure]:
+    """All figures by name, in the order of their names."""
+    for module in pkgutil.iter_modules(__path__):
+        import_module(f"{__name__}.{module.name}")
+    return dict(sorted(_REGISTERED.items()))
+
+
+def planned(plan: Plan, experiment: str) -> list[str]:
+    """The names of the figures that an experiment has."""
+    return [name for name, figure in figures().items() if figure.applies(plan, experiment)]
+
+
+def recall_is_measured(plan: Plan, experiment: str) -> bool:
+    """Whether Recall@K is measured on the test."""
+    evaluation = plan.benchmark.evaluation
+    return "recall" in evaluation.metrics and "test" in evaluation.splits
+
+
+def embeddings_are_shown(plan: Plan, experiment: str) -> bool:
+    """Whether the dataset is measured on the split whose embeddings figures show."""
+    facts = plan.facts(plan.benchmark.experiments[experiment].dataset)
+    return any(part[0] == shown_split(plan) for part in facts["evaluations"])
+
+
+def shown_split(plan: Plan) -> str:
+    """The split whose embeddings figures show: the test, where it is measured."""
+    return "test" if "test" in plan.projected_splits else plan.projected_splits[0]
+
+
+def shown_runs(plan: Plan, experiment: str) -> list[Run]:
+    """The runs whose embeddings are shown: one training seed of each method."""
+    dataset = plan.benchmark.experiments[experiment].dataset
+    return [Run(dataset, *m, plan.projected_seeds[0]) for m in plan.methods[experiment]]
+
+
+def shown_files(file: Callable[[str], str], split: str = "") -> Callable[[Plan, str], RunFiles]:
+    """The ``files`` of a figure of embeddings; ``file`` names that of a split."""
+    return lambda plan, experiment: [
+        (run, file(split or shown_split(plan))) for run in shown_runs(plan, experiment)
+    ]

@@ -47,22 +47,20 @@ class Part(_Data):
                 raise ValueError(f"{row.name}: one value is needed for each of {self.columns}")
         return self
 
+    def value(self, match: Match, metric: str) -> float | None:
+        """The published value of a method; None where there is none."""
+        found = (row.values for row in self.rows if match in row.match)
+        return dict(zip(self.columns, next(found, []), strict=False)).get(metric)
+
 
 class Claim(_Data):
-    """What a paper says. Without two methods to compare, there is nothing to test."""
+    """What a paper says, or only compares: then the text is empty. Two methods make it a test."""
 
-    text: str
+    text: str = ""
     worse: Match | None = None
     better: Match | None = None
     metric: str | None = None
     part: tuple[str, str, str, str] | None = None
-
-
-class Compared(_Data):
-    """Two methods that a paper compares, without a number or an outcome that could be read."""
-
-    worse: Match
-    better: Match
 
 
 class Published(_Data):
@@ -88,7 +86,7 @@ class Published(_Data):
     unsaid: str
     parts: list[Part]
     claims: list[Claim] = Field(default_factory=list)
-    comparisons: list[Compared] = Field(default_factory=list)
+    comparisons: list[Claim] = Field(default_factory=list)
 
     @property
     def source(self) -> str:
@@ -103,6 +101,11 @@ class Published(_Data):
         builds on prints, and nine of twelve official codes of the field.
         """
         return "last" if self.protocol["selection"].startswith("last") else "test_max"
+
+    def same_metric(self, plan: Plan, metric: str, label: str) -> bool:
+        """Whether ours is the same metric: NMI+ is another one for another number of clusters."""
+        theirs = self.protocol.get("nmi_plus", {}).get(label)
+        return metric != "nmi_plus" or theirs == plan.benchmark.evaluation.nmi_plus_of(label)
 
     def other_network(self, recipe: dict) -> bool:
         """Whether a recipe of ours has another backbone than these numbers."""
@@ -131,21 +134,17 @@ def is_match(match: Match, loss: dict, sampler: dict) -> bool:
 def published_value(
     table: Published, plan: Plan, method: tuple[str, str, str], part: tuple[str, ...], metric: str
 ) -> float | None:
-    """The published percentage for a method of ours, or None where there is none.
+    """The published percentage for a method of ours; None where there is none.
 
     Args:
         table: The published table.
         plan: The config.
         method: Names of recipe, loss and sampler.
         part: Dataset, split, subset and label column.
-        metric: Such as ``recall@1``. NMI+ with another number of clusters is another metric.
+        metric: Such as ``recall@1``.
     """
-    if metric == "nmi_plus":
-        theirs = table.protocol.get("nmi_plus", {}).get(part[3])
-        if theirs != plan.benchmark.evaluation.nmi_plus_of(part[3]):
-            return None
     loss, sampler = plan.losses[method[1]], plan.samplers[method[2]]
-    for block in table.parts:
+    for block in table.parts if table.same_metric(plan, metric, part[3]) else []:
         if block.part == tuple(part) and metric in block.columns:
             for row in block.rows:
                 if any(is_match(match, loss, sampler) for match in row.match):

@@ -1,11 +1,18 @@
-"""Asking Slurm's commands, with a limit on how long they may take."""
+"""Asking Slurm: with a limit on how long it may take, and about the jobs of processes."""
 
+import logging
+import os
 import subprocess
 
 from dmlbench.errors import UserError
 
+log = logging.getLogger(__name__)
+
 #: Seconds; the commands themselves try for most of a minute to reach the controller.
 PATIENCE = 90.0
+#: States in which processes of a job may be at work where they should be.
+_ALIVE = {"RUNNING", "COMPLETING", "CONFIGURING", "RESIZING", "SIGNALING", "STAGE_OUT", "STOPPED",
+          "SUSPENDED"}  # fmt: skip
 
 
 class SlurmError(UserError):
@@ -21,10 +28,7 @@ def ask(*command: str, seconds: float = PATIENCE) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds)
     except FileNotFoundError:
-        raise SlurmError(
-            f"{command[0]}: not found; this is no machine to submit jobs from, or Slurm's commands "
-            "are not in PATH (often: module load slurm)"
-        ) from None
+        raise SlurmError(f"{command[0]}: not found; no jobs can be asked for here") from None
     except subprocess.TimeoutExpired:
         raise SlurmError(f"{command[0]}: no answer from Slurm within {seconds:.0f} s") from None
     if done.returncode:
@@ -42,3 +46,56 @@ def minutes(limit: str) -> float | None:
         return int(days or 0) * 1440 + hours * 60 + whole + seconds / 60
     except ValueError:  # infinite, UNLIMITED, NOT_SET
         return None
+
+
+def current_job() -> dict:
+    """The Slurm job of this process; its values are None outside of one."""
+    get = os.environ.get
+    job = get("SLURM_JOB_ID")
+    restarts = int(get("SLURM_RESTART_COUNT", "0")) if job else None
+    return {"job": job, "restarts": restarts, "cluster": get("SLURM_CLUSTER_NAME") if job else None}
+
+
+def minutes_left(asked: float | None) -> float | None:
+    """How long this process may take, of the minutes that its job was to have.
+
+    A job's time began before this process did, and two starts of Snakemake may take a minute.
+    Slurm's word counts where it is less; where Slurm does not say, ``asked`` does.
+
+    Args:
+        asked: The job's time limit; None has none.
+    """
+    job = os.environ.get("SLURM_JOB_ID")
+    if asked is None or not job:
+        return asked
+    try:
+        left = minutes(ask("squeue", "--noheader", "--format=%L", f"--jobs={job}").strip())
+    except SlurmError as error:
+        log.info("cannot ask for the time left to job %s: %s", job, error)
+        return asked
+    return asked if left is None else min(asked, left)
+
+
+def has_ended(other: dict) -> bool:
+    """Whether Slurm says that the job of another process is over, so that it is an orphan.
+
+    A node that the controller takes for dead may go on working. Only jobs of one's own cluster are
+    known; of others, and where Slurm cannot be asked, nothing is said: False.
+
+    Args:
+        other: What :func:`current_job` said there.
+    """
+    mine = current_job()
+    if not mine["job"] or not other.get("job") or other.get("cluster") != mine["cluster"]:
+        return False
+    if other["job"] == mine["job"]:
+        return other["restarts"] < mine["restarts"]
+    given = ("--noheader", "--states=all", "--format=%T", f"--jobs={other['job']}")
+    try:
+        states = ask("squeue", *given)
+    except SlurmError as error:
+        if "Invalid job id" in str(error):
+            return True
+        log.info("cannot ask for job %s: %s", other["job"], error)
+        return False
+    return not _ALIVE & set(states.split())

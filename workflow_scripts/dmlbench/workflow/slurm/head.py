@@ -14,6 +14,7 @@ from dmlbench.workflow.slurm.commands import SlurmError, ask
 
 #: Seconds for cancelled jobs to save and end, before one goes on without them.
 PATIENCE = 180.0
+_KEYS = {"job_name", "arguments", "host", "process", "started"}
 
 
 def record(file: Path, logs: list[str]) -> None:
@@ -21,12 +22,32 @@ def record(file: Path, logs: list[str]) -> None:
 
     Args:
         file: Where to.
-        logs: Snakemake's own, in which its Slurm plugin has said what it calls its jobs.
+        logs: Snakemake's own, in which its Slurm plugin has said how it names its jobs.
     """
     said = "".join(Path(log).read_text(encoding="utf-8") for log in logs)
-    jobs = re.findall(r"SLURM run ID: (\S+)", said)[-1]
+    name = re.findall(r"SLURM run ID: (\S+)", said)[-1]
     here = {"host": platform.node(), "process": os.getpid(), "started": _started(os.getpid())}
-    write_json(file, {"jobs": jobs, "arguments": sys.argv[1:], **here})
+    write_json(file, {"job_name": name, "arguments": sys.argv[1:], **here})
+
+
+def notice_preempted_jobs() -> None:
+    """Have jobs that Slurm has cancelled for others count as cancelled, so that they are retried.
+
+    Version 2.8.0 of Snakemake's plugin takes PREEMPTED for a state that passes, and waits for ever.
+    A job that Slurm itself starts again is never seen in it: from RUNNING it goes to PENDING.
+    """
+    # Imported only here: the plugin asks Slurm for its version when it is.
+    import snakemake_executor_plugin_slurm as plugin
+
+    query = plugin.query_job_status
+
+    async def query_again(*arguments) -> tuple[dict[str, str] | None, float | None]:
+        states, seconds = await query(*arguments)
+        if states:
+            states = {job: "CANCELLED" if s == "PREEMPTED" else s for job, s in states.items()}
+        return states, seconds
+
+    plugin.query_job_status = query_again
 
 
 def read(file: Path) -> dict | None:
@@ -35,22 +56,22 @@ def read(file: Path) -> dict | None:
     Raises:
         UserError: The file is damaged.
     """
+    if not file.exists():
+        return None
     try:
         head = json.loads(file.read_text(encoding="utf-8"))
-        if head.keys() >= {"jobs", "arguments", "host", "process", "started"}:
-            return head
-    except FileNotFoundError:
-        return None
-    except (ValueError, AttributeError):  # no JSON, or no object
-        pass
-    raise UserError(
-        f"{file}: damaged; it names the jobs of the last Snakemake. Look for them with `squeue "
-        "--me`, cancel those of this config with scancel, then delete the file"
-    )
+    except ValueError:
+        head = None
+    if not isinstance(head, dict) or not head.keys() >= _KEYS:
+        raise UserError(
+            f"{file}: damaged; it names the jobs of the last Snakemake. Look for them with `squeue "
+            "--me`, cancel those of this config with scancel, then delete the file"
+        )
+    return head
 
 
 def ended_head(file: Path) -> str | None:
-    """What the last Snakemake of a config called its jobs; None where there was none.
+    """How the last Snakemake of a config named its jobs; None where there was none.
 
     Args:
         file: What :func:`record` wrote.
@@ -62,20 +83,19 @@ def ended_head(file: Path) -> str | None:
     head = read(file)
     if head is None:
         return None
-    if head["host"] != platform.node():
-        if not (left := leftovers(head["jobs"])):
-            return head["jobs"]
-        raise UserError(
-            f"{len(left)} job(s) wait or run of a Snakemake that was started on {head['host']}, "
-            f"process {head['process']}: go there; or, if it is gone for certain, end them here: "
-            f"scancel --name={head['jobs']}"
-        )
-    if head["started"] == _started(head["process"]):
+    here = head["host"] == platform.node()
+    if here and head["started"] == _started(head["process"]):
         raise UserError(
             f"Snakemake runs this config already, as process {head['process']} of this machine; "
             "wait for it, or end it: Ctrl-C there cancels its jobs"
         )
-    return head["jobs"]
+    if not here and (left := leftovers(head["job_name"])):
+        raise UserError(
+            f"{len(left)} job(s) wait or run of a Snakemake that was started on {head['host']}, "
+            f"process {head['process']}: go there; or, if it is gone for certain, end them here: "
+            f"scancel --name={head['job_name']}"
+        )
+    return head["job_name"]
 
 
 def leftovers(name: str) -> list[str]:

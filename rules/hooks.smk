@@ -1,0 +1,155 @@
+"""What is done before the jobs of a call, and after them."""
+
+import shutil
+
+from dmlbench.workflow.slurm import head
+from dmlbench.workflow.slurm.preflight import problems
+from dmlbench.workflow.file_records import settle
+from dmlbench.workflow.run_record import vouches
+
+RUN_FOLDERS = {RUN.format(**run.__dict__): run for run in PLAN.runs.values()}
+
+
+def print_results():
+    """Say where the results are, as far as they are made, the report last."""
+    made = []
+    for name in BENCHMARK.experiments:
+        made.append(("table:  ", paths.table(NAME, name, "md"), " (.tex, .csv)"))
+    for name in paths.OVERVIEWS:
+        made.append(("table:  ", paths.table(NAME, name, "md"), " (.tex, .csv)"))
+    for file in FIGURES:
+        if file.endswith(".pdf"):
+            made.append(("figure: ", file, " (.png)"))
+    for what, file, others in [*made, ("report: ", REPORT, "")]:
+        if os.path.exists(file):
+            print(f"{what}{file}{others}")
+
+
+def outputs_here():
+    """The outputs of rules that are here, for the runs of this config."""
+    patterns = [output for rule in workflow.rules for output in rule.output]
+    stores = {prepared_index(run, paths.PREPARED) for run in PLAN.runs.values()}
+    for top in (paths.results(NAME), *stores):
+        for folder, _, files in os.walk(top):
+            for file in (f"{folder}/{name}" for name in files):
+                if any(pattern.match(file) for pattern in patterns):
+                    yield file
+
+
+def is_trained(file):
+    """Whether a training's own record says that a file is what the config asks for."""
+    run = RUN_FOLDERS.get(os.path.dirname(file))
+    if run is None:
+        return False
+    code = provenance.training_code(run.dataset, PLAN.sources(run))
+    return vouches(Path(file), PLAN.fingerprint(run), code)
+
+
+def unusable(file, why):
+    return f"{file}: {why}; results are read and written there"
+
+
+def settle_origins():
+    """Give all files that are here the records and times of what made them."""
+    for folder in ("results", paths.results(NAME)):
+        if os.path.lexists(folder) and not os.path.isdir(folder):
+            refuse([unusable(folder, "is no folder")])
+    raw = [file for dataset in PLAN.datasets for file in raw_archives(PLAN, dataset)]
+    here = filter(os.path.exists, raw)
+    try:
+        settle(Path(paths.origins(NAME)), outputs_here(), here, is_trained)
+    except UserError as error:
+        refuse([error])
+    except OSError as error:
+        refuse([unusable(error.filename, error.strerror)])
+
+
+def write_config():
+    """Write the config and its plan where jobs find them."""
+    try:
+        stored_plan.write_plan(PLAN, Path(CONFIG).parent)
+    except OSError as error:
+        refuse([unusable(error.filename, error.strerror)])
+
+
+def requests(names):
+    """Name, resources on the last try, and threads of the rules of these names."""
+    tries = 1 + workflow.execution_settings.retries
+    for each in workflow.rules:
+        if each.name in names and not each.norun and not workflow.is_local(each):
+            asks = each.expand_resources({}, [], tries)
+            yield each.name, asks, asks["_cores"]
+
+
+def refuse(wrong):
+    """Leave before any job is given out."""
+    for line in wrong:
+        print(f"error: {line}", file=sys.stderr)
+    sys.exit(2)
+
+
+def before_jobs(logs):
+    """Say what would go wrong, before any job is given out."""
+    on_slurm = workflow.executor_plugin.name == "slurm"
+    jobs = list(workflow.dag.needrun_jobs())
+    names = {job.rule.name for job in jobs}
+    only_preflight = names == {"preflight"}
+    if on_slurm:
+        asked = {rule.name for rule in workflow.rules} if only_preflight else names
+        if wrong := list(problems(requests(asked), Path(paths.results(NAME)))):
+            refuse(wrong)
+    if only_preflight:
+        return
+    try:
+        if "rescore" in names:
+            refuse_without_embeddings()
+        refuse_to_train_again(jobs)
+        # Its jobs may also be there where this one gives none to Slurm.
+        if on_slurm or shutil.which("squeue"):
+            refuse_beside_leftovers()
+        if on_slurm:
+            head.record(Path(paths.head(NAME)), logs)
+    except UserError as error:
+        refuse([error])
+    if on_slurm:
+        head.notice_preempted_jobs()
+
+
+def refuse_beside_leftovers():
+    """No two Snakemakes may have jobs of one config."""
+    before = head.ended_head(Path(paths.head(NAME)))
+    if before and (left := head.leftovers(before)):
+        raise UserError(
+            f"{len(left)} job(s) of a Snakemake that is gone still wait or run; `make resume` "
+            "cancels them and goes on (docs/cluster.md)"
+        )
+
+
+def refuse_without_embeddings():
+    """Without them Snakemake would measure nothing, and say that all tables are made."""
+    files = [
+        file for run in measured_runs() for file in embeddings_of_run(run.__dict__)
+    ]
+    if missing := [file for file in files if not os.path.exists(file)]:
+        raise UserError(
+            f"{len(missing)} stored embeddings are not here, such as {missing[0]}; only what is "
+            "stored can be measured anew: fetch it (dvc pull), or have all made by the target `all`"
+        )
+
+
+def refuse_to_train_again(jobs):
+    """Data that are to be prepared would have Snakemake train every run on them anew."""
+    again = [
+        job
+        for job in jobs
+        if job.rule.name == "train"
+        and workflow.dag.reason(job).updated_input_run
+        and not workflow.dag.reason(job).forced
+        and is_trained(job.output[0])
+    ]
+    if again:
+        raise UserError(
+            f"{len(again)} finished run(s) would be trained again, as their images are to be "
+            "prepared first: run `snakemake -c2 datasets` with the same config, then this again; "
+            "runs whose images come out the same are left alone"
+        )

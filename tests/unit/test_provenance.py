@@ -1,0 +1,181 @@
+"""Which steps a change of one source file has done again."""
+
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT, SCRIPTS
+
+from dmlbench.config import load_config
+from dmlbench.workflow import import_closure, provenance
+
+SINGLE = ("embed", "control", "evaluate", "check")
+STEPS = {
+    "data": ("pairs", "summarise"),
+    "pictures": ("project", "illustrate", "roc"),
+    "report": ("collect", "tables", "figures", "pages", "pdf", "means"),
+}
+#: Of no step: they say what is planned, or run beside the steps.
+BESIDE = {
+    "dmlbench.checking.__init__", "dmlbench.workflow.estimate", "dmlbench.workflow.file_records",
+}  # fmt: skip
+EVALUATED = {"evaluate", "illustrate", "roc"}
+REPORT = set(STEPS["report"])
+DRAWN = {"figures", "pdf"}
+#: What is done again once a module has changed, besides what is made from that.
+AGAIN = {
+    "seeding": {"train", "embed", "control", "check", "summarise", "project"} | EVALUATED,
+    # Metrics register their labels where they are computed, and reports read those.
+    "knn": {"train", "project", "check"} | EVALUATED | (REPORT - {"means"}),
+    "tensors.distances": {"train"},
+    "config.held_out": {"train", "embed", "control", "project"} | EVALUATED,
+    "data.splits": {"train", "embed", "control", "project"} | EVALUATED,
+    "data.store": {"train", "embed", "control", "summarise"} | DRAWN,
+    "data.verification_pairs": {"pairs", "project"} | EVALUATED,
+    "data.prepare": {"prepare"},
+    "data.datasets.digits": {"prepare", "train"},
+    "data.datasets.mnist": set(),
+    "data.folder": set(),
+    "data.download": set(),
+    "losses.base": {"train"},
+    "losses.triplet": {"train"},
+    "losses.contrastive": set(),
+    "samplers.sampler": {"train"},
+    "models.embed": {"train", "embed", "control"},
+    "models.embedder": {"train", "embed", "control"},
+    "training.loop": {"train"},
+    "training.checkpoint": set(),
+    "training.run_lock": set(),
+    "evaluation.embeddings": {"embed", "control", "project"} | EVALUATED,
+    "checking.rule": {"check"},
+    "workflow.run_record": {"check"},
+    "workflow.slurm.preflight": set(),
+    "version": {"evaluate", "check"} | (REPORT - {"means"}),
+    "reporting.means": {"means"},
+    "reporting.draw_figures": {"figures"},
+    "reporting.figures.recall_curves": DRAWN,
+    "cli": set(),
+    "paths": set(),
+    "errors": set(),
+}
+
+
+@pytest.fixture(scope="module")
+def run():
+    plan = load_config(ROOT / "configs" / "smoke.yaml")
+    (one,) = [run for run in plan.experiment_runs("even_odd") if run.sampler == "eps"][:1]
+    return one.dataset, plan.sources(one)
+
+
+def codes(run) -> dict[str, str]:
+    """The code of every step by its name."""
+    for cached in vars(provenance).values():
+        if hasattr(cached, "cache_clear"):
+            cached.cache_clear()
+    dataset, sources = run
+    found = {step: provenance.step_code(step) for step in SINGLE}
+    found |= {step: provenance.step_code(s, step) for s, steps in STEPS.items() for step in steps}
+    found["train"] = provenance.training_code(dataset, sources)
+    return found | {"prepare": provenance.data_code(dataset)}
+
+
+@pytest.fixture(scope="module")
+def again(run, tmp_path_factory) -> dict[str, set[str]]:
+    """For each module of a copy of the library: the steps whose code a changed line changes."""
+    copy = tmp_path_factory.mktemp("copy")
+    shutil.copytree(SCRIPTS, copy, dirs_exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (import_closure, provenance):
+            patch.setattr(module, "SCRIPTS", copy)
+        patch.setattr(provenance, "PACKAGE", copy / "dmlbench")
+        before, found = codes(run), {}
+        for file in sorted((copy / "dmlbench").rglob("*.py")):
+            text = file.read_text()
+            file.write_text(text + "# another\n")
+            after = codes(run)
+            file.write_text(text)
+            name = ".".join(file.relative_to(copy).with_suffix("").parts)
+            found[name] = {step for step in before if after[step] != before[step]}
+    codes(run)
+    return found
+
+
+@pytest.mark.parametrize("module", AGAIN)
+def test_a_changed_module_has_exactly_these_steps_done_again(again, module):
+    assert again[f"dmlbench.{module}"] == AGAIN[module]
+
+
+def test_every_module_decides_something_or_is_said_to_decide_nothing(again, run):
+    idle = {module for module, steps in again.items() if not steps}
+    idle -= {m for m in idle if import_closure.is_in(m, provenance.DECIDES_NOTHING)} | BESIDE
+    # A dataset, a loss or a choice that this run does not name is of others.
+    others = re.compile(r"dmlbench\.(data\.(datasets|folder)|losses|samplers)\b")
+    assert {module for module in idle if not others.match(module)} <= {"dmlbench.__init__"}
+
+
+def test_what_is_said_to_decide_nothing_exists(again):
+    for name in provenance.DECIDES_NOTHING:
+        assert {name, f"{name}.__init__"} & set(again), name
+
+
+def test_a_training_depends_on_its_own_loss_and_names_each_file(run):
+    files = provenance.training_files(*run)
+    assert {"train.py", "dmlbench.losses.triplet", "dmlbench.training.loop"} <= set(files)
+    assert "dmlbench.losses.margin" not in files
+
+
+LOADED = """
+import runpy, sys
+sys.argv = sys.argv[1:]
+try:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+finally:
+    print("LOADED", *(name for name in sys.modules if name.split(".")[0] == "dmlbench"))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "step",
+    ["embed", "control", "evaluate", "check", "pictures project", "pictures illustrate",
+     "report collect", "report tables --experiment even_odd", "report means",
+     "report figures --experiment even_odd", "report pages", "train"],
+)  # fmt: skip
+def test_a_step_loads_nothing_that_its_code_does_not_cover(step, run, smoke_run, tmp_path):
+    """Whatever way it is imported: the modules that a real step has loaded when it ends."""
+    for part in ("data", "results"):
+        shutil.copytree(smoke_run / part, tmp_path / part)
+    script, *options = step.split()
+    config = ["--config", "results/smoke/config.json"]
+    one = "digits_even_odd/digits_8d/triplet/eps/seed0"
+    if script == "control":
+        one = one.replace("triplet/eps", "untrained-backbone/none")
+    if script in ("embed", "control", "evaluate", "pictures", "train"):
+        options += ["--run", one]
+    if script == "train":
+        (tmp_path / "results/smoke/runs" / one / "run.json").unlink()
+    place = ["results/smoke"] if script == "check" else []
+    command = [sys.executable, "-c", LOADED, SCRIPTS / f"{script}.py", *options, *config, *place]
+    done = subprocess.run([*map(str, command)], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.partition("LOADED ")[2].split())
+    name = options[0] if script in STEPS else None
+    files = provenance.training_files(*run) if script == "train" else None
+    covered = set(files or provenance.step_files(script, name))
+    # What reading a config loads, the registered classes among it, does not count; nor does what
+    # the functions that read weights are kept beside.
+    beside = {m for m in loaded if import_closure.is_in(m, provenance.DECIDES_NOTHING)}
+    beside |= loaded_by("import dmlbench.cli, dmlbench.config as c; c.load_config('smoke.yaml')")
+    beside |= {"dmlbench", "dmlbench.data.folder"}
+    if script == "embed":
+        beside |= import_closure.closure(["dmlbench.training.loop"])
+    assert loaded - covered <= beside
+
+
+def loaded_by(code: str) -> set[str]:
+    """The modules of the library that some code loads."""
+    shown = "print(*(n for n in sys.modules if n.split('.')[0] == 'dmlbench'))"
+    command = [sys.executable, "-c", f"import sys; {code}; {shown}"]
+    return set(subprocess.check_output(command, cwd=ROOT / "configs", text=True).split())

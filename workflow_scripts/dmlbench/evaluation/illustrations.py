@@ -1,0 +1,115 @@
+"""What figures show of one run's embeddings; no metric depends on it."""
+
+import numpy as np
+import pandas as pd
+
+from dmlbench.evaluation.metrics.verification import accept_rates, decidability
+from dmlbench.evaluation.scored_pairs import Scored
+from dmlbench.knn import Gallery, tie_keys
+
+#: Bins of a histogram of similarities, and the share of pairs below the first.
+BINS, TAIL = 80, 0.002
+
+
+def queries(labels: np.ndarray, ids: np.ndarray, count: int) -> np.ndarray:
+    """The ids of ``count`` queries, of different classes as far as there are so many.
+
+    They follow from the ids alone, so that all methods show the same ones, and nobody picks them.
+    Images alone in their class are left out: nothing could be found for them.
+
+    Args:
+        labels: N class labels.
+        ids: N image ids.
+        count: How many; fewer where there are no more.
+    """
+    table = pd.DataFrame({"id": ids, "label": labels, "key": tie_keys(ids)}).sort_values("key")
+    table = table[table.groupby("label")["id"].transform("size") > 1]
+    turn = table.groupby("label").cumcount()
+    return table.assign(turn=turn).sort_values(["turn", "key"])["id"].to_numpy()[:count]
+
+
+def nearest(
+    embeddings: np.ndarray, labels: np.ndarray, ids: np.ndarray, asked: np.ndarray, k: int
+) -> pd.DataFrame:
+    """The ``k`` nearest images of some queries, in the order of :mod:`dmlbench.knn`.
+
+    Args:
+        embeddings: N x D, float32.
+        labels: N class labels.
+        ids: N image ids.
+        asked: The ids of the queries.
+        k: How many neighbours; fewer where there are no more.
+
+    Returns:
+        One row for each neighbour: query (its id), rank (from 1), id, right (same class).
+    """
+    gallery = Gallery(embeddings, ids)
+    mine = ids[gallery.order]
+    classes = np.asarray(labels)[gallery.order]
+    places = np.array([np.flatnonzero(mine == query)[0] for query in asked], dtype=np.int64)
+    found = gallery.neighbours(places, min(k, len(gallery) - 1))
+    rows = []
+    for query, place, others in zip(asked, places, found, strict=True):
+        for rank, other in enumerate(others, start=1):
+            right = bool(classes[other] == classes[place])
+            rows.append({"query": query, "rank": rank, "id": mine[other], "right": right})
+    return pd.DataFrame(rows, columns=["query", "rank", "id", "right"])
+
+
+def similarity_histogram(embeddings: np.ndarray, labels: np.ndarray, at_most: int) -> pd.DataFrame:
+    """How alike images of one class are, and images of different ones.
+
+    The similarity is minus the squared distance, as in :mod:`dmlbench.evaluation.scored_pairs`.
+
+    Args:
+        embeddings: N x D, float32.
+        labels: N class labels.
+        at_most: Pairs are those of at most so many images, evenly spaced.
+
+    Returns:
+        One row for each bin: left and right edge, the shares of genuine and of impostor pairs in
+        it, and d' of all pairs (the same in each row; NaN where a kind of pair or any spread is
+        missing). The few pairs that are less alike than all others are in no bin.
+    """
+    from scipy.spatial.distance import pdist
+
+    kept = evenly(len(embeddings), at_most)
+    similarity = -pdist(embeddings[kept].astype(np.float64), "sqeuclidean")
+    first, second = np.triu_indices(len(kept), 1)
+    classes = np.asarray(labels)[kept]
+    genuine = classes[first] == classes[second]
+    edges = np.linspace(np.quantile(similarity, TAIL), similarity.max(), BINS + 1)
+    both = genuine.any() and not genuine.all()
+    value = decidability(Scored(similarity, genuine)) if both else None
+    return pd.DataFrame(
+        {
+            "left": edges[:-1],
+            "right": edges[1:],
+            "genuine": np.histogram(similarity[genuine], edges)[0] / max(1, genuine.sum()),
+            "impostor": np.histogram(similarity[~genuine], edges)[0] / max(1, (~genuine).sum()),
+            "d_prime": np.nan if value is None else value,
+        }
+    )
+
+
+def accept_curve(pairs: Scored) -> pd.DataFrame:
+    """False and true accept rates (columns far, tar) at each threshold that is a corner."""
+    far, tar, _ = accept_rates(pairs, corners_only=True)
+    return pd.DataFrame({"far": far, "tar": tar})
+
+
+def tsne(embeddings: np.ndarray, perplexity: float, seed: int) -> np.ndarray:
+    """Coordinates in the plane, N x 2 (van der Maaten and Hinton 2008, as in EPS figure 6).
+
+    scikit-learn's Barnes-Hut version, PCA start; the same for the same input on the same machine.
+    """
+    from sklearn.manifold import TSNE
+
+    fitting = min(perplexity, (len(embeddings) - 1) / 3)
+    engine = TSNE(perplexity=fitting, init="pca", random_state=seed % 2**32, n_jobs=1)
+    return engine.fit_transform(embeddings.astype(np.float32))
+
+
+def evenly(count: int, at_most: int) -> np.ndarray:
+    """Up to ``at_most`` of ``count`` positions, evenly spaced."""
+    return np.unique(np.linspace(0, count - 1, min(count, at_most)).round().astype(int))

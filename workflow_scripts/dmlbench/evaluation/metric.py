@@ -1,0 +1,148 @@
+"""What a metric is: how it is computed, what values it can have and how tables print them.
+
+A metric is one file in ``evaluation/metrics/``. It registers a class under the name that the config
+lists in ``evaluation.metrics``.
+"""
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any, ClassVar
+
+import numpy as np
+
+import dmlbench.evaluation.metrics  # noqa: F401  found by folder: a step's code has all metrics
+from dmlbench.errors import DataError
+from dmlbench.knn import tie_keys
+from dmlbench.plugins.registry import REGISTRIES
+
+METRICS = REGISTRIES["metric"]
+register_metric = METRICS.register
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How one stored number is printed and checked.
+
+    Attributes:
+        label: Its name in a table's head; ``{}`` stands for k, or for what the stored name has
+            in the place of its own ``{}``.
+        printed: Whether tables print it; the rest stays in the collected metrics.
+        low, high: The least and the greatest value that is possible.
+        scale: What a table multiplies the stored value by: 100 for percent.
+        decimals: Digits after the point in a table.
+        higher: Whether more is better.
+    """
+
+    label: str
+    printed: bool = False
+    low: float = 0.0
+    high: float = 1.0
+    scale: float = 100.0
+    decimals: int = 1
+    higher: bool = True
+
+
+class Metric:
+    """The base of all metrics.
+
+    Attributes:
+        measures: What the metric stores: names in ``metrics.json`` and what is known of each.
+        of_pairs: It scores the pairs of a verification protocol, not the images of a part.
+        coarse_too: It is also measured by the coarse labels that training saw.
+    """
+
+    measures: ClassVar[dict[str, Measure]]
+    of_pairs: ClassVar[bool] = False
+    coarse_too: ClassVar[bool] = False
+
+    def rows(self, sample: Any) -> list[dict]:
+        """The metric's rows of the long form, each made by :func:`row`.
+
+        Args:
+            sample: A :class:`Sample`; of a metric of pairs a
+                :class:`~dmlbench.evaluation.scored_pairs.PairSample`.
+        """
+        raise NotImplementedError
+
+
+class Sample:
+    """The embeddings of one part, sorted by tie key, so that the order of rows changes no metric.
+
+    Args:
+        embeddings: N x D, float32.
+        labels: N class labels.
+        ids: N distinct image ids.
+        settings: The config's ``evaluation`` section.
+        label: The label column.
+        sub_labels: N finer labels; None where there are none.
+        threads: Threads of the search for neighbours; None for as many as it takes by itself.
+        gpu: Search on the GPUs that faiss sees. Neither changes a result.
+
+    Raises:
+        DataError: An embedding is not finite.
+    """
+
+    def __init__(
+        self,
+        embeddings: np.ndarray,
+        labels: np.ndarray,
+        ids: np.ndarray,
+        settings: Any,
+        label: str = "",
+        sub_labels: np.ndarray | None = None,
+        threads: int | None = None,
+        gpu: bool = False,
+    ) -> None:
+        if not np.isfinite(embeddings).all():
+            raise DataError("the embeddings hold NaN or infinity: the run diverged")
+        order = np.argsort(tie_keys(ids), kind="stable")
+        self.embeddings, self.labels, self.ids = embeddings[order], labels[order], ids[order]
+        self.sub_labels = None if sub_labels is None else sub_labels[order]
+        self.settings, self.label = settings, label
+        self.threads, self.gpu = threads, gpu
+        self._kept: dict[Hashable, Any] = {}
+
+    def once(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """What ``make`` gave the first time it was asked for under ``key``, for all metrics."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]
+
+
+def row(metric: str, k: int, value: float | None, note: str) -> dict:
+    """One row of the long form; where the metric is not defined, ``value`` is None.
+
+    Args:
+        metric: A name of :attr:`Metric.measures`.
+        k: K of Recall@K, or the number of clusters, else 0.
+        value: The value; shares are in 0 .. 1.
+        note: How it was computed, or why it is not defined.
+    """
+    return {"metric": metric, "k": k, "value": value, "note": note}
+
+
+@cache
+def measures(of_pairs: bool) -> dict[str, Measure]:
+    """All stored names of the metrics of pairs, or of all others."""
+    classes = [cls for cls in METRICS.classes().values() if cls.of_pairs == of_pairs]
+    return {name: measure for cls in classes for name, measure in cls.measures.items()}
+
+
+def find_measure(stored: str, k: int = 0, of_pairs: bool | None = None) -> Measure | None:
+    """What is known of a stored name, its label filled in; None where no metric stores it.
+
+    Args:
+        stored: The name in ``metrics.json``, such as ``recall`` or ``tar_at_far_0.01``.
+        k: The k it is stored with.
+        of_pairs: Look only among metrics of pairs, or only among the others; None for both.
+    """
+    for kind in (False, True) if of_pairs is None else (of_pairs,):
+        for name, measure in measures(kind).items():
+            start, holds_number, _ = name.partition("{}")
+            if holds_number and stored.startswith(start):
+                number = float(stored.removeprefix(start))
+                return replace(measure, label=measure.label.format(f"{number:.2g}"))
+            if stored == name:
+                return replace(measure, label=measure.label.format(k))
+    return None

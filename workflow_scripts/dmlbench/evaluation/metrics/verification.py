@@ -1,0 +1,158 @@
+"""Verification: do two images show the same person? The threshold comes from other pairs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dmlbench.evaluation.metric import Measure, Metric, register_metric, row
+from dmlbench.tensors.decidability import Moments
+
+if TYPE_CHECKING:  # pandas, which reading a config must not import
+    from dmlbench.evaluation.scored_pairs import PairSample, Scored
+
+
+@register_metric(
+    "verification",
+    measures={
+        "verification_accuracy": Measure("accuracy", printed=True),
+        "verification_accuracy_sem": Measure("standard error of accuracy"),
+        "eer": Measure("EER", printed=True, higher=False),
+        "auc": Measure("AUC", printed=True),
+        "tar_at_far_{}": Measure("TAR@{}", printed=True),
+        "d_prime": Measure("d\N{PRIME}", True, -np.inf, np.inf, scale=1.0, decimals=2),
+    },
+    of_pairs=True,
+)
+class Verification(Metric):
+    """Accuracy at a threshold from other pairs; EER, AUC, TAR at FAR and d' of all folds pooled."""
+
+    def rows(self, sample: PairSample) -> list[dict]:
+        return _accuracy(sample) + _pooled(sample.pairs, sample.settings.far)
+
+
+def _accuracy(sample: PairSample) -> list[dict]:
+    scope = f"{len(sample.pairs):,} of {sample.total:,} pairs"
+    if sample.given_folds is None:
+        value = accuracy(sample.pairs, best_threshold(sample.given))
+        note = f"threshold from the {len(sample.given):,} of {sample.chooser}"
+        return [row("verification_accuracy", 0, value, f"{scope}; {note}")]
+    others = sample.given, sample.given_folds
+    by_fold = fold_accuracies(sample.pairs, sample.folds, others)
+    values = np.array(list(by_fold.values()))
+    note = f"{scope}; mean over {len(values)} folds, threshold from the other folds"
+    rows = [row("verification_accuracy", 0, float(values.mean()), note)]
+    sem, note = None, f"fold {next(iter(by_fold))} only; train once for each fold"
+    if len(values) > 1:
+        sem, note = float(values.std(ddof=1) / np.sqrt(len(values))), "standard error over folds"
+    return [*rows, row("verification_accuracy_sem", 0, sem, note)]
+
+
+def _pooled(pairs: Scored, rates: list[float]) -> list[dict]:
+    """Measures without a chosen threshold, of all pairs that may be scored."""
+    note = f"{len(pairs) - pairs.impostors:,} genuine and {pairs.impostors:,} impostor pairs"
+    rows = [
+        row("eer", 0, equal_error_rate(pairs), note),
+        row("auc", 0, area_under_curve(pairs), note),
+    ]
+    for rate in rates:
+        value = tar_at_far(pairs, rate)
+        few = "" if value is not None else f"; too few for FAR {rate:g}"
+        rows.append(row(f"tar_at_far_{rate:g}", 0, value, note + few))
+    spread = decidability(pairs)
+    rows.append(row("d_prime", 0, spread, note if spread is not None else "no spread"))
+    return rows
+
+
+def accept_rates(
+    pairs: Scored, corners_only: bool = False
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """False and true accept rates at each threshold, the highest (infinite) threshold first.
+
+    Equal similarities are accepted together.
+
+    Args:
+        pairs: Pairs of both kinds.
+        corners_only: Leave out the points in the middle of a straight line.
+    """
+    from sklearn.metrics import roc_curve
+
+    return roc_curve(pairs.genuine, pairs.similarity, drop_intermediate=corners_only)
+
+
+def best_threshold(pairs: Scored) -> float:
+    """The threshold that classifies most pairs rightly, halfway to the next lower similarity.
+
+    Of several equally good ones it is the highest. LFW (Huang et al. 2007) leaves the choice to the
+    user; published code steps through a grid.
+    """
+    from sklearn.metrics import confusion_matrix_at_thresholds
+
+    _, false, _, true, thresholds = confusion_matrix_at_thresholds(pairs.genuine, pairs.similarity)
+    gain = np.append(0, true - false)  # the first threshold accepts nothing
+    thresholds = np.append(np.inf, thresholds)
+    best = int(np.argmax(gain))
+    if best == 0 or best == len(thresholds) - 1:
+        return float(thresholds[best])
+    return float((thresholds[best] + thresholds[best + 1]) / 2)
+
+
+def accuracy(pairs: Scored, threshold: float) -> float:
+    """The share of pairs that the threshold classifies rightly."""
+    return float(((pairs.similarity >= threshold) == pairs.genuine).mean())
+
+
+def equal_error_rate(pairs: Scored) -> float:
+    """Where false accepts and false rejects have the same rate, between two thresholds linearly."""
+    accepts, true, _ = accept_rates(pairs)
+    rejects = 1 - true
+    after = int(np.argmax(accepts >= rejects))
+    gap = rejects - accepts
+    share = gap[after - 1] / (gap[after - 1] - gap[after])
+    return float(accepts[after - 1] + share * (accepts[after] - accepts[after - 1]))
+
+
+def tar_at_far(pairs: Scored, rate: float) -> float | None:
+    """The share of genuine pairs accepted where at most ``rate`` of the impostors are.
+
+    No interpolation between thresholds. None where there are fewer than 1 / ``rate`` impostors: no
+    threshold then has that rate other than none at all.
+    """
+    if pairs.impostors * rate < 1 - 1e-9:
+        return None
+    false, true, _ = accept_rates(pairs)
+    return float(true[np.flatnonzero(false * pairs.impostors <= rate * pairs.impostors + 1e-9)[-1]])
+
+
+def area_under_curve(pairs: Scored) -> float:
+    """The chance that a genuine pair is more alike than an impostor; equal ones count half."""
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(pairs.genuine, pairs.similarity))
+
+
+def decidability(pairs: Scored) -> float | None:
+    """Daugman's d' with its sign (:mod:`dmlbench.tensors.decidability`); None without spread."""
+    values = pairs.similarity[pairs.genuine], pairs.similarity[~pairs.genuine]
+    moments = Moments(values[0].mean(), values[0].var(), values[1].mean(), values[1].var())
+    return float(moments.decidability()) if moments.spread > 0 else None
+
+
+def fold_accuracies(
+    pairs: Scored, folds: np.ndarray, others: tuple[Scored, np.ndarray]
+) -> dict[int, float]:
+    """The accuracy on each fold, with the threshold from the other folds.
+
+    Huang et al. 2007, section 3 (View 2).
+
+    Args:
+        pairs: The pairs to score, of any of the folds.
+        folds: The fold of each.
+        others: Pairs to choose thresholds from, and their folds.
+    """
+    given, given_folds = others
+    return {
+        int(fold): accuracy(pairs[folds == fold], best_threshold(given[given_folds != fold]))
+        for fold in np.unique(folds)
+    }

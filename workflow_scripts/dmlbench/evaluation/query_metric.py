@@ -1,0 +1,152 @@
+"""Metrics that are means over queries, all from one search for nearest neighbours.
+
+Every image is a query, the others are its gallery. Neighbours are exact, ties go by the hash of the
+image id, and the query is left out by its number (:mod:`dmlbench.knn`).
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+
+from dmlbench.errors import DataError
+from dmlbench.evaluation.metric import Metric, Sample, row
+from dmlbench.knn import Gallery
+from dmlbench.progress import counting
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Which image is of which class.
+
+    Attributes:
+        labels: The class of each image, 0 .. C - 1.
+        others: How many others are of its class: R.
+        members: All images, class by class.
+        starts: Where each class begins in ``members``.
+    """
+
+    labels: np.ndarray
+    others: np.ndarray
+    members: np.ndarray
+    starts: np.ndarray
+
+    @classmethod
+    def of(cls, labels: np.ndarray) -> "Classes":
+        """The classes of N labels of any type."""
+        _, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
+        starts = np.concatenate([[0], np.cumsum(counts)])
+        return cls(codes, counts[codes] - 1, np.argsort(codes, kind="stable"), starts)
+
+    @staticmethod
+    def of_sample(sample: Sample) -> "Classes":
+        """The classes of a sample, made once."""
+        return sample.once("classes", lambda: Classes.of(sample.labels))
+
+    def mates(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Each of ``rows`` (as its position there) with every other image of its class."""
+        counts = self.others[rows] + 1
+        position = np.repeat(np.arange(len(rows)), counts)
+        within = np.arange(len(position)) - np.repeat(np.cumsum(counts) - counts, counts)
+        member = self.members[self.starts[self.labels[rows]][position] + within]
+        different = member != rows[position]
+        return position[different], member[different]
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Some queries and their nearest others.
+
+    Attributes:
+        gallery: What was searched.
+        classes: The classes of its images.
+        rows: The queries, n places in the gallery.
+        relevant: n x depth; whether each neighbour, nearest first, is of the query's class.
+    """
+
+    gallery: Gallery
+    classes: Classes
+    rows: np.ndarray
+    relevant: np.ndarray
+
+    @cached_property
+    def others(self) -> np.ndarray:
+        """How many others are of each query's class: R."""
+        return self.classes.others[self.rows]
+
+    @cached_property
+    def within_r(self) -> np.ndarray:
+        """``relevant``, false beyond the first R neighbours."""
+        return self.relevant & (np.arange(self.relevant.shape[1]) < self.others[:, None])
+
+    def not_alone(self) -> "Queries":
+        """Those with others of their class."""
+        kept = self.others > 0
+        if kept.all():
+            return self
+        return Queries(self.gallery, self.classes, self.rows[kept], self.relevant[kept])
+
+
+class QueryMetric(Metric):
+    """A mean over queries.
+
+    Attributes:
+        alone_too: Whether queries that are alone in their class count, else they are left out.
+        note: What stands beside the value.
+    """
+
+    alone_too: ClassVar[bool] = False
+    note: ClassVar[str] = "mean over images not alone in their class"
+
+    def depth(self, sample: Sample) -> int:
+        """How many neighbours of each query the metric looks at; fewer than N."""
+        return 1
+
+    def ks(self, sample: Sample) -> list[int]:
+        """The values of k to store."""
+        return [0]
+
+    def of_queries(self, queries: Queries, k: int) -> np.ndarray:
+        """The value of each of n queries."""
+        raise NotImplementedError
+
+    def rows(self, sample: Sample) -> list[dict]:
+        """See :meth:`Metric.rows`."""
+        return query_rows(sample, [self])
+
+
+def query_rows(sample: Sample, metrics: list[QueryMetric]) -> list[dict]:
+    """The rows of several metrics from one search, block by block.
+
+    Raises:
+        DataError: A metric looks at as many neighbours as there are images, or more.
+    """
+    columns = [(metric, k) for metric in metrics for k in metric.ks(sample)]
+    depth = max(1, *(metric.depth(sample) for metric in metrics))
+    if depth >= len(sample.ids):
+        raise DataError(
+            f"{depth} neighbours are not below the number of images, {len(sample.ids)}; lower "
+            "evaluation.recall_at"
+        )
+    classes = Classes.of_sample(sample)
+    gallery = Gallery(sample.embeddings, sample.ids, sample.gpu)
+    total = np.zeros(len(columns))
+    with counting("neighbours", len(gallery), "images") as count:
+        for rows, found in gallery.search(depth, sample.threads):
+            relevant = classes.labels[found] == classes.labels[rows, None]
+            everyone = Queries(gallery, classes, rows, relevant)
+            paired = everyone.not_alone()
+            total += [
+                metric.of_queries(everyone if metric.alone_too else paired, k).sum()
+                for metric, k in columns
+            ]
+            count(len(rows))
+    queries = int((classes.others > 0).sum())
+    result = []
+    for (metric, k), value in zip(columns, total.tolist(), strict=True):
+        counted = len(gallery) if metric.alone_too else queries
+        note = metric.note if counted else "every image is alone in its class"
+        name = next(iter(metric.measures))
+        result.append(row(name, k, value / counted if counted else None, note))
+    return result

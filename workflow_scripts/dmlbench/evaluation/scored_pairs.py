@@ -1,0 +1,117 @@
+"""The pairs of verification protocols with the similarity of their images.
+
+The similarity of two images is minus the squared Euclidean distance of their embeddings; for unit
+vectors that is 2 cos - 2, and every measure is what the cosine gives. A pair is accepted when its
+similarity reaches a threshold.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dmlbench.data.verification_pairs import clean
+from dmlbench.errors import DataError
+
+#: What a protocol's name gets where it only chooses the threshold of another.
+THRESHOLD = "_threshold"
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Pairs of images: similarities (n, float64) and whether they are genuine (n, boolean)."""
+
+    similarity: np.ndarray
+    genuine: np.ndarray
+
+    @classmethod
+    def of(cls, left: np.ndarray, right: np.ndarray, genuine: np.ndarray) -> "Scored":
+        """Pairs of embeddings, n x D each."""
+        difference = left.astype(np.float64) - right
+        return cls(-np.square(difference).sum(axis=1), np.asarray(genuine, dtype=bool))
+
+    def __len__(self) -> int:
+        return len(self.genuine)
+
+    def __getitem__(self, kept: np.ndarray) -> "Scored":
+        return Scored(self.similarity[kept], self.genuine[kept])
+
+    @property
+    def impostors(self) -> int:
+        """How many pairs show different people."""
+        return int((~self.genuine).sum())
+
+
+@dataclass(frozen=True)
+class PairSample:
+    """One verification protocol with the embeddings of a run.
+
+    Attributes:
+        protocol: Its name, such as ``view2``.
+        pairs: The pairs that may be scored: of people whom training never saw.
+        folds: The fold of each.
+        total: How many pairs the protocol has.
+        given: Pairs to choose thresholds from.
+        given_folds: The fold of each; None where they are a protocol of their own (LFW, View 1).
+        settings: The config's ``evaluation`` section.
+    """
+
+    protocol: str
+    pairs: Scored
+    folds: np.ndarray
+    total: int
+    given: Scored
+    given_folds: np.ndarray | None
+    settings: Any = None
+
+    @property
+    def chooser(self) -> str:
+        """The protocol whose pairs choose the threshold."""
+        return self.protocol + (THRESHOLD if self.given_folds is None else "")
+
+
+def pair_samples(
+    table: pd.DataFrame, embeddings: np.ndarray, ids: np.ndarray, settings: Any = None
+) -> list[PairSample]:
+    """Every protocol of a table of pairs, with its similarities.
+
+    Thresholds come from the pairs of ``<protocol>_threshold`` where there are such (LFW, View 1),
+    else from the other folds (View 2): from those of their pairs that may be scored too, or from
+    all where there is one such fold, as in ten trainings that each leave one fold out.
+
+    Args:
+        table: Pairs of all protocols (:func:`dmlbench.data.verification_pairs.of_run`).
+        embeddings: N x D, float32, of all images in ``table``.
+        ids: Their N image ids.
+        settings: The config's ``evaluation`` section.
+
+    Raises:
+        DataError: An image has no embedding, an embedding is not finite, no pair can be scored, or
+            no threshold can be chosen.
+    """
+    if not np.isfinite(embeddings).all():
+        raise DataError("the embeddings hold NaN or infinity: the run diverged")
+    place = pd.Series(np.arange(len(ids)), index=ids)
+
+    def scored(pairs: pd.DataFrame) -> Scored:
+        if not set(pairs["left"]) | set(pairs["right"]) <= set(ids):
+            raise DataError("embeddings of the pairs lack images; embed again")
+        left, right = (embeddings[place[pairs[side]]] for side in ("left", "right"))
+        return Scored.of(left, right, pairs["same"].to_numpy())
+
+    by_protocol = dict(list(table.groupby("protocol", sort=False)))
+    result = []
+    for name, whole in by_protocol.items():
+        if name.endswith(THRESHOLD):
+            continue
+        tested = clean(whole)
+        given, folds = by_protocol.get(name + THRESHOLD), None
+        if given is None:
+            given = tested if tested["fold"].nunique() > 1 else whole
+            folds = given["fold"].to_numpy()
+            if len(np.unique(folds)) < 2:
+                raise DataError(f"{name}: one fold, and no pairs to choose a threshold from")
+        sample = scored(tested), tested["fold"].to_numpy(), len(whole)
+        result.append(PairSample(name, *sample, scored(given), folds, settings))
+    return result

@@ -1,0 +1,72 @@
+"""Drawing the figures of a config and writing them with their numbers."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from dmlbench import paths
+from dmlbench.checking.ledger import OK
+from dmlbench.config import Plan
+from dmlbench.errors import ConfigError
+from dmlbench.files import write_text
+from dmlbench.reporting.figure_data import FigureData
+from dmlbench.reporting.figures import figures, planned
+from dmlbench.reporting.figures.critical_difference import over_datasets
+from dmlbench.reporting.stamped import write_csv
+from dmlbench.reporting.style import PALETTE, paper_style, plt, save
+
+
+def draw(plan: Plan, experiment: str, kinds: list[str] | None = None) -> None:
+    """Draw the figures of an experiment: PDF, PNG, the caption and the numbers as CSV.
+
+    Args:
+        plan: The config.
+        experiment: The experiment's name.
+        kinds: The names of the figures; None: all that the experiment has.
+
+    Raises:
+        ConfigError: The experiment has no such figure.
+    """
+    plan.check_experiment(experiment)
+    there = planned(plan, experiment)
+    if lacking := [kind for kind in kinds or [] if kind not in there]:
+        raise ConfigError(
+            f"{experiment} has no figure '{lacking[0]}': its runs have nothing to show in it; "
+            f"it has {', '.join(there)}"
+        )
+    data = FigureData.of(plan, experiment)
+    for kind in kinds or there:
+        pattern = paths.figure(plan.benchmark.name, experiment, kind, "{}")
+        write_text(Path(pattern.format("rst")), figures()[kind].caption + "\n")
+        with paper_style():
+            figure, table = figures()[kind].draw(data)
+            _mark_partial(figure, plan, experiment)
+            if table is not None:
+                table = table.assign(method=[data.words.get(m, m) for m in table["method"]])
+            _write(figure, table, pattern)
+
+
+def draw_overall(plan: Plan) -> None:
+    """Draw the critical differences over datasets."""
+    with paper_style():
+        figure, table = over_datasets(plan)
+        _write(
+            figure, table, paths.overall_figure(plan.benchmark.name, "critical_difference", "{}")
+        )
+
+
+def _mark_partial(figure: plt.Figure, plan: Plan, experiment: str) -> None:
+    """Say on the figure itself that runs are missing."""
+    states = pd.read_csv(paths.ledger(plan.benchmark.name), index_col="run")["state"]
+    runs = [run.id for run in plan.experiment_runs(experiment)]
+    there = (states[runs] == OK).sum()
+    if there < len(runs):
+        text = f"PARTIAL: {there} of {len(runs)} runs"
+        figure.suptitle(text, color=PALETTE[1], weight="bold", x=0.995, ha="right")
+
+
+def _write(figure: plt.Figure, table: pd.DataFrame | None, pattern: str) -> None:
+    """Write a figure and the numbers that it shows; braces in ``pattern`` are for the suffix."""
+    save(figure, [Path(pattern.format(suffix)) for suffix in ("pdf", "png")])
+    if table is not None:
+        write_csv(Path(pattern.format("csv")), table, "%.6g")

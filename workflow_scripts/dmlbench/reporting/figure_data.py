@@ -1,0 +1,117 @@
+"""The results of an experiment as its figures need them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pandas as pd
+
+from dmlbench import paths
+from dmlbench.config import Plan, Run
+from dmlbench.errors import DataError
+from dmlbench.reporting import names
+from dmlbench.reporting.style import Method, method_styles
+
+#: The columns that name a run in collected tables; a method is recipe, loss and sampler.
+RUN_KEYS = ["dataset", "recipe", "loss", "sampler", "seed"]
+
+
+@dataclass(frozen=True)
+class FigureData:
+    """The results of one experiment, and how its methods are named and drawn.
+
+    Tables have the method in the column ``method``.
+
+    Attributes:
+        plan: The config.
+        experiment: The experiment's name.
+        words: Every method in words, in the config's order.
+        styles: How every method is drawn: keyword arguments of a line of matplotlib.
+    """
+
+    plan: Plan
+    experiment: str
+    words: dict[Method, str]
+    styles: dict[Method, dict]
+
+    @classmethod
+    def of(cls, plan: Plan, experiment: str) -> "FigureData":
+        """The data of an experiment."""
+        return cls(plan, experiment, names.methods(plan, experiment), method_styles(plan))
+
+    @property
+    def dataset(self) -> str:
+        """The experiment's dataset."""
+        return self.plan.benchmark.experiments[self.experiment].dataset
+
+    @property
+    def smallest_k(self) -> int:
+        """The K of the Recall@K that methods are compared by: 1, where it is measured."""
+        return min(self.plan.benchmark.evaluation.recall_at)
+
+    def test_parts(self) -> list[tuple[str, str, str]]:
+        """Split, subset and label of each part of the test that is measured by itself."""
+        return [tuple(p) for p in self.plan.facts(self.dataset)["evaluations"] if p[0] == "test"]
+
+    def table(self, name: str, columns: list[str] | None = None) -> pd.DataFrame:
+        """The rows of a collected table that belong to this experiment.
+
+        Args:
+            name: ``metrics``, ``history`` or ``runs``.
+            columns: Which columns, besides those that name the run and the method; None: all.
+
+        Raises:
+            DataError: A planned run has no row, and the config does not say ``partial``.
+        """
+        file = paths.summary(self.plan.benchmark.name, name)
+        table = pd.read_parquet(file, columns=columns and [*RUN_KEYS, *columns])
+        table["method"] = list(zip(*(table[k] for k in RUN_KEYS[1:4]), strict=True))
+        table = table[(table["dataset"] == self.dataset) & table["method"].isin(list(self.words))]
+        there = set(zip(table["method"], table["seed"], strict=True))
+        required = [] if self.plan.benchmark.partial else self.plan.experiment_runs(self.experiment)
+        for run in required:
+            if ((run.recipe, run.loss, run.sampler), run.seed) not in there:
+                raise DataError(f"{file} has nothing of run {run.id}; run the pipeline to the end")
+        return table
+
+    def recalls(self, k: int | None = None) -> pd.DataFrame:
+        """Recall@K in percent on the test, for the weights that figures show.
+
+        Args:
+            k: Which K; None: all.
+
+        Returns:
+            One row for each run, part of the test and K, with the columns subset, label, part (in
+            words, in the dataset's order), method, seed, k and value.
+        """
+        columns = ["selection", "split", "subset", "label", "metric", "k", "value"]
+        table = self.table("metrics", columns)
+        chosen = {"metric": "recall", "split": "test"} | ({} if k is None else {"k": k})
+        chosen["selection"] = self.plan.benchmark.projection.selection
+        table = table[(table[list(chosen)] == pd.Series(chosen)).all(axis=1)]
+        words = {part[1:]: names.part(*part) for part in self.test_parts()}
+        parts = [words[row] for row in zip(table["subset"], table["label"], strict=True)]
+        parts = pd.Categorical(parts, list(words.values()))
+        return table.assign(value=100 * table["value"], part=parts)
+
+    def of_runs(self, runs: Iterable[Run], file: str) -> list[tuple[Method, Run, pd.DataFrame]]:
+        """A table in the folder of each run; a partial config leaves out those that are missing.
+
+        Raises:
+            DataError: One is missing, and the config does not say ``partial``; or all are.
+        """
+        found = []
+        for run in runs:
+            path = self.plan.run_folder(run) / file
+            if path.is_file():
+                found.append(((run.recipe, run.loss, run.sampler), run, pd.read_parquet(path)))
+            elif not self.plan.benchmark.partial:
+                raise DataError(f"{path} is missing; run the pipeline to the end")
+        if not found:
+            raise DataError(f"{self.experiment}: no run has {file} yet; run the pipeline first")
+        return found
+
+    @staticmethod
+    def over_seeds(table: pd.DataFrame, *by: str, value: str = "value") -> pd.DataFrame:
+        """Mean, lowest and highest value over seeds, and their number, for each group."""
+        groups = table.groupby(list(by), sort=False, observed=True)[value]
+        return groups.agg(mean="mean", low="min", high="max", seeds="size").reset_index()

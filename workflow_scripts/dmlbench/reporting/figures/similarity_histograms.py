@@ -1,0 +1,71 @@
+"""Histograms of how alike genuine and impostor pairs are."""
+
+from dmlbench import paths
+from dmlbench.reporting import names
+from dmlbench.reporting.figures import (
+    embeddings_are_shown,
+    register_figure,
+    shown_files,
+    shown_runs,
+    shown_split,
+)
+
+_FILES = shown_files(paths.similarities)
+#: A pair's similarity, for embeddings of unit length and for others.
+_AXIS = {True: "cosine similarity", False: "minus squared distance / impostors' mean"}
+
+
+@register_figure("Genuine and impostor pairs", applies=embeddings_are_shown, files=_FILES)
+def similarities(data):
+    """How alike pairs of one class (genuine) and of different classes (impostors) are, for one
+    training seed, and the decidability d' of the two. The axis is the cosine where embeddings have
+    unit length, else minus the squared distance over its mean for impostor pairs.
+    """
+    import pandas as pd
+
+    from dmlbench.reporting.style import MOST_PANELS, PALETTE, legend_below, method_panels, plt, sns
+
+    tables, normalized = [], {}
+    runs = shown_runs(data.plan, data.experiment)[:MOST_PANELS]
+    for method, run, found in data.of_runs(runs, paths.similarities(shown_split(data.plan))):
+        unit = normalized[method] = data.plan.recipes[run.recipe]["normalize"]
+        for part, table in found.groupby(["split", "subset", "label"], sort=False):
+            same = {"method": [method] * len(table), "part": names.part(*part)}
+            tables.append(_densities(table, unit).assign(**same))
+    table = pd.concat(tables)
+    colours = {"genuine": PALETTE[0], "impostor": PALETTE[1]}
+
+    def draw(axis, mine):
+        edges = [*mine["left"], mine["right"].iloc[-1]]
+        for kind, line in (("impostor", "--"), ("genuine", "-")):
+            sns.histplot(
+                x=(mine["left"] + mine["right"]) / 2, weights=mine[kind], bins=edges, ax=axis,
+                element="step", color=colours[kind], alpha=0.3, linewidth=0.8, linestyle=line,
+            )  # fmt: skip
+        axis.set(xlim=(edges[0], edges[-1]), yticks=[])
+        axis.locator_params(axis="x", nbins=3, steps=[1, 2, 5, 10])
+        axis.grid(False)
+        sns.despine(ax=axis, left=True)
+
+    primes = table["d_prime"].map(", d' = {:.2f}".format, na_action="ignore").fillna("")
+    figure = method_panels(data, table.assign(heading=table["part"] + primes), draw, 1.2)
+    handles = [plt.Rectangle((0, 0), 1, 1, color=c, alpha=0.5, lw=0) for c in colours.values()]
+    pairs = ["pairs of one class", "pairs of different classes"]
+    title = " or ".join(dict.fromkeys(_AXIS[unit] for unit in normalized.values()))
+    legend_below(figure, handles, pairs, title=title)
+    return figure, table
+
+
+def _densities(table, unit: bool):
+    """Bin edges on the axis that is drawn, and the density of each kind of pair.
+
+    Lengths of different embeddings cannot be compared, so the mean over impostors is the unit.
+    """
+    if unit:
+        left, right = 1 + table["left"] / 2, 1 + table["right"] / 2
+    else:
+        centre = (table["left"] + table["right"]) / 2
+        mean = -(centre * table["impostor"]).sum() / table["impostor"].sum()
+        left, right = table["left"] / mean, table["right"] / mean
+    densities = {kind: table[kind] / (right - left) for kind in ("genuine", "impostor")}
+    return table[["d_prime"]].assign(left=left, right=right, **densities)

@@ -1,0 +1,42 @@
+"""ROC curves of verification: accept rates on pairs of images."""
+
+from dmlbench import paths
+from dmlbench.config import Plan
+from dmlbench.reporting import names
+from dmlbench.reporting.figures import RunFiles, register_figure
+
+
+def _verifies(plan: Plan, experiment: str) -> bool:
+    return plan.verifies(plan.benchmark.experiments[experiment].dataset)
+
+
+def _curves(plan: Plan, experiment: str) -> RunFiles:
+    return [(run, paths.ROC_FILE) for run in plan.experiment_runs(experiment)]
+
+
+@register_figure("Verification", applies=_verifies, files=_curves)
+def roc(data):
+    """Verification: the share of genuine pairs that are accepted against the share of impostors
+    that are, mean over training seeds, with a band from the lowest to the highest seed. Only pairs
+    of people whom training never saw are scored.
+    """
+    import numpy as np
+    import pandas as pd
+
+    from dmlbench.reporting.style import method_curves
+
+    rates = np.geomspace(1e-3, 1, 61)
+    curves = []
+    runs = data.plan.experiment_runs(data.experiment)
+    for method, _, table in data.of_runs(runs, paths.ROC_FILE):
+        for protocol, curve in table.groupby("protocol", sort=False):
+            # The best that is reached without exceeding a rate: steps, nothing interpolated.
+            reached = np.searchsorted(curve["far"], rates, side="right") - 1
+            found = {"protocol": protocol, "far": rates, "value": 100 * curve["tar"].iloc[reached]}
+            curves.append(pd.DataFrame(found).assign(method=[method] * len(rates)))
+    table = pd.concat(curves)
+    table["part"] = [names.part("test", protocol, "") for protocol in table["protocol"]]
+    axes = {"xscale": "log", "xlim": (1e-3, 1), "ylim": (None, 100)}
+    labels = {"xlabel": "false accept rate", "ylabel": "true accept rate (%)"}
+    figure = method_curves(data, table, "far", **axes, **labels)
+    return figure, data.over_seeds(table, "protocol", "method", "far")

@@ -1,0 +1,118 @@
+"""A table before it is printed, and the one place that prints a cell: Markdown, HTML or LaTeX."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import pandas as pd
+from markupsafe import escape
+
+#: Follows the difference to a published number that our interval does not hold.
+OUTSIDE = "*"
+MINUS = "−"  # noqa: RUF001
+DASH = "–"  # noqa: RUF001
+NAN = float("nan")
+
+
+class Cell(NamedTuple):
+    """A number of a table.
+
+    Attributes:
+        value: NaN prints a dash.
+        half_width: Half of its interval; NaN or None where there is none.
+        decimals: Digits after the point.
+        bold: Whether it is the best.
+        note: Follows the number, such as ``(2/3)`` where a seed is missing.
+        published: What a paper says instead; NaN where none does.
+        outside: Whether our interval leaves the published number out.
+    """
+
+    value: float
+    half_width: float | None = None
+    decimals: int = 1
+    bold: bool = False
+    note: str = ""
+    published: float = NAN
+    outside: bool = False
+
+    @property
+    def comparison(self) -> str:
+        """``[42.0, +11.9*]``: the published number and ours minus it; empty where there is none."""
+        if pd.isna(self.published) or pd.isna(self.value):
+            return ""
+        difference = f"{self.value - self.published:+.1f}".replace("-", MINUS)
+        return f"[{self.published:.1f}, {difference}{OUTSIDE if self.outside else ''}]"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: texts are as they are read, not escaped for any format.
+
+    Attributes:
+        title: What it shows.
+        notes: How to read it, in sentences.
+        label: Its LaTeX label.
+        blocks: By the name of each block of rows its cells (:class:`Cell` or text), with the
+            names of rows as index and the heads as columns.
+    """
+
+    title: str
+    notes: str
+    label: str
+    blocks: dict[str, pd.DataFrame]
+
+
+class Format(NamedTuple):
+    """How a format writes the parts of a cell.
+
+    Attributes:
+        bold: The frame of a bold number.
+        plus_minus: Between a mean and its half width.
+        minus: The sign of a negative number.
+        text: What a text becomes.
+        comparison: Whether the published number stands in the same cell.
+    """
+
+    bold: str
+    plus_minus: str
+    minus: str
+    text: Callable[[str], str]
+    comparison: bool = True
+
+
+MARKDOWN = Format("**{}**", " ± ", MINUS, lambda text: text.replace("|", r"\|"))
+HTML = Format("<strong>{}</strong>", " ± ", MINUS, lambda text: str(escape(text)))
+
+
+def cell_text(cell: Cell | str, form: Format) -> str:
+    """A cell in one of the formats, such as ``**53.9 ± 1.2** (2/3) [42.0, +11.9*]``."""
+    if isinstance(cell, str):
+        return form.text(cell)
+    after = [cell.note, cell.comparison if form.comparison else ""]
+    after = "".join(f" {part}" for part in after if part)
+    if pd.isna(cell.value):
+        return form.text(DASH + after)
+    text = f"{cell.value:.{cell.decimals}f}"
+    if not pd.isna(cell.half_width):
+        text += f"{form.plus_minus}{cell.half_width:.{cell.decimals}f}"
+    text = text.replace("-", form.minus)
+    return (form.bold.format(text) if cell.bold else text) + (after and form.text(after))
+
+
+def printed(block: pd.DataFrame, form: Format) -> pd.DataFrame:
+    """A block of a table with its cells as text."""
+    return block.map(lambda cell: cell_text(cell, form))
+
+
+def markdown(block: pd.DataFrame) -> str:
+    """A block of a table in Markdown."""
+    texts = printed(block, MARKDOWN).rename(MARKDOWN.text)
+    return texts.to_markdown(disable_numparse=True)
+
+
+def markdown_section(table: Table) -> str:
+    """A table in Markdown with title and notes; several blocks are told apart by a column."""
+    frame = pd.concat([block.assign(block=name) for name, block in table.blocks.items()])
+    if len(table.blocks) == 1:
+        frame = frame.drop(columns="block")
+    return f"**{table.title}**\n\n{table.notes}\n\n{markdown(frame)}\n"

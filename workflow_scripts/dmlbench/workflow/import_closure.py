@@ -1,0 +1,104 @@
+"""Which modules a step loads: the closure of its imports, found without importing anything."""
+
+import ast
+import hashlib
+import json
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import grimp
+
+PACKAGE = Path(__file__).resolve().parent.parent
+SCRIPTS = PACKAGE.parent
+#: Modules of these packages register themselves and are found by looking into the folder: whoever
+#: imports the package depends on each of them.
+_FOUND_BY_FOLDER = ("dmlbench.evaluation.metrics", "dmlbench.reporting.figures")
+
+
+@cache
+def _graph() -> "grimp.ImportGraph":
+    """Who imports whom in the library, wherever in a file the import stands."""
+    import grimp  # only where a hash is asked for: 0.4 s, and as much for the graph
+
+    return grimp.build_graph("dmlbench", cache_dir=None, exclude_type_checking_imports=True)
+
+
+def closure(roots: Iterable[str], stop: Iterable[str] = (), always: Iterable[str] = ()) -> set[str]:
+    """The modules that ``roots`` import, directly or not, and themselves.
+
+    Args:
+        roots: Dotted names; those that are no modules of the library are left out.
+        stop: Modules, or packages of them, that are left out with all that only they import.
+        always: Modules that are not left out.
+    """
+    graph, stop, always = _graph(), tuple(stop), frozenset(always)
+    found: set[str] = set()
+    waiting = [*roots]
+    while waiting:
+        name = waiting.pop()
+        if name in found or name not in graph.modules or (name not in always and is_in(name, stop)):
+            continue
+        found.add(name)
+        waiting += graph.find_modules_directly_imported_by(name)
+        # Python also runs the __init__.py of every package on the way; that of all only names it.
+        package = name.rpartition(".")[0]
+        waiting += [package] if "." in package else []
+        if name in _FOUND_BY_FOLDER:
+            waiting += graph.find_descendants(name)
+    return found
+
+
+def is_in(name: str, packages: Iterable[str]) -> bool:
+    """Whether a module is one of ``packages`` or inside one."""
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+@cache
+def script_imports(script: str, step: str | None = None) -> frozenset[str]:
+    """What a script imports from the library; of one with several steps, what ``step`` needs.
+
+    Args:
+        script: Its name without ``.py``.
+        step: The function that is the step; imports inside other steps do not count.
+    """
+    tree = ast.parse((SCRIPTS / f"{script}.py").read_text(encoding="utf-8"))
+    added = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and _is_added_step(n)]
+    others = {call.args[0].id for call in added} - {step}
+    parts = [p for p in tree.body if not (isinstance(p, ast.FunctionDef) and p.name in others)]
+    found: set[str] = set()
+    for node in (node for part in parts for node in ast.walk(part)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            # `from dmlbench import cli` needs no more of the package itself.
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= inner if inner <= _graph().modules else {*inner, node.module}
+    return frozenset(found)
+
+
+def _is_added_step(call: ast.Call) -> bool:
+    is_method = isinstance(call.func, ast.Attribute) and call.func.attr == "add"
+    return is_method and bool(call.args) and isinstance(call.args[0], ast.Name)
+
+
+def content_hash(file: Path) -> str:
+    """A short hash of a file."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+
+
+def hashes(modules: Iterable[str]) -> dict[str, str]:
+    """The hash of every module of the library by its name, sorted."""
+    return {name: content_hash(_file(name)) for name in sorted(modules)}
+
+
+def digest(files: dict[str, str]) -> str:
+    """One hash of many."""
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _file(module: str) -> Path:
+    place = SCRIPTS.joinpath(*module.split("."))
+    return place / "__init__.py" if place.is_dir() else place.with_suffix(".py")

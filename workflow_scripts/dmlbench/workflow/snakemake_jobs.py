@@ -1,0 +1,47 @@
+"""What Snakemake's jobs find in their environment, and which jobs a call of it would run."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from dmlbench.config.settings import Data
+from dmlbench.errors import UserError
+
+
+def set_job_environment(data: Data) -> None:
+    """Set the interpreter and the places of archives for all children of this process.
+
+    ``python`` means the interpreter of this process, whether its environment is activated or not; a
+    job that Snakemake runs in a conda environment still gets that environment's python.
+
+    The places are no parameters of the download rule: archives are what their checksums say, and as
+    a parameter another mirror would have Snakemake make everything anew.
+
+    Args:
+        data: Where archives come from.
+    """
+    own = str(Path(sys.executable).parent)
+    os.environ["PATH"] = os.pathsep.join([own, os.environ.get("PATH", os.defpath)])
+    os.environ["DMLBENCH_MIRROR"] = data.mirror or ""
+    os.environ["DMLBENCH_FILES"] = json.dumps(data.files)
+    os.environ["DMLBENCH_CHECKSUMS"] = json.dumps(data.checksums)
+
+
+def planned_jobs(*arguments: object) -> dict[str, int]:
+    """How many jobs of each rule a call of Snakemake would run now.
+
+    Raises:
+        UserError: It cannot plan them; with its last line.
+    """
+    command = [sys.executable, "-m", "snakemake", "-n", "-q", "rules", "--nolock"]
+    done = subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True)
+    if done.returncode:
+        lines = (done.stderr or done.stdout).strip().splitlines() or ["no output"]
+        raise UserError(f"snakemake could not plan this: {lines[-1].removeprefix('error: ')}")
+    table = done.stdout.partition("Job stats:")[2].partition("\n\n")[0]
+    counts = {rule: int(n) for rule, n in re.findall(r"^(\w+)\s+(\d+)$", table, flags=re.M)}
+    counts.pop("total", None)
+    return counts

@@ -1,0 +1,99 @@
+#!/usr/bin/env python
+"""What figures show of one run's stored embeddings: points in the plane, neighbours, rates."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from dmlbench import cli, paths
+from dmlbench.config import Plan, Run, load_config
+from dmlbench.files import replacing
+
+
+def project(args) -> None:
+    """Project to the plane with t-SNE; embeddings in the plane are kept as they are."""
+    from dmlbench.evaluation.embeddings import load_embeddings
+    from dmlbench.evaluation.illustrations import evenly, tsne
+
+    plan, run = planned(args)
+    settings, folder = plan.benchmark.projection, plan.run_folder(run)
+    index = pd.read_parquet(plan.data_folder(run) / paths.INDEX_FILE).set_index("id")
+    for split in plan.projected_splits:
+        vectors, ids = load_embeddings(folder / paths.embeddings(split, settings.selection))
+        kept = evenly(len(ids), settings.max_images)
+        vectors, ids = vectors[kept], ids[kept]
+        flat = vectors.shape[1] == 2
+        points = vectors if flat else tsne(vectors, settings.perplexity, run.seed)
+        stored = ["height", "width", "channels", "offset", "content"]
+        table = index.loc[ids].reset_index().drop(columns=stored)
+        table = table.assign(x=points[:, 0], y=points[:, 1], method="none" if flat else "t-SNE")
+        write([table], folder / paths.projection(split))
+
+
+def illustrate(args) -> None:
+    """Look up the neighbours of some queries, and count genuine and impostor similarities."""
+    from dmlbench.evaluation.illustrations import nearest, queries, similarity_histogram
+    from dmlbench.evaluation.split_parts import Part, StoredEmbeddings
+
+    plan, run = planned(args)
+    benchmark, folder = plan.benchmark, plan.run_folder(run)
+    stored = StoredEmbeddings(folder, benchmark.projection.selection, index_of(plan, run))
+    for split in plan.projected_splits:
+        neighbours, histograms = [], []
+        for part in (Part(*p) for p in plan.facts(run.dataset)["evaluations"] if p[0] == split):
+            vectors, ids, labels = stored.of(part)
+            asked = queries(labels, ids, benchmark.gallery.queries)
+            found = nearest(vectors, labels, ids, asked, benchmark.gallery.neighbours)
+            neighbours.append(found.assign(**part.__dict__))
+            histogram = similarity_histogram(vectors, labels, benchmark.projection.max_images)
+            histograms.append(histogram.assign(**part.__dict__))
+        write(neighbours, folder / paths.neighbours(split))
+        write(histograms, folder / paths.similarities(split))
+
+
+def roc(args) -> None:
+    """Compute accept rates at every threshold, on the pairs that verification scores."""
+    from dmlbench.data.verification_pairs import of_run
+    from dmlbench.evaluation.embeddings import load_embeddings
+    from dmlbench.evaluation.illustrations import accept_curve
+    from dmlbench.evaluation.scored_pairs import pair_samples
+
+    plan, run = planned(args)
+    folder = plan.run_folder(run)
+    table = pd.read_parquet(plan.data_folder(run) / paths.PAIRS_FILE)
+    table = of_run(table, index_of(plan, run), plan.facts(run.dataset)["train_label"])
+    selection = plan.benchmark.projection.selection
+    vectors, ids = load_embeddings(folder / paths.embeddings(paths.OF_PAIRS, selection))
+    samples = pair_samples(table, vectors, ids)
+    curves = [accept_curve(s.pairs).assign(protocol=s.protocol) for s in samples]
+    write(curves, folder / paths.ROC_FILE)
+
+
+def planned(args) -> tuple[Plan, Run]:
+    """The config's plan, and the run that the command line names."""
+    plan = load_config(args.config)
+    return plan, plan.run_by_id(args.run)
+
+
+def index_of(plan: Plan, run: Run) -> pd.DataFrame:
+    """The run's images, with the splits that its recipe makes of them."""
+    from dmlbench.data.splits import run_index
+
+    prepared = pd.read_parquet(plan.data_folder(run) / paths.INDEX_FILE)
+    label = plan.facts(run.dataset)["train_label"]
+    return run_index(prepared, plan.recipes[run.recipe], run.dataset, label)
+
+
+def write(tables: Iterable[pd.DataFrame], file: Path) -> None:
+    """Write tables as one Parquet file, one after the other."""
+    with replacing(file) as temporary:
+        pd.concat(tables, ignore_index=True).to_parquet(temporary, index=False)
+
+
+if __name__ == "__main__":
+    steps = cli.Steps(__doc__)
+    steps.add(project, cli.run_parser)
+    steps.add(illustrate, cli.run_parser)
+    steps.add(roc, cli.run_parser)
+    steps.run()
