@@ -31,7 +31,7 @@ demo: $(READY) ## the whole pipeline on a small real dataset: tables, figures, r
 	@echo "tables and figures: results/demo/tables, results/demo/figures"
 	@echo "report, to open in a browser: results/demo/report/report.html"
 
-# MIRROR names a folder or URL that is tried before the addresses in archives.yaml; DATA holds more
+# MIRROR names a folder or URL that is tried before the published addresses; DATA holds more
 # keys of the config's section data. Both reach the script as they are, whatever they hold.
 STORE ?= original
 CONFIG ?= config.yaml

@@ -17,15 +17,12 @@ from dmlbench.config.load import merge_configs, validate
 from dmlbench.plugins.entries import entries
 from dmlbench.config.choices import NO_SAMPLER
 from dmlbench.config.recipe import Recipe
-from dmlbench.data.archives import archives
 from dmlbench.config.folders import listing
-from dmlbench.data.folder import dataset_of
 from dmlbench.errors import UserError
 from dmlbench.files import write_text
 from dmlbench.reporting.figures import figures, planned
 from dmlbench.reporting.figures.critical_difference import same_methods
 from dmlbench.workflow.snakemake_jobs import set_job_environment
-from dmlbench.data.sources import raw_archives, source_of
 
 # A graph of thousands of jobs is millions of objects that live to the end; looking through them for
 # garbage over and over takes a good part of the time.
@@ -66,14 +63,8 @@ SUMMARY = paths.summary_page(NAME)
 LOGS = f"{paths.results(NAME)}/logs"
 BENCHMARKS = f"{paths.results(NAME)}/benchmarks"
 # All there are, not only the plan's: any of them can be prepared and looked at.
-DATASETS = {
-    name: dataset_of(PLAN, name) for name in (*entries("dataset"), *BENCHMARK.datasets)
-}
-SOURCES = {
-    source: archives(source)
-    for dataset in DATASETS.values()
-    for source in dataset.sources
-}
+DATASETS = [*entries("dataset"), *BENCHMARK.datasets]
+ARCHIVES = [a for known in entries("dataset").values() for a in known.cls.facts.archives]
 # Each experiment has those that its runs have something to show in.
 FIGURES = [
     paths.figure(NAME, experiment, kind, suffix)
@@ -136,7 +127,8 @@ def data_origin(wildcards):
     own = BENCHMARK.datasets.get(wildcards.dataset)
     if own:
         return f"--folder {quote(own.model_dump_json())}"
-    return f"--source {source_of(PLAN, wildcards.dataset)}"
+    source = PLAN.source_of(wildcards.dataset)
+    return f"--source {source}" if source else ""
 
 
 def folder_listing(wildcards):
@@ -146,8 +138,8 @@ def folder_listing(wildcards):
 
 
 def pair_files(wildcards):
-    source = source_of(PLAN, wildcards.dataset)
-    files = DATASETS[wildcards.dataset].pairs.values()
+    source = PLAN.source_of(wildcards.dataset)
+    files = PLAN.facts(wildcards.dataset).pairs.values()
     return [paths.RAW.format(source=source, archive=file) for file in files]
 
 
@@ -236,8 +228,8 @@ def figure_output(experiment):
 
 
 wildcard_constraints:
-    source=one_of(SOURCES),
-    archive=one_of(file for files in SOURCES.values() for file in files),
+    source=one_of({archive.source for archive in ARCHIVES}),
+    archive=one_of({archive.file for archive in ARCHIVES}),
     dataset=one_of(DATASETS),
     store=one_of(get_args(Recipe.model_fields["store"].annotation)),
     recipe=one_of(PLAN.recipes),

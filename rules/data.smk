@@ -28,7 +28,7 @@ rule download:
 
 use rule download as prepare with:
     input:
-        lambda wildcards: raw_archives(PLAN, wildcards.dataset),
+        lambda wildcards: PLAN.raw_archives(wildcards.dataset),
     output:
         index=paths.INDEX,
         pixels=paths.PIXELS,

@@ -54,7 +54,7 @@ def settle_origins():
     for folder in ("results", paths.results(NAME)):
         if os.path.lexists(folder) and not os.path.isdir(folder):
             refuse([unusable(folder, "is no folder")])
-    raw = [file for dataset in PLAN.datasets for file in raw_archives(PLAN, dataset)]
+    raw = [file for dataset in PLAN.datasets for file in PLAN.raw_archives(dataset)]
     here = filter(os.path.exists, raw)
     try:
         settle(Path(paths.origins(NAME)), outputs_here(), here, is_trained)

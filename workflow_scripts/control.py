@@ -22,7 +22,7 @@ def main(args) -> None:
 
     spec, folder = plan.spec(run), plan.run_folder(run)
     store = ImageStore(plan.data_folder(run))
-    label = plan.facts(run.dataset)["train_label"]
+    label = plan.facts(run.dataset).train_label
     index = run_index(store.index, spec["recipe"], run.dataset, label)
     make = random_vectors if run.loss == RANDOM else backbone_features
     embedder, facts = make(spec, store)

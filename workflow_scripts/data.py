@@ -28,7 +28,7 @@ def pairs(args) -> None:
     from dmlbench.data.verification_pairs import all_pairs
 
     files = {path.name: path for path in args.raw}
-    wanted = get_dataset(args.dataset).pairs
+    wanted = get_dataset(args.dataset).facts.pairs
     if missing := sorted(set(wanted.values()) - set(files)):
         raise DataError(f"{args.dataset} needs {', '.join(missing)}; give them with --raw")
     protocols = {protocol: files[name] for protocol, name in wanted.items()}

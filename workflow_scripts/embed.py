@@ -30,7 +30,7 @@ def main(args) -> None:
     device = pick_device(recipe["device"])
     store = ImageStore(plan.data_folder(run))
     reader = ImageReader(store, recipe, record["run"]["threads"], device)
-    index = run_index(store.index, recipe, run.dataset, plan.facts(run.dataset)["train_label"])
+    index = run_index(store.index, recipe, run.dataset, plan.facts(run.dataset).train_label)
     if args.pairs:
         named = np.unique(pd.read_parquet(args.pairs, columns=["left", "right"]))
         images = {paths.OF_PAIRS: index["id"].isin(named)}

@@ -34,20 +34,20 @@ def project(args) -> None:
 def illustrate(args) -> None:
     """Look up the neighbours of some queries, and count genuine and impostor similarities."""
     from dmlbench.evaluation.illustrations import nearest, queries, similarity_histogram
-    from dmlbench.evaluation.split_parts import Part, StoredEmbeddings
+    from dmlbench.evaluation.split_parts import StoredEmbeddings
 
     plan, run = planned(args)
     benchmark, folder = plan.benchmark, plan.run_folder(run)
     stored = StoredEmbeddings(folder, benchmark.projection.selection, index_of(plan, run))
     for split in plan.projected_splits:
         neighbours, histograms = [], []
-        for part in (Part(*p) for p in plan.facts(run.dataset)["evaluations"] if p[0] == split):
+        for part in (p for p in plan.facts(run.dataset).evaluations if p.split == split):
             vectors, ids, labels = stored.of(part)
             asked = queries(labels, ids, benchmark.gallery.queries)
             found = nearest(vectors, labels, ids, asked, benchmark.gallery.neighbours)
-            neighbours.append(found.assign(**part.__dict__))
+            neighbours.append(found.assign(**part._asdict()))
             histogram = similarity_histogram(vectors, labels, benchmark.projection.max_images)
-            histograms.append(histogram.assign(**part.__dict__))
+            histograms.append(histogram.assign(**part._asdict()))
         write(neighbours, folder / paths.neighbours(split))
         write(histograms, folder / paths.similarities(split))
 
@@ -62,7 +62,7 @@ def roc(args) -> None:
     plan, run = planned(args)
     folder = plan.run_folder(run)
     table = pd.read_parquet(plan.data_folder(run) / paths.PAIRS_FILE)
-    table = of_run(table, index_of(plan, run), plan.facts(run.dataset)["train_label"])
+    table = of_run(table, index_of(plan, run), plan.facts(run.dataset).train_label)
     selection = plan.benchmark.projection.selection
     vectors, ids = load_embeddings(folder / paths.embeddings(paths.OF_PAIRS, selection))
     samples = pair_samples(table, vectors, ids)
@@ -81,7 +81,7 @@ def index_of(plan: Plan, run: Run) -> pd.DataFrame:
     from dmlbench.data.splits import run_index
 
     prepared = pd.read_parquet(plan.data_folder(run) / paths.INDEX_FILE)
-    label = plan.facts(run.dataset)["train_label"]
+    label = plan.facts(run.dataset).train_label
     return run_index(prepared, plan.recipes[run.recipe], run.dataset, label)
 
 

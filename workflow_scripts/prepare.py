@@ -26,7 +26,7 @@ def main(args) -> None:
         return
     dataset = get_dataset(args.dataset)
     raw = {path.name: str(path) for path in args.raw}
-    source = args.source or dataset.sources[0]
+    source = args.source or next(iter(dataset.facts.sources), "")
     pins = json.loads(args.checksums or "{}")
     if missing := sorted(set(archives(source)) - set(raw)):
         raise DataError(f"{args.dataset} needs {', '.join(missing)}; give them with --raw")

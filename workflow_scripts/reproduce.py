@@ -7,7 +7,6 @@ import sys
 
 from dmlbench import cli
 from dmlbench.config import load_config
-from dmlbench.data.sources import raw_archives
 from dmlbench.workflow.dvc_archives import keep_archives, pull_archives
 from dmlbench.workflow.snakemake_jobs import planned_jobs
 
@@ -17,7 +16,7 @@ def main(args) -> None:
     plan = load_config(args.config)
     configfile = ["--configfile", str(args.config)]
     snakemake = [sys.executable, "-m", "snakemake", *configfile, "--profile", args.profile]
-    archives = [file for name in plan.datasets for file in raw_archives(plan, name)]
+    archives = [file for name in plan.datasets for file in plan.raw_archives(name)]
     jobs = planned_jobs("all", *configfile)
     if "download" in jobs:
         pull_archives(archives)

@@ -17,6 +17,8 @@ from conftest import ROOT, error_lines, run_script, run_snakemake
 from file_server import serving
 from test_datasets import cars_parquet
 
+from dmlbench.data.dataset import get_dataset
+
 
 @pytest.mark.parametrize(
     ("change", "told"),
@@ -171,12 +173,13 @@ def test_parquet_files_that_the_user_pinned_go_all_the_way(tmp_path, shared_data
         name: hashlib.sha256(file.read_bytes()).hexdigest()
         for name, file in cars_parquet(mirror, shared_data).items()
     }
-    table = tmp_path / "workflow_scripts/dmlbench/data/archives.yaml"
-    rows = yaml.safe_load(table.read_text())
-    for row in rows["cars196_parquet"]:
-        if row["file"] == "car_devkit.tgz":
-            row |= {"bytes": None, "md5": None, "sha256": sums.pop(row["file"])}
-    table.write_text(yaml.safe_dump(rows))
+    dataset = tmp_path / "workflow_scripts/dmlbench/data/datasets/cars196.py"
+    devkit = get_dataset("cars196").facts.archives[2]
+    facts = {devkit.sha256: sums.pop(devkit.file), f"bytes={devkit.bytes}": "bytes=None"}
+    text = dataset.read_text()
+    for published, made in facts.items():
+        text = text.replace(published, made)
+    dataset.write_text(text)
     data = {
         "sources": {"cars196": "cars196_parquet"},
         "mirror": str(mirror.parent),
@@ -195,7 +198,7 @@ def test_parquet_files_that_the_user_pinned_go_all_the_way(tmp_path, shared_data
 def test_wrong_counts_are_one_line_and_leave_nothing(tmp_path):
     code = (
         "import runpy, sys; from dmlbench.data.dataset import get_dataset;"
-        "get_dataset('digits_even_odd').counts['train'] = 1;"
+        "get_dataset('digits_even_odd').facts.counts['train'] = 1;"
         "sys.argv[0] = 'prepare.py'; runpy.run_path(sys.argv.pop(1), run_name='__main__')"
     )
     command = [sys.executable, "-c", code, str(ROOT / "workflow_scripts/prepare.py")]

@@ -79,12 +79,12 @@ def metrics_of(plan: Plan, run: Run) -> dict:
     settings = plan.benchmark.evaluation.model_dump()
     facts, recipe = plan.facts(run.dataset), plan.recipes[run.recipe]
     parts, vectors, rows = [], [], []
-    for split, subset, label in facts["evaluations"]:
+    for split, subset, label in facts.evaluations:
         if split not in settings["splits"]:
             continue
         part = {"split": split, "subset": subset, "label": label}
         where = f"{split}/{subset}" if subset else split
-        queries = facts["counts"].get(where, IMAGES["queries"])
+        queries = facts.counts.get(where, IMAGES["queries"])
         trained = IMAGES["classes"] if subset == "seen" or split == "train" else 0
         counts = {"queries": queries, "gallery": queries - 1, "trained_classes": trained}
         parts.append({**part, **IMAGES, **counts})

@@ -9,7 +9,6 @@ from made_results import make_results
 from dmlbench import paths
 from dmlbench.config import Plan
 from dmlbench.evaluation.illustrations import nearest, queries, similarity_histogram
-from dmlbench.evaluation.split_parts import Part
 
 
 def make_up(plan: Plan, index: pd.DataFrame) -> None:
@@ -40,10 +39,10 @@ def make_up(plan: Plan, index: pd.DataFrame) -> None:
 
 def _pictures(plan: Plan, index: pd.DataFrame, split: str) -> dict[str, pd.DataFrame]:
     """Projection, neighbours and histograms of one split, the same for every run."""
-    evaluated = plan.facts(plan.datasets[0])["evaluations"]
+    evaluated = plan.facts(plan.datasets[0]).evaluations
     rng = np.random.default_rng(0)
     neighbours, histograms = [], []
-    for part in (Part(*p) for p in evaluated if p[0] == split):
+    for part in (p for p in evaluated if p.split == split):
         rows = part.rows(index)
         ids, labels = index["id"].to_numpy()[rows], index[part.label].to_numpy()[rows]
         vectors = rng.standard_normal((len(rows), 8)).astype(np.float32)
@@ -51,8 +50,8 @@ def _pictures(plan: Plan, index: pd.DataFrame, split: str) -> dict[str, pd.DataF
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         asked = queries(labels, ids, plan.benchmark.gallery.queries)
         found = nearest(vectors, labels, ids, asked, plan.benchmark.gallery.neighbours)
-        neighbours.append(found.assign(**part.__dict__))
-        histograms.append(similarity_histogram(vectors, labels, 200).assign(**part.__dict__))
+        neighbours.append(found.assign(**part._asdict()))
+        histograms.append(similarity_histogram(vectors, labels, 200).assign(**part._asdict()))
     stored = ["height", "width", "channels", "offset", "content"]
     points = index[index["split"] == split].drop(columns=stored).reset_index(drop=True)
     x, y = rng.standard_normal((2, len(points)))

@@ -303,7 +303,7 @@ def test_a_stored_plan_is_the_plan(smoke_config, tmp_path):
 def test_a_stored_plan_of_another_config_is_refused_in_one_line(smoke_config, tmp_path):
     stored(smoke_config, tmp_path)
     benchmark = validate(changed(smoke_config, "losses/triplet/margin", 0.3), "my.yaml")
-    with pytest.raises(ConfigError, match=r"plan.json: is the plan of another config"):
+    with pytest.raises(ConfigError, match=r"plan.json: is not the plan of the config at hand"):
         read_plan(tmp_path / "plan.json", benchmark)
     for text in ("{", "[]", "{}"):
         (tmp_path / "plan.json").write_text(text)

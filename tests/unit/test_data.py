@@ -112,7 +112,7 @@ def mnist_images(folder):
 def test_every_image_of_the_real_archives_is_in_the_store(name, images, shared_data, tmp_path):
     dataset = get_dataset(name)
     raw = {}
-    for file, archive in archives(dataset.source).items():
+    for file, archive in archives(dataset.facts.sources[0]).items():
         download(archive, tmp_path / file, shared_data.as_uri())
         raw[file] = str(tmp_path / file)
     index = prepare(dataset, raw, tmp_path, threads=2)  # asserts the published counts

@@ -135,7 +135,7 @@ def test_every_image_goes_from_the_archive_to_the_store(name, made_raw, tmp_path
     dataset = get_dataset(name)
     prepare(dataset, raw, tmp_path / "out", threads=2)  # asserts the published counts
     store = ImageStore(tmp_path / "out")
-    decoded = {content: as_array(content, dataset.mode) for content in JPEGS}
+    decoded = {content: as_array(content, dataset.facts.mode) for content in JPEGS}
     rows = dict(zip(store.index["path"], range(len(store.index)), strict=True))
     for record in dataset().records(raw):
         assert (store.image(rows.pop(record.path)) == decoded[record.image]).all()
@@ -307,7 +307,7 @@ def test_view_2_has_ten_folds_and_a_run_trains_on_nine_of_them(tmp_path, shared_
         mine = fold_of(index, fold)
         people = mine.groupby("split")["person"].unique()
         assert not set(people["train"]) & set(people["test"])
-        assert len(people["train"]) >= dataset.train_classes
+        assert len(people["train"]) >= dataset.facts.train_classes
         pairs = all_pairs(files, mine)
         assert (pairs["trained_on"] == (pairs["fold"] != fold)).all()
         whole = of_run(all_pairs(files, index), mine, "person")
@@ -382,7 +382,9 @@ def test_nobody_of_the_view_1_test_is_trained_on_and_most_of_view_2_is(
 ):
     _, index = table_of("lfw", lfw(tmp_path, shared_data))
     index["id"] = np.arange(len(index))
-    files = {name: shared_data / "lfw" / file for name, file in get_dataset("lfw").pairs.items()}
+    files = {
+        name: shared_data / "lfw" / file for name, file in get_dataset("lfw").facts.pairs.items()
+    }
     pairs = dict(list(all_pairs(files, index).groupby("protocol")))
     assert len(clean(pairs["view1"])) == 1000
     assert not caplog.records

@@ -51,6 +51,8 @@ def config():
     made = config_with()
     made["losses"]["margin"] = {"type": "margin"}
     made["experiments"]["even_odd"]["methods"].append({"loss": "margin", "sampler": "eps"})
+    other = {"loss": "margin", "sampler": "random"}
+    made["experiments"]["other"] = made["experiments"]["even_odd"] | {"methods": [other]}
     made["evaluation"]["splits"] = ["test", "train"]
     return made
 

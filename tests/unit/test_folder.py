@@ -78,7 +78,7 @@ def test_a_config_names_it_like_any_dataset(tmp_path, smoke_config):
     experiment["dataset"] = "mine"
     plan = resolve_config(smoke_config, "test")
     assert plan.datasets == ["mine"]
-    assert dataset_of(plan, "mine").train_classes == 3
+    assert dataset_of(plan, "mine").facts.train_classes == 3
     run = next(iter(plan.runs.values()))
     before = plan.fingerprint(run)
     smoke_config["datasets"]["mine"]["train_share"] = 0.3

@@ -13,6 +13,7 @@ from dmlbench.errors import ConfigError
 from dmlbench.losses.build import build_loss
 from dmlbench.plugins.class_sources import ClassSource, class_source, is_own
 from dmlbench.plugins.entries import entry
+from dmlbench.plugins.registry import Registry
 from dmlbench.samplers.batch import Batch
 from dmlbench.workflow.provenance import training_code, training_files
 
@@ -335,3 +336,16 @@ def test_defaults_that_data_cannot_give_back_are_left_to_the_class(own_module):
     way, *others = build_loss(loss, 2, 8).given
     assert way.value == "a"
     assert others == [(1, 2), None, "x"]
+
+
+def test_a_choice_by_path_needs_its_decorator_and_a_name_is_taken_once(own_module):
+    own_module.write_text("class One:\n    def __call__(self, batch): pass\n")
+    sampler = {"per_class": 16, "positive": "own_losses.One", "negative": "random"}
+    with pytest.raises(ConfigError, match=r"no positive: put @register_positive.* above the class"):
+        resolve_config(config_with(sampler=sampler), "test")
+    registry = Registry("loss", "some.losses", takes=("batch",))
+    classes = [type("One", (), {"__module__": f"some.losses.{name}"}) for name in "ab"]
+    decorate = registry.register("one", takes="batch")
+    assert decorate(classes[0]).takes == "batch"
+    with pytest.raises(ConfigError, match=r"'one' is registered twice: in some.losses.a and in"):
+        decorate(classes[1])

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dmlbench.config.dataset_facts import DatasetFacts
 from dmlbench.config.recipe import Recipe
 from dmlbench.data import disk, prepare
 from dmlbench.data.dataset import Dataset, Record
@@ -61,9 +62,8 @@ def dataset_of(images, order=None, mode="RGB", **facts):
                 split = "test" if number % 3 == 2 else "train"
                 yield Record(path, split, "", {"colour": number % 2}, images[path])
 
-    Made.name, Made.counts, Made.mode = "made", {}, mode
-    for name, value in facts.items():
-        setattr(Made, name, value)
+    stated = {"train_label": "colour", "train_classes": 2, "evaluations": [], "counts": {}}
+    Made.name, Made.facts = "made", DatasetFacts(**stated | {"mode": mode} | facts)
     return Made
 
 

@@ -51,7 +51,7 @@ def disjoint(results: Results) -> Iterator[Breach]:
 def counts(results: Results) -> Iterator[Breach]:
     left_out: dict[Hashable, tuple[int, str]] = {}
     for one in results.measured.values():
-        known = results.plan.facts(one.run.dataset)["counts"]
+        known = results.plan.facts(one.run.dataset).counts
         for part in one.metrics["parts"]:
             # Validation takes from the training images alone, and from all methods the same.
             same = (one.run.dataset, one.run.recipe, one.run.seed, *(part[key] for key in PART))
@@ -193,8 +193,8 @@ def _measured_anywhere(results: Results) -> dict[str, set[tuple]]:
 def _asked(results: Results, one: Measured) -> Iterator[tuple]:
     """What the config asks to be measured of every part: part, metric and k."""
     settings = results.plan.benchmark.evaluation
-    for part in results.plan.facts(one.run.dataset)["evaluations"]:
-        if part[0] not in settings.splits:
+    for part in results.plan.facts(one.run.dataset).evaluations:
+        if part.split not in settings.splits:
             continue
         for name in settings.metrics:
             if name == "recall":

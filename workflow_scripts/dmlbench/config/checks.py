@@ -5,6 +5,7 @@ from pathlib import Path
 
 import yaml
 
+from dmlbench.config.dataset_facts import DatasetFacts
 from dmlbench.config.folders import contents
 from dmlbench.config.models import Experiment, FolderDataset
 from dmlbench.config.recipe import Recipe
@@ -34,11 +35,11 @@ def recipe_problems(recipe: Recipe, selections: list[str], where: str) -> Iterat
         yield f"{where}.validation: is 0, but selections has val; hold a share out or drop val"
 
 
-def measure_problems(settings: Evaluation, dataset: str, facts: dict) -> Iterator[str]:
+def measure_problems(settings: Evaluation, dataset: str, facts: DatasetFacts) -> Iterator[str]:
     """A K or a number of clusters that a part of the dataset is too small for."""
-    for split, subset, label in facts["evaluations"]:
+    for split, subset, label in facts.evaluations:
         part = f"{split}/{subset}" if subset else split
-        images = facts["counts"].get(part)
+        images = facts.counts.get(part)
         if split not in settings.splits or images is None:
             continue
         if max(settings.recall_at) >= images:
@@ -47,7 +48,7 @@ def measure_problems(settings: Evaluation, dataset: str, facts: dict) -> Iterato
                 f"images of {dataset} {part}"
             )
         per_class = settings.nmi_plus_of(label) or 1
-        if per_class * facts["counts"].get(f"{part}:{label}", 2) > images:
+        if per_class * facts.counts.get(f"{part}:{label}", 2) > images:
             yield (
                 f"evaluation.nmi_plus: {per_class} clusters for each class of {label} are more "
                 f"than the {images:,} images of {dataset} {part}; name only the labels to "
@@ -72,7 +73,7 @@ def source_problems(sources: dict[str, str]) -> Iterator[str]:
         if dataset not in known:
             yield f"data.sources: unknown dataset (got '{dataset}'){nearest(dataset, list(known))}"
             continue
-        valid = known[dataset].facts["sources"]
+        valid = known[dataset].cls.facts.sources
         if source not in valid:
             yield f"data.sources.{dataset}: '{source}' is none of {', '.join(valid)}"
 
@@ -95,13 +96,12 @@ def data_problems(data: Data) -> Iterator[str]:
     """Places or checksums of archives that there are not."""
     if not data.files and not data.checksums:
         return
-    text = (PACKAGE / "data/archives.yaml").read_text(encoding="utf-8")
-    rows = {row["file"]: row for rows in yaml.safe_load(text).values() for row in rows}
+    known = {a.file: a for e in entries("dataset").values() for a in e.cls.facts.archives}
     for key, names in (("files", data.files), ("checksums", data.checksums)):
-        for name in sorted(set(names) - set(rows)):
-            yield f"data.{key}.{name}: no archive is called that{nearest(name, sorted(rows))}"
-    for name in sorted(set(data.checksums) & set(rows)):
-        if any(rows[name].get(method) for method in ("sha256", "sha1", "md5")):
+        for name in sorted(set(names) - set(known)):
+            yield f"data.{key}.{name}: no archive is called that{nearest(name, sorted(known))}"
+    for name in sorted(set(data.checksums) & set(known)):
+        if known[name].checksum:
             yield f"data.checksums.{name}: the published one holds; leave this out"
 
 

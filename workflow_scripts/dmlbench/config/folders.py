@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from dmlbench.config.dataset_facts import DatasetFacts, Part
 from dmlbench.config.models import FolderDataset
 from dmlbench.errors import ConfigError
 
@@ -135,8 +136,8 @@ def training_classes(dataset: FolderDataset) -> set[str]:
     return set(names[: min(max(count, 2), len(names) - 2)])
 
 
-def folder_facts(dataset: FolderDataset) -> dict:
-    """What a registered dataset says in its decorator.
+def folder_facts(dataset: FolderDataset) -> DatasetFacts:
+    """What a registered dataset states in its decorator.
 
     Raises:
         ConfigError: See :func:`contents`.
@@ -147,13 +148,13 @@ def folder_facts(dataset: FolderDataset) -> dict:
         split = "train" if name in training else "test"
         counts[split] += len(files)
         counts[f"{split}:class"] += 1
-    return {
-        "train_label": "class",
-        "train_classes": len(training),
-        "evaluations": [("test", "", "class"), ("train", "", "class")],
-        "counts": dict(counts),
-        "mode": dataset.mode,
-    }
+    return DatasetFacts(
+        train_label="class",
+        train_classes=len(training),
+        evaluations=(Part("test", "", "class"), Part("train", "", "class")),
+        counts=dict(counts),
+        mode=dataset.mode,
+    )
 
 
 def listing(dataset: FolderDataset) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dmlbench import paths
+from dmlbench.config.dataset_facts import DatasetFacts
 from dmlbench.config.folders import folder_facts
 from dmlbench.config.models import Benchmark
 from dmlbench.config.run import Run
@@ -58,7 +59,7 @@ class Plan:
     swept: dict[tuple[str, str, str], Swept] = field(default_factory=dict)
     controls: dict[str, dict[str, Run]] = field(default_factory=dict)
     classes: dict[str, dict[str, dict]] = field(default_factory=dict)
-    _folders: dict[str, dict] = field(default_factory=dict, repr=False)
+    _folders: dict[str, DatasetFacts] = field(default_factory=dict, repr=False)
 
     @cached_property
     def runs(self) -> dict[str, Run]:
@@ -97,14 +98,31 @@ class Plan:
         """The splits that are projected, each for a figure of its own."""
         return self.benchmark.projection.splits or self.benchmark.evaluation.splits
 
-    def facts(self, dataset: str) -> dict:
-        """What a dataset's decorator says, or follows from its folder."""
+    def facts(self, dataset: str) -> DatasetFacts:
+        """What a dataset states of itself, or follows from its folder."""
         own = self.benchmark.datasets
         if dataset not in own:
-            return entry("dataset", dataset).facts
+            return entry("dataset", dataset).cls.facts
         if dataset not in self._folders:  # every file is looked at, so only once
             self._folders[dataset] = folder_facts(own[dataset])
         return self._folders[dataset]
+
+    def source_of(self, dataset: str) -> str:
+        """Where a dataset's archives come from: the config's choice, or the first it has.
+
+        Empty for a dataset without archives.
+        """
+        known = self.facts(dataset).sources
+        return self.benchmark.data.sources.get(dataset) or next(iter(known), "")
+
+    def raw_archives(self, dataset: str) -> list[str]:
+        """The paths of a dataset's archives."""
+        archives, source = self.facts(dataset).archives, self.source_of(dataset)
+        return [
+            paths.RAW.format(source=source, archive=archive.file)
+            for archive in archives
+            if archive.source == source
+        ]
 
     def class_facts(self, kind: str, name: str) -> dict:
         """What the decorator of a planned run's class says, such as its ``label``.
@@ -123,7 +141,7 @@ class Plan:
     def verifies(self, dataset: str) -> bool:
         """Whether runs on a dataset are measured on pairs of images."""
         wanted = "verification" in self.benchmark.evaluation.metrics
-        return wanted and bool(self.facts(dataset).get("pairs"))
+        return wanted and bool(self.facts(dataset).pairs)
 
     def spec(self, run: Run) -> dict:
         """Everything that decides the run's result, names included."""

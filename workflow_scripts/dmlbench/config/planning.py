@@ -1,9 +1,6 @@
 """From a valid config to a plan: names looked up, sweeps spread, combinations checked."""
 
-import itertools
 import json
-
-from pydantic import ValidationError
 
 from dmlbench import paths
 from dmlbench.config.checks import (
@@ -18,13 +15,13 @@ from dmlbench.config.checks import (
     source_problems,
 )
 from dmlbench.config.choices import NO_SAMPLER, Choices
-from dmlbench.config.models import Benchmark, Choice, Experiment, Sampler
-from dmlbench.config.plan import SHUFFLED, Plan, Swept
+from dmlbench.config.models import Benchmark, Experiment, Sampler
+from dmlbench.config.plan import SHUFFLED, Plan
 from dmlbench.config.run import RANDOM, UNTRAINED, Run
-from dmlbench.config.section import Section
+from dmlbench.config.sweeps import Sweeps
 from dmlbench.errors import ConfigError
 from dmlbench.plugins.entries import entries
-from dmlbench.plugins.messages import describe, nearest
+from dmlbench.plugins.messages import nearest
 from dmlbench.plugins.objects import build_object
 
 
@@ -41,9 +38,6 @@ def build_plan(benchmark: Benchmark, source: str) -> Plan:
     return _Builder(benchmark, source).build()
 
 
-_PLURAL = {"recipe": "recipes", "loss": "losses", "sampler": "samplers"}
-
-
 class _Builder:
     """Builds a plan and collects the mistakes on the way, so that all are told at once."""
 
@@ -54,6 +48,7 @@ class _Builder:
         self.choices = Choices(self.problems, self.plan.classes)
         self.built: set[str] = set()
         self.samplers = {NO_SAMPLER: Sampler(), **benchmark.samplers}
+        self.sweeps = Sweeps(self.plan, self.choices, self.samplers)
 
     def build(self) -> Plan:
         benchmark = self.plan.benchmark
@@ -141,7 +136,7 @@ class _Builder:
                 self.problems.append(f"{where}.{key}: no such entry (got '{value}'){hint}")
         if len(self.problems) > before:
             return
-        methods = [m for pair in used for m in self._spread(experiment, pair, where)]
+        methods = [m for pair in used for m in self.sweeps.spread(experiment, pair, where)]
         if len(self.problems) > before:
             return
         if len(set(methods)) < len(methods):
@@ -152,66 +147,6 @@ class _Builder:
             self._combination(experiment.dataset, method, where)
         self.plan.methods[name] = methods
 
-    def _spread(
-        self, experiment: Experiment, pair: tuple[str, str], where: str
-    ) -> list[tuple[str, str, str]]:
-        """The methods that one (loss, sampler) pair becomes under the experiment's sweep."""
-        sections = ("recipe", "loss", "sampler")
-        base = dict(zip(sections, (experiment.recipe, *pair), strict=True))
-        keys = [k for k in experiment.sweep if k.partition(".")[0] in sections and "." in k]
-        for key in sorted(set(experiment.sweep) - set(keys)):
-            self.problems.append(
-                f"{where}.sweep: key '{key}' must start with recipe., loss. or sampler."
-            )
-        methods = []
-        for values in itertools.product(*(experiment.sweep[k] for k in keys)):
-            names, changes = dict(base), {section: {} for section in sections}
-            for key, value in zip(keys, values, strict=True):
-                section, _, path = key.partition(".")
-                changes[section][path] = value
-                names[section] += f"_{path.split('.')[-1]}_{_slug(value)}"
-            for section in sections:
-                self._entry(section, base[section], names[section], changes[section], where)
-            method = tuple(names[section] for section in sections)
-            if keys:
-                settings = dict(zip(keys, values, strict=True))
-                self.plan.swept[method] = Swept(tuple(base.values()), settings)
-            methods.append(method)
-        return methods
-
-    def _entry(self, section: str, base: str, name: str, changes: dict, where: str) -> None:
-        """Add the entry ``base`` with ``changes`` as ``name`` to the plan."""
-        benchmark, plan = self.plan.benchmark, self.plan
-        models: dict[str, tuple[Section | Choice, dict]] = {
-            "recipe": (benchmark.recipes.get(base), plan.recipes),
-            "loss": (benchmark.losses.get(base), plan.losses),
-            "sampler": (self.samplers.get(base), plan.samplers),
-        }
-        original, target = models[section]
-        data = original.model_dump()
-        for path, value in changes.items():
-            if not _set(data, path.split("."), value):
-                self.problems.append(f"{where}.sweep: {section} '{base}' has no key '{path}'")
-                return
-        try:
-            entry = type(original).model_validate(data)
-        except ValidationError as error:
-            lines = [describe(e, type(original)) for e in error.errors()]
-            self.problems += [f"{where}.sweep: {section}.{line}" for line in lines]
-            return
-        if isinstance(entry, Sampler):
-            resolved = self.choices.sampler(entry, f"{where}.sweep: sampler")
-        elif isinstance(entry, Choice):
-            resolved = self.choices.resolve("loss", entry, f"{where}.sweep: loss")
-        else:
-            resolved = entry.model_dump(mode="json")
-        taken = changes and name in getattr(benchmark, _PLURAL[section])
-        if taken or target.setdefault(name, resolved) != resolved:
-            self.problems.append(
-                f"{where}.sweep: would make the {section} '{name}', a name that another entry has; "
-                "rename that one"
-            )
-
     def _combination(self, dataset: str, method: tuple[str, str, str], where: str) -> None:
         """Refuse what cannot be trained, with the reason."""
         plan = self.plan
@@ -219,7 +154,7 @@ class _Builder:
         sampler = plan.samplers[method[2]]
         names = f"{where}: recipe '{method[0]}' with sampler '{method[2]}'"
         facts = plan.facts(dataset)
-        classes, folds = facts["train_classes"], facts.get("folds", 0)
+        classes, folds = facts.train_classes, facts.folds
         self.problems += fold_problems(dataset, folds, recipe["test_fold"], where)
         self.problems += batch_problems(dataset, classes, recipe, sampler, names)
         names = f"{where}: loss '{method[1]}' with sampler '{method[2]}'"
@@ -243,19 +178,3 @@ class _Builder:
                 build_object(kind, sampler[kind])
         except ConfigError as error:
             self.problems.append(f"{names}: {error}")
-
-
-def _slug(value: object) -> str:
-    """A value as part of a name: 0.5 -> 0p5, -1 -> m1."""
-    text = str(value).lower().replace("-", "m").replace(".", "p").replace("+", "")
-    return "".join(c if c.isalnum() else "_" for c in text)
-
-
-def _set(data: dict, path: list[str], value: object) -> bool:
-    """Set a nested key; False where the way to it does not exist."""
-    for part in path[:-1]:
-        data = data.get(part)
-        if not isinstance(data, dict):
-            return False
-    data[path[-1]] = value
-    return True

@@ -51,8 +51,8 @@ def read_plan(file: Path, benchmark: Benchmark) -> Plan:
         ) from None
     if made_for != _hash(benchmark):
         raise ConfigError(
-            f"{file}: is the plan of another config than the one at hand; start Snakemake again, "
-            "which makes it anew, and run one config of a name at a time"
+            f"{file}: is not the plan of the config at hand: the config changed after Snakemake "
+            "had started, or another config has the same name; start Snakemake again"
         )
     return Plan(
         benchmark,

@@ -1,71 +1,25 @@
-"""The archives of every dataset, from ``archives.yaml``, and whether a file is one of them."""
+"""The archives of the registered datasets, and whether a file is one of them."""
 
 import hashlib
-from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-import yaml
-
+from dmlbench.config.dataset_facts import Archive
 from dmlbench.data.read_archive import read_members
 from dmlbench.errors import DataError, UserError
 from dmlbench.files import checksum_of
+from dmlbench.plugins.registry import REGISTRIES
 
 
 class NoChecksumError(UserError):
     """Nobody has said what this file should be."""
 
 
-@dataclass(frozen=True)
-class Archive:
-    """One file to download.
-
-    Attributes:
-        source: Which upstream it belongs to, such as ``mnist``.
-        file: Its name, upstream's.
-        bytes: Its size, where it is known.
-        sha256: Its checksum, as published or as the user pinned it.
-        urls: Where it lies, in the order tried: full addresses, or folders that end in ``/``.
-        md5, sha1: Its checksum, where nobody published a better one.
-        members_sha256: The hash of its members, where a repacked archive is as good.
-    """
-
-    source: str
-    file: str
-    bytes: int | None
-    sha256: str | None
-    urls: tuple[str, ...]
-    md5: str | None = None
-    sha1: str | None = None
-    members_sha256: str | None = None
-
-    @property
-    def addresses(self) -> list[str]:
-        """The full address of each of ``urls``."""
-        return [url + self.file if url.endswith("/") else url for url in self.urls]
-
-    @property
-    def checksum(self) -> tuple[str, str] | None:
-        """The best known checksum: its method, as hashlib calls it, and its value."""
-        known = {"sha256": self.sha256, "sha1": self.sha1, "md5": self.md5}
-        return next(((method, value) for method, value in known.items() if value), None)
-
-    def pinned(self, sha256: str | None) -> "Archive":
-        """The same with the user's checksum, where nobody published one."""
-        return self if self.checksum else replace(self, sha256=sha256)
-
-    def described(self) -> str:
-        """Size and checksum in words."""
-        size = f"{self.bytes:,} bytes, " if self.bytes is not None else ""
-        return size + " ".join(self.checksum or ["no published checksum"])
-
-
 @cache
 def archives(source: str) -> dict[str, Archive]:
     """The archives of ``source`` by file name; none for a dataset that comes in a package."""
-    table = yaml.safe_load(Path(__file__).with_name("archives.yaml").read_text(encoding="utf-8"))
-    rows = table.get(source, [])
-    return {r["file"]: Archive(source=source, **{**r, "urls": tuple(r["urls"])}) for r in rows}
+    known = [a for cls in REGISTRIES["dataset"].classes().values() for a in cls.facts.archives]
+    return {archive.file: archive for archive in known if archive.source == source}
 
 
 def archive(source: str, file: str) -> Archive:

@@ -1,12 +1,17 @@
-"""What a dataset is: facts in its decorator, records from its archives."""
+"""What a dataset is: facts in its decorator, images from its archives."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from pydantic import ValidationError
 
+from dmlbench.config.dataset_facts import Archive, DatasetFacts
+from dmlbench.errors import ConfigError
 from dmlbench.plugins.registry import REGISTRIES
+
+__all__ = ["Archive", "Dataset", "Record", "get_dataset", "register_dataset"]
 
 
 @dataclass(frozen=True)
@@ -30,21 +35,17 @@ class Record:
 
 
 class Dataset(ABC):
-    """Base of the registered datasets."""
+    """Base of the registered datasets.
 
-    #: Set by the decorator; see :func:`register_dataset`.
+    Attributes:
+        name: What configs call it; set by the decorator, like ``facts``.
+        facts: What it states of itself.
+        damaged_image: The end of a message: what to think of an image that cannot be read.
+        wrong_count: The same of a count that is not the published one.
+    """
+
     name: str
-    source: str
-    train_label: str
-    train_classes: int
-    evaluations: list[tuple[str, str, str]]
-    counts: dict[str, int]
-    mode: str = "RGB"
-    sources: list[str]
-    pairs: dict[str, str]
-    sub_labels: dict[str, str]
-    folds: int = 0
-    #: The ends of messages: what to think of an image that cannot be read, and of a wrong count.
+    facts: DatasetFacts
     damaged_image: str = "the archive may be damaged"
     wrong_count: str = "published are {expected:,}; the archive is another version or damaged"
 
@@ -57,59 +58,23 @@ class Dataset(ABC):
         """
 
 
-_DATASETS = REGISTRIES["dataset"]
-
-
-def register_dataset(
-    name: str,
-    *,
-    source: str,
-    train_label: str,
-    train_classes: int,
-    evaluations: list[tuple[str, str, str]],
-    counts: dict[str, int],
-    mode: str = "RGB",
-    other_sources: list[str] | None = None,
-    pairs: dict[str, str] | None = None,
-    sub_labels: dict[str, str] | None = None,
-    folds: int = 0,
-) -> Callable[[type], type]:
+def register_dataset(name: str, /, **facts: object) -> Callable[[type], type]:
     """Register a dataset.
 
     Args:
         name: What configs call it.
-        source: Whose archives it needs.
-        train_label: The label column that training sees.
-        train_classes: Classes of that column in the training split.
-        evaluations: What is measured: (split, subset, label column). An empty subset means the
-            whole split. The first one of the test split selects ``test_max``.
-        counts: Images in each split or ``split/subset``, and classes as ``split:column``; all
-            asserted when the dataset is prepared.
-        mode: ``RGB`` or ``L`` (gray): what encoded images become; grayscale ones among colour
-            images become RGB.
-        other_sources: Sources that hold the same images in another form; the config's
-            ``data.sources`` picks one.
-        pairs: For verification, the file of pairs of each protocol
-            (:mod:`dmlbench.data.verification_pairs`). The threshold of a protocol ``x`` comes from
-            ``x_threshold``, else from its other folds.
-        sub_labels: Of a label column, the finer one inside it, to see classes collapse.
-        folds: Its parts are called fold1, fold2 and so on, this many; a recipe's ``test_fold`` says
-            which of them is the test of a run, and the others train.
+        facts: The fields of :class:`DatasetFacts`.
+
+    Raises:
+        ConfigError: A fact is missing, unknown or of another type.
     """
-    return _DATASETS.register(
-        name,
-        name=name,
-        source=source,
-        train_label=train_label,
-        train_classes=train_classes,
-        evaluations=evaluations,
-        counts=counts,
-        mode=mode,
-        sources=[source, *(other_sources or [])],
-        pairs=pairs or {},
-        sub_labels=sub_labels or {},
-        folds=folds,
-    )
+    try:
+        stated = DatasetFacts(**facts)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ConfigError(f"@register_dataset('{name}'): {where}: {first['msg']}") from None
+    return REGISTRIES["dataset"].register(name, name=name, facts=stated)
 
 
 def get_dataset(name: str) -> type[Dataset]:
@@ -118,4 +83,4 @@ def get_dataset(name: str) -> type[Dataset]:
     Raises:
         ConfigError: There is none.
     """
-    return _DATASETS.get(name)
+    return REGISTRIES["dataset"].get(name)

@@ -45,7 +45,7 @@ def refuse_full_disk(
         image = record.image
         whole = image_size(image, f"{dataset.name}: {record.path}", dataset.damaged_image)
         width, height = stored_size(*whole, STORES[store])
-        channels = CHANNELS[dataset.mode] if isinstance(image, bytes) else image.shape[2]
+        channels = CHANNELS[dataset.facts.mode] if isinstance(image, bytes) else image.shape[2]
         sizes.append(width * height * channels)
     size = sum(sizes) * total // len(sizes)
     text = f"{'' if len(set(sizes)) == 1 else 'about '}{_size(size)}"

@@ -40,9 +40,8 @@ def folder_dataset(name: str, folder: FolderDataset) -> type[Dataset]:
     Raises:
         ConfigError: It cannot be a dataset; see :func:`dmlbench.config.folders.contents`.
     """
-    facts = {"name": name, "source": "", "sources": [""], "pairs": {}, "sub_labels": {}}
-    facts |= {"folds": 0, "folder": folder}
-    return type(name, (Folder,), facts | folder_facts(folder))
+    stated = {"name": name, "folder": folder, "facts": folder_facts(folder)}
+    return type(name, (Folder,), stated)
 
 
 def dataset_of(plan: Plan, name: str) -> type[Dataset]:

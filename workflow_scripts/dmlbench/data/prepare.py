@@ -58,7 +58,7 @@ def prepare(
     what = f"{dataset.name}/{store}"
     records = dataset().records(raw)
     first = _peek(records)
-    whole = (count for part, count in dataset.counts.items() if not {"/", ":"} & set(part))
+    whole = (count for part, count in dataset.facts.counts.items() if not {"/", ":"} & set(part))
     total = sum(whole) or None  # train and test, or all folds
     refuse_full_disk(dataset, store, folder, first, total)
     decode = partial(_decode, dataset=dataset, short_side=STORES[store])
@@ -100,7 +100,7 @@ def _decode(
 ) -> tuple[Record, np.ndarray, bytes]:
     """A record, its pixels for the store and their hash."""
     what = f"{dataset.name}: {record.path}"
-    image = pixels(record.image, dataset.mode, short_side, what, dataset.damaged_image)
+    image = pixels(record.image, dataset.facts.mode, short_side, what, dataset.damaged_image)
     digest = hashlib.sha256(repr(image.shape).encode())
     digest.update(image)
     return record, image, digest.digest()
@@ -158,7 +158,7 @@ def check_counts(dataset: type[Dataset], index: pd.DataFrame) -> None:
     Raises:
         DataError: One differs; names which, with both numbers.
     """
-    for key, expected in dataset.counts.items():
+    for key, expected in dataset.facts.counts.items():
         split, _, column = key.partition(":")
         split, _, subset = split.partition("/")
         part = index[index["split"] == split]

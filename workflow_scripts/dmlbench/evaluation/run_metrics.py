@@ -54,19 +54,19 @@ def measure_run(plan: Plan, run: Run) -> dict:
     settings, folder = plan.benchmark.evaluation, plan.run_folder(run)
     facts, recipe = plan.facts(run.dataset), plan.recipes[run.recipe]
     prepared = pd.read_parquet(plan.data_folder(run) / paths.INDEX_FILE)
-    index = run_index(prepared, recipe, run.dataset, facts["train_label"])
-    parts = [Part(*part) for part in facts["evaluations"] if part[0] in settings.splits]
+    index = run_index(prepared, recipe, run.dataset, facts.train_label)
+    parts = [part for part in facts.evaluations if part.split in settings.splits]
     rows, vectors_of = [], []
     for selection in plan.selections(run):
         stored = StoredEmbeddings(folder, selection, index)
         for part in parts:
             lengths = vector_lengths(stored.of(part)[0])
-            vectors_of.append({"selection": selection, **part.__dict__, **lengths})
+            vectors_of.append({"selection": selection, **part._asdict(), **lengths})
         found = _of_images(plan, run, stored, parts)
         if plan.verifies(run.dataset):
             found |= _of_pairs(plan, run, selection, index)
         for part, measured in found.items():
-            rows += [{"selection": selection, **part.__dict__, **row} for row in measured]
+            rows += [{"selection": selection, **part._asdict(), **row} for row in measured]
     record = read_record(folder, plan.fingerprint(run))
     return {
         "run": run.__dict__,
@@ -86,7 +86,7 @@ def _of_images(
     plan: Plan, run: Run, stored: StoredEmbeddings, parts: list[Part]
 ) -> dict[Part, list[dict]]:
     settings, resources = plan.benchmark.evaluation, plan.benchmark.resources.evaluate
-    finer = plan.facts(run.dataset).get("sub_labels", {})
+    finer = plan.facts(run.dataset).sub_labels
     result = {}
     for part in with_coarse_labels(parts, finer):
         names = [n for n in settings.metrics if part in parts or METRICS.get(n).coarse_too]
@@ -102,7 +102,7 @@ def _of_images(
 
 
 def _of_pairs(plan: Plan, run: Run, selection: str, index: pd.DataFrame) -> dict[Part, list[dict]]:
-    settings, label = plan.benchmark.evaluation, plan.facts(run.dataset)["train_label"]
+    settings, label = plan.benchmark.evaluation, plan.facts(run.dataset).train_label
     metrics = [METRICS.get(n)() for n in settings.metrics if METRICS.get(n).of_pairs]
     table = pd.read_parquet(plan.data_folder(run) / paths.PAIRS_FILE)
     file = plan.run_folder(run) / paths.embeddings(paths.OF_PAIRS, selection)

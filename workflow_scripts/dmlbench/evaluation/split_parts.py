@@ -1,6 +1,5 @@
 """Parts of a dataset that are measured by themselves: a split, a part of it and a label column."""
 
-from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -8,28 +7,10 @@ import numpy as np
 import pandas as pd
 
 from dmlbench import paths
+from dmlbench.config.dataset_facts import Part
 from dmlbench.data.splits import VALIDATION
 from dmlbench.errors import DataError
 from dmlbench.evaluation.embeddings import load_embeddings
-
-
-@dataclass(frozen=True)
-class Part:
-    """A split, a named part of it (or all of it) and a label column."""
-
-    split: str
-    subset: str
-    label: str
-
-    def __str__(self) -> str:
-        return " ".join(filter(None, (self.split, self.subset, self.label)))
-
-    def rows(self, index: pd.DataFrame) -> np.ndarray:
-        """The rows of the index that belong to it."""
-        mask = index["split"] == self.split
-        if self.subset:
-            mask &= index["subset"] == self.subset
-        return np.flatnonzero(mask.to_numpy())
 
 
 def with_coarse_labels(parts: list[Part], sub_labels: dict[str, str]) -> list[Part]:
@@ -59,9 +40,9 @@ def part_counts(part: Part, index: pd.DataFrame) -> dict:
     sizes = labels.value_counts().to_numpy()
     trained = index.loc[index["split"] == "train", part.label]
     others = len(labels) - 1
-    held_out = replace(part, split=VALIDATION) if part.split == "train" else None
+    held_out = part._replace(split=VALIDATION) if part.split == "train" else None
     return {
-        **part.__dict__,
+        **part._asdict(),
         "queries": len(labels),
         "gallery": others,
         "held_out": len(held_out.rows(index)) if held_out else 0,

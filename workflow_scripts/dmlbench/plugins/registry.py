@@ -3,23 +3,15 @@
 import importlib
 import pkgutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dmlbench.errors import ConfigError
 
 
-@dataclass(frozen=True)
-class Registration:
-    """What the decorator above a class says.
-
-    Attributes:
-        kind: loss, positive, negative or dataset.
-        name: What configs call the class.
-        facts: The decorator's keyword arguments; they are class attributes too.
-    """
+class Registration(NamedTuple):
+    """What the decorator above a class says: loss, positive, negative or dataset; and the rest."""
 
     kind: str
-    name: str
     facts: dict
 
 
@@ -55,11 +47,11 @@ class Registry:
         def decorate(cls: type) -> type:
             for key, value in facts.items():
                 setattr(cls, key, value)
-            cls.registration = Registration(self.kind, name, facts)  # type: ignore[attr-defined]
+            cls.registration = Registration(self.kind, facts)  # type: ignore[attr-defined]
             # A class of the user's own module is named by its path and needs no entry.
             if cls.__module__.startswith(f"{self.package}."):
                 other = self._classes.setdefault(name, cls)
-                if other.__qualname__ != cls.__qualname__ or other.__module__ != cls.__module__:
+                if (other.__module__, other.__name__) != (cls.__module__, cls.__name__):
                     raise ConfigError(
                         f"{self.kind} '{name}' is registered twice: in {other.__module__} and in "
                         f"{cls.__module__}; rename one"

@@ -8,12 +8,13 @@ from dmlbench import paths
 from dmlbench.checking.ledger import OK
 from dmlbench.config import Plan
 from dmlbench.errors import ConfigError
-from dmlbench.files import write_text
+from dmlbench.files import replacing, write_text
 from dmlbench.reporting.figure_data import FigureData
 from dmlbench.reporting.figures import figures, planned
 from dmlbench.reporting.figures.critical_difference import over_datasets
 from dmlbench.reporting.stamped import write_csv
-from dmlbench.reporting.style import PALETTE, paper_style, plt, save
+from dmlbench.reporting.style import PAGE_HEIGHT, PALETTE, RESOLUTION, paper_style, plt
+from dmlbench.version import STAMP
 
 
 def draw(plan: Plan, experiment: str, kinds: list[str] | None = None) -> None:
@@ -62,11 +63,27 @@ def _mark_partial(figure: plt.Figure, plan: Plan, experiment: str) -> None:
     there = (states[runs] == OK).sum()
     if there < len(runs):
         text = f"PARTIAL: {there} of {len(runs)} runs"
-        figure.suptitle(text, color=PALETTE[1], weight="bold", x=0.995, ha="right")
+        figure.suptitle(text, color=PALETTE[1], weight="bold", size="large", x=0.995, ha="right")
+        figure.set_figheight(figure.get_figheight() + 0.2)
 
 
 def _write(figure: plt.Figure, table: pd.DataFrame | None, pattern: str) -> None:
-    """Write a figure and the numbers that it shows; braces in ``pattern`` are for the suffix."""
-    save(figure, [Path(pattern.format(suffix)) for suffix in ("pdf", "png")])
+    """Write a figure and the numbers that it shows; braces in ``pattern`` are for the suffix.
+
+    Without time stamps, so that equal figures are equal bytes.
+    """
+    # The layout is found once: neither file needs it again.
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    # Points are pictures inside the PDF; in figures of several pages coarser ones do.
+    fine = 300 if figure.get_figheight() < PAGE_HEIGHT else 150
+    stamp = f"dmlbench. {STAMP}"
+    for suffix, dpi, metadata in (
+        ("pdf", fine, {"CreationDate": None, "Subject": stamp}),
+        ("png", RESOLUTION, {"Software": None, "Description": stamp}),
+    ):
+        with replacing(Path(pattern.format(suffix))) as temporary:
+            figure.savefig(temporary, metadata=metadata, dpi=dpi)
+    plt.close(figure)
     if table is not None:
         write_csv(Path(pattern.format("csv")), table, "%.6g")

@@ -9,6 +9,7 @@ from dmlbench import paths
 from dmlbench.config import Plan, Run
 from dmlbench.errors import DataError
 from dmlbench.reporting import names
+from dmlbench.reporting.figures import shown_runs
 from dmlbench.reporting.style import Method, method_styles
 
 #: The columns that name a run in collected tables; a method is recipe, loss and sampler.
@@ -50,7 +51,7 @@ class FigureData:
 
     def test_parts(self) -> list[tuple[str, str, str]]:
         """Split, subset and label of each part of the test that is measured by itself."""
-        return [tuple(p) for p in self.plan.facts(self.dataset)["evaluations"] if p[0] == "test"]
+        return [p for p in self.plan.facts(self.dataset).evaluations if p.split == "test"]
 
     def table(self, name: str, columns: list[str] | None = None) -> pd.DataFrame:
         """The rows of a collected table that belong to this experiment.
@@ -93,8 +94,8 @@ class FigureData:
         parts = pd.Categorical(parts, list(words.values()))
         return table.assign(value=100 * table["value"], part=parts)
 
-    def of_runs(self, runs: Iterable[Run], file: str) -> list[tuple[Method, Run, pd.DataFrame]]:
-        """A table in the folder of each run; a partial config leaves out those that are missing.
+    def of_runs(self, runs: Iterable[Run], file: str) -> pd.DataFrame:
+        """The tables in the folders of some runs, one below another.
 
         Raises:
             DataError: One is missing, and the config does not say ``partial``; or all are.
@@ -103,12 +104,18 @@ class FigureData:
         for run in runs:
             path = self.plan.run_folder(run) / file
             if path.is_file():
-                found.append(((run.recipe, run.loss, run.sampler), run, pd.read_parquet(path)))
+                table = pd.read_parquet(path)
+                method = (run.recipe, run.loss, run.sampler)
+                found.append(table.assign(method=[method] * len(table), seed=run.seed))
             elif not self.plan.benchmark.partial:
                 raise DataError(f"{path} is missing; run the pipeline to the end")
         if not found:
             raise DataError(f"{self.experiment}: no run has {file} yet; run the pipeline first")
-        return found
+        return pd.concat(found, ignore_index=True)
+
+    def of_shown_runs(self, file: str, at_most: int) -> pd.DataFrame:
+        """A table of embeddings of each method, for the one training seed that figures show."""
+        return self.of_runs(shown_runs(self.plan, self.experiment)[:at_most], file)
 
     @staticmethod
     def over_seeds(table: pd.DataFrame, *by: str, value: str = "value") -> pd.DataFrame:

@@ -27,7 +27,7 @@ def leaderboard(plan: Plan, metrics: pd.DataFrame) -> pd.DataFrame:
 
 
 def _of_dataset(plan: Plan, dataset: str, metrics: pd.DataFrame) -> pd.DataFrame:
-    _, subset, label = next(e for e in plan.facts(dataset)["evaluations"] if e[0] == "test")
+    _, subset, label = plan.facts(dataset).first_test()
     where = {"split": "test", "subset": subset, "label": label}
     where["selection"] = plan.control_selection
     mine = rows_where(metrics, dataset=dataset, **where)

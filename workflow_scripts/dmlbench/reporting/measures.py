@@ -19,7 +19,7 @@ def measure(metric: str, k: int = 0) -> Measure:
 
 def is_verification(plan: Plan, dataset: str, subset: str) -> bool:
     """Whether a part is a verification protocol."""
-    return subset in (plan.facts(dataset).get("pairs") or {})
+    return subset in plan.facts(dataset).pairs
 
 
 def is_printed(plan: Plan, dataset: str, subset: str, metric: str) -> bool:

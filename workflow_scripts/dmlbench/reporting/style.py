@@ -1,9 +1,8 @@
 """One look for all figures: seaborn's theme, a colour and a mark for each method, the panels."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from textwrap import fill
 
 # Figures are files: a user's choice of a window system, valid or not, must not matter.
@@ -15,8 +14,6 @@ import seaborn as sns
 from matplotlib.colors import to_hex, to_rgba
 
 from dmlbench.config import Plan
-from dmlbench.files import replacing
-from dmlbench.version import STAMP
 
 #: Recipe, loss and sampler.
 Method = tuple[str, str, str]
@@ -48,9 +45,10 @@ def paper_style() -> Iterator[None]:
     sizes = {"size": 2.5, "width": 0.6, "pad": 2.5}
     ticks = {f"{axis}tick.major.{what}": size for axis in "xy" for what, size in sizes.items()}
     grid = {"axes.grid": True, "grid.color": ".9"}
+    legend = {"legend.frameon": False, "legend.borderpad": 0, "legend.handlelength": 2.8}
     # Type 42 keeps the text of a PDF editable. Letters are as wide in the layout as in the PNG.
     files = {"pdf.fonttype": 42, "figure.dpi": RESOLUTION}
-    settings = [context, sns.axes_style("ticks"), lines, ticks, grid, files]
+    settings = [context, sns.axes_style("ticks"), lines, ticks, grid, legend, files]
     with plt.style.context(["default", *settings]):
         yield
 
@@ -158,7 +156,7 @@ def method_curves(data, table, x: str, lines: dict | None = None, bars=False, **
         bars: Whether to draw bars, not a band.
         axes: Settings of all panels, such as ``xlabel``.
     """
-    lines = lines or {m: style | {"label": data.words[m]} for m, style in data.styles.items()}
+    lines = lines or {m: data.styles[m] | {"label": words} for m, words in data.words.items()}
     kind = "bars" if bars else "band"
     error = {"capsize": 1.5, "elinewidth": 0.7, "capthick": 0.7} if bars else {"linewidth": 0.4}
 
@@ -185,29 +183,4 @@ def legend_below(figure: plt.Figure, handles: list, labels: list[str], **how: ob
     columns = max(1, min(len(labels), int(figure.get_figwidth() / wide)))
     rows = sum(label.count("\n") + 1 for label in labels) / columns
     figure.set_figheight(figure.get_figheight() + 0.16 * rows)
-    settings = {
-        "loc": "outside lower center",
-        "frameon": False,
-        "borderpad": 0,
-        "handlelength": 2.8,
-    }
-    figure.legend(handles, labels, ncols=columns, **settings | how)
-
-
-def save(figure: plt.Figure, out: Sequence[Path]) -> None:
-    """Write the figure under each name, with the benchmark version in its metadata.
-
-    Without time stamps, so that equal figures are equal bytes.
-    """
-    # The layout is found once: neither file needs it again.
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
-    # Points are pictures inside the PDF; in figures of several pages coarser ones do.
-    fine = 300 if figure.get_figheight() < PAGE_HEIGHT else 150
-    for path in out:
-        pdf = path.suffix == ".pdf"
-        dated, described = ("CreationDate", "Subject") if pdf else ("Software", "Description")
-        metadata = {dated: None, described: f"dmlbench. {STAMP}"}
-        with replacing(path) as temporary:
-            figure.savefig(temporary, metadata=metadata, dpi=fine if pdf else RESOLUTION)
-    plt.close(figure)
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, **how)

@@ -31,9 +31,9 @@ class TrainingImages:
         self._spec = spec
         recipe = spec["recipe"]
         self.reader = ImageReader(store, recipe, spec["threads"], device)
-        index = run_index(store.index, recipe, dataset.name, dataset.train_label)
+        index = run_index(store.index, recipe, dataset.name, dataset.facts.train_label)
         self.rows = np.flatnonzero(index["split"] == "train")
-        codes = index.loc[self.rows, dataset.train_label].astype("category").cat
+        codes = index.loc[self.rows, dataset.facts.train_label].astype("category").cat
         self.labels = codes.codes.to_numpy(dtype=np.int64)
         if recipe["labels"] == "shuffled":
             shuffled = np.random.default_rng(derive_seed("shuffled labels", spec["seed"]))
@@ -67,10 +67,10 @@ class TrainingImages:
 
 def _monitors(index: pd.DataFrame, dataset: type[Dataset]) -> dict[str, Monitor]:
     """The validation images by training label, and the first test evaluation of the dataset."""
-    split, subset, label = next(e for e in dataset.evaluations if e[0] == "test")
+    split, subset, label = dataset.facts.first_test()
     test = (index["split"] == split) & ((index["subset"] == subset) | (subset == ""))
     held_out = index["split"] == VALIDATION
-    wanted = {"val": (held_out, dataset.train_label), "test_max": (test, label)}
+    wanted = {"val": (held_out, dataset.facts.train_label), "test_max": (test, label)}
     return {
         name: Monitor(
             np.flatnonzero(mask),

@@ -96,7 +96,7 @@ def images_of_split(plan: Plan, run: Run) -> dict[str, int]:
     if index.is_file():
         counts = pd.read_parquet(index, columns=["split"])["split"].value_counts().to_dict()
     else:
-        known = plan.facts(run.dataset).get("counts", {})
+        known = plan.facts(run.dataset).counts
         counts = {k: v for k, v in known.items() if "/" not in k and ":" not in k}
     fold = f"fold{plan.recipes[run.recipe]['test_fold']}"
     if fold in counts:

@@ -30,7 +30,6 @@ DECIDES_NOTHING = {
     "dmlbench.data.disk": "says how much room is needed",
     "dmlbench.data.download": "archives are what their checksums say",
     "dmlbench.data.http_source": "archives are what their checksums say",
-    "dmlbench.data.sources": "says which archives there are",
     "dmlbench.errors": "names of mistakes",
     "dmlbench.files": "writes files whole",
     "dmlbench.paths": "places, which are parameters of each rule",
@@ -48,6 +47,8 @@ DECIDES_NOTHING = {
     "dmlbench.training.writers": "what else is told of each epoch",
     "dmlbench.workflow": "records of what was done",
 }
+#: Inside one of those packages, and decides something: which rows are measured.
+_DECIDES = ("dmlbench.config.dataset_facts",)
 #: What decides something for one step only, by its script: how records are read; the network whose
 #: weights are loaded.
 _ALSO = {
@@ -71,7 +72,7 @@ def step_files(script: str, step: str | None = None, *more: str, stop: str = "")
     """
     more = (*more, *_ALSO.get(script, ()))
     roots = {*script_imports(script, step), *more}
-    modules = closure(roots, {*DECIDES_NOTHING, stop}, set(more))
+    modules = closure(roots, {*DECIDES_NOTHING, stop}, {*_DECIDES, *more})
     return {f"{script}.py": content_hash(SCRIPTS / f"{script}.py")} | hashes(modules)
 
 

@@ -9,7 +9,6 @@ from dmlbench.data.dataset import Dataset, Record, register_dataset
 
 @register_dataset(
     "digits_even_odd",
-    source="digits",
     train_label="parity",
     train_classes=2,
     evaluations=[

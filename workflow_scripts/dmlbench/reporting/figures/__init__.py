@@ -80,7 +80,7 @@ def recall_is_measured(plan: Plan, experiment: str) -> bool:
 def embeddings_are_shown(plan: Plan, experiment: str) -> bool:
     """Whether the dataset is measured on the split whose embeddings figures show."""
     facts = plan.facts(plan.benchmark.experiments[experiment].dataset)
-    return any(part[0] == shown_split(plan) for part in facts["evaluations"])
+    return any(part.split == shown_split(plan) for part in facts.evaluations)
 
 
 def shown_split(plan: Plan) -> str:

@@ -8,14 +8,13 @@ from dmlbench.reporting.figures import (
     embeddings_are_shown,
     register_figure,
     shown_files,
-    shown_runs,
     shown_split,
 )
 
 #: So many classes are told apart; of more, so many are shown in colour among the others in gray.
 CLASSES = 8
 OTHERS = "others"
-_NOT_LABELS = {"id", "path", "split", "subset", "x", "y", "method"}
+_NOT_LABELS = {"id", "path", "split", "subset", "x", "y", "method", "seed", "part", "heading"}
 _TEST, _TRAIN = shown_files(paths.projection), shown_files(paths.projection, "train")
 
 
@@ -48,9 +47,7 @@ def _draw(data, split: str):
 
     from dmlbench.reporting.style import MARKERS, MOST_PANELS, PALETTE, method_panels, plt, sns
 
-    runs = shown_runs(data.plan, data.experiment)[:MOST_PANELS]
-    found = data.of_runs(runs, paths.projection(split))
-    table = pd.concat(t.assign(method=pd.Series([m] * len(t))) for m, _, t in found)
+    table = data.of_shown_runs(paths.projection(split), MOST_PANELS)
     table = table.sort_values("subset", kind="stable")
     table["part"] = [names.part(split, subset, "") for subset in table["subset"]]
     several = table["part"].nunique() > 1
@@ -89,7 +86,7 @@ def _draw(data, split: str):
         axis.spines[:].set_visible(True)
 
     figure = method_panels(data, table, draw)
-    figure.legend(handles=legend, loc="outside right center", frameon=False, handletextpad=0.1)
+    figure.legend(handles=legend, loc="outside right center", handlelength=1)
     return figure
 
 
@@ -103,7 +100,7 @@ def _classes(data, table) -> tuple[str, list]:
 
     label = max((c for c in table if c not in _NOT_LABELS), key=lambda c: table[c].nunique())
     if table[label].nunique() > CLASSES:
-        label = data.plan.facts(data.dataset)["train_label"]
+        label = data.plan.facts(data.dataset).train_label
     counts = table[label].value_counts()
     if len(counts) <= CLASSES:
         return label, sorted(counts.index)

@@ -8,7 +8,6 @@ from dmlbench.reporting.figures import (
     embeddings_are_shown,
     register_figure,
     shown_files,
-    shown_runs,
     shown_split,
 )
 
@@ -28,17 +27,13 @@ def retrieval(data):
     """
     from textwrap import fill
 
-    import pandas as pd
-
     from dmlbench.data.store import ImageStore
     from dmlbench.reporting.style import PAGE, legend_below, plt
 
     split = shown_split(data.plan)
-    runs = shown_runs(data.plan, data.experiment)[:MOST_METHODS]
-    tables = data.of_runs(runs, paths.neighbours(split))
-    found = pd.concat([t.assign(method=pd.Series([m] * len(t))) for m, _, t in tables])
-    methods = [fill(data.words[method], 18) for method, _, _ in tables]
-    store = ImageStore(data.plan.data_folder(runs[0]))
+    found = data.of_shown_runs(paths.neighbours(split), MOST_METHODS)
+    methods = [fill(data.words[method], 18) for method in found["method"].unique()]
+    store = ImageStore(data.plan.data_folder(data.plan.experiment_runs(data.experiment)[0]))
     index = store.index.set_index("id")
     blocks = _blocks(found, index, 2 * max(1, MOST_ROWS // len(methods)))
     columns, across = int(found["rank"].max()) + 1, min(2, len(blocks))

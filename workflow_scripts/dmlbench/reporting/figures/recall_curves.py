@@ -51,7 +51,7 @@ def recall_per_epoch(data):
 
     titles = {
         "recall_at_1_test_max": names.part(*data.test_parts()[0]),
-        "recall_at_1_val": f"validation, {data.plan.facts(data.dataset)['train_label']}",
+        "recall_at_1_val": f"validation, {data.plan.facts(data.dataset).train_label}",
     }
     history = data.table("history")
     measured = [

@@ -21,7 +21,7 @@ def seconds_per_epoch(data):
     table = table.merge(data.table("runs", ["device", "host"]))
     table["device"] = table["device"].str.replace("cpu", "CPU") + ", host " + table["host"]
     table["words"] = [fill(data.words[method], 26) for method in table["method"]]
-    height = 0.6 + 0.14 * sum(words.count("\n") + 1.5 for words in table["words"].unique())
+    height = 0.7 + 0.14 * sum(words.count("\n") + 1.5 for words in table["words"].unique())
 
     def draw(axis, mine):
         for method, one in mine.groupby("method", sort=False):

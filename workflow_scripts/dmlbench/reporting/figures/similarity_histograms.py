@@ -6,7 +6,6 @@ from dmlbench.reporting.figures import (
     embeddings_are_shown,
     register_figure,
     shown_files,
-    shown_runs,
     shown_split,
 )
 
@@ -25,14 +24,13 @@ def similarities(data):
 
     from dmlbench.reporting.style import MOST_PANELS, PALETTE, legend_below, method_panels, plt, sns
 
-    tables, normalized = [], {}
-    runs = shown_runs(data.plan, data.experiment)[:MOST_PANELS]
-    for method, run, found in data.of_runs(runs, paths.similarities(shown_split(data.plan))):
-        unit = normalized[method] = data.plan.recipes[run.recipe]["normalize"]
-        for part, table in found.groupby(["split", "subset", "label"], sort=False):
-            same = {"method": [method] * len(table), "part": names.part(*part)}
-            tables.append(_densities(table, unit).assign(**same))
-    table = pd.concat(tables)
+    found = data.of_shown_runs(paths.similarities(shown_split(data.plan)), MOST_PANELS)
+    normalized = {m: data.plan.recipes[m[0]]["normalize"] for m in found["method"].unique()}
+    groups = found.groupby(["method", "split", "subset", "label"], sort=False)
+    table = pd.concat(
+        _densities(mine, normalized[method]).assign(part=names.part(*part))
+        for (method, *part), mine in groups
+    )
     colours = {"genuine": PALETTE[0], "impostor": PALETTE[1]}
 
     def draw(axis, mine):
@@ -68,4 +66,4 @@ def _densities(table, unit: bool):
         mean = -(centre * table["impostor"]).sum() / table["impostor"].sum()
         left, right = table["left"] / mean, table["right"] / mean
     densities = {kind: table[kind] / (right - left) for kind in ("genuine", "impostor")}
-    return table[["d_prime"]].assign(left=left, right=right, **densities)
+    return table[["method", "d_prime"]].assign(left=left, right=right, **densities)

@@ -27,13 +27,12 @@ def roc(data):
 
     rates = np.geomspace(1e-3, 1, 61)
     curves = []
-    runs = data.plan.experiment_runs(data.experiment)
-    for method, _, table in data.of_runs(runs, paths.ROC_FILE):
-        for protocol, curve in table.groupby("protocol", sort=False):
-            # The best that is reached without exceeding a rate: steps, nothing interpolated.
-            reached = np.searchsorted(curve["far"], rates, side="right") - 1
-            found = {"protocol": protocol, "far": rates, "value": 100 * curve["tar"].iloc[reached]}
-            curves.append(pd.DataFrame(found).assign(method=[method] * len(rates)))
+    found = data.of_runs(data.plan.experiment_runs(data.experiment), paths.ROC_FILE)
+    for (method, _, protocol), curve in found.groupby(["method", "seed", "protocol"], sort=False):
+        # The best that is reached without exceeding a rate: steps, nothing interpolated.
+        reached = np.searchsorted(curve["far"], rates, side="right") - 1
+        one = pd.DataFrame({"far": rates, "value": 100 * curve["tar"].to_numpy()[reached]})
+        curves.append(one.assign(protocol=protocol, method=[method] * len(rates)))
     table = pd.concat(curves)
     table["part"] = [names.part("test", protocol, "") for protocol in table["protocol"]]
     axes = {"xscale": "log", "xlim": (1e-3, 1), "ylim": (None, 100)}

@@ -1,0 +1,40 @@
+"""docs/adding-a-dataset.md, followed to the letter."""
+
+import re
+import shutil
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from conftest import ROOT, run_snakemake
+
+DOC = (ROOT / "docs" / "adding-a-dataset.md").read_text()
+DATASET, ARCHIVE = re.findall(r"```python\n(.*?)```", DOC, re.DOTALL)
+(CONFIG,) = re.findall(r"```yaml\n(.*?)```", DOC, re.DOTALL)
+
+
+@pytest.mark.slow
+def test_a_dataset_is_one_file(tmp_path):
+    for part in ("workflow_scripts", "rules"):
+        shutil.copytree(ROOT / part, tmp_path / part)
+    shutil.copy(ROOT / "Snakefile", tmp_path)
+    (tmp_path / "workflow_scripts/dmlbench/data/datasets/leaves.py").write_text(DATASET)
+    (tmp_path / "leaves.yaml").write_text(CONFIG)
+    subprocess.run([sys.executable, "-c", ARCHIVE], cwd=tmp_path, check=True)
+    make = [sys.executable, "workflow_scripts/make_data.py", "--config", "leaves.yaml"]
+    made = subprocess.run(
+        [*make, "--dataset", "leaves"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert made.returncode == 0, made.stdout + made.stderr
+    assert "leaves: 160 images, 16 to 16 pixels a side" in made.stdout
+    done = run_snakemake(
+        *("-c2", "all", "--configfile", "leaves.yaml", "--directory", tmp_path),
+        cwd=tmp_path,
+        root=tmp_path,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    metrics = pd.read_parquet(tmp_path / "results/leaves/summary/metrics.parquet")
+    assert set(metrics["dataset"]) == {"leaves"}
+    assert {"random", "eps"} <= set(metrics["sampler"])
+    assert (tmp_path / "results/leaves/tables/leaves.csv").is_file()
