@@ -31,7 +31,7 @@ AGAIN = {
     "knn": {"train", "project", "check"} | EVALUATED | (REPORT - {"means"}),
     "tensors.distances": {"train"},
     "data.splits": {"train", "embed", "control", "project"} | EVALUATED,
-    "data.store": {"train", "embed", "control", "summarise"} | EVALUATED | DRAWN,
+    "data.store": {"train", "embed", "control", "evaluate", "summarise"} | DRAWN,
     "data.verification_pairs": {"pairs", "project"} | EVALUATED,
     "data.prepare": {"prepare"},
     "data.datasets.digits": {"prepare", "train"},
