@@ -4,6 +4,7 @@
 13,180 embeddings of 128 dimensions in 659 classes, the size of Omniglot's test. Each contestant is
 a process of its own, they take turns, and each says how much memory it held at most.
     python benchmarks/evaluation.py                               # 3 minutes
+    python benchmarks/evaluation.py --ratio                       # ours / bare faiss only
     python benchmarks/evaluation.py --scale 10000 100000          # cost as the number grows
     python benchmarks/evaluation.py --scale 1000000 --share 0.05  # a twentieth of the queries
 """
@@ -44,11 +45,14 @@ def data(classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def ours(points, labels, ids, means) -> Callable[[], dict]:
-    from dmlbench.evaluation.retrieval import retrieval
+    from dmlbench.config.settings import Evaluation
+    from dmlbench.evaluation.metric import Sample
+    from dmlbench.evaluation.run_metrics import measure_images
 
     def run() -> dict:
-        found = retrieval(points, labels, ids, KS, means)
-        return {f"R@{k}" if isinstance(k, int) else k: value for k, value in found.items()}
+        sample = Sample(points, labels, ids, Evaluation(recall_at=KS))
+        rows = measure_images(sample, ["recall", *means])
+        return {f"R@{r['k']}" if r["k"] else r["metric"]: r["value"] for r in rows}
 
     return run
 
@@ -119,7 +123,7 @@ def bare_told(points, labels, ids) -> Callable[[], dict]:
 
 
 def clusters_ours(points, labels, ids) -> Callable[[], dict]:
-    from dmlbench.evaluation.clustering import clusterings, mutual_information
+    from dmlbench.evaluation.metrics.clustering import clusterings, mutual_information
 
     def run() -> dict:
         found = {}
@@ -148,20 +152,21 @@ def clusters_library(points, labels, ids, kmeans=None) -> Callable[[], dict]:
 
 
 def clusters_both(points, labels, ids) -> Callable[[], dict]:
-    from dmlbench.evaluation.clustering import kmeans
+    from dmlbench.evaluation.metrics.clustering import kmeans
 
     return clusters_library(points, labels, ids, lambda x, k: kmeans(x.numpy(), k, seed=0))
 
 
 MEANS = ("r_precision", "map_at_r")
+OURS, BARE = "ours: R@1,2,4,8, R-precision, MAP@R", "bare faiss search, told the processor"
 RETRIEVAL = {
-    "ours: R@1,2,4,8, R-precision, MAP@R": lambda *d: ours(*d, MEANS),
+    OURS: lambda *d: ours(*d, MEANS),
+    BARE: bare_told,
     "ours, with MRR over the full ranking": lambda *d: ours(*d, (*MEANS, "mrr")),
     "AccuracyCalculator: the same": library,
     "AccuracyCalculator, with MRR of 20": lambda *d: library(*d, "mean_reciprocal_rank"),
     "full matrix + argsort": argsort,
     "bare faiss search, k = 20": bare,
-    "bare faiss search, told the processor": bare_told,
 }
 CLUSTERING = {
     "ours: NMI, NMI+ (one start)": clusters_ours,
@@ -201,8 +206,12 @@ def started(*arguments: str) -> subprocess.Popen:
     return subprocess.Popen(command, text=True, env=environment, **pipes)
 
 
-def compare(contestants: dict, rounds: int) -> None:
-    """Let them take turns and print times, memory and whether the numbers are the same."""
+def compare(contestants: dict, rounds: int) -> dict[str, list[float]]:
+    """Let them take turns; print times, memory and whether the numbers are the same.
+
+    Returns:
+        The seconds of every turn of each contestant.
+    """
     import pandas as pd
 
     workers = {name: started("--worker", name) for name in contestants}
@@ -231,11 +240,15 @@ def compare(contestants: dict, rounds: int) -> None:
             **{key: f"{value:.6f}" for key, value in given[-1]["found"].items()},
         }
     print(pd.DataFrame(rows).T.fillna("").to_markdown(disable_numparse=True), "\n")
+    return {name: [answer["s"] for answer in given] for name, given in answers.items()}
 
 
 def scale(count: int, share: float) -> None:
     """Recall@K and MAP@R of ``count`` embeddings, or of the first ``share`` of them as queries."""
-    from dmlbench.evaluation.retrieval import Classes, Gallery, block_sums, counting
+    from dmlbench.evaluation.metrics.retrieval import MeanAveragePrecision
+    from dmlbench.evaluation.query_metric import Classes, Queries
+    from dmlbench.knn import Gallery, hits
+    from dmlbench.progress import counting
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     points, labels, ids = data(count // EACH)
@@ -244,15 +257,16 @@ def scale(count: int, share: float) -> None:
     gallery = Gallery(points, ids)
     classes = Classes.of(labels[gallery.order])
     ready = time.perf_counter() - start
-
-    def use(found):
-        return block_sums(gallery, classes, found, KS, ("map_at_r",))
-
-    total, done = np.zeros(len(KS) + 1), 0
+    total, done = np.zeros(2), 0
     with counting("neighbours", int(share * count), "images") as tell:
-        for sums, images in gallery.search(EACH - 1, use=use):
-            total, done = total + sums, done + images
-            tell(images)
+        for rows, found in gallery.search(EACH - 1):
+            relevant = classes.labels[found] == classes.labels[rows, None]
+            precision = MeanAveragePrecision().of_queries(
+                Queries(gallery, classes, rows, relevant), 0
+            )
+            total += [hits(relevant, 1).sum(), precision.sum()]
+            done += len(rows)
+            tell(len(rows))
             if done >= share * count:
                 break
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
@@ -268,15 +282,18 @@ def scale(count: int, share: float) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--ratio", action="store_true", help="only ours and bare faiss")
     parser.add_argument("--scale", type=int, nargs="+", help="numbers of embeddings")
     parser.add_argument("--share", type=float, default=1.0, help="of the queries, for --scale")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
-        return worker(options.worker)
+        worker(options.worker)
+        return
     if options.one:
-        return scale(options.one, options.share)
+        scale(options.one, options.share)
+        return
     if options.scale:
         print("| embeddings | queries | s | CPU s | s for all | peak MB | data MB | R@1 | MAP@R |")
         print("|" + ":--|" * 9, flush=True)
@@ -285,10 +302,14 @@ def main() -> None:
             print(
                 started("--one", str(count), "--share", share).communicate()[0], end="", flush=True
             )
-        return None
+        return
     print(f"{processor()}, {os.cpu_count()} processors, {options.rounds} rounds\n")
-    compare(RETRIEVAL, options.rounds)
-    return compare(CLUSTERING, min(3, options.rounds))
+    contestants = {OURS: RETRIEVAL[OURS], BARE: bare_told} if options.ratio else RETRIEVAL
+    seconds = compare(contestants, options.rounds)
+    ratio = statistics.median(seconds[OURS]) / statistics.median(seconds[BARE])
+    print(f"retrieval metrics / bare faiss told its processor: {ratio:.2f} (medians)\n")
+    if not options.ratio:
+        compare(CLUSTERING, min(3, options.rounds))
 
 
 if __name__ == "__main__":

@@ -322,6 +322,7 @@ def test_a_job_reads_the_plan_without_anything_heavy(smoke_config, tmp_path):
     code = [*imports, "import sys", "from dmlbench.config import load_config"]
     code += [f"plan = load_config({str(tmp_path / 'config.json')!r})"]
     code += ["run = next(iter(plan.runs.values()))", "plan.fingerprint(run), plan.sources(run)"]
+    code += ["figures(), provenance.training_code(run.dataset, plan.sources(run))"]
     code += [f"print({heavy!r} & set(sys.modules))"]
     done = subprocess.run(
         [sys.executable, "-c", "\n".join(code)], capture_output=True, text=True, check=True

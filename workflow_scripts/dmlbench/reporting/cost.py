@@ -11,6 +11,7 @@ from dmlbench.reporting.statistics import summarize
 
 #: In the place of a device where nothing ran.
 NO_DEVICE = "not run"
+_METHOD = ["dataset", *METHOD_KEYS]
 
 
 def cost(plan: Plan, history: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
@@ -25,29 +26,24 @@ def cost(plan: Plan, history: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     if epochs["epoch"].max() > 1:
         epochs = epochs[epochs["epoch"] > 1]
     per_run = epochs.groupby(RUN_KEYS, sort=False)["seconds"].mean().rename("epoch_seconds")
-    table = runs.merge(per_run.reset_index(), on=RUN_KEYS)
-    groups = dict(list(table.groupby(["dataset", *METHOD_KEYS], sort=False)))
-    rows = []
-    for experiment, settings in plan.benchmark.experiments.items():
-        for method, words in names.methods(plan, experiment).items():
-            which = {"experiment": experiment, "dataset": settings.dataset, "method": words}
-            which |= dict(zip(METHOD_KEYS, method, strict=True)) | {
-                "planned": len(plan.benchmark.seeds)
-            }
-            mine = groups.get((settings.dataset, *method))
-            if mine is None:
-                rows.append(which | {"device": NO_DEVICE, "runs": 0})
-                continue
-            for device, found in mine.groupby("device", sort=False):
-                seconds = summarize(found["epoch_seconds"].to_numpy())
-                rows.append(
-                    which
-                    | {"device": device, "runs": len(found)}
-                    | {"hours": found["seconds"].sum() / 3600}
-                    | {"epoch_seconds": seconds.mean, "epoch_half_width": seconds.half_width}
-                    | {"host_mb": found["peak_host_mb"].max(), "gpu_mb": found["peak_gpu_mb"].max()}
-                )
-    return pd.DataFrame(rows)
+    by = runs.merge(per_run.reset_index(), on=RUN_KEYS).groupby([*_METHOD, "device"], sort=False)
+    found = by.agg(
+        runs=("seconds", "size"),
+        hours=("seconds", lambda seconds: seconds.sum() / 3600),
+        epoch_seconds=("epoch_seconds", "mean"),
+        epoch_half_width=("epoch_seconds", lambda seconds: summarize(seconds).half_width),
+        host_mb=("peak_host_mb", "max"),
+        gpu_mb=("peak_gpu_mb", "max"),
+    )
+    planned = [
+        {"experiment": experiment, "dataset": settings.dataset, "method": words}
+        | dict(zip(METHOD_KEYS, method, strict=True))
+        | {"planned": len(plan.benchmark.seeds)}
+        for experiment, settings in plan.benchmark.experiments.items()
+        for method, words in names.methods(plan, experiment).items()
+    ]
+    table = pd.DataFrame(planned).merge(found.reset_index(), how="left", on=_METHOD)
+    return table.fillna({"device": NO_DEVICE, "runs": 0}).astype({"runs": int})
 
 
 def cost_table(long: pd.DataFrame, foot: str) -> Table:
@@ -66,7 +62,7 @@ def cost_table(long: pd.DataFrame, foot: str) -> Table:
             for one in mine.itertuples()
         ]
         blocks[f"{experiment}, {device}"] = pd.DataFrame(rows).set_index("")
-    once = long[long["runs"] > 0].drop_duplicates(["dataset", *METHOD_KEYS, "device"])
+    once = long[long["runs"] > 0].drop_duplicates([*_METHOD, "device"])
     sums = once.groupby("device")["hours"].sum()
     total = ", ".join(f"{hours:.2f} hours on {device}" for device, hours in sums.items())
     notes = (

@@ -6,8 +6,6 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader
-
 from dmlbench import paths
 from dmlbench.config import Plan
 from dmlbench.errors import UserError
@@ -20,6 +18,8 @@ from dmlbench.reporting.latex import PACKAGES, tex
 from dmlbench.version import BENCHMARK_VERSION
 
 _ENGINE = "pdflatex"
+#: A longtable learns the widths of its columns from the pass before, and LaTeX says so.
+_AGAIN, _MOST_PASSES = "Rerun", 5
 _PACKAGES = "texlive-latex-recommended texlive-latex-extra texlive-science lmodern"
 
 
@@ -36,75 +36,69 @@ def write_document(plan: Plan) -> None:
     if shutil.which(_ENGINE) is None:
         raise UserError(f"{_ENGINE} is not installed; on Debian: apt-get install {_PACKAGES}")
     with tempfile.TemporaryDirectory() as folder:
-        for _ in range(2):  # the second time numbers of tables are known
-            _compile(source, Path(folder))
+        for _ in range(_MOST_PASSES):
+            lines = _compile(source, Path(folder))
+            if not any(_AGAIN in line for line in lines):
+                break
+        if wide := [line for line in lines if line.startswith("Overfull \\hbox")]:
+            raise UserError(f"{source}: a line is too wide: {wide[0]}; please report this bug")
         with replacing(made) as temporary:
             shutil.copyfile(Path(folder) / made.name, temporary)
 
 
 def document(plan: Plan) -> str:
     """The document's source, to be compiled in the folder that it lies in."""
-    name = plan.benchmark.name
-    here = Path(paths.document(name, "tex")).parent
-
-    def beside(path: str) -> str:
-        return Path(os.path.relpath(path, here)).as_posix()
-
-    about = registered()
-    sections = [
-        {
-            "title": tex(names.title(plan, experiment)),
-            "table": beside(paths.table(name, experiment, "tex")),
-            "figures": [
-                {
-                    "file": beside(paths.figure(name, experiment, kind, "pdf")),
-                    "caption": tex(
-                        f"{names.title(plan, experiment)}: {about[kind].title}. "
-                        f"{about[kind].caption}"
-                    ),
-                }
-                for kind in planned(plan, experiment)
-            ],
-        }
-        for experiment in plan.benchmark.experiments
-    ]
-    overall = paths.overall_figure(name, "critical_difference", "pdf")
-    figures = [{"file": beside(overall), "caption": "Critical difference over datasets"}]
-    sections += [
-        {
-            "title": which.capitalize(),
-            "table": beside(paths.table(name, which, "tex")),
-            "figures": figures if which == paths.OVERVIEWS[0] and same_methods(plan) else [],
-        }
-        for which in paths.OVERVIEWS
-    ]
-    return render(
-        "document.tex.j2",
-        name=tex(name),
-        version=BENCHMARK_VERSION,
-        packages=PACKAGES,
-        sections=sections,
-    )
+    name, about = plan.benchmark.name, registered()
+    parts = [_HEAD % {"packages": PACKAGES, "name": tex(name), "version": BENCHMARK_VERSION}]
+    for experiment in plan.benchmark.experiments:
+        title = names.title(plan, experiment)
+        parts.append(_section(plan, tex(title), experiment))
+        for kind in planned(plan, experiment):
+            caption = f"{title}: {about[kind].title}. {about[kind].caption}"
+            parts.append(_figure(plan, paths.figure(name, experiment, kind, "pdf"), caption))
+    for which in paths.OVERVIEWS:
+        parts.append(_section(plan, which.capitalize(), which))
+        if which == paths.OVERVIEWS[0] and same_methods(plan):
+            file = paths.overall_figure(name, "critical_difference", "pdf")
+            parts.append(_figure(plan, file, "Critical difference over datasets"))
+    return "\n".join([*parts, r"\end{document}", ""])
 
 
-def render(template: str, **values: object) -> str:
-    """A LaTeX template of this package, filled in; texts must have gone through :func:`tex`."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        block_start_string="<%",
-        block_end_string="%>",
-        variable_start_string="<<",
-        variable_end_string=">>",
-        comment_start_string="<#",
-        comment_end_string="#>",
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,  # LaTeX, not HTML
-    )
-    return environment.get_template(template).render(**values)
+_HEAD = r"""%% Made by dmlbench; compile it in the folder that it lies in.
+\documentclass[10pt,a4paper]{article}
+\usepackage[margin=2.2cm]{geometry}
+%(packages)s
+\usepackage{graphicx}
+\title{%(name)s: tables and figures}
+\author{dmlbench, benchmark version %(version)s}
+\date{}
+\sloppy
+\begin{document}
+\maketitle"""
+# In its own size, unless that is more than the page has.
+_FIGURE = r"""\begin{figure}[htbp]
+\centering
+\adjustbox{max width=\linewidth, max totalheight=0.8\textheight}{\includegraphics{%s}}
+\caption{%s}
+\end{figure}"""
 
 
-def _compile(source: Path, folder: Path) -> None:
+def _section(plan: Plan, title: str, table: str) -> str:
+    file = _beside(plan, paths.table(plan.benchmark.name, table, "tex"))
+    return f"\\clearpage\n\\section{{{title}}}\n\\input{{{file}}}"
+
+
+def _figure(plan: Plan, file: str, caption: str) -> str:
+    return _FIGURE % (_beside(plan, file), tex(caption))
+
+
+def _beside(plan: Plan, file: str) -> str:
+    here = Path(paths.document(plan.benchmark.name, "tex")).parent
+    return Path(os.path.relpath(file, here)).as_posix()
+
+
+def _compile(source: Path, folder: Path) -> list[str]:
+    """Run LaTeX once; returns what it says."""
     # Equal tables and figures make an equal file: no time stamps.
     environment = {**os.environ, "SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1"}
     done = subprocess.run(
@@ -118,5 +112,4 @@ def _compile(source: Path, folder: Path) -> None:
         told = errors[0] if errors else lines[-1] if lines else "no output"
         hint = f"; on Debian: apt-get install {_PACKAGES}" if "not found" in told else ""
         raise UserError(f"{source} does not compile: {told}{hint}")
-    if wide := [line for line in lines if line.startswith("Overfull \\hbox")]:
-        raise UserError(f"{source} has a line that is too wide: {wide[0]}; please report this bug")
+    return lines

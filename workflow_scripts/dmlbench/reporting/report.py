@@ -92,28 +92,25 @@ def _runs_of_methods(
 ) -> dict[str, list[dict]]:
     """The runs behind each row of an experiment's table: state, folder and where it was trained."""
     words = names.methods(plan, experiment)
-    of_run = entries.set_index("run").to_dict("index")
-    trained = {tuple(r[k] for k in RUN_KEYS): r for r in runs.to_dict("records")}
-    found: dict[str, list[dict]] = {}
-    controls = {run: names.control(kind) for kind, run in plan.controls[experiment].items()}
-    for run in [*plan.experiment_runs(experiment), *controls]:
-        record = trained.get(tuple(getattr(run, k) for k in RUN_KEYS), {})
-        row = {
-            "seed": run.seed,
-            "folder": str(plan.run_folder(run)),
-            **of_run[run.id],
-            "seconds": record.get("seconds"),
-            "where": f"{record['device']}, {record['host']}" if record else "",
-        }
-        method = controls.get(run) or words[run.method]
-        found.setdefault(method, []).append(row)
-    return found
+    methods = {run: words[run.method] for run in plan.experiment_runs(experiment)}
+    methods |= {run: names.control(kind) for kind, run in plan.controls[experiment].items()}
+    rows = entries.merge(runs, how="left", on=RUN_KEYS).set_index("run")
+    rows = rows.loc[[run.id for run in methods]].assign(
+        method=list(methods.values()),
+        folder=[str(plan.run_folder(run)) for run in methods],
+        where=lambda table: (table["device"] + ", " + table["host"]).fillna(""),
+    )
+    return {method: _records(some) for method, some in rows.groupby("method", sort=False)}
+
+
+def _records(table: pd.DataFrame) -> list[dict]:
+    """The rows for a template; None where there is nothing."""
+    return table.astype(object).where(table.notna(), None).to_dict("records")
 
 
 def _verdict_tables(found: pd.DataFrame) -> dict[str, list[dict]]:
     """Claims and numbers, ready to print."""
-    table = found.astype(object).where(found.notna(), None)
-    return {kind: rows.to_dict("records") for kind, rows in table.groupby("kind", sort=True)}
+    return {kind: _records(rows) for kind, rows in found.groupby("kind", sort=True)}
 
 
 def _cost(plan: Plan, runs: pd.DataFrame) -> list[dict]:
