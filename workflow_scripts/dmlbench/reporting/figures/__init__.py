@@ -7,6 +7,7 @@ imports pandas, matplotlib and seaborn only inside the function that draws.
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 
 from dmlbench.config import Plan, Run
@@ -59,6 +60,7 @@ def register_figure(title: str, **facts: object) -> Callable:
     return register
 
 
+@cache
 def figures() -> dict[str, Figure]:
     """All figures by name, in the order of their names."""
     for module in pkgutil.iter_modules(__path__):
