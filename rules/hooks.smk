@@ -1,4 +1,4 @@
-"""What is done before the jobs of a call, and after them."""
+"""What Snakemake does before the first job of a call and after the last one."""
 
 import shutil
 
@@ -11,7 +11,7 @@ RUN_FOLDERS = {RUN.format(**run.__dict__): run for run in PLAN.runs.values()}
 
 
 def print_results():
-    """Say where the results are, as far as they are made, the report last."""
+    """Print the places of the results that are made, the report last."""
     made = []
     for name in BENCHMARK.experiments:
         made.append(("table:  ", paths.table(NAME, name, "md"), " (.tex, .csv)"))
@@ -82,14 +82,14 @@ def requests(names):
 
 
 def refuse(wrong):
-    """Leave before any job is given out."""
+    """Print the reasons and leave before the first job."""
     for line in wrong:
         print(f"error: {line}", file=sys.stderr)
     sys.exit(2)
 
 
 def before_jobs(logs):
-    """Say what would go wrong, before any job is given out."""
+    """Check the cluster and the stored results, and refuse to start if something is wrong."""
     on_slurm = workflow.executor_plugin.name == "slurm"
     jobs = list(workflow.dag.needrun_jobs())
     names = {job.rule.name for job in jobs}
@@ -116,7 +116,7 @@ def before_jobs(logs):
 
 
 def refuse_beside_leftovers():
-    """No two Snakemakes may have jobs of one config."""
+    """Refuse to start while jobs of another Snakemake of this config wait or run."""
     before = head.ended_head(Path(paths.head(NAME)))
     if before and (left := head.leftovers(before)):
         raise UserError(
@@ -126,7 +126,7 @@ def refuse_beside_leftovers():
 
 
 def refuse_without_embeddings():
-    """Without them Snakemake would measure nothing, and say that all tables are made."""
+    """Refuse to measure what is not stored: Snakemake would say that all tables are made."""
     files = [
         file for run in measured_runs() for file in embeddings_of_run(run.__dict__)
     ]
@@ -138,7 +138,7 @@ def refuse_without_embeddings():
 
 
 def refuse_to_train_again(jobs):
-    """Data that are to be prepared would have Snakemake train every run on them anew."""
+    """Refuse to train finished runs anew only because their images are to be prepared."""
     again = [
         job
         for job in jobs

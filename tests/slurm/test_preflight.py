@@ -15,7 +15,7 @@ def test_a_cluster_that_can_do_it_all(new_case):
     assert "ready: the cluster can do what the rules ask for" in case.said()
     assert errors(case) == []
     jobs = case.cluster.ask("squeue", "-h", "--states=all", "-o", "%j %T").splitlines()
-    trials = [job.split()[1] for job in jobs if job.startswith("dmlbench_probe")]
+    trials = [job.split()[1] for job in jobs if job.startswith(".dmlbench_probe")]
     assert set(trials) == {"COMPLETED"}
     assert not list((case.folder / "results" / "smoke").glob(".dmlbench_probe*"))
 

@@ -169,14 +169,14 @@ class TestTrialJob:
         says("scancel", script=f"echo $* > {tmp_path}/cancelled")
         (line,) = told(tmp_path)
         assert " hangs: it was to write a file to " in line
-        assert (tmp_path / "cancelled").read_text().startswith("--name=dmlbench_probe_")
+        assert (tmp_path / "cancelled").read_text().startswith("--name=.dmlbench_probe_")
 
     def test_a_busy_cluster_is_no_mistake(self, says, tmp_path, caplog):
         self.submits(says, "PENDING", script="exec sleep 60")
         says("scancel", script=f"echo $* > {tmp_path}/cancelled")
         assert told(tmp_path) == []
         assert "has not started (Priority)" in caplog.text
-        assert (tmp_path / "cancelled").read_text().startswith("--name=dmlbench_probe_")
+        assert (tmp_path / "cancelled").read_text().startswith("--name=.dmlbench_probe_")
 
 
 @pytest.mark.parametrize(

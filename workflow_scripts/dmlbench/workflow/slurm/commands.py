@@ -3,6 +3,8 @@
 import logging
 import os
 import subprocess
+import time
+from collections.abc import Callable
 
 from dmlbench.errors import UserError
 
@@ -35,6 +37,14 @@ def ask(*command: str, seconds: float = PATIENCE) -> str:
         said = ((done.stderr or done.stdout).strip().splitlines() or ["no word why"])[-1]
         raise SlurmError(f"{command[0]}: {said.removeprefix(f'{command[0]}: ')}")
     return done.stdout
+
+
+def until(what: Callable[[], bool], seconds: float) -> bool:
+    """Wait until ``what()`` is true; whether it has come to that within ``seconds``."""
+    end = time.monotonic() + seconds
+    while not (true := what()) and time.monotonic() < end:
+        time.sleep(0.5)
+    return true
 
 
 def minutes(limit: str) -> float | None:

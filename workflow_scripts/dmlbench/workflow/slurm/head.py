@@ -5,12 +5,11 @@ import os
 import platform
 import re
 import sys
-import time
 from pathlib import Path
 
 from dmlbench.errors import UserError
 from dmlbench.files import write_json
-from dmlbench.workflow.slurm.commands import SlurmError, ask
+from dmlbench.workflow.slurm.commands import SlurmError, ask, until
 
 #: Seconds for cancelled jobs to save and end, before one goes on without them.
 PATIENCE = 180.0
@@ -113,16 +112,11 @@ def cancel(name: str) -> list[str]:
     Raises:
         SlurmError: Some have not ended after a while.
     """
-    jobs = leftovers(name)
-    if jobs:
+    if jobs := leftovers(name):
         ask("scancel", *jobs)
-    until = time.monotonic() + PATIENCE
-    while left := leftovers(name):
-        if time.monotonic() > until:
-            raise SlurmError(
-                f"jobs {', '.join(left)} were cancelled and do not end; is their node well?"
-            )
-        time.sleep(1)
+    if not until(lambda: not leftovers(name), PATIENCE):
+        left = ", ".join(leftovers(name))
+        raise SlurmError(f"jobs {left} were cancelled and do not end; is their node well?")
     return jobs
 
 

@@ -13,9 +13,9 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
-from dmlbench.workflow.slurm.commands import SlurmError, ask, minutes
+from dmlbench.workflow.slurm.commands import SlurmError, ask, minutes, until
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 COMMANDS = ("sbatch", "squeue", "scancel", "scontrol", "sinfo", "srun")
 #: Seconds between two questions for finished jobs, which the plugin fixes; and what they may take.
@@ -130,64 +130,49 @@ def _trials(asked: Iterable[tuple[str, ...]], folder: Path, wait: float) -> Iter
     """
     folder.mkdir(parents=True, exist_ok=True)
     trials = [(options, *_submit(options, folder)) for options in asked]
-    until = time.monotonic() + wait
-    for options, sbatch, name in trials:
-        written, log = folder / f".{name}.written", folder / f".{name}.log"
+    end = time.monotonic() + wait
+    for options, sbatch, file in trials:
         try:
-            if why := _failure(sbatch, name, until, written, log):
+            if why := _failure(sbatch, file, end - time.monotonic()):
                 yield f"a trial job ({shlex.join(options)}) {why}"
         finally:
             if sbatch.poll() is None:
-                ask("scancel", f"--name={name}")
-            sbatch.kill()
+                ask("scancel", f"--name={file.name}")
+                sbatch.kill()
             sbatch.wait()
-            for file in (written, log):
-                file.unlink(missing_ok=True)
+            file.unlink(missing_ok=True)
+            file.with_suffix(".log").unlink(missing_ok=True)
 
 
-def _submit(options: tuple[str, ...], folder: Path) -> tuple[subprocess.Popen, str]:
-    """An sbatch that ends as its job does, and the name of the job."""
-    name = f"dmlbench_probe_{uuid4().hex}"
+def _submit(options: tuple[str, ...], folder: Path) -> tuple[subprocess.Popen, Path]:
+    """An sbatch that ends as its job does, and the file that the job writes, named as it is."""
+    file = folder / f".dmlbench_probe_{uuid4().hex}"
     # As Snakemake's jobs do: srun inside, which has to find Slurm, and the same Python.
-    touch = f"import pathlib; pathlib.Path({str(folder / f'.{name}.written')!r}).touch()"
+    touch = f"import pathlib; pathlib.Path({str(file)!r}).touch()"
     command = shlex.join(["srun", "-n1", "--cpu-bind=q", sys.executable, "-c", touch])
-    named = (f"--job-name={name}", f"--output={folder}/.{name}.log", f"--wrap={command}")
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    return subprocess.Popen(["sbatch", "--wait", *options, *named], **quiet), name
+    log = f"--output={file.with_suffix('.log')}"
+    call = ["sbatch", "--wait", *options, f"--job-name={file.name}", log, f"--wrap={command}"]
+    return subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL), file
 
 
-def _failure(sbatch: subprocess.Popen, name: str, until: float, written: Path, log: Path) -> str:
-    """What went wrong with a trial; empty if nothing, or if it has not started by ``until``."""
-    if not _ends(sbatch, until - time.monotonic()):
-        state = ask("squeue", "--noheader", "--format=%T %r", f"--name={name}").split()
+def _failure(sbatch: subprocess.Popen, file: Path, wait: float) -> str:
+    """What went wrong with a trial; empty if nothing, or if it has not started in time."""
+    if not until(lambda: sbatch.poll() is not None, wait):
+        state = ask("squeue", "--noheader", "--format=%T %r", f"--name={file.name}").split()
         if state[:1] == ["PENDING"]:
             told = "a trial job has not started (%s): whether jobs can write to %s was not tried"
-            logger.warning(told, state[1], written.parent)
+            log.warning(told, state[1], file.parent)
             return ""
-        if not _ends(sbatch, LONGEST):
-            return f"hangs: it was to write a file to {written.parent}"
+        if not until(lambda: sbatch.poll() is not None, LONGEST):
+            return f"hangs: it was to write a file to {file.parent}"
     if sbatch.returncode:
-        said = log.read_text().strip().splitlines() if log.exists() else []
-        absent = f"no log: is {written.parent} there on the node, and writable?"
+        output = file.with_suffix(".log")
+        said = output.read_text().strip().splitlines() if output.exists() else []
+        absent = f"no log: is {file.parent} there on the node, and writable?"
         return f"failed: {said[-1] if said else absent}"
-    if not _shows_up(written):
+    if not until(file.exists, LATENCY):
         return (
-            f"wrote a file to {written.parent} that is not here: run from a disk that this "
-            "machine and the nodes share"
+            f"wrote a file to {file.parent} that is not here: run from a disk that this machine "
+            "and the nodes share"
         )
     return ""
-
-
-def _ends(process: subprocess.Popen, seconds: float) -> bool:
-    try:
-        process.wait(max(0.0, seconds))
-    except subprocess.TimeoutExpired:
-        return False
-    return True
-
-
-def _shows_up(file: Path) -> bool:
-    until = time.monotonic() + LATENCY
-    while not file.exists() and time.monotonic() < until:
-        time.sleep(0.5)
-    return file.exists()

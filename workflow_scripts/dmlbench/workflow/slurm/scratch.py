@@ -28,16 +28,14 @@ def near(folder: Path, scratch: str | None) -> Iterator[Path]:
     Raises:
         TrainingError: There is no such folder here.
     """
-    if not scratch:
-        yield folder
-        return
-    place = Path(os.path.expandvars(scratch))
+    place = Path(os.path.expandvars(scratch or "."))
     if not place.is_dir():
         raise TrainingError(f"training.scratch: this machine has no folder {place}")
     files = [folder / paths.INDEX_FILE, folder / paths.PIXELS_FILE]
     size, free = sum(file.stat().st_size for file in files), shutil.disk_usage(place).free
-    if size > free:
+    if scratch and size > free:
         log.warning("%s has %.1f of %.1f GB: reads %s", place, free / 1e9, size / 1e9, folder)
+    if not scratch or size > free:
         yield folder
         return
     with tempfile.TemporaryDirectory(prefix="dmlbench-", dir=place) as copy:
