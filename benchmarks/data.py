@@ -47,22 +47,24 @@ def dataset_of(count: int, image: Callable[[int], bytes]) -> type[Dataset]:
     return Photographs
 
 
-def reader(folder: Path, threads: int) -> Callable[[], int]:
+def reader(folder: Path, workers: int) -> Callable[[], int]:
     """One pass over a prepared store."""
+    from dmlbench.config.recipe import Recipe
     from dmlbench.data.reader import ImageReader
     from dmlbench.data.store import ImageStore
 
-    recipe = {"image_size": SIZE, "crop": "random_resized", "crop_scale": [0.08, 1.0]}
-    images = ImageReader(
-        ImageStore(folder), {**recipe, "invert": False, "mean_std": "none"}, threads
-    )
+    recipe = Recipe(
+        backbone="resnet18", embedding_dim=128, batch_size=BATCH, epochs=1, image_size=SIZE,
+        crop="random_resized",
+    )  # fmt: skip
+    images = ImageReader(ImageStore(folder), recipe.model_dump(mode="json"), workers)
     count = len(ImageStore(folder).index)
     rng = np.random.default_rng(0)
 
     def run() -> int:
         order = rng.permutation(count)
         rows = [order[n : n + BATCH] for n in range(0, count - BATCH + 1, BATCH)]
-        return sum(len(batch) for batch in images.batches(rows, rng))
+        return sum(len(batch) for batch in images.batches(rows, rows))
 
     return run
 
@@ -142,7 +144,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--threads", type=int, default=2, help="threads, and DataLoader workers")
+    parser.add_argument(
+        "--threads", type=int, default=2, help="threads of prepare, and DataLoader workers"
+    )
     parser.add_argument("--images", type=int, default=600, help="JPEGs")
     parser.add_argument("--rounds", type=int, default=7, help="timed rounds of each contestant")
     parser.add_argument("--memory", action="store_true", help="peak memory instead of speed")

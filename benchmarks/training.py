@@ -23,12 +23,12 @@ from torchvision import transforms
 from dmlbench.config.recipe import Recipe
 from dmlbench.data.dataset import Dataset, Record
 from dmlbench.data.prepare import prepare
-from dmlbench.data.reader import IMAGENET_MEAN, IMAGENET_STD
 from dmlbench.data.store import ImageStore
-from dmlbench.training.epoch import EpochRecord
+from dmlbench.data.transforms import IMAGENET_MEAN, IMAGENET_STD
+from dmlbench.training.diagnostics import EpochRecord
 from dmlbench.training.loop import Trainer
 from dmlbench.training.monitors import Selections
-from dmlbench.training.state import Progress, Snapshot
+from dmlbench.training.snapshot import Progress, Snapshot
 
 BATCH, PER_CLASS = 112, 8
 #: Backbone, image size and precision by kind of device.

@@ -14,9 +14,8 @@ def main(args) -> None:
     import numpy as np
     import pandas as pd
 
-    from dmlbench.data.identity import content_hash
     from dmlbench.data.splits import run_index
-    from dmlbench.data.store import ImageStore
+    from dmlbench.data.store import ImageStore, content_hash
     from dmlbench.evaluation.embeddings import save_embeddings
     from dmlbench.files import write_json
     from dmlbench.workflow.provenance import environment, step_code
@@ -74,7 +73,7 @@ def backbone_features(spec: dict, store) -> tuple:
     from dmlbench.models.embed import embed
     from dmlbench.models.embedder import Embedder
     from dmlbench.seeding import derive_seed
-    from dmlbench.training.determinism import make_deterministic, pick_device, seed_everything
+    from dmlbench.training.device import make_deterministic, pick_device, seed_everything
     from dmlbench.workflow.provenance import hardware
 
     recipe = spec["recipe"]

@@ -20,7 +20,7 @@ def main(args) -> None:
     from dmlbench.evaluation.embeddings import save_embeddings
     from dmlbench.models.embed import embed
     from dmlbench.training.artefacts import load_model
-    from dmlbench.training.determinism import make_deterministic, pick_device
+    from dmlbench.training.device import make_deterministic, pick_device
     from dmlbench.workflow.run_record import read_record
 
     folder = plan.run_folder(run)

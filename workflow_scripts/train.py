@@ -9,8 +9,8 @@ from pathlib import Path
 
 from dmlbench import cli
 from dmlbench.config import load_config
-from dmlbench.errors import Unfinished
-from dmlbench.training.stopping import LeaveNow, Stopping
+from dmlbench.errors import LeaveNow, Unfinished
+from dmlbench.training.stopping import Stopping
 
 
 def main(args) -> None:

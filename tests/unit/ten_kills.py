@@ -57,7 +57,10 @@ def main(config: str, run: str, whole: str, killed: str, seed: str) -> None:
     import pytorch_metric_learning.losses  # noqa: F401
     import torch
 
-    import dmlbench.training.session  # noqa: F401
+    import dmlbench.data.reader
+    import dmlbench.training.session
+
+    dmlbench.data.reader._SMALL = 0  # so that small images are read by worker processes too
 
     torch.optim.Adam([torch.zeros(1, requires_grad=True)])
 

@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from dmlbench.config.held_out import validation_classes
 from dmlbench.data.archives import archives
 from dmlbench.data.dataset import get_dataset
 from dmlbench.data.datasets.mnist import read_idx
@@ -18,6 +17,7 @@ from dmlbench.data.splits import VALIDATION, run_index, validation_mask
 from dmlbench.data.store import ImageStore
 from dmlbench.errors import DataError
 from dmlbench.evaluation.split_parts import Part, part_counts
+from dmlbench.seeding import validation_classes
 
 
 def index_of(classes, per_class):

@@ -9,12 +9,11 @@ from pytorch_metric_learning import losses, miners
 
 from dmlbench.config import resolve_config
 from dmlbench.errors import ConfigError
-from dmlbench.losses.building import build_loss
+from dmlbench.losses.build import build_loss
 from dmlbench.plugins.entries import import_class
 from dmlbench.samplers.batch import Batch
-from dmlbench.samplers.miner import MinerSampler
-from dmlbench.samplers.sampler import build_sampler
-from dmlbench.training.optimizer import build_optimizer
+from dmlbench.samplers.sampler import MinerSampler, build_sampler
+from dmlbench.training.step import build_optimizer
 
 LOSSES = "pytorch_metric_learning.losses"
 MINERS = "pytorch_metric_learning.miners"

@@ -8,14 +8,13 @@ import torch
 
 from dmlbench.config import resolve_config
 from dmlbench.data.dataset import get_dataset
-from dmlbench.data.device_crops import DeviceCrops
 from dmlbench.data.prepare import prepare
+from dmlbench.data.reader import ImageReader
 from dmlbench.data.store import ImageStore
-from dmlbench.data.views import CroppedImages
-from dmlbench.training.epoch import EpochRecord
+from dmlbench.training.diagnostics import EpochRecord
 from dmlbench.training.loop import Trainer
 from dmlbench.training.monitors import Selections
-from dmlbench.training.state import Progress, Snapshot
+from dmlbench.training.snapshot import Progress, Snapshot
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 CROPS = {"crop": "random_resized", "image_size": 32, "device": "cuda"}
@@ -39,16 +38,17 @@ def trainer(request, smoke_config, store):
     return make
 
 
-def test_crops_are_the_cpus_and_their_bits_do_not_depend_on_where_the_store_is(store):
-    rows, gpu = np.arange(64), torch.device("cuda")
-    want = CroppedImages(store, 32, (0.1, 1.0))
-    want = want.finished(want.job(rows, np.random.default_rng(0))())
-    there, sent = (
-        maker.finished(maker.job(rows, np.random.default_rng(0))())
-        for maker in (DeviceCrops(store, 32, (0.1, 1.0), gpu, where) for where in (True, False))
+@pytest.mark.parametrize("mean_std", ["none", "imagenet"])
+def test_images_are_the_cpus_with_channels_last(store, smoke_config, mean_std):
+    smoke_config["recipes"]["digits_8d"] |= CROPS | {"mean_std": mean_std}
+    recipe = resolve_config(smoke_config, "test").recipes["digits_8d"]
+    rows, seeds = np.arange(64), np.arange(64)
+    cpu, gpu = (
+        next(ImageReader(store, recipe, 0, torch.device(kind)).batches([rows], [seeds]))
+        for kind in ("cpu", "cuda")
     )
-    assert torch.equal(there, sent)
-    assert (there.cpu().int() - want.int()).abs().max() <= 1
+    assert gpu.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(gpu.cpu(), cpu)
 
 
 def test_an_epoch_waits_for_nothing(trainer):

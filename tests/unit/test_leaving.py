@@ -16,9 +16,9 @@ from training_runs import LOSSES, RUN, config_file, trained_in_parts
 
 from dmlbench import paths
 from dmlbench.config import resolve_config
-from dmlbench.errors import ConfigError
+from dmlbench.errors import ConfigError, LeaveNow
 from dmlbench.training.run_lock import RunLock
-from dmlbench.training.stopping import LeaveNow, Stopping
+from dmlbench.training.stopping import Stopping
 from dmlbench.training.writers import make_writers
 
 

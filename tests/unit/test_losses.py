@@ -11,10 +11,10 @@ from loss_loops import LOOPS
 
 from dmlbench.errors import ConfigError
 from dmlbench.losses.base import get_loss, loss_names
-from dmlbench.losses.building import build_loss
+from dmlbench.losses.build import build_loss
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.sampler import build_sampler
-from dmlbench.training.optimizer import build_optimizer
+from dmlbench.training.step import build_optimizer
 
 CASES = [
     {"type": "contrastive"},

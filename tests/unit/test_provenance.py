@@ -30,9 +30,8 @@ AGAIN = {
     # Metrics register their labels where they are computed, and reports read those.
     "knn": {"train", "project", "check"} | EVALUATED | (REPORT - {"means"}),
     "tensors.distances": {"train"},
-    "config.held_out": {"train", "embed", "control", "project"} | EVALUATED,
     "data.splits": {"train", "embed", "control", "project"} | EVALUATED,
-    "data.store": {"train", "embed", "control", "summarise"} | DRAWN,
+    "data.store": {"train", "embed", "control", "evaluate", "summarise"} | DRAWN,
     "data.verification_pairs": {"pairs", "project"} | EVALUATED,
     "data.prepare": {"prepare"},
     "data.datasets.digits": {"prepare", "train"},

@@ -1,11 +1,15 @@
-"""What the network sees: torchvision's transforms, repeated to the bit, whatever the threads."""
+"""What the network sees: torchvision's transforms, the same to the bit whatever the workers."""
 
 import copy
-import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from conftest import SCRIPTS
 from PIL import Image
 from test_prepare import dataset_of, encoded
 from torchvision.transforms import v2
@@ -13,18 +17,16 @@ from torchvision.transforms import v2
 from dmlbench.config import resolve_config
 from dmlbench.config.recipe import Recipe
 from dmlbench.data.prepare import prepare
-from dmlbench.data.reader import IMAGENET_MEAN, IMAGENET_STD, ImageReader
+from dmlbench.data.reader import ImageReader
 from dmlbench.data.store import ImageStore
-from dmlbench.data.transforms import RATIO, centre_view, cropped, random_boxes, resize
+from dmlbench.data.transforms import IMAGENET_MEAN, IMAGENET_STD, input_format
 from dmlbench.errors import ConfigError, DataError
 from dmlbench.training.loop import Trainer
-
-SIZES = [(500, 375), (375, 500), (300, 300), (90, 31), (256, 256), (2000, 60)]
 
 
 def recipe(**changes):
     given = {"backbone": "small_cnn", "embedding_dim": 8, "batch_size": 4, "epochs": 1}
-    return Recipe(**given, **changes).model_dump(mode="json")
+    return Recipe(**{**given, **changes}).model_dump(mode="json")
 
 
 def photo(width, height, channels=3, seed=0):
@@ -36,16 +38,6 @@ def photo(width, height, channels=3, seed=0):
     return noisy.clip(0, 255).astype(np.uint8)[:, :, :channels]
 
 
-def pil(image):
-    return Image.fromarray(image.squeeze(2) if image.shape[2] == 1 else image)
-
-
-def greys(image):
-    """A PIL image as int C x H x W."""
-    array = np.asarray(image).astype(int)
-    return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
-
-
 @pytest.fixture
 def store(tmp_path):
     images = {str(n): photo(100 + n, 80, seed=n) for n in range(12)}
@@ -53,85 +45,110 @@ def store(tmp_path):
     return ImageStore(tmp_path)
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize(("width", "height"), SIZES)
-@pytest.mark.parametrize("size", [224, 99, 28])
-def test_the_centre_view_is_torchvisions_within_one_grey_level(width, height, channels, size):
-    image = photo(width, height, channels)
-    short = round(size * 256 / 224)
-    theirs = v2.Compose([v2.Resize(short), v2.CenterCrop(size)])(pil(image))
-    view = centre_view(image, size)
-    assert view.shape == (channels, size, size)
-    assert abs(view - greys(theirs)).max() <= 1
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("box", [(0, 0, 375, 500), (37, 60, 300, 301), (5, 5, 224, 224)])
-def test_a_crop_is_torchvisions_and_a_box_of_everything_is_a_resize(box, channels):
-    image = photo(500, 375, channels)
-    ours = cropped(image, np.array(box), 224, False)
-    theirs = v2.functional.resized_crop(pil(image), *box, [224, 224])
-    assert abs(ours - greys(theirs)).max() <= 1
-    assert (cropped(image, np.array(box), 224, True) == ours[:, :, ::-1]).all()
-    if box[2:] == image.shape[:2]:
-        assert (ours == resize(image, 224, 224)).all()
-
-
-@pytest.mark.parametrize("scale", [(0.08, 1.0), (0.5, 0.6)])
-def test_boxes_are_drawn_as_torchvision_draws_them(scale):
-    shapes = np.array([[375, 500]] * 4000)
-    boxes = random_boxes(shapes, scale, np.random.default_rng(0))
-    top, left, height, width = boxes.T
-    assert ((top >= 0) & (left >= 0) & (top + height <= 375) & (left + width <= 500)).all()
-    share, ratio = height * width / (375 * 500), width / height
-    assert share.min() > scale[0] - 0.01
-    assert share.max() < scale[1] + 0.01
-    assert ratio.min() > RATIO[0] - 0.02
-    assert ratio.max() < RATIO[1] + 0.02
-    torch.manual_seed(0)
-    image = torch.zeros(1, 375, 500)
-    draw = v2.RandomResizedCrop(224, scale=scale).make_params
-    drawn = [draw([image]) for _ in range(4000)]
-    theirs = np.array([[p["top"], p["left"], p["height"], p["width"]] for p in drawn])
-    deciles = np.linspace(0.1, 0.9, 9)
-    for ours_of, theirs_of in zip(boxes.T, theirs.T, strict=True):
-        difference = np.quantile(ours_of, deciles) - np.quantile(theirs_of, deciles)
-        assert abs(difference).max() < 0.03 * 500
-    # Every place of a box is as likely: the middle on average.
-    assert np.mean(left / np.maximum(500 - width, 1)) == pytest.approx(0.5, abs=0.02)
-
-
-@pytest.mark.parametrize(("width", "height"), [(2000, 60), (60, 2000)])
-def test_where_no_box_fits_it_is_the_centre(width, height):
-    box = random_boxes(np.array([[height, width]]), (1.0, 1.0), np.random.default_rng(0))[0]
-    assert box.tolist() == (
-        [0, 960, 60, 80] if width > height else [960, 0, 80, 60]
-    )  # 60 x 4/3, in the middle
-    assert math.isclose(max(box[2:]) / min(box[2:]), 4 / 3)
-
-
-def test_boxes_of_an_image_do_not_depend_on_the_others():
-    shapes = np.array([[375, 500], [60, 2000], [300, 300]])
-    boxes = random_boxes(shapes, (0.9, 1.0), np.random.default_rng(0))
-    other = random_boxes(shapes[[0, 2, 2]], (0.9, 1.0), np.random.default_rng(0))
-    assert (boxes[[0, 2]] == other[[0, 2]]).all()
-
-
 CROPS = {"image_size": 32, "crop": "random_resized"}
+AUGMENTED = {
+    "train_transforms": [
+        {"RandomResizedCrop": {"size": 32, "scale": [0.16, 1]}},
+        "RandomHorizontalFlip",
+        {"ColorJitter": {"brightness": 0.2, "hue": 0.1}},
+        {"RandomApply": {"transforms": [{"GaussianBlur": {"kernel_size": 3}}], "p": 0.5}},
+    ],
+    "eval_transforms": [{"Resize": {"size": 40}}, {"CenterCrop": {"size": 32}}],
+}
 
 
-@pytest.mark.parametrize("changes", [{}, {"crop_scale": [0.5, 0.5]}, {"mean_std": "imagenet"}])
-def test_the_same_seed_gives_the_same_batches_whatever_the_threads(store, changes):
+def seeds_of(batches, seed=0):
+    rng = np.random.default_rng(seed)
+    return [rng.integers(2**63, size=len(batch)) for batch in batches]
+
+
+def image_of(store, row):
+    return torch.from_numpy(store.image(row).copy()).permute(2, 0, 1)
+
+
+@pytest.mark.parametrize("changes", [CROPS, AUGMENTED])
+def test_they_are_torchvisions_transforms_seeded_for_each_image(store, changes):
+    reader = ImageReader(store, recipe(**changes), 0)
+    rows = np.array([7, 2, 7])
+    (seeds,) = seeds_of([rows])
+    (images,) = reader.batches([rows], [seeds])
+    if changes is CROPS:
+        train = v2.Compose([v2.RandomResizedCrop(32), v2.RandomHorizontalFlip()])
+        evaluation = v2.Compose([v2.Resize(37), v2.CenterCrop(32)])
+    else:
+        blur = v2.RandomApply([v2.GaussianBlur(3)], p=0.5)
+        crop, jitter = v2.RandomResizedCrop(32, (0.16, 1)), v2.ColorJitter(0.2, hue=0.1)
+        train = v2.Compose([crop, v2.RandomHorizontalFlip(), jitter, blur])
+        evaluation = v2.Compose([v2.Resize(40), v2.CenterCrop(32)])
+    for image, row, seed in zip(images, rows, seeds, strict=True):
+        torch.manual_seed(int(seed))
+        assert torch.equal(image, train(image_of(store, row)) / 255)
+    assert not torch.equal(images[0], images[2])  # one image, two places
+    (images,) = reader.batches([rows])
+    assert torch.equal(images[1], evaluation(image_of(store, 2)) / 255)
+
+
+@pytest.mark.parametrize("changes", [{}, {"mean_std": "imagenet"}])
+@pytest.mark.parametrize("transforms", [CROPS, AUGMENTED])
+def test_neither_workers_nor_the_rest_of_an_epoch_change_a_bit(
+    store, transforms, changes, monkeypatch
+):
+    monkeypatch.setattr("dmlbench.data.reader._SMALL", 0)
     batches = [np.arange(5), np.arange(4, 12), np.array([3])]
+    seeds = seeds_of(batches)
     made = []
-    for threads, seed in ((1, 0), (2, 0), (4, 0), (2, 1)):
-        reader = ImageReader(store, recipe(**CROPS, **changes), threads)
-        torch.manual_seed(threads)  # global streams change nothing
-        np.random.seed(threads)  # noqa: NPY002
-        made.append(list(reader.batches(batches, np.random.default_rng(seed))))
+    for workers in (0, 1, 2):
+        reader = ImageReader(store, recipe(**transforms, **changes), workers)
+        torch.manual_seed(workers)  # global streams change nothing
+        np.random.seed(workers)  # noqa: NPY002
+        states = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+        made.append(list(reader.batches(batches, seeds)))
+        list(reader.batches(batches))  # the workers are kept, and another epoch begun
+        assert torch.equal(torch.get_rng_state(), states[0])
+        assert (np.random.get_state()[1] == states[1]).all()  # noqa: NPY002
+        resumed = reader.batches(batches[1:], seeds[1:])
+        assert torch.equal(next(resumed), made[0][1])
+        resumed.close()  # left within an epoch
+        (last,) = reader.batches(batches[2:], seeds[2:])
+        assert torch.equal(last, made[0][2])
     assert [len(images) for images in made[0]] == [5, 8, 1]
     assert all(torch.equal(a, b) for n in (1, 2) for a, b in zip(made[0], made[n], strict=True))
-    assert not torch.equal(made[0][0], made[3][0])
+    assert {images.stride() for images in made[0][:1]} == {
+        images.stride() for images in made[2][:1]
+    }
+    (other,) = reader.batches(batches[:1], seeds_of(batches, 1)[:1])
+    assert not torch.equal(other, made[0][0])
+
+
+WORKERS = """
+import multiprocessing, pathlib, subprocess, sys
+import numpy as np
+from dmlbench.data import reader
+from test_reader import CROPS, ImageStore, recipe, seeds_of
+reader._SMALL = 0
+images = reader.ImageReader(ImageStore(pathlib.Path(sys.argv[1])), recipe(**CROPS), 2)
+rows = [np.arange(4)] * 50
+batches = images.batches(rows, seeds_of(rows))
+next(batches)
+for worker in multiprocessing.active_children():
+    for name in ("TERM", "USR1", "INT"):
+        subprocess.run(["kill", f"-{name}", str(worker.pid)], check=True)
+for number in range(20):
+    next(batches)
+print("read on")
+"""
+
+
+def test_workers_ignore_signals_to_leave_and_end_with_the_process(store, tmp_path):
+    folder = Path(__file__).parent
+    done = subprocess.run(
+        [sys.executable, "-c", WORKERS, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=os.environ | {"PYTHONPATH": f"{SCRIPTS}:{folder}:{folder.parent}"},
+    )
+    assert (done.stdout, done.returncode) == ("read on\n", 0), done.stderr
 
 
 def test_half_of_the_crops_are_flipped(tmp_path):
@@ -139,7 +156,7 @@ def test_half_of_the_crops_are_flipped(tmp_path):
     prepare(dataset_of({"ramp": ramp}), {}, tmp_path)
     reader = ImageReader(ImageStore(tmp_path), recipe(**CROPS), 2)
     rows = [np.zeros(200, dtype=int)] * 5
-    images = torch.cat(list(reader.batches(rows, np.random.default_rng(0))))
+    images = torch.cat(list(reader.batches(rows, seeds_of(rows))))
     flipped = images[:, 0, 0, 0] > images[:, 0, 0, -1]
     assert flipped.float().mean().item() == pytest.approx(0.5, abs=0.05)  # 3 deviations
     (images,) = reader.batches([rows[0]])
@@ -147,27 +164,79 @@ def test_half_of_the_crops_are_flipped(tmp_path):
 
 
 def test_evaluation_is_the_centre_and_normalised_as_torchvision_does(store):
-    reader = ImageReader(store, recipe(**CROPS, mean_std="imagenet"), 2)
+    reader = ImageReader(store, recipe(**CROPS, mean_std="imagenet"), 0)
     assert (reader.channels, reader.size) == (3, 32)
     (images,) = reader.batches([np.array([7, 2])])
-    normalise = v2.Normalize(IMAGENET_MEAN, IMAGENET_STD)
+    whole = [v2.Resize(37), v2.CenterCrop(32), v2.ToDtype(torch.float32, scale=True)]
+    theirs = v2.Compose([*whole, v2.Normalize(IMAGENET_MEAN, IMAGENET_STD)])
     for row, image in zip((7, 2), images, strict=True):
-        view = torch.from_numpy(centre_view(store.image(row), 32).copy())
-        torch.testing.assert_close(image, normalise(view.float() / 255))
+        torch.testing.assert_close(image, theirs(image_of(store, row)))
 
 
-def test_whole_images_are_scaled_inverted_and_resized(tmp_path):
+@pytest.mark.parametrize(
+    ("backbone", "weights", "mean", "size", "interpolation"),
+    [
+        ("tf_efficientnet_lite0", "in1k", 0.5, 224, "bicubic"),
+        ("vit_base_patch32_clip_224", "openai", 0.48145466, 224, "bicubic"),
+        ("resnet50", "tv_in1k", 0.485, 224, "bilinear"),
+        ("tf_efficientnet_lite0", "mine.safetensors", 0.5, 224, "bicubic"),
+    ],
+)
+def test_weights_say_mean_deviation_size_and_interpolation(
+    backbone, weights, mean, size, interpolation
+):
+    wanted = recipe(backbone=backbone, weights=weights, mean_std="weights", crop="random_resized")
+    found = input_format(wanted)
+    assert found.mean[0] == mean
+    assert found.train[0]["RandomResizedCrop"] == {"size": size, "interpolation": interpolation}
+    assert found.evaluation[1] == {"CenterCrop": {"size": size}}
+    assert input_format(wanted | {"image_size": 80}).evaluation[1] == {"CenterCrop": {"size": 80}}
+
+
+def test_weights_that_timm_does_not_know_say_nothing():
+    with pytest.raises(ConfigError, match=r"timm knows no mean and deviation of resnet50\.mine"):
+        input_format(recipe(backbone="resnet50", weights="mine", mean_std="weights"))
+
+
+def test_whole_images_are_scaled_and_resized(tmp_path):
     images = {"0": photo(6, 4), "1": photo(5, 5)}
     prepare(dataset_of(images), {}, tmp_path)
     store = ImageStore(tmp_path)
-    readers = [
-        ImageReader(store, recipe(image_size=5, invert=invert), 2) for invert in (False, True)
-    ]
-    plain, inverted = (next(reader.batches([np.array([1])])) for reader in readers)
+    reader = ImageReader(store, recipe(image_size=5), 0)
+    (plain,) = reader.batches([np.array([1, 0])])
     assert torch.equal(plain[0], torch.from_numpy(images["1"]).permute(2, 0, 1) / 255)
+    assert torch.equal(plain[1], v2.Resize([5, 5])(image_of(store, 0)) / 255)
+    dark = [{"Resize": {"size": [5, 5]}}, {"RandomInvert": {"p": 1}}]
+    (inverted,) = ImageReader(store, recipe(eval_transforms=dark), 0).batches([np.array([1, 0])])
     assert torch.allclose(inverted, 1 - plain, atol=1e-6)
-    with pytest.raises(DataError, match="image_size"):
-        ImageReader(store, recipe(), 1)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "changes", "told"),
+    [
+        (((6, 4), (5, 5)), {}, "become 4 x 6 x 3, which is no square .at 0.; give .* image_size"),
+        (((5, 5), (6, 6)), {}, "become 6 x 6 x 3, the first one 5 x 5 x 3 .at 1."),
+        (
+            ((5, 5), (6, 6)),
+            {"train_transforms": [{"RandomCrop": {"size": 9}}]},
+            "cannot be transformed .Required crop size .9, 9. is larger",
+        ),
+    ],
+)
+@pytest.mark.parametrize("workers", [0, 2])
+def test_images_that_do_not_become_squares_of_one_size_are_one_line(
+    tmp_path, sizes, changes, told, workers, monkeypatch
+):
+    monkeypatch.setattr("dmlbench.data.reader._SMALL", 0)
+    prepare(dataset_of({str(n): photo(*size) for n, size in enumerate(sizes)}), {}, tmp_path)
+
+    def read():
+        reader = ImageReader(ImageStore(tmp_path), recipe(**changes), workers)
+        list(reader.batches([np.arange(2)], seeds_of([np.arange(2)])))
+
+    with pytest.raises(DataError, match=told) as caught:
+        read()
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def test_gray_images_take_the_average_of_imagenets_mean(tmp_path):
@@ -180,27 +249,49 @@ def test_gray_images_take_the_average_of_imagenets_mean(tmp_path):
     torch.testing.assert_close(normal, want.float())
 
 
-def test_inputs_have_the_strides_of_the_pixels(tmp_path):
-    # By them PyTorch chooses its kernels: others would change the results of MNIST.
-    prepare(dataset_of({str(n): photo(28, 28, 1, n) for n in range(9)}, mode="L"), {}, tmp_path)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_whole_images_are_kept_and_lie_with_channels_last(tmp_path, channels):
+    # By the strides PyTorch chooses its kernels: others would change results.
+    images = {str(n): photo(28, 28, channels, n) for n in range(9)}
+    prepare(dataset_of(images, mode="L" if channels == 1 else "RGB"), {}, tmp_path)
     reader = ImageReader(ImageStore(tmp_path), recipe(), 1)
-    (images,) = reader.batches([np.arange(9)])
-    whole = reader._images.finished(reader._images.job(np.arange(9), None)())
+    rows = [np.arange(9)]
+    (images,) = reader.batches(rows)
+    whole = torch.stack([image_of(reader._views.store, row) for row in range(9)])
+    assert reader._loader._iterator is None  # no loader was asked
     assert torch.equal(images, whole.float().div_(255))
-    assert images.stride() == whole.float().stride()
+    assert images.stride() == (784 * channels, 1, 28 * channels, channels)
+    assert next(reader.batches(rows, seeds_of(rows))).equal(images)
 
 
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
         ({"crop": "random_resized"}, "needs an image_size"),
-        ({"crop_scale": [0.2, 1.0]}, "crop_scale has no effect with crop none"),
-        ({**CROPS, "crop_scale": [0.5, 0.2]}, "smallest, then largest"),
-        ({**CROPS, "crop_scale": [0, 1]}, "crop_scale"),
-        ({**CROPS, "crop_scale": [0.1]}, "crop_scale"),
+        (
+            {"train_transforms": ["RandomResizeCrop"]},
+            "train_transforms: no transform 'RandomResizeCrop' in torchvision.transforms.v2; did "
+            "you mean 'RandomResizedCrop'",
+        ),
+        ({"eval_transforms": [{"Resize": {"sise": 3}}]}, "Resize: unknown argument 'sise'; did"),
+        ({"eval_transforms": ["CenterCrop"]}, "CenterCrop: missing 1 required .* 'size'"),
+        ({"eval_transforms": [{"Resize": {"size": "big"}}]}, "Resize: size can be an integer"),
+        (
+            {"eval_transforms": [{"Resize": {"size": 9, "interpolation": "x"}}]},
+            "'x' is not a valid InterpolationMode",
+        ),
+        (
+            {"train_transforms": [{"RandomResizedCrop": {"size": 9, "scale": [1, 0.1]}}]},
+            "RandomResizedCrop: Scale and ratio should be of kind .min, max",
+        ),
+        ({"train_transforms": [{"RandomErasing": {"inplace": True}}]}, "leave it out"),
+        ({"train_transforms": [{"Pad": {"padding": 1}, "RGB": None}]}, "each entry is one"),
+        ({"train_transforms": ["MixUp"]}, "no transform 'MixUp'"),
+        ({**CROPS, **AUGMENTED}, "image_size and crop have no effect beside"),
+        ({"mean_std": "weights"}, "mean_std weights needs weights"),
     ],
 )
-def test_crops_that_cannot_be_are_refused(smoke_config, changes, told):
+def test_images_that_cannot_be_are_refused(smoke_config, changes, told):
     smoke_config["recipes"]["digits_8d"] |= changes
     with pytest.raises(ConfigError, match=told):
         resolve_config(smoke_config, "test")

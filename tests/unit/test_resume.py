@@ -17,13 +17,12 @@ from training_runs import LOSSES, RUN, StopAfter, config_file, left, trained_in_
 
 from dmlbench import paths
 from dmlbench.config import resolve_config
-from dmlbench.errors import DivergedError, TrainingError
+from dmlbench.errors import DivergedError, LeaveNow, TrainingError
 from dmlbench.training.checkpoint import Checkpoint
-from dmlbench.training.epoch import EpochRecord
+from dmlbench.training.diagnostics import EpochRecord
 from dmlbench.training.session import train_run
-from dmlbench.training.state import _module_state, _restore_module, unsaved
+from dmlbench.training.snapshot import _module_state, _restore_module, unsaved
 from dmlbench.training.step import Step
-from dmlbench.training.stopping import LeaveNow
 
 TIMES = ["seconds", "images_per_second"]
 

@@ -16,10 +16,9 @@ from selection_loops import (
 )
 
 from dmlbench.samplers.batch import Batch
-from dmlbench.samplers.choice import get_negative, negative_names, positive_names
+from dmlbench.samplers.choice import draw, get_negative, negative_names, positive_names
 from dmlbench.samplers.sampler import build_sampler
 from dmlbench.samplers.tuples import PairSets, Triplets
-from dmlbench.samplers.weighted_draw import draw
 
 ANY = given(
     seed=st.integers(0, 10**6),

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from dmlbench.losses.building import build_loss
+from dmlbench.losses.build import build_loss
 from dmlbench.samplers.sampler import build_sampler
-from dmlbench.training.epoch import EpochRecord
+from dmlbench.training.diagnostics import EpochRecord
 from dmlbench.training.step import Step
 
 #: To read a number, to count what a mask keeps, and to send a number over. An index that is a mask

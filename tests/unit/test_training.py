@@ -20,10 +20,10 @@ from dmlbench.losses.base import LossResult
 from dmlbench.models.embedder import Embedder
 from dmlbench.samplers.batch import Batch
 from dmlbench.training.artefacts import load_model, save_run
-from dmlbench.training.epoch import EpochRecord
-from dmlbench.training.images import TrainingImages
+from dmlbench.training.diagnostics import EpochRecord
 from dmlbench.training.loop import Trainer
 from dmlbench.training.monitors import Selections
+from dmlbench.training.training_images import TrainingImages
 from dmlbench.workflow.run_record import read_record, vouches
 
 DATASET = get_dataset("digits_even_odd")

@@ -8,8 +8,9 @@ from conftest import config_with
 from dmlbench import paths
 from dmlbench.data.dataset import get_dataset
 from dmlbench.data.prepare import prepare
+from dmlbench.errors import LeaveNow
 from dmlbench.training.session import train_run
-from dmlbench.training.stopping import LeaveNow, Stopping
+from dmlbench.training.stopping import Stopping
 
 LOSSES = "pytorch_metric_learning.losses"
 RUN = "digits_even_odd/digits_8d/triplet/eps/seed0"

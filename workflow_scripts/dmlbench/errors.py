@@ -25,5 +25,9 @@ class Unfinished(Exception):
     """Work that was saved, and goes on when it is started again."""
 
 
+class LeaveNow(BaseException):
+    """The training is to be saved and left; not an Exception, so that no loss catches it."""
+
+
 class DivergedError(TrainingError):
     """A loss that is no longer finite."""

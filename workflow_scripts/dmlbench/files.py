@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+#: Endings of files of weights; any other word is the tag of weights that timm knows.
+WEIGHT_FILES = (".safetensors", ".pth", ".pt", ".bin")
 #: Error numbers of flock on a file system without locks.
 NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 

@@ -1,4 +1,4 @@
-"""Seeds as hashes of named axes.
+"""Seeds as hashes of named axes, and how many classes a validation split draws.
 
 A seed that is a sum or a product of others makes streams collide across a sweep; a hash of what
 the stream is for does not. Two methods that share an axis value share the stream, which is what
@@ -13,3 +13,13 @@ def derive_seed(*axes: object) -> int:
     """A 63-bit seed that depends on the values and the order of all ``axes``."""
     text = json.dumps(axes, sort_keys=True, default=str)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def validation_classes(train_classes: int, share: float) -> int:
+    """The number of training classes held out for validation; 0 means: hold out images instead.
+
+    At least two classes are needed on either side, or Recall@K on the held-out classes would be 1
+    whatever the embedding, and no negative would be left to train on.
+    """
+    held_out = round(train_classes * share)
+    return held_out if held_out >= 2 and train_classes - held_out >= 2 else 0

@@ -7,13 +7,13 @@ import yaml
 
 from dmlbench.config.dataset_facts import DatasetFacts
 from dmlbench.config.folders import contents
-from dmlbench.config.held_out import validation_classes
 from dmlbench.config.models import Experiment, FolderDataset
 from dmlbench.config.recipe import Recipe
 from dmlbench.config.settings import Data, Evaluation
 from dmlbench.errors import ConfigError
 from dmlbench.plugins.entries import entries, entry
 from dmlbench.plugins.messages import nearest
+from dmlbench.seeding import validation_classes
 
 PACKAGE = Path(__file__).resolve().parent.parent
 #: Distances of unit vectors between which float32 holds the weights that go with them.

@@ -2,10 +2,12 @@
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from dmlbench.config.section import Section
-from dmlbench.plugins.types import NonNegativeFloat, PositiveFloat, PositiveInt, PositiveShare
+from dmlbench.errors import ConfigError
+from dmlbench.plugins.image_transforms import TransformEntry, build_transforms
+from dmlbench.plugins.types import NonNegativeFloat, PositiveFloat, PositiveInt
 
 
 class Optimizer(Section):
@@ -38,28 +40,31 @@ class Recipe(Section):
     )
     image_size: PositiveInt | None = Field(
         None,
-        description="Side of the square input in pixels; empty keeps the stored size (whole images "
-        "only).",
+        description="Side of the square input in pixels; empty keeps the stored size, or takes "
+        "that of the weights (mean_std: weights).",
     )
     crop: Literal["none", "random_resized"] = Field(
         "none",
-        description="What the network sees. none: whole images, squeezed to a square. "
-        "random_resized: training sees torchvision's RandomResizedCrop, every second one flipped "
-        "left to right; evaluation sees the centre after resizing the short side to 256/224 of "
-        "image_size.",
+        description="Which transforms image_size stands for. none: Resize to a square. "
+        "random_resized: RandomResizedCrop and RandomHorizontalFlip for training; for evaluation "
+        "Resize of the short side to 256/224 of image_size, and CenterCrop.",
     )
-    crop_scale: list[PositiveShare] = Field(
-        [0.08, 1.0],
-        description="Smallest and largest share of the image's area in a random crop.",
-        min_length=2,
-        max_length=2,
+    train_transforms: list[TransformEntry] | None = Field(
+        None,
+        description="Transforms of torchvision.transforms.v2 for training, by name with their "
+        "arguments: [{RandomResizedCrop: {size: 224}}, RandomHorizontalFlip]. Empty: what crop and "
+        "image_size say; with crop none the same as for evaluation.",
     )
-    mean_std: Literal["none", "imagenet"] = Field(
+    eval_transforms: list[TransformEntry] | None = Field(
+        None,
+        description="The same for evaluation and monitors. Empty: what crop and image_size say.",
+    )
+    mean_std: Literal["none", "imagenet", "weights"] = Field(
         "none",
-        description="none gives the network pixels from 0 to 1; imagenet takes ImageNet's mean and "
-        "deviation out of them, as most pretrained weights want it.",
+        description="Mean and deviation taken out of the pixels. none: pixels from 0 to 1; "
+        "imagenet: ImageNet's; weights: what timm says that the weights were trained with, and the "
+        "same for the interpolation and, where it is empty, for image_size.",
     )
-    invert: bool = Field(False, description="Swap dark and light (ink polarity).")
     batch_size: PositiveInt = Field(description="Images per batch.")
     epochs: PositiveInt = Field(description="Passes over as many images as the training set has.")
     optimizer: Optimizer = Field(default_factory=Optimizer, description="How to step.")
@@ -91,12 +96,26 @@ class Recipe(Section):
             raise ValueError(f"optimizer.momentum has no effect with {self.optimizer.name}")
         return self
 
+    @field_validator("train_transforms", "eval_transforms")
+    @classmethod
+    def _transforms_exist(cls, entries: list[TransformEntry] | None) -> list | None:
+        if entries:
+            try:
+                build_transforms(entries)
+            except ConfigError as error:
+                raise ValueError(str(error)) from None
+        return entries
+
     @model_validator(mode="after")
-    def _crops_are_possible(self) -> "Recipe":
-        if self.crop == "random_resized" and self.image_size is None:
+    def _images_have_a_size(self) -> "Recipe":
+        given = [self.train_transforms is not None, self.eval_transforms is not None]
+        if all(given) and (self.image_size or self.crop != "none"):
+            raise ValueError(
+                "image_size and crop have no effect beside train_transforms and eval_transforms; "
+                "leave them out"
+            )
+        if self.crop == "random_resized" and not self.image_size and self.mean_std != "weights":
             raise ValueError("crop random_resized needs an image_size, such as 224")
-        if self.crop_scale[0] > self.crop_scale[1]:
-            raise ValueError(f"crop_scale {self.crop_scale} must be smallest, then largest")
-        if self.crop == "none" and self.crop_scale != Recipe.model_fields["crop_scale"].default:
-            raise ValueError("crop_scale has no effect with crop none")
+        if self.mean_std == "weights" and self.weights == "none":
+            raise ValueError("mean_std weights needs weights; take imagenet or none")
         return self

@@ -3,10 +3,7 @@
 from functools import lru_cache
 from pathlib import Path
 
-from dmlbench.files import checksum_of
-
-#: How their names end; any other word is the tag of weights that timm knows.
-WEIGHT_FILES = (".safetensors", ".pth", ".pt", ".bin")
+from dmlbench.files import WEIGHT_FILES, checksum_of
 
 
 def weights_hash(weights: str) -> str | None:

@@ -1,110 +1,218 @@
-"""Images as network input."""
+"""Images as network input: from the store through the recipe's transforms to the device."""
 
-from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
-from typing import TypeVar
+import os
+import signal
+from collections.abc import Iterable, Iterator
+from threading import Thread
 
 import numpy as np
 import torch
+from torch.utils.data import DataLoader, Dataset
 
-from dmlbench.data.lookahead import look_ahead
 from dmlbench.data.store import ImageStore
-from dmlbench.data.views import views
+from dmlbench.data.transforms import input_format
 from dmlbench.errors import DataError
+from dmlbench.plugins.image_transforms import build_transforms
 
-T = TypeVar("T")
+#: Up to so many bytes, images without random transforms are made once and kept on the device.
+_KEPT = 1 << 30
+#: Up to so many bytes, a store is read without worker processes: they take longer to start.
+_SMALL = 1 << 26
 
-#: Mean and standard deviation of ImageNet's channels, which its weights were trained with; gray
-#: images take their averages.
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+#: Row of the index, seed of its random numbers, and whether it is for training.
+Place = tuple[int, int, bool]
 
 
 class ImageReader:
     """Batches of network input from a store, as the recipe wants them.
 
     Attributes:
-        device: Where they come to lie.
+        channels: Colour channels of the input.
+        size: Its height and width in pixels.
+        device: Where it comes to lie.
     """
 
     def __init__(
         self,
         store: ImageStore,
         recipe: dict,
-        threads: int,
+        workers: int,
         device: torch.device = torch.device("cpu"),  # noqa: B008
     ) -> None:
         """Open a store.
 
         Args:
             store: The prepared dataset.
-            recipe: The resolved recipe, whose keys ``image_size``, ``crop``, ``crop_scale``,
-                ``invert`` and ``mean_std`` say what the network sees.
-            threads: Batches made at a time, ahead of the one in use. Changes no pixel.
-            device: Where the network is. A GPU makes crops itself, of images that lie there if
-                they fit; they differ from those of a CPU by one grey level at most.
+            recipe: The resolved recipe, whose image keys say what the network sees.
+            workers: Processes that make batches ahead of the one in use. Changes no bit.
+            device: Where the network is.
 
         Raises:
-            DataError: Images differ in size or in channels, and the recipe cannot do with that.
+            DataError: The images differ in channels, or do not become squares of one size.
         """
         if len(set(store.shapes[:, 2])) > 1:
             raise DataError("images differ in channels; the dataset must say their mode")
-        self._threads = threads
-        self._invert = recipe["invert"]
         self.device = device
-        scale = tuple(recipe["crop_scale"]) if recipe["crop"] == "random_resized" else None
-        self._images = views(store, recipe["image_size"], scale, device)
-        self._imagenet = recipe["mean_std"] == "imagenet"
-        self._mean, self._std = (
-            (torch.tensor(values) if self.channels == 3 else torch.tensor(values).mean()[None])
-            .to(device)
-            .view(-1, 1, 1)
-            for values in (IMAGENET_MEAN, IMAGENET_STD)
+        wanted = input_format(recipe)
+        self._views = _Views(store, wanted.train, wanted.evaluation)
+        self.size, _, self.channels = self._views.shape
+        self._mean, self._std = (self._per_channel(values) for values in (wanted.mean, wanted.std))
+        self._batches = _Batches()
+        workers = workers if len(store.pixels) > _SMALL else 0
+        self._loader = DataLoader(
+            self._views,
+            batch_sampler=self._batches,
+            num_workers=workers,
+            pin_memory=device.type == "cuda",
+            persistent_workers=workers > 0,
+            worker_init_fn=_obey_the_training_only,
+            generator=torch.Generator(),  # or it would draw from the global one
         )
-
-    @property
-    def channels(self) -> int:
-        """Colour channels of the input."""
-        return self._images.channels
-
-    @property
-    def size(self) -> int:
-        """Height of the input in pixels."""
-        return self._images.size
+        whole = len(store.index) * self.channels * self.size**2
+        self._kept = None
+        if wanted.train is None and whole <= _KEPT:
+            self._kept = self._all().to(device)
 
     def batches(
-        self,
-        batches: Iterable[np.ndarray],
-        rng: np.random.Generator | None = None,
-        skip: int = 0,
+        self, rows: Iterable[np.ndarray], seeds: Iterable[np.ndarray] | None = None
     ) -> Iterator[torch.Tensor]:
-        """The images of each batch of rows: float32, B x C x H x W, on the device.
+        """The images of each batch: float32, B x C x size x size, on the device.
 
-        In [0, 1], or with the mean and deviation of ImageNet taken out. On a GPU with channels last
-        in memory, and without waiting for it.
+        From 0 to 1, or with mean and deviation taken out; with channels last in memory. A GPU is
+        not waited for.
 
         Args:
-            batches: Rows of the index, batch by batch.
-            rng: The stream of random crops, for training; None gives the evaluation view.
-            skip: How many batches are drawn but not made, as an interrupted epoch has had them.
+            rows: Rows of the index, batch by batch.
+            seeds: For training: as many seeds as rows, each of one image's random transforms. None
+                takes the transforms of evaluation.
         """
-        jobs = (self._images.job(rows, rng) for rows in batches)
-        jobs = islice(jobs, skip, None)
-        ahead = self._images.ahead
-        for made in look_ahead(_do, jobs, self._threads) if ahead else map(_do, jobs):
-            yield self._input(self._images.finished(made))
+        if self._kept is not None:
+            for batch in rows:
+                yield self._input(self._kept[send(batch, self.device)])
+            return
+        training = seeds is not None
+        places = zip(rows, seeds if training else rows, strict=True)
+        for pixels in self._made(_places(*batch, training) for batch in places):
+            yield self._input(pixels)
+
+    def _all(self) -> torch.Tensor:
+        """All images as evaluation sees them: N x H x W x C."""
+        rows = np.arange(len(self._views.store.index))
+        if self._views.unchanged:
+            return torch.from_numpy(self._views.store.images(rows))
+        blocks = np.array_split(rows, -(-len(rows) // 512))
+        return torch.cat(list(self._made(_places(block, block, False) for block in blocks)))
+
+    def _made(self, batches: Iterable[list[Place]]) -> Iterator[torch.Tensor]:
+        self._batches.places = list(batches)
+        try:
+            yield from self._loader
+        except DataError as error:
+            # That of a worker comes with its traceback; the message is the last line.
+            last = str(error).strip().splitlines()[-1]
+            raise DataError(last.removeprefix("dmlbench.errors.DataError: ")) from None
 
     def _input(self, pixels: torch.Tensor) -> torch.Tensor:
-        pixels = 255 - pixels if self._invert else pixels
-        if pixels.device.type == "cpu":
-            # On one core and to the same bit: PyTorch would wait for all its threads, and theirs
-            # are the cores on which the next batches are made. A third faster.
-            images = torch.empty_like(pixels, dtype=torch.float32)  # and to the same strides
-            np.divide(pixels.numpy(), np.float32(255), out=images.numpy())
+        """B x H x W x C pixels as float32, B x C x H x W with channels last in memory."""
+        pixels = pixels.to(self.device, non_blocking=True)
+        images = torch.empty(pixels.shape, device=self.device)
+        if pixels.is_floating_point():
+            images.copy_(pixels)
+        elif self.device.type == "cuda":
+            images.copy_(pixels).div_(255)
         else:
-            images = pixels.contiguous(memory_format=torch.channels_last).float().div_(255)
-        return images.sub_(self._mean).div_(self._std) if self._imagenet else images
+            # The same bits on one core: PyTorch's threads would wait for those of the workers.
+            np.divide(pixels.numpy(), np.float32(255), out=images.numpy())
+        images = images if self._mean is None else images.sub_(self._mean).div_(self._std)
+        return images.permute(0, 3, 1, 2)
+
+    def _per_channel(self, values: tuple[float, ...] | None) -> torch.Tensor | None:
+        """C numbers on the device; gray images take the average of the colours."""
+        if values is None:
+            return None
+        of_channels = torch.tensor(values)
+        of_channels = of_channels if self.channels == 3 else of_channels.mean()[None]
+        return of_channels.to(self.device)
 
 
-def _do(job: Callable[[], T]) -> T:
-    return job()
+class _Views(Dataset):
+    """Images after their transforms."""
+
+    def __init__(self, store: ImageStore, train: list | None, evaluation: list) -> None:
+        self.store = store
+        self.unchanged = train is None and not evaluation and store.uniform() is not None
+        self._evaluation = build_transforms(evaluation)
+        self._train = self._evaluation if train is None else build_transforms(train)
+        self.shape: torch.Size | None = None
+        self.shape = self[0, 0, False].shape
+        if self.shape[0] != self.shape[1]:
+            self._refuse(0, f"become {_words(self.shape)}, which is no square")
+        self[0, 0, True]
+
+    def __getitem__(self, place: Place) -> torch.Tensor:
+        """H x W x C. The global random stream is left as it was."""
+        row, seed, training = place
+        transform = self._train if training else self._evaluation
+        image = torch.from_numpy(self.store.image(row)).permute(2, 0, 1)
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            try:
+                made = transform(image)
+            except (ValueError, TypeError, RuntimeError) as error:
+                reason = str(error).partition("\n")[0]
+                self._refuse(row, f"cannot be transformed ({reason})")
+        made = made.permute(1, 2, 0).contiguous()
+        if self.shape is not None and made.shape != self.shape:
+            self._refuse(row, f"become {_words(made.shape)}, the first one {_words(self.shape)}")
+        return made
+
+    def _refuse(self, row: int, what: str) -> None:
+        raise DataError(
+            f"images {what} (at {self.store.index['id'].iloc[row]}); give the recipe an "
+            "image_size, or end its transforms with CenterCrop or with Resize to [height, width]"
+        )
+
+
+class _Batches:
+    """What the loader is to make next."""
+
+    def __init__(self) -> None:
+        self.places: list[list[Place]] = []
+
+    def __iter__(self) -> Iterator[list[Place]]:
+        return iter(self.places)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+
+def _places(rows: np.ndarray, seeds: np.ndarray, training: bool) -> list[Place]:
+    return [(row, seed, training) for row, seed in zip(rows.tolist(), seeds.tolist(), strict=True)]
+
+
+def _words(shape: torch.Size) -> str:
+    return "{} x {} x {}".format(*shape)
+
+
+def _obey_the_training_only(worker: int) -> None:
+    """A signal to leave is for the training; it needs its workers until the step is done."""
+    for number in (signal.SIGINT, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):  # not on macOS
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        Thread(target=_wait_for_the_training, args=(os.getppid(),), daemon=True).start()
+
+
+def _wait_for_the_training(process: int) -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != process:
+        pass
+    os._exit(0)
+
+
+def send(values: np.ndarray | torch.Tensor, device: torch.device) -> torch.Tensor:
+    """``values`` on ``device``, without waiting for a GPU; the same memory on a CPU."""
+    tensor = torch.as_tensor(values)
+    if device.type == "cpu":
+        return tensor
+    # A copy from pinned memory takes its turn among the kernels; another one is waited for.
+    return tensor.pin_memory().to(device, non_blocking=True)

@@ -3,8 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from dmlbench.config.held_out import validation_classes
-from dmlbench.seeding import derive_seed
+from dmlbench.seeding import derive_seed, validation_classes
 
 #: The split of the training images that a run holds out to choose its best epoch.
 VALIDATION = "val"

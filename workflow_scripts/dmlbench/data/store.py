@@ -15,7 +15,8 @@ class ImageStore:
     Attributes:
         index: One row per image; see :func:`dmlbench.data.prepare.prepare`.
         shapes: N x 3: height, width and channels of each row.
-        pixels: Those of all images one after the other, flat uint8, read-only.
+        pixels: Those of all images one after the other, flat uint8. What is
+            written to them stays in this process.
         starts: Where the pixels of each of the N rows begin.
     """
 
@@ -36,10 +37,16 @@ class ImageStore:
         sizes, size = self.shapes.prod(axis=1), pixels.stat().st_size
         if size != sizes.sum() or size != (self.starts + sizes).max():
             raise DataError(f"{pixels} does not belong to {index}; delete both and prepare again")
-        self.pixels = np.memmap(pixels, dtype=np.uint8, mode="r").view(np.ndarray)
+        # Copy on write: PyTorch warns of arrays that cannot be written to.
+        self.pixels = np.memmap(pixels, dtype=np.uint8, mode="c").view(np.ndarray)
+        self._folder = folder
+
+    def __reduce__(self) -> tuple:
+        """Another process opens the files itself."""
+        return ImageStore, (self._folder,)
 
     def image(self, row: int) -> np.ndarray:
-        """The pixels of one row, read-only: uint8, height x width x channels."""
+        """The pixels of one row: uint8, height x width x channels."""
         shape, start = self.shapes[row], self.starts[row]
         return self.pixels[start : start + shape.prod()].reshape(shape)
 
@@ -57,3 +64,16 @@ class ImageStore:
         """Height, width and channels of all images, or None where they differ."""
         same = (self.shapes == self.shapes[0]).all()
         return tuple(self.shapes[0].tolist()) if same else None
+
+
+def content_hash(index: pd.DataFrame) -> str:
+    """The hash of a prepared index: names, splits, labels and pixels of all its images.
+
+    It is the same for archives of the same images in another form or order.
+
+    Raises:
+        DataError: The index was prepared before there was such a hash.
+    """
+    if "sha256" not in index.attrs:
+        raise DataError("the prepared dataset does not say what it holds; prepare it again")
+    return index.attrs["sha256"]

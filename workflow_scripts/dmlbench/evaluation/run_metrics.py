@@ -7,8 +7,8 @@ import pandas as pd
 
 from dmlbench import paths
 from dmlbench.config import Plan, Run
-from dmlbench.data.identity import content_hash
 from dmlbench.data.splits import run_index
+from dmlbench.data.store import content_hash
 from dmlbench.data.verification_pairs import of_run
 from dmlbench.evaluation.embeddings import load_embeddings
 from dmlbench.evaluation.metric import METRICS, Sample

@@ -6,7 +6,7 @@ import torch
 
 from dmlbench.errors import ConfigError
 from dmlbench.losses.base import TupleLoss, register_loss
-from dmlbench.losses.building import build_loss
+from dmlbench.losses.build import build_loss
 from dmlbench.plugins.types import LossSpec, Share
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.tuples import Triplets, Tuples

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from safetensors import SafetensorError
 from torch import nn
 
-from dmlbench.config.weights import WEIGHT_FILES
 from dmlbench.errors import ConfigError
+from dmlbench.files import WEIGHT_FILES
 from dmlbench.models.small_cnn import SmallCNN
 
 #: What reading weights raises where they are damaged or cannot be had.

@@ -1,8 +1,7 @@
-"""Training one run."""
+"""Training one run: everything that decides its result."""
 
 import logging
 import time
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -11,30 +10,28 @@ import pandas as pd
 import torch
 
 from dmlbench.data.dataset import Dataset
-from dmlbench.data.identity import content_hash
-from dmlbench.data.store import ImageStore
-from dmlbench.data.transfer import send
-from dmlbench.errors import DivergedError, OutOfMemoryError
-from dmlbench.losses.building import build_loss
+from dmlbench.data.reader import send
+from dmlbench.data.store import ImageStore, content_hash
+from dmlbench.errors import DivergedError, LeaveNow, OutOfMemoryError
+from dmlbench.losses.build import build_loss
+from dmlbench.models.embed import class_means
 from dmlbench.models.embedder import Embedder
-from dmlbench.progress import counting
 from dmlbench.samplers.sampler import build_sampler
 from dmlbench.seeding import derive_seed
-from dmlbench.training.checkpoint import Checkpoint
-from dmlbench.training.class_means import class_means
-from dmlbench.training.determinism import (
+from dmlbench.training.device import (
+    is_out_of_memory,
     make_deterministic,
+    out_of_memory_message,
     pick_device,
     seed_everything,
     wait_for,
 )
-from dmlbench.training.epoch import EpochRecord
-from dmlbench.training.images import TrainingImages
+from dmlbench.training.diagnostics import EpochRecord
+from dmlbench.training.hooks import Hooks
 from dmlbench.training.monitors import Selections
-from dmlbench.training.optimizer import build_optimizer
-from dmlbench.training.state import Progress, Snapshot, unsaved
-from dmlbench.training.step import Step
-from dmlbench.training.stopping import LeaveNow, Stopping
+from dmlbench.training.snapshot import Progress, Snapshot, unsaved
+from dmlbench.training.step import Step, build_optimizer
+from dmlbench.training.training_images import TrainingImages
 
 log = logging.getLogger(__name__)
 
@@ -85,53 +82,34 @@ class Trainer:
         self._initial = self.model.sha256()
         half = self.recipe["precision"] == "bfloat16"
         self.step = Step(self.model, self.loss, self.sampler, self.optimizer, half)
-        self._checkpoint, self._stopping = Checkpoint(None), Stopping()
+        self._hooks = Hooks()
         self._stepping = False
 
-    def train(
-        self,
-        checkpoint: Checkpoint | None = None,
-        stopping: Stopping | None = None,
-        each_epoch: Callable[[list[dict]], None] = lambda history: None,
-    ) -> Trained:
-        """Train all epochs, or what a checkpoint leaves of them.
+    def train(self, hooks: Hooks | None = None) -> Trained:
+        """Train all epochs, or what a saved state leaves of them.
 
         Args:
-            checkpoint: Where to go on from, and what is saved now and then.
-            stopping: Says when to save and leave.
-            each_epoch: Called with the history when an epoch ends.
+            hooks: The process around the training: what it goes on from, when it saves and leaves.
 
         Raises:
-            TrainingError: The loss is no longer finite, a batch does not fit into memory, or the
-                checkpoint is another run's.
+            TrainingError: The loss is no longer finite, or a batch does not fit into memory.
             LeaveNow: It was time to, and everything is saved.
         """
-        self._checkpoint = checkpoint or self._checkpoint
-        self._stopping = stopping or self._stopping
+        self._hooks = hooks or self._hooks
         progress = Progress(Selections(self.spec["selections"]), torch.Generator(self.device))
         snapshot = Snapshot(self.model, self.loss, self.optimizer, self.sampler, progress)
         if lost := unsaved(self.loss, self.sampler):
             log.warning(
                 "no checkpoint holds %s: interrupted, this run may end otherwise", ", ".join(lost)
             )
-        saved = self._checkpoint.load()
-        if saved:
-            snapshot.restore(saved)
-            log.info("goes on in epoch %d after step %d", progress.epoch, progress.step)
-        self._began = time.monotonic(), progress.epoch
         try:
-            if not saved:
-                with self._stopping.at_once():
-                    self.begin()
-            while progress.epoch <= self.recipe["epochs"]:
-                self._epoch(progress, snapshot)
-                each_epoch(progress.history)
+            self._epochs(progress, snapshot)
         except LeaveNow:
             if progress.epoch > 1 or progress.step:
-                self._checkpoint.save(snapshot.take())
+                self._hooks.save(snapshot.take())
             raise
         except DivergedError as error:
-            where = self._checkpoint.save_beside("diverged", snapshot.take())
+            where = self._hooks.save_diverged(snapshot.take())
             raise DivergedError(f"{error}; the state is in {where}" if where else error) from None
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
@@ -148,8 +126,24 @@ class Trainer:
             images = self.images
             self.loss.start(class_means(self.model, self.reader, images.rows, images.labels))
 
-    def _epoch(self, progress: Progress, snapshot: Snapshot) -> None:
-        """One pass, or the rest of it, and what is measured after it."""
+    def _epochs(self, progress: Progress, snapshot: Snapshot) -> None:
+        """All epochs, or the rest of them."""
+        if saved := self._hooks.load():
+            snapshot.restore(saved)
+            log.info("goes on in epoch %d after step %d", progress.epoch, progress.step)
+        else:
+            with self._hooks.at_once():
+                self.begin()
+        began, first, epochs = time.monotonic(), progress.epoch, self.recipe["epochs"]
+        while progress.epoch <= epochs:
+            row = self._epoch(progress, snapshot)
+            done = progress.epoch - first
+            left = (time.monotonic() - began) / done * (epochs + 1 - progress.epoch)
+            log.info("%s", _line(row, epochs, left))
+            self._hooks.epoch_ended(progress.history)
+
+    def _epoch(self, progress: Progress, snapshot: Snapshot) -> dict:
+        """One pass, or the rest of it, and what is measured after it: the row of the history."""
         epoch, epochs = progress.epoch, self.recipe["epochs"]
         if progress.record is None:
             progress.generator.manual_seed(derive_seed("choices", self.spec["seed"], epoch))
@@ -157,13 +151,8 @@ class Trainer:
         self._stepping = True
         images = self._pass(progress, snapshot)
         self._stepping = False
-        row = {
-            "epoch": epoch,
-            "steps": progress.step,
-            **progress.record.row(),
-            "seconds": progress.seconds,
-        }
-        row["images_per_second"] = images / progress.seconds
+        row = {"epoch": epoch, "steps": progress.step, **progress.record.row()}
+        row |= {"seconds": progress.seconds, "images_per_second": images / progress.seconds}
         if not all(p.isfinite().all() for p in self.model.parameters()):
             raise DivergedError(
                 f"the loss '{self.spec['loss']['name']}' has made weights NaN or infinite in epoch "
@@ -171,7 +160,7 @@ class Trainer:
             )
         measured = {}
         if epoch % self.recipe["monitor_every"] == 0 or epoch == epochs:
-            with self._stopping.at_once():
+            with self._hooks.at_once():
                 measured = {
                     name: monitor.measure(self.model, self.reader)
                     for name, monitor in self.images.monitors.items()
@@ -179,9 +168,7 @@ class Trainer:
             row |= {f"recall_at_1_{name}": value for name, value in measured.items()}
         progress.selections.update(epoch, self.model, measured)
         progress.end_epoch(row)
-        began, first = self._began
-        left = (time.monotonic() - began) / (epoch - first + 1) * (epochs - epoch)
-        log.info("%s", _line(row, epochs, left))
+        return row
 
     def _pass(self, progress: Progress, snapshot: Snapshot) -> int:
         """The steps of an epoch that are not done yet; returns how many images the epoch has."""
@@ -189,20 +176,20 @@ class Trainer:
         self.model.train()
         self.loss.train()
         batches = self.images.batches(epoch)
-        rows = [self.images.rows[positions] for positions in batches]
-        inputs = self.reader.batches(rows, self.images.crops(epoch), skip=first)
+        rows = [self.images.rows[positions] for positions in batches[first:]]
+        inputs = self.reader.batches(rows, self.images.seeds(epoch, batches)[first:])
         what = f"epoch {epoch}/{self.recipe['epochs']}"
-        with closing(inputs), counting(what, len(batches), "steps", first) as count:
+        with closing(inputs), self._hooks.counting(what, len(batches), first) as count:
             started = time.monotonic() - progress.seconds
             for positions, pixels in zip(batches[first:], inputs, strict=True):
                 self._step(positions, pixels, progress)
                 progress.step += 1
                 progress.seconds = time.monotonic() - started
                 count(1)
-                if self._checkpoint.due:
+                if self._hooks.save_is_due():
                     progress.record.check()  # a state that holds NaN takes no good one's place
-                    self._checkpoint.save(snapshot.take())
-                self._stopping.check()
+                    self._hooks.save(snapshot.take())
+                self._hooks.check()
             wait_for(self.device)
             progress.seconds = time.monotonic() - started
         return sum(len(positions) for positions in batches)
@@ -214,39 +201,14 @@ class Trainer:
         self.step.take(images, labels, content, progress.generator, progress.record)
 
     def _too_large(self, error: BaseException) -> str:
-        """What to say of a batch that does not fit into memory."""
+        """What to say where memory is used up."""
+        if not self._stepping:
+            told = out_of_memory_message("embedding images", self.device, error)
+            return f"{told}; lower recipe.image_size, or take a larger machine"
         size = self.reader.size
-        name = "this machine"
-        if self.device.type == "cuda":
-            total = torch.cuda.get_device_properties(self.device).total_memory / 2**30
-            name = f"{torch.cuda.get_device_name(self.device)} with {total:.0f} GiB"
-        if self._stepping:
-            what = f"a batch of {self.recipe['batch_size']} images of {size} x {size} pixels"
-            advice = "lower recipe.batch_size or image_size, or take precision: bfloat16"
-        else:
-            what, advice = "embedding images", "lower recipe.image_size, or take a larger machine"
-        told = str(error).partition("\n")[0] or type(error).__name__
-        return f"{what} does not fit into the memory of {name} ({told}); {advice}"
-
-
-#: What PyTorch and the libraries below it say where they have no error of their own for this.
-_MEMORY_MESSAGES = (
-    "CUDA error: out of memory",
-    "CUBLAS_STATUS_ALLOC_FAILED",
-    "CUDNN_STATUS_ALLOC_FAILED",
-    "can't allocate memory",
-    "not enough memory",
-    "could not create a memory",
-    "could not create a primitive",
-    "std::bad_alloc",
-)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory is used up."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(m in str(error) for m in _MEMORY_MESSAGES)
+        what = f"a batch of {self.recipe['batch_size']} images of {size} x {size} pixels"
+        told = out_of_memory_message(what, self.device, error)
+        return f"{told}; lower recipe.batch_size or image_size, or take precision: bfloat16"
 
 
 def _line(row: dict, epochs: int, left: float) -> str:

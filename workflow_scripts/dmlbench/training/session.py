@@ -1,24 +1,25 @@
 """One process's part of a run: from its last checkpoint as far as it comes."""
 
 import logging
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from pathlib import Path
 
 from dmlbench import paths
 from dmlbench.config import Plan, Run
 from dmlbench.data.folder import dataset_of
 from dmlbench.data.store import ImageStore
+from dmlbench.progress import counting
 from dmlbench.training.artefacts import output_names, save_run, write_history
 from dmlbench.training.checkpoint import Checkpoint
+from dmlbench.training.hooks import Hooks
 from dmlbench.training.loop import Trainer
 from dmlbench.training.run_lock import RunLock
-from dmlbench.training.stopping import LeaveNow, Stopping
-from dmlbench.training.writers import make_writers
+from dmlbench.training.stopping import Stopping
+from dmlbench.training.writers import Writer, make_writers
 from dmlbench.workflow.provenance import hardware, training_code, training_files
 from dmlbench.workflow.run_record import read_record, vouches
 from dmlbench.workflow.slurm.scratch import near
-
-__all__ = ["LeaveNow", "train_run"]
 
 log = logging.getLogger(__name__)
 
@@ -67,28 +68,47 @@ def train_run(
             "data": {"images": trainer.data},
             "machine": hardware(trainer.device),
         }
-        loggers = plan.benchmark.training.loggers
-        writers = make_writers(
-            loggers, paths.local(paths.loggers(plan.benchmark.name), **vars(run))
-        )
-
-        def each_epoch(history: list[dict]) -> None:
-            lock.check()
-            write_history(out, history)
-            for write in writers:
-                write(history[-1])
-
         checkpoint = Checkpoint(folder / paths.CHECKPOINT_FILE, identity, every, lock)
         if _is_finished(plan, run, trainer.data):
             log.info("trained already, as %s/run.json says", out)
             checkpoint.discard()
             return
+        loggers = plan.benchmark.training.loggers
+        folder_of_loggers = paths.local(paths.loggers(plan.benchmark.name), **vars(run))
+        writers = make_writers(loggers, folder_of_loggers)
         # A history that grows must not lie beside the record of an older training.
         (out / "run.json").unlink(missing_ok=True)
-        trained = trainer.train(checkpoint, stopping, each_epoch)
+        trained = trainer.train(_Session(checkpoint, stopping, lock, out, writers))
         lock.check()
         save_run(out, plan, run, trained)
         checkpoint.discard()
+
+
+class _Session(Hooks):
+    """One process's part of a training: its checkpoint, its lock, and what it tells."""
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        stopping: Stopping,
+        lock: RunLock,
+        out: Path,
+        writers: list[Writer],
+    ) -> None:
+        self._lock, self._out, self._writers = lock, out, writers
+        self.load, self.save = checkpoint.load, checkpoint.save
+        self.save_is_due = lambda: checkpoint.due
+        self.save_diverged = partial(checkpoint.save_beside, "diverged")
+        self.check, self.at_once = stopping.check, stopping.at_once
+
+    def counting(self, what: str, total: int, first: int) -> AbstractContextManager:
+        return counting(what, total, "steps", first)
+
+    def epoch_ended(self, history: list[dict]) -> None:
+        self._lock.check()
+        write_history(self._out, history)
+        for write in self._writers:
+            write(history[-1])
 
 
 def _is_finished(plan: Plan, run: Run, data: str) -> bool:

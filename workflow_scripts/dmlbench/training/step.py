@@ -1,4 +1,4 @@
-"""One optimiser step."""
+"""The optimiser of a recipe, and one step of it."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,23 @@ import torch
 from dmlbench.losses.base import Loss, LossResult
 from dmlbench.models.embedder import Embedder
 from dmlbench.samplers.batch import Batch
-from dmlbench.training.epoch import EpochRecord
+from dmlbench.training.diagnostics import EpochRecord
+
+
+def build_optimizer(spec: dict, model: torch.nn.Module, loss: Loss) -> torch.optim.Optimizer:
+    """Network parameters at the recipe's rate, loss parameters at their own where they have one.
+
+    Raises:
+        AssertionError: A loss left one of its parameters out.
+    """
+    groups = [{"params": [p for p in model.parameters() if p.requires_grad]}]
+    groups += loss.parameter_groups()
+    given = {id(p) for group in groups for p in group["params"]}
+    assert all(id(p) in given for p in loss.parameters()), "a loss parameter would never move"
+    common = {"lr": spec["lr"], "weight_decay": spec["weight_decay"]}
+    if spec["name"] == "sgd":
+        return torch.optim.SGD(groups, momentum=spec["momentum"], **common)
+    return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[spec["name"]](groups, **common)
 
 
 @dataclass(frozen=True)

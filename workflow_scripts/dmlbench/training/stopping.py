@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from dmlbench.errors import LeaveNow
 from dmlbench.workflow.slurm.commands import minutes_left
 
 log = logging.getLogger(__name__)
@@ -15,10 +16,6 @@ _SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 #: Kept for saving and for what ran before the training: seconds, and a share of the budget up to
 #: some more seconds.
 _MARGIN, _SHARE, _MOST = 15.0, 0.05, 300.0
-
-
-class LeaveNow(BaseException):
-    """The training is to be saved and left; not an Exception, so that no loss catches it."""
 
 
 class Stopping:

@@ -40,14 +40,15 @@ DECIDES_NOTHING = {
     "dmlbench.progress": "words on a terminal",
     "dmlbench.training.artefacts": "names and writes files",
     "dmlbench.training.checkpoint": "a training goes on from one to the same bytes",
+    "dmlbench.training.hooks": "what a training tells the process around it",
     "dmlbench.training.run_lock": "who may train",
     "dmlbench.training.session": "when a training begins and ends",
     "dmlbench.training.stopping": "when a training leaves",
     "dmlbench.training.writers": "what else is told of each epoch",
     "dmlbench.workflow": "records of what was done",
 }
-#: Inside one of those packages, and decides something: which rows are measured, or held out.
-_DECIDES = ("dmlbench.config.dataset_facts", "dmlbench.config.held_out")
+#: Inside one of those packages, and decides something: which rows are measured.
+_DECIDES = ("dmlbench.config.dataset_facts",)
 #: What decides something for one step only, by its script: how records are read; the network whose
 #: weights are loaded.
 _ALSO = {

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from dmlbench.training.epoch import EpochRecord
+from dmlbench.training.diagnostics import EpochRecord
 from dmlbench.training.monitors import Selections
 
 #: What a module may keep beside its parameters and buffers, such as where its memory is filled to.

@@ -50,14 +50,15 @@ class TrainingImages:
             return list(shuffled_batches(self.labels, size, rng))
         return list(class_batches(self.labels, size, per_class, rng))
 
-    def crops(self, epoch: int) -> np.random.Generator:
-        """The stream of an epoch's random crops."""
-        return self._stream("crops", epoch)
+    def seeds(self, epoch: int, batches: list[np.ndarray]) -> list[np.ndarray]:
+        """A seed for the random transforms of each image of an epoch's batches."""
+        rng = self._stream("transforms", epoch)
+        return [rng.integers(2**63, size=len(positions)) for positions in batches]
 
     def _stream(self, what: str, epoch: int) -> np.random.Generator:
-        """Of what depends on neither loss nor choices.
+        """A random stream that depends on neither the loss nor the choice of tuples.
 
-        Methods that compose their batches alike see the same batches, and are compared in pairs.
+        So methods that compose their batches alike see the same images, and are compared in pairs.
         """
         size, per_class = self._spec["recipe"]["batch_size"], self._spec["sampler"]["per_class"]
         seed = derive_seed(what, size, per_class, self._spec["seed"], epoch)

@@ -1,4 +1,4 @@
-"""Making a run repeat to the bit on the same machine."""
+"""The device of a run: chosen, made to repeat to the bit, waited for, out of memory."""
 
 import os
 import random
@@ -7,6 +7,18 @@ import numpy as np
 import torch
 
 from dmlbench.errors import TrainingError
+
+#: What PyTorch and the libraries below it say where they have no error of their own for this.
+_MEMORY_MESSAGES = (
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "can't allocate memory",
+    "not enough memory",
+    "could not create a memory",
+    "could not create a primitive",
+    "std::bad_alloc",
+)
 
 
 def make_deterministic(threads: int) -> None:
@@ -50,3 +62,20 @@ def wait_for(device: torch.device) -> None:
     """Return when a GPU has done all that it was given; a CPU has."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory is used up."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(m in str(error) for m in _MEMORY_MESSAGES)
+
+
+def out_of_memory_message(what: str, device: torch.device, error: BaseException) -> str:
+    """'``what`` does not fit into the memory of this device (what was told)'."""
+    name = "this machine"
+    if device.type == "cuda":
+        total = torch.cuda.get_device_properties(device).total_memory / 2**30
+        name = f"{torch.cuda.get_device_name(device)} with {total:.0f} GiB"
+    told = str(error).partition("\n")[0] or type(error).__name__
+    return f"{what} does not fit into the memory of {name} ({told})"

@@ -1,0 +1,94 @@
+"""Transforms of images by name: those of ``torchvision.transforms.v2``."""
+
+import inspect
+import warnings
+from enum import Enum
+from typing import Any
+
+from dmlbench.errors import ConfigError
+from dmlbench.plugins.messages import nearest
+
+#: Parts of names that stand for other things than one image without boxes.
+_OTHERS = (
+    "MixUp", "CutMix", "FiveCrop", "TenCrop", "Lambda", "Linear", "Box", "KeyPoint", "IoU",
+    "ClampingMode", "Temporal", "PIL",
+)  # fmt: skip
+
+#: ``RandomHorizontalFlip``, or ``{RandomResizedCrop: {size: 224}}``.
+TransformEntry = str | dict[str, dict[str, Any] | None]
+
+
+def build_transforms(entries: list[TransformEntry]) -> Any:
+    """One transform that does all of ``entries`` in their order, from an image to an image.
+
+    ``RandomApply``, ``RandomChoice`` and ``RandomOrder`` take such a list as ``transforms``.
+
+    Args:
+        entries: Names, with their arguments where they have some.
+
+    Raises:
+        ConfigError: There is no such transform, or it refuses its arguments.
+    """
+    if not entries:
+        return _unchanged
+    from torchvision.transforms import v2  # takes two seconds
+
+    known = {
+        name: cls
+        for name, cls in vars(v2).items()
+        if inspect.isclass(cls) and issubclass(cls, v2.Transform) and cls is not v2.Transform
+        if not any(word in name for word in _OTHERS)
+    }
+    return v2.Compose([_build(entry, known) for entry in entries])
+
+
+def _unchanged(image: Any) -> Any:
+    return image
+
+
+def _build(entry: TransformEntry, known: dict[str, type]) -> Any:
+    if isinstance(entry, dict) and len(entry) != 1:
+        raise ConfigError(f"each entry is one transform, not {len(entry)}: {', '.join(entry)}")
+    name, options = (entry, None) if isinstance(entry, str) else next(iter(entry.items()))
+    options = options or {}
+    if name not in known:
+        near = nearest(name, list(known))
+        raise ConfigError(f"no transform '{name}' in torchvision.transforms.v2{near}")
+    parameters = inspect.signature(known[name]).parameters
+    for key in options:
+        if key not in parameters:
+            raise ConfigError(
+                f"transform {name}: unknown argument '{key}'{nearest(key, list(parameters))}"
+            )
+    if "inplace" in options:
+        raise ConfigError(
+            f"transform {name}: inplace would change the images of the store; leave it out"
+        )
+    try:
+        values = {key: _value(parameters[key], options[key], known) for key in options}
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # such as scales in the wrong order
+            return known[name](**values)
+    except ConfigError:
+        raise
+    except Exception as error:  # a constructor may refuse its arguments with any of them
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(
+            f"transform {name}: {reason.removeprefix(f'{name}.__init__() ')}"
+        ) from None
+
+
+def _value(parameter: inspect.Parameter, given: Any, known: dict[str, type]) -> Any:
+    """What an argument's value in a config stands for: an object, an enum's member, a type."""
+    import torch
+    from torchvision.transforms import InterpolationMode
+
+    if parameter.name == "transforms":
+        return [_build(entry, known) for entry in given]
+    if parameter.name == "interpolation":
+        return InterpolationMode(given)
+    if parameter.name == "dtype" and isinstance(getattr(torch, str(given), None), torch.dtype):
+        return getattr(torch, given)
+    if isinstance(parameter.default, Enum):
+        return type(parameter.default)(given)
+    return given
