@@ -18,7 +18,7 @@ from dmlbench import paths
 from dmlbench.config import resolve_config
 from dmlbench.errors import ConfigError, DataError
 from dmlbench.reporting import names
-from dmlbench.reporting.captions import partial
+from dmlbench.reporting.captions import headline, partial
 from dmlbench.reporting.cells import BLOCK, cells
 from dmlbench.reporting.claims import claimed_pairs, paired_tests
 from dmlbench.reporting.collect import collect
@@ -146,6 +146,18 @@ def test_cells_are_the_raw_values_of_the_runs(config, place):
         assert cell.mean == pytest.approx(values.mean())
         assert cell.half_width == pytest.approx((high - low) / 2)
         assert (cell.n, cell.planned) == (3, 3)
+
+
+def test_columns_have_one_order_however_metrics_are_stored(config, place):
+    plan = made(config, place)
+    metrics = gather(plan)
+    heads = []
+    for stored in (metrics, metrics.sort_values(["metric", "k"], ascending=[True, False])):
+        table = cells(plan, "even_odd", stored)
+        heads.append(list(dict.fromkeys(table["metric"])))
+        first = headline(paired_tests(plan, "even_odd", stored))
+        assert set(zip(first["metric"], first["k"], strict=True)) == {("recall", 1)}
+    assert heads == [["recall", "r_precision", "map_at_r", "nmi", "nmi_plus"]] * 2
 
 
 def test_controls_stand_in_every_block(config, place):

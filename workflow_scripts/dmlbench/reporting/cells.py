@@ -14,6 +14,8 @@ from dmlbench.reporting.statistics import NO_SEEDS, summarize, supported_best
 #: What tells the blocks of a printed table apart, and the columns of a block.
 BLOCK = ["selection", "split", "subset", "label"]
 COLUMN = ["metric", "k"]
+#: The first columns of a table, in their order; other metrics follow.
+_FIRST = ("recall", "r_precision", "map_at_r", "nmi", "nmi_plus")
 
 
 def cells(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataFrame:
@@ -77,6 +79,9 @@ def table_values(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataF
     shown = [is_printed(plan, dataset, *pair) for pair in asked.itertuples(index=False)]
     mine = mine.merge(asked[shown])
     scales = {name: measure(name).scale for name in mine["metric"].unique()}
+    place = {name: number for number, name in enumerate(_FIRST)}
+    places = mine["metric"].map(place).fillna(len(place))
+    mine = mine.assign(place=places).sort_values(["place", "k"]).drop(columns="place")
     return mine.assign(value=mine["value"] * mine["metric"].map(scales))
 
 
