@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from dmlbench import cli, paths
-from dmlbench.config import load_config
+from dmlbench.config.load import read_config, validate
 from dmlbench.workflow.slurm import head
 
 log = logging.getLogger("dmlbench")
@@ -21,7 +21,9 @@ log = logging.getLogger("dmlbench")
 
 def main(args) -> None:
     """End what is left of the last Snakemake of ``args.config``, and become the next one."""
-    file = Path(paths.head(load_config(args.config).benchmark.name))
+    # Only its name: a whole plan imports PyTorch, while jobs go on.
+    name = validate(read_config(args.config), str(args.config)).name
+    file = Path(paths.head(name))
     given = ["--configfile", str(args.config), "--profile", args.profile]
     if job_name := head.ended_head(file):
         ended = head.cancel(job_name)

@@ -407,3 +407,23 @@ def test_accept_rates_are_those_of_verification():
     assert set(zip(curve["far"], curve["tar"], strict=True)) <= every
     area = np.trapezoid(curve["tar"], curve["far"])
     assert area == pytest.approx(np.trapezoid(*np.array(sorted(every)).T[::-1]))
+
+
+def test_a_roc_shows_what_is_accepted_without_exceeding_a_rate(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plan = load_config(ROOT / "configs" / "lfw_view2.yaml")
+    for run in plan.experiment_runs("view2"):
+        folder = plan.run_folder(run)
+        folder.mkdir(parents=True)
+        steps = {"far": [0, 0.01, 0.5, 1], "tar": [0.1, 0.4 + 0.1 * run.seed, 0.9, 1]}
+        pd.DataFrame(steps).assign(protocol="view2").to_parquet(folder / paths.ROC_FILE)
+    data = FigureData.of(plan, "view2")
+    with paper_style():
+        figure, table = figures()["roc"].draw(data)
+        check_page(figure, "roc")
+    assert set(table["method"]) == set(data.words)
+    at = table[np.isclose(table["far"], 10**-0.5)].iloc[0]  # between two steps
+    seeds = plan.benchmark.seeds
+    assert at["low"] == pytest.approx(40 + 10 * min(seeds))
+    assert at["high"] == pytest.approx(40 + 10 * max(seeds))
+    assert at["seeds"] == len(seeds)

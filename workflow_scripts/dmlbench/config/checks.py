@@ -12,6 +12,7 @@ from dmlbench.config.recipe import Recipe
 from dmlbench.config.settings import Data, Evaluation
 from dmlbench.errors import ConfigError
 from dmlbench.plugins.entries import entries, entry
+from dmlbench.plugins.image_transforms import build_transforms
 from dmlbench.plugins.messages import nearest
 from dmlbench.seeding import validation_classes
 
@@ -31,6 +32,11 @@ def recipe_problems(recipe: Recipe, selections: list[str], where: str) -> Iterat
             f"{where}.weights: small_cnn has no pretrained weights (got '{recipe.weights}'); "
             "use none"
         )
+    for key in ("train_transforms", "eval_transforms"):
+        try:  # not in the model, which jobs validate: it imports torchvision
+            build_transforms(getattr(recipe, key) or [])
+        except ConfigError as error:
+            yield f"{where}.{key}: {error}"
     if "val" in selections and recipe.validation == 0:
         yield f"{where}.validation: is 0, but selections has val; hold a share out or drop val"
 

@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from dmlbench.config.recipe import Recipe
-from dmlbench.config.section import Section
 from dmlbench.config.settings import (
     Data,
     Evaluation,
@@ -19,7 +18,7 @@ from dmlbench.config.settings import (
     Resources,
     Training,
 )
-from dmlbench.plugins.types import Name, Seed, Selection
+from dmlbench.plugins.types import Name, Section, Seed, Selection
 
 
 def _choice(value: Any) -> Any:

@@ -2,12 +2,10 @@
 
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from dmlbench.config.section import Section
-from dmlbench.errors import ConfigError
-from dmlbench.plugins.image_transforms import TransformEntry, build_transforms
-from dmlbench.plugins.types import NonNegativeFloat, PositiveFloat, PositiveInt
+from dmlbench.plugins.image_transforms import TransformEntry
+from dmlbench.plugins.types import NonNegativeFloat, PositiveFloat, PositiveInt, Section
 
 
 class Optimizer(Section):
@@ -95,16 +93,6 @@ class Recipe(Section):
         if self.optimizer.momentum and self.optimizer.name != "sgd":
             raise ValueError(f"optimizer.momentum has no effect with {self.optimizer.name}")
         return self
-
-    @field_validator("train_transforms", "eval_transforms")
-    @classmethod
-    def _transforms_exist(cls, entries: list[TransformEntry] | None) -> list | None:
-        if entries:
-            try:
-                build_transforms(entries)
-            except ConfigError as error:
-                raise ValueError(str(error)) from None
-        return entries
 
     @model_validator(mode="after")
     def _images_have_a_size(self) -> "Recipe":

@@ -5,13 +5,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from dmlbench.config.section import Section
 from dmlbench.plugins.messages import nearest
 from dmlbench.plugins.registry import REGISTRIES
 from dmlbench.plugins.types import (
     Name,
     PositiveFloat,
     PositiveInt,
+    Section,
     Seed,
     Selection,
     Split,

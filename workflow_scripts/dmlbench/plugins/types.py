@@ -1,4 +1,4 @@
-"""Types with a range, for constructor signatures of losses and samplers and for the config.
+"""Types for constructor signatures of losses and samplers, and for the config.
 
 Any annotation that pydantic knows works in a constructor; these save writing the common ranges.
 ``strict`` refuses YAML's ``true`` and quoted text where a number belongs.
@@ -6,7 +6,13 @@ Any annotation that pydantic knows works in a constructor; these save writing th
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+
+class Section(BaseModel):
+    """A part of the config: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 def _number(value: Any) -> int | float:
