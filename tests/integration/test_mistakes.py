@@ -57,7 +57,7 @@ def test_a_job_takes_the_stored_plan_and_not_the_file_of_the_user(
     (tmp_path / "results/smoke/plan.json").unlink()
     done = run_snakemake(*job)
     assert done.returncode == 2
-    (line,) = error_lines(done)
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert line.endswith(
         "holds no plan (FileNotFoundError); Snakemake writes it before the first "
         "job: start it again"
