@@ -12,11 +12,10 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
 from dmlbench import paths
 from dmlbench.workflow import provenance
-from dmlbench.config import RANDOM, UNTRAINED, resolve_config
+from dmlbench.config import NO_SAMPLER, RANDOM, UNTRAINED, resolve_config
 from dmlbench.config.load import read_plan, write_plan
 from dmlbench.config.read_yaml import merge_configs
 from dmlbench.plugins.entries import entries
-from dmlbench.config.choices import NO_SAMPLER
 from dmlbench.config.recipe import Recipe
 from dmlbench.config.folders import listing
 from dmlbench.errors import UserError

@@ -11,7 +11,7 @@ from conftest import config_with
 from dmlbench.config import resolve_config
 from dmlbench.errors import ConfigError
 from dmlbench.losses.build import build_loss
-from dmlbench.plugins.class_sources import ClassSource, class_source, is_own
+from dmlbench.plugins.class_paths import ClassSource, own_file
 from dmlbench.plugins.entries import entry
 from dmlbench.plugins.registry import Registry
 from dmlbench.samplers.batch import Batch
@@ -45,7 +45,7 @@ class Plain(torch.nn.Module):
 
 def forget():
     """Have modules of one's own read again."""
-    for cached in (entry, class_source, is_own, training_code, training_files):
+    for cached in (entry, own_file, training_code, training_files):
         cached.cache_clear()
     for name in ("own_losses", "helper"):
         sys.modules.pop(name, None)
@@ -204,26 +204,26 @@ def test_the_code_of_a_run_covers_what_its_own_module_imports(own_module):
     helper = own_module.with_name("helper.py")
     helper.write_text("x = 1")
     forget()
-    assert class_source("loss", "own_losses.Spread").modules == (
+    assert entry("loss", "own_losses.Spread").source.modules == (
         "dmlbench.losses.base",
         "dmlbench.losses.triplet",
         "dmlbench.plugins.types",
         "helper",
         "own_losses",
     )
-    classes = (class_source("loss", "own_losses.Spread"),)
+    classes = (entry("loss", "own_losses.Spread").source,)
     before = training_code("digits_even_odd", classes)
     helper.write_text("x = 2")
     forget()
     assert training_code("digits_even_odd", classes) != before
-    library = class_source("loss", "pytorch_metric_learning.losses.CircleLoss")
+    library = entry("loss", "pytorch_metric_learning.losses.CircleLoss").source
     installed = version("pytorch-metric-learning")
     assert library == ClassSource((), f"pytorch-metric-learning {installed}")
 
 
 def test_a_choice_of_its_own_file_concerns_only_the_runs_that_use_it():
-    plain = (class_source("loss", "pd_loss"),)
-    used = (*plain, class_source("positive", "easy"))
+    plain = (entry("loss", "pd_loss").source,)
+    used = (*plain, entry("positive", "easy").source)
     assert training_code("digits_even_odd", plain) != training_code("digits_even_odd", used)
 
 

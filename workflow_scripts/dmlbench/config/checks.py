@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dmlbench.config.dataset_facts import DatasetFacts
 from dmlbench.config.folders import contents
-from dmlbench.config.models import Experiment, FolderDataset
+from dmlbench.config.models import Benchmark, Experiment, FolderDataset
 from dmlbench.config.read_yaml import read_config
 from dmlbench.config.recipe import Recipe
 from dmlbench.config.settings import Data, Evaluation
@@ -40,6 +40,18 @@ def recipe_problems(recipe: Recipe, selections: list[str], where: str) -> Iterat
         yield f"{where}.validation: is 0, but selections has val; hold a share out or drop val"
 
 
+def projection_problems(benchmark: Benchmark) -> Iterator[str]:
+    """Weights, splits or seeds to project that are not made."""
+    projection = benchmark.projection
+    wanted = [("selection", projection.selection, benchmark.selections)]
+    wanted += [("splits", split, benchmark.evaluation.splits) for split in projection.splits]
+    for key, value, valid in wanted:
+        if value not in valid:
+            yield f"projection.{key}: '{value}' is not among {valid}"
+    if missing := sorted(set(projection.seeds) - set(benchmark.seeds)):
+        yield f"projection.seeds: {missing} are not among seeds"
+
+
 def measure_problems(settings: Evaluation, dataset: str, facts: DatasetFacts) -> Iterator[str]:
     """A K or a number of clusters that a part of the dataset is too small for."""
     for split, subset, label in facts.evaluations:
@@ -71,42 +83,34 @@ def folder_problems(name: str, folder: FolderDataset) -> Iterator[str]:
         yield f"datasets.{name}.folder: {error}"
 
 
-def source_problems(sources: dict[str, str]) -> Iterator[str]:
-    """A form of archives that a dataset does not come in."""
-    known = entries("dataset")
-    for dataset, source in sources.items():
-        if dataset not in known:
-            yield f"data.sources: unknown dataset (got '{dataset}'){nearest(dataset, list(known))}"
-            continue
-        valid = known[dataset].cls.facts.sources
-        if source not in valid:
-            yield f"data.sources.{dataset}: '{source}' is none of {', '.join(valid)}"
-
-
 def published_problems(experiment: Experiment, where: str) -> Iterator[str]:
     """Published tables that there are not, or of another dataset."""
-    folder = PACKAGE / "reporting/published"
-    known = sorted(file.stem for file in folder.glob("*.yaml"))
+    files = {file.stem: file for file in (PACKAGE / "reporting/published").glob("*.yaml")}
     for name in experiment.published:
-        if name not in known:
-            yield f"{where}.published: no such entry (got '{name}'){nearest(name, known)}"
-            continue
-        table = read_config(folder / f"{name}.yaml")
-        if experiment.dataset not in table["datasets"]:
-            about = " and ".join(table["datasets"])
+        if name not in files:
+            yield f"{where}.published: no such entry (got '{name}'){nearest(name, list(files))}"
+        elif experiment.dataset not in (known := read_config(files[name])["datasets"]):
+            about = " and ".join(known)
             yield f"{where}.published: {name} is about {about}, not about {experiment.dataset}"
 
 
 def data_problems(data: Data) -> Iterator[str]:
-    """Places or checksums of archives that there are not."""
-    if not data.files and not data.checksums:
+    """Forms, places or checksums of archives that there are not."""
+    if not (data.sources or data.files or data.checksums):
         return
-    known = {a.file: a for e in entries("dataset").values() for a in e.cls.facts.archives}
+    datasets = {name: each.cls.facts for name, each in entries("dataset").items()}
+    archives = {a.file: a for facts in datasets.values() for a in facts.archives}
+    for dataset, source in data.sources.items():
+        if dataset not in datasets:
+            hint = nearest(dataset, list(datasets))
+            yield f"data.sources: unknown dataset (got '{dataset}'){hint}"
+        elif source not in (valid := datasets[dataset].sources):
+            yield f"data.sources.{dataset}: '{source}' is none of {', '.join(valid)}"
     for key, names in (("files", data.files), ("checksums", data.checksums)):
-        for name in sorted(set(names) - set(known)):
-            yield f"data.{key}.{name}: no archive is called that{nearest(name, sorted(known))}"
-    for name in sorted(set(data.checksums) & set(known)):
-        if known[name].checksum:
+        for name in sorted(set(names) - set(archives)):
+            yield f"data.{key}.{name}: no archive is called that{nearest(name, list(archives))}"
+    for name in sorted(set(data.checksums) & set(archives)):
+        if archives[name].checksum:
             yield f"data.checksums.{name}: the published one holds; leave this out"
 
 
@@ -157,15 +161,27 @@ def method_problems(recipe: dict, loss: dict, sampler: dict, names: str) -> Iter
             "one with per_class only"
         )
     inner = loss.get("loss")
-    inner = inner if isinstance(inner, dict) and "type" in inner else None
-    inside = entry("loss", inner["type"]).facts if inner else {}
+    inner = inner["type"] if isinstance(inner, dict) and "type" in inner else None
+    inside = entry("loss", inner).facts if inner else {}
     if takes == "tuples" and inner and inside["takes"] != "tuples":
-        yield f"{names}: {inner['type']} is no loss on tuples: it has no terms to trim"
-    if inner and inner["type"] == loss["type"]:
-        yield f"{names}: {loss['type']} inside {loss['type']}; describe one of them"
-    if not sampler["negative"]:
-        return
-    chosen = sampler["negative"]
+        yield f"{names}: {inner} is no loss on tuples: it has no terms to trim"
+    if inner == loss["type"]:
+        yield f"{names}: {inner} inside {inner}; describe one of them"
+    if sampler["negative"]:
+        needs_triplets = facts.get("needs_triplets") or inside.get("terms_need_triplets")
+        needs_triplets = needs_triplets or inside.get("needs_triplets")
+        yield from _negative_problems(
+            sampler["negative"], recipe, loss["type"] if needs_triplets else "", names
+        )
+
+
+def _negative_problems(
+    chosen: dict, recipe: dict, needs_triplets: str, names: str
+) -> Iterator[str]:
+    """Negatives that have no weights, no unit sphere, or no triplets for the loss that needs them.
+
+    ``needs_triplets`` is that loss, or empty.
+    """
     if not _NEAREST <= chosen.get("cutoff", 0.5) < _FARTHEST:
         yield (
             f"{names}: cutoff {chosen['cutoff']} is not from {_NEAREST} to below {_FARTHEST}, "
@@ -176,15 +192,14 @@ def method_problems(recipe: dict, loss: dict, sampler: dict, names: str) -> Iter
             f"{names}: cutoff {chosen['cutoff']} is not below upper_cutoff "
             f"{chosen['upper_cutoff']}; all weights would be equal"
         )
-    negative = entry("negative", chosen["type"])
-    if negative.facts.get("needs_normalized") and not recipe["normalize"]:
+    facts = entry("negative", chosen["type"]).facts
+    if facts.get("needs_normalized") and not recipe["normalize"]:
         yield (
-            f"{names}: '{negative.name}' negatives are defined on the unit sphere, but the "
+            f"{names}: '{chosen['type']}' negatives are defined on the unit sphere, but the "
             "recipe has normalize: false"
         )
-    needs_triplets = facts.get("needs_triplets") or inside.get("terms_need_triplets")
-    if negative.facts.get("chooses") == "set" and (needs_triplets or inside.get("needs_triplets")):
+    if facts.get("chooses") == "set" and needs_triplets:
         yield (
-            f"{names}: {loss['type']} needs single triplets here, but '{negative.name}' negatives "
-            "are sets; take negatives that choose one"
+            f"{names}: {needs_triplets} needs single triplets here, but '{chosen['type']}' "
+            "negatives are sets; take negatives that choose one"
         )

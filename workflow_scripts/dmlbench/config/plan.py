@@ -10,11 +10,11 @@ from dmlbench import paths
 from dmlbench.config.dataset_facts import DatasetFacts
 from dmlbench.config.folders import folder_facts
 from dmlbench.config.models import Benchmark
+from dmlbench.config.recipe import weights_hash
 from dmlbench.config.run import Run
-from dmlbench.config.weights import weights_hash
 from dmlbench.errors import ConfigError
 from dmlbench.plugins.arguments import is_described
-from dmlbench.plugins.class_sources import ClassSource
+from dmlbench.plugins.class_paths import ClassSource
 from dmlbench.plugins.entries import entry
 from dmlbench.plugins.messages import nearest
 from dmlbench.seeding import derive_seed

@@ -3,26 +3,14 @@
 import json
 
 from dmlbench import paths
-from dmlbench.config.checks import (
-    batch_problems,
-    data_problems,
-    fold_problems,
-    folder_problems,
-    measure_problems,
-    method_problems,
-    published_problems,
-    recipe_problems,
-    source_problems,
-)
-from dmlbench.config.choices import NO_SAMPLER, Choices
-from dmlbench.config.models import Benchmark, Experiment, Sampler
+from dmlbench.config import checks
+from dmlbench.config.models import Benchmark, Experiment
 from dmlbench.config.plan import SHUFFLED, Plan
-from dmlbench.config.run import RANDOM, UNTRAINED, Run
-from dmlbench.config.sweeps import Sweeps
+from dmlbench.config.resolve import Resolver
+from dmlbench.config.run import NO_SAMPLER, RANDOM, UNTRAINED, Run
 from dmlbench.errors import ConfigError
-from dmlbench.plugins.entries import entries
+from dmlbench.plugins.entries import build_object, entries
 from dmlbench.plugins.messages import nearest
-from dmlbench.plugins.objects import build_object
 
 
 def build_plan(benchmark: Benchmark, source: str) -> Plan:
@@ -35,133 +23,95 @@ def build_plan(benchmark: Benchmark, source: str) -> Plan:
     Raises:
         ConfigError: One line for each name that does not exist or combination that cannot be.
     """
-    return _Builder(benchmark, source).build()
+    builder = _Builder(benchmark)
+    for step in (builder.entries, builder.experiments, builder.controls):
+        step()
+        if builder.problems:
+            lines = dict.fromkeys(f"{source}: {problem}" for problem in builder.problems)
+            raise ConfigError("\n".join(lines))
+    return builder.plan
 
 
 class _Builder:
-    """Builds a plan and collects the mistakes on the way, so that all are told at once."""
+    """Builds a plan in steps. The mistakes of a step are collected, to be told at once."""
 
-    def __init__(self, benchmark: Benchmark, source: str) -> None:
-        self.source = source
-        self.problems: list[str] = []
+    def __init__(self, benchmark: Benchmark) -> None:
+        self.benchmark = benchmark
         self.plan = Plan(benchmark)
-        self.choices = Choices(self.problems, self.plan.classes)
+        self.resolver = Resolver(self.plan)
+        self.problems = self.resolver.problems
         self.built: set[str] = set()
-        self.samplers = {NO_SAMPLER: Sampler(), **benchmark.samplers}
-        self.sweeps = Sweeps(self.plan, self.choices, self.samplers)
 
-    def build(self) -> Plan:
-        benchmark = self.plan.benchmark
-        self.problems += data_problems(benchmark.data)
-        for name, loss in benchmark.losses.items():
-            self.choices.resolve("loss", loss, f"losses.{name}")
-        for name, sampler in benchmark.samplers.items():
-            self.choices.sampler(sampler, f"samplers.{name}")
+    def entries(self) -> None:
+        """Check each entry of the config by itself."""
+        benchmark = self.benchmark
+        self.problems += checks.data_problems(benchmark.data)
+        for section in ("losses", "samplers", "recipes"):
+            for name, given in getattr(benchmark, section).items():
+                self.resolver.resolve(given, f"{section}.{name}")
         if NO_SAMPLER in benchmark.samplers:
             self.problems.append(
                 f"samplers.{NO_SAMPLER}: every config has this one (images shuffled, no tuples); "
                 "take another name"
             )
         for name, folder in benchmark.datasets.items():
-            self.problems += folder_problems(name, folder)
-        self.problems += source_problems(benchmark.data.sources)
-        for name, recipe in benchmark.recipes.items():
-            self.problems += recipe_problems(recipe, benchmark.selections, f"recipes.{name}")
-        self._raise()
-        for name, experiment in benchmark.experiments.items():
-            self._experiment(name, experiment)
-        projection = benchmark.projection
-        wanted = [("selection", projection.selection, benchmark.selections)]
-        wanted += [("splits", s, benchmark.evaluation.splits) for s in projection.splits]
-        for key, value, valid in wanted:
-            if value not in valid:
-                self.problems.append(f"projection.{key}: '{value}' is not among {valid}")
-        if missing := sorted(set(projection.seeds) - set(benchmark.seeds)):
-            self.problems.append(f"projection.seeds: {missing} are not among seeds")
-        self._raise()
-        for name in benchmark.experiments:
-            self._controls(name)
-        self._raise()
-        return self.plan
+            self.problems += checks.folder_problems(name, folder)
 
-    def _controls(self, name: str) -> None:
-        """Plan the controls of an experiment: of its first method, with the first seed."""
-        plan, benchmark = self.plan, self.plan.benchmark
-        dataset, (recipe, loss, sampler) = (
-            benchmark.experiments[name].dataset,
-            plan.methods[name][0],
-        )
-        shuffled = f"{recipe}{SHUFFLED}"
-        methods = {
-            "random": (recipe, RANDOM, NO_SAMPLER),
-            "untrained": (recipe, UNTRAINED, NO_SAMPLER),
-            "shuffled": (shuffled, loss, sampler),
-        }
-        plan.controls[name] = {
-            kind: Run(dataset, *methods[kind], benchmark.seeds[0]) for kind in benchmark.controls
-        }
-        if "shuffled" not in benchmark.controls:
-            return
-        entry = {**plan.recipes[recipe], "labels": "shuffled"}
-        if shuffled in benchmark.recipes or plan.recipes.setdefault(shuffled, entry) != entry:
-            self.problems.append(
-                f"controls: shuffled would make the recipe '{shuffled}', a name that another entry "
-                "has; rename that one"
-            )
+    def experiments(self) -> None:
+        """Plan the methods of all experiments."""
+        for name, experiment in self.benchmark.experiments.items():
+            before = len(self.problems)
+            self._look_up(f"experiments.{name}", name, experiment)
+            if len(self.problems) == before:
+                self.plan.methods[name] = self._methods(f"experiments.{name}", experiment)
+        self.problems += checks.projection_problems(self.benchmark)
 
-    def datasets(self) -> list[str]:
-        """All that an experiment may name."""
-        return [*entries("dataset"), *self.plan.benchmark.datasets]
-
-    def _raise(self) -> None:
-        if self.problems:
-            lines = list(dict.fromkeys(f"{self.source}: {p}" for p in self.problems))
-            raise ConfigError("\n".join(lines))
-
-    def _experiment(self, name: str, experiment: Experiment) -> None:
-        where = f"experiments.{name}"
-        before = len(self.problems)
+    def _look_up(self, where: str, name: str, experiment: Experiment) -> None:
+        """Note names of an experiment that stand for nothing."""
         if paths.is_taken(name):
             self.problems.append(f"{where}: another table has this name; take another one")
-        benchmark = self.plan.benchmark
-        used = [m for method in experiment.methods for m in method.pairs()]
-        lookups = [("dataset", experiment.dataset, self.datasets())]
-        lookups += [("recipe", experiment.recipe, list(benchmark.recipes))]
-        lookups += [("methods.loss", loss, list(benchmark.losses)) for loss, _ in used]
-        lookups += [("methods.sampler", sampler, list(self.samplers)) for _, sampler in used]
-        self.problems += published_problems(experiment, where)
+        self.problems += checks.published_problems(experiment, where)
+        known = {section: list(found) for section, found in self.resolver.entries.items()}
+        datasets = [*entries("dataset"), *self.benchmark.datasets]
+        lookups = [("dataset", experiment.dataset, datasets)]
+        lookups += [("recipe", experiment.recipe, known["recipe"])]
+        for pair in (pair for method in experiment.methods for pair in method.pairs()):
+            for section, value in zip(("loss", "sampler"), pair, strict=True):
+                lookups.append((f"methods.{section}", value, known[section]))
         for key, value, valid in lookups:
             if value not in valid:
                 hint = nearest(value, valid)
                 self.problems.append(f"{where}.{key}: no such entry (got '{value}'){hint}")
+
+    def _methods(self, where: str, experiment: Experiment) -> list[tuple[str, str, str]]:
+        """The methods of an experiment, each checked."""
+        before = len(self.problems)
+        pairs = [pair for method in experiment.methods for pair in method.pairs()]
+        methods = [m for pair in pairs for m in self.resolver.spread(experiment, pair, where)]
         if len(self.problems) > before:
-            return
-        methods = [m for pair in used for m in self.sweeps.spread(experiment, pair, where)]
-        if len(self.problems) > before:
-            return
+            return methods
         if len(set(methods)) < len(methods):
             self.problems.append(f"{where}.methods: the same loss and sampler are listed twice")
         facts = self.plan.facts(experiment.dataset)
-        self.problems += measure_problems(benchmark.evaluation, experiment.dataset, facts)
-        for method in methods:
-            self._combination(experiment.dataset, method, where)
-        self.plan.methods[name] = methods
+        self.problems += checks.measure_problems(
+            self.benchmark.evaluation, experiment.dataset, facts
+        )
+        for recipe, loss, sampler in methods:
+            self._combination(experiment.dataset, recipe, loss, sampler, where)
+        return methods
 
-    def _combination(self, dataset: str, method: tuple[str, str, str], where: str) -> None:
+    def _combination(self, dataset: str, recipe: str, loss: str, sampler: str, where: str) -> None:
         """Refuse what cannot be trained, with the reason."""
-        plan = self.plan
-        recipe, loss = plan.recipes[method[0]], plan.losses[method[1]]
-        sampler = plan.samplers[method[2]]
-        names = f"{where}: recipe '{method[0]}' with sampler '{method[2]}'"
-        facts = plan.facts(dataset)
-        classes, folds = facts.train_classes, facts.folds
-        self.problems += fold_problems(dataset, folds, recipe["test_fold"], where)
-        self.problems += batch_problems(dataset, classes, recipe, sampler, names)
-        names = f"{where}: loss '{method[1]}' with sampler '{method[2]}'"
-        before = len(self.problems)
-        self.problems += method_problems(recipe, loss, sampler, names)
-        if len(self.problems) == before:
-            self._try_to_build(loss, sampler, classes, recipe["embedding_dim"], names)
+        plan, facts = self.plan, self.plan.facts(dataset)
+        how, chosen, costs = plan.recipes[recipe], plan.samplers[sampler], plan.losses[loss]
+        names = f"{where}: recipe '{recipe}' with sampler '{sampler}'"
+        self.problems += checks.fold_problems(dataset, facts.folds, how["test_fold"], where)
+        self.problems += checks.batch_problems(dataset, facts.train_classes, how, chosen, names)
+        names = f"{where}: loss '{loss}' with sampler '{sampler}'"
+        if problems := list(checks.method_problems(how, costs, chosen, names)):
+            self.problems += problems
+        else:
+            self._try_to_build(costs, chosen, facts.train_classes, how["embedding_dim"], names)
 
     def _try_to_build(
         self, loss: dict, sampler: dict, classes: int, dimension: int, names: str
@@ -178,3 +128,27 @@ class _Builder:
                 build_object(kind, sampler[kind])
         except ConfigError as error:
             self.problems.append(f"{names}: {error}")
+
+    def controls(self) -> None:
+        """Plan the controls of each experiment: of its first method, with the first seed."""
+        plan, benchmark = self.plan, self.benchmark
+        for name, experiment in benchmark.experiments.items():
+            recipe, loss, sampler = plan.methods[name][0]
+            shuffled = f"{recipe}{SHUFFLED}"
+            methods = {
+                "random": (recipe, RANDOM, NO_SAMPLER),
+                "untrained": (recipe, UNTRAINED, NO_SAMPLER),
+                "shuffled": (shuffled, loss, sampler),
+            }
+            plan.controls[name] = {
+                kind: Run(experiment.dataset, *methods[kind], benchmark.seeds[0])
+                for kind in benchmark.controls
+            }
+            if "shuffled" not in benchmark.controls:
+                continue
+            entry = {**plan.recipes[recipe], "labels": "shuffled"}
+            if shuffled in benchmark.recipes or plan.recipes.setdefault(shuffled, entry) != entry:
+                self.problems.append(
+                    f"controls: shuffled would make the recipe '{shuffled}', a name that another "
+                    "entry has; rename that one"
+                )

@@ -1,9 +1,12 @@
 """The shape of a recipe: how a network is made, fed and trained."""
 
+from functools import lru_cache
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, model_validator
 
+from dmlbench.files import WEIGHT_FILES, checksum_of
 from dmlbench.plugins.image_transforms import TransformEntry
 from dmlbench.plugins.types import NonNegativeFloat, PositiveFloat, PositiveInt, Section
 
@@ -107,3 +110,17 @@ class Recipe(Section):
         if self.mean_std == "weights" and self.weights == "none":
             raise ValueError("mean_std weights needs weights; take imagenet or none")
         return self
+
+
+def weights_hash(weights: str) -> str | None:
+    """The SHA-256 of a file of weights; None of weights that have a name, or are not there."""
+    file = Path(weights)
+    if not weights.endswith(WEIGHT_FILES) or not file.is_file():
+        return None
+    about = file.stat()
+    return _sha256(file, about.st_mtime_ns, about.st_size)
+
+
+@lru_cache
+def _sha256(file: Path, *about: int) -> str:
+    return checksum_of(file)

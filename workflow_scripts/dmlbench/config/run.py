@@ -7,6 +7,8 @@ from dmlbench import paths
 #: What stands in the place of a loss where nothing is trained. No entry of a config can have such a
 #: name: it has a hyphen.
 RANDOM, UNTRAINED = "random-embedding", "untrained-backbone"
+#: The sampler that every config has: images shuffled, no tuples chosen.
+NO_SAMPLER = "none"
 
 
 @dataclass(frozen=True, order=True)

@@ -5,8 +5,7 @@ from torch import nn
 
 from dmlbench.errors import ConfigError
 from dmlbench.losses.base import Loss, LossResult
-from dmlbench.plugins.entries import entry
-from dmlbench.plugins.objects import build_object
+from dmlbench.plugins.entries import build_object, entry
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.tuples import Tuples
 

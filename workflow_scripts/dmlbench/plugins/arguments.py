@@ -12,7 +12,7 @@ from typing import Any, Optional, get_args, get_type_hints
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from dmlbench.errors import ConfigError
-from dmlbench.plugins.library_classes import family_of, wanted_family
+from dmlbench.plugins.library_classes import wanted_class
 from dmlbench.plugins.messages import describe, nearest
 from dmlbench.plugins.types import LossRate, LossSpec, Number
 
@@ -39,13 +39,11 @@ class Argument:
         annotation: Its type, with pydantic's constraints; Any where nothing is known.
         required: The user must give it.
         default: What it is else; ``inspect.Parameter.empty`` if the signature does not say.
-        family: The part of pytorch-metric-learning that a described class must come from.
     """
 
     annotation: Any
     required: bool
     default: Any = inspect.Parameter.empty
-    family: str = ""
 
     @cached_property
     def _adapter(self) -> TypeAdapter:
@@ -61,35 +59,27 @@ class Argument:
         """
         return self._adapter.validate_json(json.dumps([given]), strict=True)[0]
 
+    def plain(self, value: Any) -> Any:
+        """A Python value as plain data; a ValueError where pydantic cannot make data of it."""
+        return self._adapter.dump_python((value,), mode="json", warnings=False)[0]
+
+    def plain_default(self) -> Any:
+        """The default as plain data; a ValueError where no data give it back, as of an object."""
+        made = self.plain(self.default)
+        back = self.value(made)
+        # A whole number is as good a default of a float.
+        if back != self.default or type(back) not in (type(self.default), float):
+            raise ValueError(f"{self.default!r} is no plain data")
+        return made
+
     def refusal(self, described: type) -> str:
         """Why an object of the class ``described`` cannot be given; empty if it can."""
         hints = (self.annotation, *get_args(self.annotation))
-        wanted = [hint for hint in hints if isinstance(hint, type)]
+        wanted = [hint for hint in hints if isinstance(hint, type) and hint is not type(None)]
         if not wanted or Any in wanted or issubclass(described, tuple(wanted)):
             return ""
         names = " or ".join(each.__name__ for each in wanted)
         return f"should be {names}, which {described.__name__} does not derive from"
-
-    def plain(self, value: Any) -> Any:
-        """A Python value as plain data, for JSON.
-
-        Raises:
-            ValueError: Pydantic cannot make data of it.
-        """
-        return self._adapter.dump_python((value,), mode="json", warnings=False)[0]
-
-    def plain_default(self) -> Any:
-        """The default as plain data.
-
-        Raises:
-            ValueError: There is none, or it is no data that gives it back, such as an object.
-        """
-        made = self.plain(self.default)
-        back = self.value(made)
-        # A whole number is as good a default of a float.
-        if back != self.default or not (type(back) is type(self.default) or type(back) is float):
-            raise ValueError(f"{self.default!r} is no plain data")
-        return made
 
 
 @dataclass(frozen=True)
@@ -116,18 +106,16 @@ class Arguments:
             ConfigError: An annotation means nothing.
         """
         known: dict[str, Argument] = {}
-        supplied: set[str] = set()
         for name, parameter, hint, inherited in _parameters(target, bool(foreign)):
-            if name in SUPPLIED:
-                supplied.add(name)
-            else:
-                required = parameter.default is parameter.empty and not inherited
-                if hint is parameter.empty:
-                    hint = _type_of(parameter.default)
-                elif parameter.default is None:
-                    hint = Optional[hint]  # noqa: UP045 (a quoted annotation has no |)
-                family = wanted_family(target.__module__, name)
-                known[name] = Argument(hint, required, parameter.default, family)
+            if hint is parameter.empty:
+                hint = _type_of(parameter.default)
+                hint = wanted_class(target.__module__, name) if hint is Any else hint
+            if parameter.default is None:
+                hint = Optional[hint]  # noqa: UP045 (a quoted annotation has no |)
+            required = parameter.default is parameter.empty and not inherited
+            known[name] = Argument(hint, required, parameter.default)
+        supplied = SUPPLIED & set(known)
+        known = {name: argument for name, argument in known.items() if name not in supplied}
         if foreign == "loss":
             known["loss_lr"] = Argument(LossRate, required=False)
         return cls(known, supplied)
@@ -135,15 +123,11 @@ class Arguments:
     def problems(self, options: dict) -> Iterator[str]:
         """One line for each option that is wrong, without those of described objects inside."""
         for name, value in options.items():
-            argument = self.known.get(name)
-            if argument is None:
-                hint = nearest(name, list(self.known))
-                yield f"{name}: unknown key (got {value!r:.80}){hint}"
-            elif argument.family and value is not None:
-                yield from _family_problems(name, value, argument)
+            if name not in self.known:
+                yield f"{name}: unknown key (got {value!r:.80}){nearest(name, list(self.known))}"
             elif not has_described(value) or self.keeps_description(name):
                 try:
-                    argument.value(value)
+                    self.known[name].value(value)
                 except ValidationError as error:
                     for each in error.errors():
                         yield describe({**each, "loc": (name, *each["loc"][1:])})
@@ -162,9 +146,9 @@ class Arguments:
     def plain(self, options: dict) -> dict:
         """Valid options as plain data."""
         return {
-            name: self.known[name].plain(self.known[name].value(value))
-            if name in self.known and not has_described(value)
-            else value
+            name: value
+            if has_described(value)
+            else self.known[name].plain(self.known[name].value(value))
             for name, value in options.items()
         }
 
@@ -213,16 +197,3 @@ def _type_of(default: Any) -> Any:
     if isinstance(default, bool | tuple | Enum):
         return type(default)
     return Number if isinstance(default, int | float) else Any
-
-
-def _family_problems(name: str, value: Any, argument: Argument) -> Iterator[str]:
-    if not is_described(value):
-        example = f"{{type: pytorch_metric_learning.{argument.family}...}}"
-        yield f"{name}: should describe a class: {example} (got {value!r:.80})"
-        return
-    found = family_of(value["type"])
-    if found and found != argument.family:
-        yield (
-            f"{name}: should be among the library's {argument.family}, not its {found} "
-            f"(got '{value['type']}')"
-        )

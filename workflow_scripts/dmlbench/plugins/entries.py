@@ -1,18 +1,15 @@
-"""From the name or path that a config gives to a class."""
+"""From a name or class path in a config to the class, its arguments and an object of it."""
 
-import importlib
-import sys
-import sysconfig
-import traceback
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
+from functools import cache, cached_property
+from typing import Any
 
 from dmlbench.errors import ConfigError
-from dmlbench.plugins.arguments import Arguments
-from dmlbench.plugins.library_classes import refuse_known_wrong, refuse_other_kinds, takes_of
+from dmlbench.plugins.arguments import Arguments, has_described, is_described
+from dmlbench.plugins.class_paths import ClassSource, class_source, import_class, said
+from dmlbench.plugins.library_classes import refuse_what_is_no, takes_of
 from dmlbench.plugins.messages import nearest
-from dmlbench.plugins.registry import REGISTRIES, registration
+from dmlbench.plugins.registry import REGISTRIES
 
 
 @dataclass(frozen=True)
@@ -39,10 +36,10 @@ class Entry:
         """The first line of the class docstring."""
         return (self.cls.__doc__ or "").strip().partition("\n")[0]
 
-
-def is_class_path(name: str) -> bool:
-    """Whether ``name`` is a path, such as ``package.module.Class``, not a registered name."""
-    return "." in name
+    @cached_property
+    def source(self) -> ClassSource:
+        """The code that the class is."""
+        return class_source(self.cls)
 
 
 @cache
@@ -56,14 +53,30 @@ def entry(kind: str, name: str) -> Entry:
     Raises:
         ConfigError: There is none, it cannot be imported, or it does not belong there.
     """
-    if is_class_path(name):
-        return _by_path(kind, name)
-    if kind not in REGISTRIES:
+    if "." in name:
+        cls = import_class(name)
+        registered = cls.__dict__.get("registration")  # its own, not that of a base class
+        if registered is None or registered.kind != kind:
+            return _unregistered(kind, name, cls)
+    elif kind not in REGISTRIES:
         raise ConfigError(f"'{name}' is no class path, such as package.module.Class")
-    known = REGISTRIES[kind].classes()
-    if name not in known:
-        raise ConfigError(f"unknown {kind} type (got '{name}'){nearest(name, list(known))}")
-    return _registered(name, known[name])
+    else:
+        known = REGISTRIES[kind].classes()
+        if name not in known:
+            raise ConfigError(f"unknown {kind} type (got '{name}'){nearest(name, list(known))}")
+        cls = known[name]
+    return Entry(name, cls, cls.__dict__["registration"].facts, Arguments.of(cls))
+
+
+def _unregistered(kind: str, path: str, cls: type) -> Entry:
+    registered = cls.__dict__.get("registration")
+    if registered and kind != "object":
+        raise ConfigError(f"{path} is no {kind}: it registers itself as a {registered.kind}")
+    if kind in REGISTRIES and kind != "loss":
+        raise ConfigError(f"{path} is no {kind}: put @register_{kind}(...) above the class")
+    refuse_what_is_no(kind, path, cls)
+    takes = {"takes": takes_of(cls)} if kind == "loss" else {}
+    return Entry(path, cls, takes, Arguments.of(cls, foreign=kind), foreign=True)
 
 
 def entries(kind: str) -> dict[str, Entry]:
@@ -71,81 +84,38 @@ def entries(kind: str) -> dict[str, Entry]:
     return {name: entry(kind, name) for name in REGISTRIES[kind].classes()}
 
 
-def _registered(name: str, cls: type) -> Entry:
-    facts = registration(cls).facts  # type: ignore[union-attr]
-    return Entry(name, cls, facts, Arguments.of(cls))
+def build_object(kind: str, spec: Any, **supplied: object) -> Any:
+    """The object that ``{type: class, argument: value, ...}`` describes, inside values too.
 
-
-def _by_path(kind: str, path: str) -> Entry:
-    cls = import_class(path)
-    refuse_known_wrong(path, cls)
-    said = registration(cls)
-    if said and said.kind == kind:
-        return _registered(path, cls)
-    if said and kind != "object":
-        raise ConfigError(f"{path} is no {kind}: it registers itself as a {said.kind}")
-    if kind in ("positive", "negative", "dataset"):
-        raise ConfigError(f"{path} is no {kind}: put @register_{kind}(...) above the class")
-    if kind != "object":
-        refuse_other_kinds(kind, path, cls)
-    takes = {"takes": takes_of(cls)} if kind == "loss" else {}
-    return Entry(path, cls, takes, Arguments.of(cls, foreign=kind), foreign=True)
-
-
-def look_in_working_directory() -> None:
-    """Have modules found that lie in the working directory, after those on PYTHONPATH."""
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)
-    importlib.invalidate_caches()
-
-
-def import_class(path: str) -> type:
-    """The class at ``path``; the working directory counts as part of PYTHONPATH.
+    Args:
+        kind: loss, positive, negative, miner, or ``object`` for any other class.
+        spec: The description, valid; a list of them gives a list.
+        supplied: Arguments that the program knows. A class that registers itself is given all of
+            them, any other those that its constructor has (``embedding_size`` is another name of
+            ``embedding_dim``).
 
     Raises:
-        ConfigError: There is no such module or class, or importing it fails; with file and line.
+        ConfigError: The class cannot be imported or refuses its arguments.
     """
-    module, _, name = path.rpartition(".")
-    look_in_working_directory()
+    if isinstance(spec, list):
+        return [build_object(kind, item, **supplied) for item in spec]
+    if not is_described(spec):
+        return spec
+    found = entry(kind, spec["type"])
+    values: dict = supplied
+    if found.foreign:
+        known = supplied | {"embedding_size": supplied.get("embedding_dim")}
+        values = {key: known[key] for key in found.arguments.supplied if key in known}
+    for key, value in spec.items():
+        if key == "type":
+            continue
+        if has_described(value) and not found.arguments.keeps_description(key):
+            values[key] = build_object("object", value, **supplied)
+        else:
+            values[key] = found.arguments.value(key, value)
     try:
-        imported = importlib.import_module(module)
-    except (Exception, SystemExit) as error:  # whatever a module does when it is imported
-        raise ConfigError(_import_problem(path, module, error)) from error
-    found = getattr(imported, name, None)
-    if not isinstance(found, type):
-        known = [key for key, value in vars(imported).items() if isinstance(value, type)]
-        raise ConfigError(f"'{module}' has no class '{name}'{nearest(name, known)}")
-    return found
-
-
-def _import_problem(path: str, module: str, error: BaseException) -> str:
-    missing = getattr(error, "name", None) if isinstance(error, ModuleNotFoundError) else None
-    if missing and (module == missing or module.startswith(f"{missing}.")):
-        top = module.partition(".")[0]
-        what = f"no package '{top}'" if missing == top else f"'{top}' has no module '{module}'"
-        return f"{what}; install it, put it on PYTHONPATH or into the working directory"
-    return f"{path} cannot be imported: {said(error)}"
-
-
-def said(error: BaseException) -> str:
-    """An exception in one line, with the file and line of the user's code that raised it."""
-    if isinstance(error, SyntaxError):
-        return f"{_short(error.filename or '')}, line {error.lineno}: {error.msg}"
-    text = " ".join(str(error).split())
-    text = text if isinstance(error, ConfigError) else f"{type(error).__name__}: {text}"
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if _is_users(f.filename)]
-    where = f"{_short(frames[-1].filename)}, line {frames[-1].lineno}: " if frames else ""
-    return where + text
-
-
-def _is_users(file: str) -> bool:
-    """Whether a file is neither of Python, nor installed, nor of this library."""
-    installed = "site-packages" in file or file.startswith(sysconfig.get_path("stdlib"))
-    library = Path(file).is_relative_to(Path(__file__).parent.parent)
-    return not (installed or library or file.startswith("<"))
-
-
-def _short(file: str) -> str:
-    path = Path(file)
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+        return found.cls(**values)
+    except ConfigError:
+        raise
+    except Exception as error:  # whatever a constructor does
+        raise ConfigError(f"{spec['type']} cannot be built: {said(error)}") from error

@@ -1,22 +1,24 @@
-"""What a class named by its path is, and where it must not be named."""
+"""What a class is that does not register itself, and which of them a config may not name."""
 
 import dis
+import importlib
 import inspect
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from dmlbench.errors import ConfigError
 
 _LIBRARY = "pytorch_metric_learning"
 #: Where pytorch-metric-learning keeps what a loss or a miner may be.
 _FAMILIES = {"loss": "losses", "miner": "miners"}
-#: The family of the class that its constructors take under these names.
+#: What its constructors take under these names: they have no annotations.
 _ARGUMENTS = {
-    "distance": "distances",
-    "reducer": "reducers",
-    "embedding_regularizer": "regularizers",
-    "weight_regularizer": "regularizers",
-    "loss": "losses",
+    "distance": f"{_LIBRARY}.distances.BaseDistance",
+    "reducer": f"{_LIBRARY}.reducers.BaseReducer",
+    "embedding_regularizer": f"{_LIBRARY}.regularizers.BaseRegularizer",
+    "weight_regularizer": f"{_LIBRARY}.regularizers.BaseRegularizer",
+    "loss": "torch.nn.Module",
 }
 _TWO_VIEWS = "it compares two views of each image, and a batch here has one"
 #: Classes that a config may not name, each with the reason.
@@ -36,29 +38,27 @@ REFUSED = {
 }
 
 
-def refuse_known_wrong(path: str, cls: type) -> None:
-    """Raises ConfigError for a class of :data:`REFUSED`."""
-    if reason := REFUSED.get(f"{cls.__module__}.{cls.__name__}"):
-        raise ConfigError(f"{path} is refused: {reason}")
-
-
-def refuse_other_kinds(kind: str, path: str, cls: type) -> None:
+def refuse_what_is_no(kind: str, path: str, cls: type) -> None:
     """Refuse a distance, a reducer or a base class in the place of a loss or a miner, say.
 
     Args:
-        kind: loss or miner.
+        kind: loss, miner, or ``object``, which may be anything but one of :data:`REFUSED`.
         path: What the config calls the class.
         cls: The class.
 
     Raises:
         ConfigError: It is no ``kind``, with the reason.
     """
-    family, top = family_of(cls.__module__), cls.__module__.partition(".")[0]
-    if family and family != _FAMILIES[kind]:
+    if reason := REFUSED.get(f"{cls.__module__}.{cls.__name__}"):
+        raise ConfigError(f"{path} is refused: {reason}")
+    if kind == "object":
+        return
+    top, family = [*cls.__module__.split("."), ""][:2]
+    if top == _LIBRARY and family != _FAMILIES[kind]:
         raise ConfigError(f"{path} is no {kind}: it is among the library's {family}")
     if top == "torch" or top in sys.stdlib_module_names:
         raise ConfigError(f"{path} is no {kind}: no class of Python or PyTorch takes labels so")
-    forward = method(cls, "forward") or method(cls, "__call__")
+    forward = _forward(cls)
     if forward is None:
         raise ConfigError(f"{path} is no {kind}: it has no forward")
     arguments = _positional(forward)
@@ -73,46 +73,42 @@ def refuse_other_kinds(kind: str, path: str, cls: type) -> None:
 
 def takes_of(cls: type) -> str:
     """Whether a loss of a library must be given ``tuples``, takes a ``batch`` only, or ``any``."""
-    compute = method(cls, "compute_loss")
+    compute = _method(cls, "compute_loss")
     # What pytorch-metric-learning's losses call to refuse tuples.
     refuses = compute and "indices_tuple_not_supported" in compute.__code__.co_names
-    arguments = _positional(method(cls, "forward") or method(cls, "__call__"))
+    arguments = _positional(_forward(cls))
     if refuses or (arguments is not None and len(arguments) < 3):
         return "batch"
     required = [p for p in arguments or [] if p.default is p.empty]
     return "tuples" if len(required) > 2 else "any"
 
 
-def method(cls: type, name: str) -> Callable | None:
-    """A method of a class, its own or inherited; those of PyTorch's base classes do not count."""
-    for base in cls.__mro__:
-        if base.__module__.startswith("torch."):
-            continue
-        if inspect.isfunction(found := vars(base).get(name)):
-            return found
-    return None
+def wanted_class(module: str, argument: str) -> Any:
+    """What an argument of a class of ``module`` stands for, where pytorch-metric-learning says so.
 
-
-def wanted_family(module: str, argument: str) -> str:
-    """The family of the class that an argument of one of the library's classes stands for.
-
-    Empty where anything is valid, as under most names, and for classes outside the library.
+    Any under most names, and outside that library.
     """
-    return _ARGUMENTS.get(argument, "") if family_of(module) else ""
+    if argument not in _ARGUMENTS or module.partition(".")[0] != _LIBRARY:
+        return Any
+    wanted, _, name = _ARGUMENTS[argument].rpartition(".")
+    return getattr(importlib.import_module(wanted), name)
 
 
-def family_of(path: str) -> str:
-    """The part of pytorch-metric-learning that a dotted name belongs to; empty outside it."""
-    library, _, rest = path.partition(".")
-    return rest.partition(".")[0] if library == _LIBRARY else ""
+def _forward(cls: type) -> Callable | None:
+    return _method(cls, "forward") or _method(cls, "__call__")
+
+
+def _method(cls: type, name: str) -> Callable | None:
+    """A method of a class, its own or inherited; those of PyTorch's base classes do not count."""
+    bases = [base for base in cls.__mro__ if not base.__module__.startswith("torch.")]
+    methods = (vars(base).get(name) for base in bases)
+    return next(filter(inspect.isfunction, methods), None)
 
 
 def _positional(function: Callable | None) -> list[inspect.Parameter] | None:
     """A method's positional parameters after self; None if it takes any number of them."""
-    if function is None:
-        return None
-    parameters = list(inspect.signature(function).parameters.values())[1:]
-    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+    parameters = list(inspect.signature(function).parameters.values())[1:] if function else []
+    if function is None or any(p.kind is p.VAR_POSITIONAL for p in parameters):
         return None
     return [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
 

@@ -9,7 +9,7 @@ from dmlbench.errors import ConfigError
 
 
 class Registration(NamedTuple):
-    """What the decorator above a class says: loss, positive, negative or dataset; and the rest."""
+    """What the decorator above a class says: its kind, such as loss, and the other facts."""
 
     kind: str
     facts: dict
@@ -19,12 +19,9 @@ class Registry:
     """The registered classes of one kind, found in the modules of one package."""
 
     def __init__(self, kind: str, package: str, **required: tuple[str, ...]) -> None:
-        """Make an empty registry.
+        """Make an empty registry for the classes in the modules of ``package``.
 
-        Args:
-            kind: loss, positive, negative or dataset.
-            package: The modules of this package hold the classes.
-            required: Facts that the decorator must state, each with its valid values.
+        The decorator must state each fact of ``required``, with one of the values there.
         """
         self.kind = kind
         self.package = package
@@ -62,11 +59,7 @@ class Registry:
         return decorate
 
     def get(self, name: str) -> type:
-        """The class registered as ``name``.
-
-        Raises:
-            ConfigError: There is none.
-        """
+        """The class registered as ``name``; a ConfigError where there is none."""
         if name not in (known := self.classes()):
             raise ConfigError(f"no {self.kind} '{name}'; there are {list(known)}")
         return known[name]
@@ -76,11 +69,7 @@ class Registry:
         return list(self.classes())
 
     def classes(self) -> dict[str, type]:
-        """All registered classes by name, sorted; imports the modules of the package.
-
-        Raises:
-            ConfigError: Two classes have the same name.
-        """
+        """All registered classes by name, sorted; imports the modules of the package."""
         package = importlib.import_module(self.package)
         for module in pkgutil.iter_modules(package.__path__):
             importlib.import_module(f"{self.package}.{module.name}")
@@ -94,8 +83,3 @@ REGISTRIES = {
     "dataset": Registry("dataset", "dmlbench.data.datasets"),
     "metric": Registry("metric", "dmlbench.evaluation.metrics"),
 }
-
-
-def registration(cls: type) -> Registration | None:
-    """What the decorator above ``cls`` says; None without one, also where a base class has one."""
-    return cls.__dict__.get("registration")

@@ -3,7 +3,7 @@
 import torch
 
 from dmlbench.errors import ConfigError
-from dmlbench.plugins.objects import build_object
+from dmlbench.plugins.entries import build_object
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.choice import NegativeChoice, PositiveChoice
 from dmlbench.samplers.tuples import PairSets, Triplets, Tuples

@@ -10,7 +10,7 @@ import subprocess
 from functools import cache
 from importlib.metadata import distributions, version
 
-from dmlbench.plugins.class_sources import ClassSource, module_file
+from dmlbench.plugins.class_paths import ClassSource, module_file
 from dmlbench.plugins.entries import entries
 from dmlbench.workflow.import_closure import (
     PACKAGE,
@@ -33,8 +33,7 @@ DECIDES_NOTHING = {
     "dmlbench.errors": "names of mistakes",
     "dmlbench.files": "writes files whole",
     "dmlbench.paths": "places, which are parameters of each rule",
-    "dmlbench.plugins.class_sources": "finds the code that is hashed here",
-    "dmlbench.plugins.entries": "finds classes, whose own code counts",
+    "dmlbench.plugins.class_paths": "imports classes and finds their code, which is hashed here",
     "dmlbench.plugins.library_classes": "refuses classes that are known to be wrong",
     "dmlbench.plugins.messages": "words of mistakes",
     "dmlbench.progress": "words on a terminal",
