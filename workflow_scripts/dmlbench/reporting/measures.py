@@ -17,13 +17,7 @@ def measure(metric: str, k: int = 0) -> Measure:
     return found
 
 
-def is_verification(plan: Plan, dataset: str, subset: str) -> bool:
-    """Whether a part is a verification protocol."""
-    return subset in plan.facts(dataset).pairs
-
-
 def is_printed(plan: Plan, dataset: str, subset: str, metric: str) -> bool:
-    """Whether a table of this part has this metric."""
-    of_pairs = is_verification(plan, dataset, subset)
-    found = find_measure(metric, of_pairs=of_pairs)
+    """Whether a table of this part (a subset, or a verification protocol) has this metric."""
+    found = find_measure(metric, of_pairs=subset in plan.facts(dataset).pairs)
     return found is not None and found.printed
