@@ -275,11 +275,7 @@ class Gallery:
 def nearest_neighbours(
     embeddings: Any, ids: np.ndarray, k: int, threads: int | None = None
 ) -> np.ndarray:
-    """The ``k`` nearest other rows of every row, N x k row numbers, nearest first.
-
-    Raises:
-        ValueError: ``k`` is not in 1 .. N - 1, or an embedding is not finite.
-    """
+    """The ``k`` nearest other rows of every row (N x k), as :class:`Gallery` finds them."""
     gallery = Gallery(embeddings, ids)
     result = np.empty((len(gallery), k), dtype=np.int64)
     for rows, found in gallery.search(k, threads):

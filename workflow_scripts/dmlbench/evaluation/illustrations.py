@@ -28,15 +28,9 @@ def nearest(
 ) -> pd.DataFrame:
     """The ``k`` nearest images of some queries, in the order of :mod:`dmlbench.knn`.
 
-    Args:
-        embeddings: N x D, float32.
-        labels: N class labels.
-        ids: N image ids.
-        asked: The ids of the queries.
-        k: How many neighbours; fewer where there are no more.
-
-    Returns:
-        One row for each neighbour: query (its id), rank (from 1), id, right (same class).
+    Of embeddings (N x D, float32), N labels and N ids; ``asked`` are the ids of the queries. Fewer
+    than ``k`` where there are no more. One row for each neighbour: query (its id), rank (from 1),
+    id, right (same class).
     """
     gallery = Gallery(embeddings, ids)
     mine, classes = ids[gallery.order], np.asarray(labels)[gallery.order]
@@ -56,17 +50,12 @@ def nearest(
 def similarity_histogram(embeddings: np.ndarray, labels: np.ndarray, at_most: int) -> pd.DataFrame:
     """How alike images of one class are, and images of different ones.
 
-    The similarity is minus the squared distance, as in :mod:`dmlbench.evaluation.scored_pairs`.
+    The similarity is minus the squared distance, as in :mod:`dmlbench.evaluation.scored_pairs`, of
+    embeddings (N x D, float32); pairs are those of ``at_most`` images, evenly spaced.
 
-    Args:
-        embeddings: N x D, float32.
-        labels: N class labels.
-        at_most: Pairs are those of at most so many images, evenly spaced.
-
-    Returns:
-        One row for each bin: left and right edge, the shares of genuine and of impostor pairs in
-        it, and d' of all pairs (the same in each row; NaN where a kind of pair or any spread is
-        missing). The few pairs that are less alike than all others are in no bin.
+    One row for each bin: left and right edge, the shares of genuine and of impostor pairs in it,
+    and d' of all pairs (the same in each row; NaN where a kind of pair or any spread is missing).
+    The few pairs that are less alike than all others are in no bin.
     """
     from scipy.spatial.distance import pdist
 

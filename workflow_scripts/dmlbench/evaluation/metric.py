@@ -59,9 +59,7 @@ class Metric:
     def rows(self, sample: Any) -> list[dict]:
         """The metric's rows of the long form, each made by :func:`row`.
 
-        Args:
-            sample: A :class:`Sample`; of a metric of pairs a
-                :class:`~dmlbench.evaluation.scored_pairs.PairSample`.
+        Of a :class:`Sample`, or a :class:`~dmlbench.evaluation.scored_pairs.PairSample`.
         """
         raise NotImplementedError
 
@@ -123,7 +121,7 @@ def row(metric: str, k: int, value: float | None, note: str, otherwise: str = ""
         k: K of Recall@K, or the number of clusters, else 0.
         value: The value; shares are in 0 .. 1.
         note: How it was computed.
-        otherwise: The note where there is no value: why; ``note`` where it is empty.
+        otherwise: Why there is no value, if it may be so.
     """
     note = otherwise if value is None and otherwise else note
     return {"metric": metric, "k": k, "value": value, "note": note}
@@ -135,7 +133,7 @@ def find_measure(stored: str, k: int = 0, of_pairs: bool | None = None) -> Measu
 
     Args:
         stored: The name in ``metrics.json``, such as ``recall`` or ``tar_at_far_0.01``.
-        k: The k it is stored with.
+        k: The k that fills the label.
         of_pairs: Look only among metrics of pairs, or only among the others; None for both.
     """
     for cls in sorted(METRICS.classes().values(), key=lambda cls: cls.of_pairs):

@@ -69,10 +69,6 @@ class QueryMetric(Metric):
         """The value of each of n queries."""
         raise NotImplementedError
 
-    def rows(self, sample: Sample) -> list[dict]:
-        """See :meth:`Metric.rows`."""
-        return query_rows(sample, [self])
-
 
 def query_rows(sample: Sample, metrics: list[QueryMetric]) -> list[dict]:
     """The rows of several metrics from one search, block by block.

@@ -83,7 +83,7 @@ def pair_samples(
     Args:
         table: Pairs of all protocols (:func:`dmlbench.data.verification_pairs.of_run`).
         embeddings: N x D, float32, of all images in ``table``.
-        ids: Their N image ids.
+        ids: Their image ids.
         settings: The config's ``evaluation`` section.
 
     Raises:

@@ -30,11 +30,10 @@ class NMI(Metric):
         factor, classes = self.per_class(sample), int(sample.labels.max()) + 1
         if factor is None:
             return []
-        name, *more = self.measures
         clusters = classes * factor
         if not 1 < classes < len(sample.labels):
             none = "one class only" if classes < 2 else "every image is alone in its class"
-            return [row(name, clusters, None, none)]
+            return [row(next(iter(self.measures)), clusters, None, none)]
         seeds, restarts = sample.settings.kmeans_seeds, sample.settings.kmeans_restarts
         assigned = sample.once(
             ("k-means", clusters),
@@ -43,10 +42,8 @@ class NMI(Metric):
         scores = mutual_information(sample.labels, assigned, self.adjusted)
         note = f"arithmetic, mean over {len(seeds)} k-means of {restarts} starts"
         notes = (note, "geometric", "sd over k-means seeds")
-        return [
-            row(stored, clusters, value, said)
-            for stored, value, said in zip((name, *more), scores.values(), notes, strict=True)
-        ]
+        stored = zip(self.measures, scores.values(), notes, strict=True)
+        return [row(name, clusters, value, said) for name, value, said in stored]
 
 
 @register_metric("nmi_plus", measures=_measures("nmi_plus", "NMI+", printed=True))
@@ -98,11 +95,7 @@ def kmeans(embeddings: np.ndarray, clusters: int, seed: int, restarts: int = 1) 
     computes |x|^2 - 2 x.y + |y|^2 in float32. Of points that lie close together far from 0 that
     leaves nothing but rounding errors; and faiss ends the process where squares overflow.
 
-    Args:
-        embeddings: N x D, float32.
-        clusters: Number of clusters, at most N.
-        seed: Of the starts.
-        restarts: The start with the smallest sum of squares is kept.
+    Of embeddings (N x D, float32). The best of ``restarts`` starts is kept.
 
     Raises:
         DataError: There are more clusters than images.

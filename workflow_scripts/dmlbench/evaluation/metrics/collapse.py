@@ -121,14 +121,9 @@ def modes_per_class(
     mode; m equal groups as far from one another as classes are have m (K is then 0.02 between
     them); images that all lie so far apart have n.
 
-    Args:
-        embeddings: N x D.
-        labels: N class labels.
-        ids: N image ids; of a large class they choose a sample.
-        apart: The mean squared distance of images of different classes.
-
-    Returns:
-        The mean over classes of two images or more, each counting the same; None without one.
+    Of embeddings (N x D), N labels and N ids (they choose a sample of a large class); ``apart`` is
+    the mean squared distance of images of different classes. Classes of two images or more count,
+    each the same; None without one.
     """
     keys, scores = tie_keys(ids), []
     for rows in _classes(labels):
@@ -159,9 +154,8 @@ def same_sub_label(
     image's own class is searched, so that the share says nothing about how well classes are told
     apart. ``threads`` is for :meth:`dmlbench.knn.Gallery.search`.
 
-    Returns:
-        The share, and what it would be were sub-labels spread at random within classes. An image
-        alone in its class is left out; None where all are.
+    Returns the share, and what it would be were sub-labels spread at random within classes. An
+    image alone in its class is left out; None where all are.
     """
     found, chance = [], []
     for rows in _classes(labels):
