@@ -6,12 +6,13 @@ import json
 from pathlib import Path
 
 from dmlbench import cli, paths
+from dmlbench.config.archive_table import archive, archives
 from dmlbench.config.models import FolderDataset
-from dmlbench.data.archives import archive, archives, verify
 from dmlbench.data.dataset import get_dataset
 from dmlbench.data.decode import STORES
 from dmlbench.data.folder import folder_dataset
 from dmlbench.data.prepare import prepare
+from dmlbench.data.verify_archive import verify
 from dmlbench.errors import DataError
 
 

@@ -10,7 +10,8 @@ from test_download import archive_of
 from test_hostile_archives import tar_of
 
 from dmlbench.config import resolve_config
-from dmlbench.data.archives import archive, archives, members_sha256, verify
+from dmlbench.config.archive_table import archive, archives
+from dmlbench.data.verify_archive import members_sha256, verify
 from dmlbench.errors import ConfigError, DataError
 from dmlbench.workflow.snakemake_jobs import set_job_environment
 

@@ -11,8 +11,9 @@ from urllib.parse import unquote, urlsplit
 
 from filelock import FileLock, Timeout
 
-from dmlbench.data.archives import Archive, verify
+from dmlbench.config.archive_table import Archive
 from dmlbench.data.http_source import HttpSource, Patience, SourceError, size_of
+from dmlbench.data.verify_archive import verify
 from dmlbench.errors import DataError
 from dmlbench.files import NO_LOCKS
 from dmlbench.progress import counting

@@ -15,7 +15,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError, MaxRetryError, ReadTimeoutError
 from urllib3.util import Retry
 
-from dmlbench.config.dataset_facts import Archive
+from dmlbench.config.archive_table import Archive
 from dmlbench.errors import DataError
 from dmlbench.progress import counting
 

@@ -5,49 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from dmlbench.data.dataset import Archive, Dataset, Record, register_dataset
+from dmlbench.data.dataset import Dataset, Record, register_dataset
 from dmlbench.data.read_archive import read_gzip
 from dmlbench.errors import DataError
-
-_URLS = (
-    "https://ossci-datasets.s3.amazonaws.com/mnist/",
-    "https://storage.googleapis.com/cvdf-datasets/mnist/",
-)
-_ARCHIVES = (
-    Archive(
-        "mnist",
-        "train-images-idx3-ubyte.gz",
-        _URLS,
-        bytes=9912422,
-        sha256="440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
-    ),
-    Archive(
-        "mnist",
-        "train-labels-idx1-ubyte.gz",
-        _URLS,
-        bytes=28881,
-        sha256="3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
-    ),
-    Archive(
-        "mnist",
-        "t10k-images-idx3-ubyte.gz",
-        _URLS,
-        bytes=1648877,
-        sha256="8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-    ),
-    Archive(
-        "mnist",
-        "t10k-labels-idx1-ubyte.gz",
-        _URLS,
-        bytes=4542,
-        sha256="f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
-    ),
-)
 
 
 @register_dataset(
     "mnist_even_odd",
-    archives=_ARCHIVES,
+    sources=["mnist"],
     train_label="parity",
     train_classes=2,
     evaluations=[("test", "seen", "digit"), ("test", "unseen", "digit")],
@@ -78,7 +43,7 @@ class MnistEvenOdd(Dataset):
 
 @register_dataset(
     "mnist",
-    archives=_ARCHIVES,
+    sources=["mnist"],
     mode="L",
     train_label="digit",
     train_classes=5,
