@@ -1,7 +1,6 @@
 #!/usr/bin/env python
 """Turn a dataset's archives into an index and a pixel store."""
 
-import argparse
 import json
 from pathlib import Path
 
@@ -39,13 +38,6 @@ def main(args) -> None:
     prepare(dataset, raw, args.out, args.store, args.threads)
 
 
-def positive(text: str) -> int:
-    """A whole number above zero, for the command line."""
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"must be a whole number above 0 (got '{text}')")
-    return int(text)
-
-
 if __name__ == "__main__":
     parser = cli.parser(__doc__)
     parser.add_argument("--dataset", required=True, help="such as mnist_even_odd")
@@ -54,6 +46,6 @@ if __name__ == "__main__":
     parser.add_argument("--raw", type=Path, nargs="*", default=[], help="its archives")
     parser.add_argument("--checksums", help="JSON: sha256 of archives that have no published one")
     parser.add_argument("--store", choices=list(STORES), default="original", help="which pixels")
-    parser.add_argument("--threads", type=positive, default=1, help="images decoded at a time")
+    parser.add_argument("--threads", type=int, default=1, help="images decoded at a time")
     parser.add_argument("--out", type=Path, required=True, help="folder for index and store")
     cli.run(main, parser)

@@ -44,11 +44,8 @@ class Cars196(Dataset):
     """
 
     def records(self, raw: dict[str, str]) -> Iterator[Record]:
-        if any(file.endswith(".parquet") for file in raw):
-            images = _rows(raw)
-        else:
-            images = _members(raw, _one_folder(raw) if "car_ims.tgz" in raw else _two_folders(raw))
-        for name, model, content in images:
+        is_parquet = any(file.endswith(".parquet") for file in raw)
+        for name, model, content in _rows(raw) if is_parquet else _members(raw):
             yield Record(
                 path=name,
                 split="train" if model <= _TRAIN_CLASSES else "test",
@@ -58,11 +55,15 @@ class Cars196(Dataset):
             )
 
 
-def _members(raw: dict[str, str], models: dict[str, int]) -> Iterator[tuple[str, int, bytes]]:
+def _members(raw: dict[str, str]) -> Iterator[tuple[str, int, bytes]]:
     """Name, model and content of the images in archives."""
-    for file in sorted(f for f in raw if f.startswith("car") and f.endswith(".tgz")):
-        if file == "car_devkit.tgz":
-            continue
+    if "car_ims.tgz" in raw:
+        files = ["car_ims.tgz"]
+        models = _models(Path(raw["cars_annos.mat"]).read_bytes(), raw["cars_annos.mat"])
+    else:
+        files, test = ["cars_test.tgz", "cars_train.tgz"], raw["cars_test_annos_withlabels.mat"]
+        models = _train_models(raw) | _models(Path(test).read_bytes(), test, "cars_test/")
+    for file in files:
         for name, content in read_members(Path(raw[file]), lambda n: n.endswith(".jpg")):
             if name not in models:
                 raise DataError(f"{raw[file]}: image {name} has no annotation")
@@ -104,11 +105,7 @@ def published_test() -> Counter[int]:
 
 
 def _row(row: dict, what: str) -> tuple[int, bytes]:
-    """Model and content of one row; ``what`` names it in messages.
-
-    Raises:
-        DataError: It has no label from 0 to 195, or no image.
-    """
+    """Model and content of one row; ``what`` names it in messages."""
     label, image = row["label"], row["image"]
     if type(label) is not int or not 0 <= label < _CLASSES:
         raise DataError(f"{what}: the label is {label!r:.40}, should be 0 to {_CLASSES - 1}")
@@ -118,12 +115,6 @@ def _row(row: dict, what: str) -> tuple[int, bytes]:
     return label + 1, content
 
 
-def _two_folders(raw: dict[str, str]) -> dict[str, int]:
-    """The model of every image of cars_train and cars_test."""
-    test = raw["cars_test_annos_withlabels.mat"]
-    return _train_models(raw) | _models(Path(test).read_bytes(), test, "fname", "cars_test/")
-
-
 def _train_models(raw: dict[str, str]) -> dict[str, int]:
     """The model of every image of cars_train, as the devkit has them."""
     wanted = "devkit/cars_train_annos.mat"
@@ -131,26 +122,17 @@ def _train_models(raw: dict[str, str]) -> dict[str, int]:
     annotations = next((c for _, c in read_members(Path(devkit), wanted.__eq__)), None)
     if annotations is None:
         raise DataError(f"{devkit}: {wanted} is missing")
-    return _models(annotations, devkit, "fname", "cars_train/")
+    return _models(annotations, devkit, "cars_train/")
 
 
-def _one_folder(raw: dict[str, str]) -> dict[str, int]:
-    """The model of every image of car_ims."""
-    file = raw["cars_annos.mat"]
-    return _models(Path(file).read_bytes(), file, "relative_im_path", "")
-
-
-def _models(content: bytes, file: str, name: str, folder: str) -> dict[str, int]:
-    """The model number of every image that a MATLAB file annotates; such a file holds no code.
-
-    Raises:
-        DataError: It cannot be read.
-    """
+def _models(content: bytes, file: str, folder: str = "") -> dict[str, int]:
+    """The model number of every image that a MATLAB file annotates; such a file holds no code."""
     from scipy.io import loadmat
     from scipy.io.matlab import MatReadError
 
     try:
         rows = loadmat(io.BytesIO(content), squeeze_me=True)["annotations"]
+        name = "fname" if folder else "relative_im_path"
         return {f"{folder}{row[name]}": int(row["class"]) for row in rows}
     except (MatReadError, ValueError, KeyError, TypeError, IndexError) as error:
         raise DataError(f"{file}: not the annotations of Cars196 ({error})") from None

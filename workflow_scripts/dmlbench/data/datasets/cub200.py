@@ -44,11 +44,7 @@ class Cub200(Dataset):
 
 
 def _species(archive: str) -> dict[str, int]:
-    """The species number of every image path.
-
-    Raises:
-        DataError: A table is missing, or disagrees with the folder names.
-    """
+    """The species number of every image path, checked against the folder names."""
     wanted = {f"CUB_200_2011/{name}.txt" for name in ("images", "image_class_labels")}
     tables = {}
     for name, content in read_members(archive, wanted.__contains__):

@@ -1,5 +1,6 @@
 """Labeled Faces in the Wild (Huang et al. 2007), View 1: nobody is in both training and test."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,8 +9,6 @@ from dmlbench.data.read_archive import read_members
 from dmlbench.errors import DataError
 
 _SPLITS = {"train": "peopleDevTrain.txt", "test": "peopleDevTest.txt"}
-
-
 _VIEW_1 = {
     "train_label": "person",
     "train_classes": 4038,
@@ -42,28 +41,34 @@ class Lfw(Dataset):
     archive = "lfw.tgz"
 
     def records(self, raw: dict[str, str]) -> Iterator[Record]:
-        people = self.groups(raw)
-        seen: dict[str, int] = {}
+        people = self.people(raw)
+        seen: Counter[str] = Counter()
         archive = Path(raw[self.archive])
         for name, content in read_members(archive, lambda n: n.endswith(".jpg")):
-            person = name.split("/")[-2] if "/" in name else ""
-            split = next((split for split, known in people.items() if person in known), None)
-            if split is None:
+            _, person, _ = f"//{name}".rsplit("/", 2)
+            if person not in people:
                 raise DataError(f"{archive}: {name} is of nobody in the lists of people")
-            seen[person] = seen.get(person, 0) + 1
-            several = people[split][person] > 1
+            split, count = people[person]
+            seen[person] += 1
             yield Record(
                 path="/".join(name.split("/")[-2:]),
                 split=split,
-                subset="" if split == "train" else "retrieval" if several else "single",
+                subset="" if split == "train" else "retrieval" if count > 1 else "single",
                 labels={"person": person},
                 image=content,
             )
-        _check_people(people, seen, archive)
+        for person, (_, count) in people.items():
+            if seen[person] != count:
+                told = f"{person} has {seen[person]} images, published are {count}"
+                raise DataError(f"{archive}: {told}")
 
-    def groups(self, raw: dict[str, str]) -> dict[str, dict[str, int]]:
-        """The people of each split, with their numbers of images."""
-        return {split: read_folds(Path(raw[file]))[0] for split, file in _SPLITS.items()}
+    def people(self, raw: dict[str, str]) -> dict[str, tuple[str, int]]:
+        """The split and the number of images of each person."""
+        return {
+            person: (split, count)
+            for split, file in _SPLITS.items()
+            for person, count in read_folds(Path(raw[file]))[0].items()
+        }
 
 
 @register_dataset("lfw_funneled", sources=["lfw_funneled"], mode="RGB", **_VIEW_1)
@@ -80,6 +85,10 @@ class LfwA(Lfw):
     archive = "lfwa.tar.gz"
 
 
+#: Images in each fold of people.txt.
+_FOLDS = (1369, 1367, 1089, 1324, 1016, 1166, 1690, 1222, 1207, 1783)
+
+
 @register_dataset(
     "lfw_view2",
     sources=["lfw"],
@@ -89,18 +98,7 @@ class LfwA(Lfw):
     folds=10,
     evaluations=[("test", "retrieval", "person")],
     pairs={"view2": "pairs.txt"},
-    counts={
-        "fold1": 1369,
-        "fold2": 1367,
-        "fold3": 1089,
-        "fold4": 1324,
-        "fold5": 1016,
-        "fold6": 1166,
-        "fold7": 1690,
-        "fold8": 1222,
-        "fold9": 1207,
-        "fold10": 1783,
-    },
+    counts={f"fold{number}": count for number, count in enumerate(_FOLDS, start=1)},
 )
 class LfwView2(Lfw):
     """The ten folds of people.txt, nobody in two: ten trainings that each leave one fold out.
@@ -109,9 +107,9 @@ class LfwView2(Lfw):
     the tenth; 5,140 to 5,222 people train, depending on the fold.
     """
 
-    def groups(self, raw: dict[str, str]) -> dict[str, dict[str, int]]:
-        folds = read_folds(Path(raw["people.txt"]))
-        return {f"fold{number}": people for number, people in enumerate(folds, start=1)}
+    def people(self, raw: dict[str, str]) -> dict[str, tuple[str, int]]:
+        folds = enumerate(read_folds(Path(raw["people.txt"])), start=1)
+        return {p: (f"fold{number}", n) for number, fold in folds for p, n in fold.items()}
 
 
 def read_folds(file: Path) -> list[dict[str, int]]:
@@ -124,26 +122,17 @@ def read_folds(file: Path) -> list[dict[str, int]]:
     """
     lines = [line.split("\t") for line in file.read_text(encoding="utf-8").splitlines()]
     try:
-        several = len(lines) > 1 and len(lines[1]) == 1
+        if several := len(lines) > 1 and len(lines[1]) == 1:
+            count = int(lines.pop(0)[0])
         folds: list[dict[str, int]] = []
-        place = 1 if several else 0
-        for _ in range(int(lines[0][0]) if several else 1):
-            end = place + 1 + int(lines[place][0])
-            folds.append({name: int(count) for name, count in lines[place + 1 : end]})
-            if len(folds[-1]) != end - place - 1:
+        while lines and (several or not folds):
+            end = 1 + int(lines[0][0])
+            folds.append({name: int(images) for name, images in lines[1:end]})
+            if len(folds[-1]) != end - 1:
                 raise ValueError("fewer people than announced")
-            place = end
-        if place != len(lines):
-            raise ValueError("more people than announced")
+            lines = lines[end:]
+        if lines or not folds or (several and len(folds) != count):
+            raise ValueError("more or fewer people than announced")
     except (ValueError, IndexError) as error:
         raise DataError(f"{file}: no file of people ({error})") from None
     return folds
-
-
-def _check_people(people: dict[str, dict], seen: dict[str, int], archive: Path) -> None:
-    for known in people.values():
-        for person, count in known.items():
-            if seen.get(person, 0) != count:
-                raise DataError(
-                    f"{archive}: {person} has {seen.get(person, 0)} images, published are {count}"
-                )

@@ -1,6 +1,7 @@
 """MNIST as EPS uses it (section 5.1, table 1 and figure 2)."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,17 +29,12 @@ class MnistEvenOdd(Dataset):
     """
 
     def records(self, raw: dict[str, str]) -> Iterator[Record]:
-        for split, number, image, digit in _scans(raw):
-            seen = digit <= 5
-            if split == "train" and not seen:
-                continue
-            yield Record(
-                path=f"{split}/{number:05d}",
-                split=split,
-                subset="" if split == "train" else "seen" if seen else "unseen",
-                labels={"digit": digit, "parity": digit % 2},
-                image=image,
-            )
+        for record in _scans(raw):
+            digit = record.labels["digit"]
+            subset = "" if record.split == "train" else "seen" if digit <= 5 else "unseen"
+            if record.split == "test" or digit <= 5:
+                labels = {"digit": digit, "parity": digit % 2}
+                yield replace(record, subset=subset, labels=labels)
 
 
 @register_dataset(
@@ -57,26 +53,21 @@ class Mnist(Dataset):
     """
 
     def records(self, raw: dict[str, str]) -> Iterator[Record]:
-        for split, number, image, digit in _scans(raw):
-            if (split == "train") == (digit <= 4):
-                yield Record(
-                    path=f"{split}/{number:05d}",
-                    split=split,
-                    subset="",
-                    labels={"digit": digit},
-                    image=image,
-                )
+        for record in _scans(raw):
+            if (record.split == "train") == (record.labels["digit"] <= 4):
+                yield record
 
 
-def _scans(raw: dict[str, str]) -> Iterator[tuple[str, int, np.ndarray, int]]:
-    """Official part, number, pixels (28 x 28 x 1) and digit of every image."""
+def _scans(raw: dict[str, str]) -> Iterator[Record]:
+    """Every image with its digit, in the official parts."""
     for split, prefix in (("train", "train"), ("test", "t10k")):
         images = read_idx(raw[f"{prefix}-images-idx3-ubyte.gz"])
         digits = read_idx(raw[f"{prefix}-labels-idx1-ubyte.gz"])
         if len(images) != len(digits):
             raise DataError(f"mnist {split}: {len(images)} images but {len(digits)} labels")
         for number, (image, digit) in enumerate(zip(images, digits, strict=True)):
-            yield split, number, image[:, :, None], int(digit)
+            labels = {"digit": int(digit)}
+            yield Record(f"{split}/{number:05d}", split, "", labels, image[:, :, None])
 
 
 def read_idx(path: str | Path) -> np.ndarray:
