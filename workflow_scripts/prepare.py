@@ -12,11 +12,13 @@ from dmlbench.data.decode import STORES
 from dmlbench.data.folder import folder_dataset
 from dmlbench.data.prepare import prepare
 from dmlbench.data.verify_archive import verify
-from dmlbench.errors import DataError
+from dmlbench.errors import ConfigError, DataError
 
 
 def main(args) -> None:
     """Verify the archives once more, then write index and pixels."""
+    if args.threads < 1:
+        raise ConfigError(f"--threads must be above 0 (got {args.threads})")
     # What was made from an index before would tell of it still if this ends without one.
     for pattern in (paths.DATA_SUMMARY, paths.CONTACT_SHEET, paths.PAIRS):
         (args.out / Path(pattern).name).unlink(missing_ok=True)
