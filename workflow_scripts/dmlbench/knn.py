@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-#: Queries that faiss is given at a time; of 256 it takes five times as long for each.
-BLOCK = 1024
+#: Queries that faiss is given at a time. The fewer, the longer each takes: of 256, five times.
+BLOCK = 16384
 #: Queries that are handed on at a time; sums of metrics are rounded once for each.
 PART = 256
 #: Candidates beyond those wanted, so that one of them is surely too far.
