@@ -4,9 +4,10 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-import yaml
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from dmlbench.errors import DataError
+from dmlbench.config.read_yaml import read_config
+from dmlbench.errors import ConfigError, DataError
 
 _TABLE = Path(__file__).parents[1] / "data" / "archives.yaml"
 
@@ -23,6 +24,8 @@ class Archive:
         sha256, sha1, md5: Its checksums; the first that is known counts.
         members_sha256: See :func:`dmlbench.data.verify_archive.members_sha256`.
     """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     source: str
     file: str
@@ -56,13 +59,19 @@ class Archive:
 
 @cache
 def all_archives() -> tuple[Archive, ...]:
-    """Every archive of every source."""
-    table = yaml.safe_load(_TABLE.read_text(encoding="utf-8"))
-    return tuple(
-        Archive(source, **(row | {"urls": tuple(row.get("urls", ()))}))
-        for source, rows in table.items()
-        for row in rows
-    )
+    """Every archive of every source.
+
+    Raises:
+        ConfigError: A value of the table is missing, unknown or of another type.
+    """
+    entries = read_config(_TABLE).items()
+    rows = [row | {"source": source} for source, listed in entries for row in listed]
+    try:
+        return TypeAdapter(tuple[Archive, ...]).validate_python(rows)
+    except ValidationError as error:
+        number, *where = error.errors()[0]["loc"]
+        place = ".".join(map(str, [rows[number]["source"], rows[number].get("file"), *where]))
+        raise ConfigError(f"{_TABLE}: {place}: {error.errors()[0]['msg']}") from None
 
 
 def archives(source: str) -> dict[str, Archive]:
