@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import zip_longest
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -68,13 +69,13 @@ def download(
 
 @contextmanager
 def _alone(target: Path) -> Iterator[None]:
-    """Wait until no other process fetches ``target``; the lock ends with its process."""
-    lock = FileLock(target.with_name(f".{target.name}.lock"))
+    """Hold the download lock of ``target``, which ends with its process; wait for another's."""
+    download_lock = FileLock(target.with_name(f".{target.name}.lock"))
     try:
-        lock.acquire(timeout=0)
+        download_lock.acquire(timeout=0)
     except Timeout:
         log.info("another process is fetching %s; waiting", target)
-        lock.acquire()
+        download_lock.acquire()
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise
@@ -82,7 +83,7 @@ def _alone(target: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        lock.release()
+        download_lock.release()
 
 
 def _check_existing(archive: Archive, target: Path) -> None:
@@ -110,7 +111,7 @@ def _download(
     if missing > (free := shutil.disk_usage(part.parent).free):
         told = f"{os.strerror(errno.ENOSPC)}: {free:,} bytes are free, {missing:,} are missing"
         raise OSError(errno.ENOSPC, told)
-    for source, following in zip(sources, [*sources[1:], None], strict=True):
+    for source, following in zip_longest(sources, sources[1:]):
         log.info("fetching %s (%s)", source, archive.described())
         try:
             _fetch(source, archive, part, patience)

@@ -52,17 +52,17 @@ class _FileSystemLock(Lock):
         return datetime.fromtimestamp(now)
 
     def _break(self) -> None:
-        """Also break what is no lock, which flufl.lock leaves: a full disk empties lock files."""
-        if self.holder:
-            super()._break()
-        else:
+        """Break a damaged file too, such as a full disk leaves; flufl.lock would not."""
+        if os.path.exists(self.lockfile) and self.holder is None:
             Path(self.lockfile).unlink(missing_ok=True)
+        else:
+            super()._break()
 
     @property
     def holder(self) -> dict | None:
         """Who holds it: host, space, pid, job, restarts, cluster and the name of its claim file.
 
-        None where there is no run lock, or the file is none.
+        None where nobody does, or the file is damaged.
         """
         try:
             text = Path(self.lockfile).read_text(encoding="utf-8")
