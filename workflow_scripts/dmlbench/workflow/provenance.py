@@ -130,17 +130,16 @@ def git_state() -> dict:
 
     Results do not count: a run replaces those kept in git.
     """
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(PACKAGE), *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
     try:
-        commit = _git("rev-parse", "HEAD")
-        changed = _git("status", "--porcelain", "-uno", "--", ":(top)", ":(top,exclude)results")
-        return {"commit": commit, "dirty": bool(changed)}
+        changed = git("status", "--porcelain", "-uno", "--", ":(top)", ":(top,exclude)results")
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(changed)}
     except (OSError, subprocess.CalledProcessError) as error:
         return {"commit": None, "dirty": None, "reason": type(error).__name__}
-
-
-def _git(*arguments: str) -> str:
-    command = ["git", "-C", str(PACKAGE), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def hardware(device) -> dict:
@@ -149,11 +148,9 @@ def hardware(device) -> dict:
     Args:
         device: The ``torch.device`` of the training.
     """
-    gpu = None
-    if device.type == "cuda":
-        import torch
+    import torch
 
-        gpu = torch.cuda.get_device_name(device)
+    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     return {"machine": platform.machine(), "gpu": gpu, "torch": version("torch")}
 
 
