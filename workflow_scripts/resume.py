@@ -33,11 +33,11 @@ def main(args) -> None:
         log.info("%s is not there: no Snakemake has given jobs to Slurm here", file)
         last = [*given, "all"]
     asked = [*given, *args.arguments] if args.arguments else last
-    snakemake = [sys.executable, "-m", "snakemake"]
-    if code := subprocess.run([*snakemake, *asked, "--unlock"]).returncode:
+    snakemake = [sys.executable, "-m", "snakemake", *asked]
+    if code := subprocess.run([*snakemake, "--unlock"]).returncode:
         sys.exit(code)
-    log.info("snakemake %s", shlex.join(asked))
-    os.execv(sys.executable, [*snakemake, *asked])
+    log.info("%s", shlex.join(snakemake))
+    os.execv(sys.executable, snakemake)
 
 
 if __name__ == "__main__":

@@ -28,10 +28,8 @@ def _graph() -> Any:
 def closure(roots: Iterable[str], stop: Iterable[str] = (), always: Iterable[str] = ()) -> set[str]:
     """The modules that ``roots`` import, directly or not, and themselves.
 
-    Args:
-        roots: Dotted names; those that are no modules of the library are left out.
-        stop: Modules, or packages of them, that are left out with all that only they import.
-        always: Modules that are not left out.
+    Left out are modules of others, and those in ``stop`` (modules or packages) with all that only
+    they import, but for those in ``always``.
     """
     graph, stop, always = _graph(), tuple(stop), frozenset(always)
     found: set[str] = set()
@@ -57,11 +55,9 @@ def is_in(name: str, packages: Iterable[str]) -> bool:
 
 @cache
 def script_imports(script: str, step: str | None = None) -> frozenset[str]:
-    """What a script imports from the library; of one with several steps, what ``step`` needs.
+    """What a script imports from the library, by its name without ``.py``.
 
-    Args:
-        script: Its name without ``.py``.
-        step: The function that is the step; imports inside other steps do not count.
+    Of one with several steps, the imports inside other steps than ``step`` do not count.
     """
     tree = ast.parse((SCRIPTS / f"{script}.py").read_text(encoding="utf-8"))
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]

@@ -102,10 +102,7 @@ def data_code(dataset: str) -> str:
 def training_files(dataset: str, classes: tuple[ClassSource, ...]) -> dict[str, str]:
     """The hashes of the sources that a trained model depends on: of the losses only its own.
 
-    Args:
-        dataset: The dataset's name.
-        classes: The code of every class that the run's config names
-            (:meth:`dmlbench.config.Plan.sources`).
+    ``classes`` are those that the run's config names (:meth:`dmlbench.config.Plan.sources`).
     """
     named = [module for source in classes for module in source.modules]
     files = step_files("train", None, "dmlbench.training.loop", _dataset_module(dataset), *named)
@@ -143,11 +140,7 @@ def git_state() -> dict:
 
 
 def hardware(device) -> dict:
-    """What the last digits depend on besides the code: processor, GPU, and the version of PyTorch.
-
-    Args:
-        device: The ``torch.device`` of the training.
-    """
+    """What the last digits depend on besides the code: processor, ``device``'s GPU, and PyTorch."""
     import torch
 
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None

@@ -19,9 +19,6 @@ def set_job_environment(data: Data) -> None:
 
     The places are no parameters of the download rule: archives are what their checksums say, and as
     a parameter another mirror would have Snakemake make everything anew.
-
-    Args:
-        data: Where archives come from.
     """
     own = str(Path(sys.executable).parent)
     os.environ["PATH"] = os.pathsep.join([own, os.environ.get("PATH", os.defpath)])

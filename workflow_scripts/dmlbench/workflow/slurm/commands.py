@@ -92,10 +92,8 @@ def has_ended(other: dict) -> bool:
     """Whether Slurm says that the job of another process is over, so that it is an orphan.
 
     A node that the controller takes for dead may go on working. Only jobs of one's own cluster are
-    known; of others, and where Slurm cannot be asked, nothing is said: False.
-
-    Args:
-        other: What :func:`current_job` said there.
+    known; of others, and where Slurm cannot be asked, nothing is said: False. ``other`` is what
+    :func:`current_job` said there.
     """
     mine = current_job()
     if not mine["job"] or not other.get("job") or other.get("cluster") != mine["cluster"]:

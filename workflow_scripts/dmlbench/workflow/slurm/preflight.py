@@ -83,22 +83,18 @@ def _refused(asked: list[tuple[str, tuple[str, ...], Any]]) -> Iterator[str]:
     """Each reason once, with all rules that it concerns and what the first of them asks for."""
     reasons: dict[str, tuple[list[str], tuple[str, ...]]] = {}
     for rule, options, resources in asked:
-        if why := _refusal(options) or _takes_too_long(resources):
+        try:
+            ask("sbatch", "--test-only", *options, "--wrap=true")
+            why = _takes_too_long(resources)
+        except SlurmError as error:
+            why = str(error)
+        if why:
             reasons.setdefault(why, ([], options))[0].append(rule)
     for why, (rules, options) in reasons.items():
         yield (
             f"{', '.join(rules)}: {why}; asked for is {shlex.join(options)}, and "
             "`sinfo -o '%P %a %l %c %m %G'` says what there is"
         )
-
-
-def _refusal(options: tuple[str, ...]) -> str:
-    """What sbatch has against a request; empty if nothing."""
-    try:
-        ask("sbatch", "--test-only", *options, "--wrap=true")
-    except SlurmError as error:
-        return str(error)
-    return ""
 
 
 def _takes_too_long(resources: Any) -> str:

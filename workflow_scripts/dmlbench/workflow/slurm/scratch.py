@@ -22,7 +22,7 @@ def near(folder: Path, scratch: str | None) -> Iterator[Path]:
     the log says so. Variables in ``scratch`` such as ``$SLURM_TMPDIR`` are filled in.
 
     Raises:
-        TrainingError: There is no such folder here.
+        TrainingError: There is no folder ``scratch`` here.
     """
     place = Path(os.path.expandvars(scratch or "."))
     if not place.is_dir():
