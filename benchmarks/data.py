@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 from photographs import decoding, photograph
 
+from dmlbench.config.dataset_facts import DatasetFacts
 from dmlbench.data.dataset import Dataset, Record
 from dmlbench.data.decode import STORES
 from dmlbench.data.prepare import prepare
@@ -36,14 +37,14 @@ def dataset_of(count: int, image: Callable[[int], bytes]) -> type[Dataset]:
     class Photographs(Dataset):
         """Made images."""
 
-        name = "photographs"
-        counts = {"train": count}  # noqa: RUF012
-
         def records(self, raw: dict[str, str]) -> Iterator[Record]:
             for number in range(count):
                 name = f"{number:06d}.jpg"
                 yield Record(name, "train", "", {"label": number % 10}, image(number))
 
+    facts = {"train_label": "label", "train_classes": 10, "evaluations": []}
+    Photographs.name = "photographs"
+    Photographs.facts = DatasetFacts(**facts, counts={"train": count}, mode="RGB")
     return Photographs
 
 

@@ -20,6 +20,7 @@ import torch
 from photographs import decoding, photograph
 from torchvision import transforms
 
+from dmlbench.config.dataset_facts import DatasetFacts
 from dmlbench.config.recipe import Recipe
 from dmlbench.data.dataset import Dataset, Record
 from dmlbench.data.prepare import prepare
@@ -44,14 +45,13 @@ def photographs(folder: Path, count: int) -> tuple[list[Path], type[Dataset]]:
     class Photographs(Dataset):
         """Made images."""
 
-        name, train_label, mode = "photographs", "label", "RGB"
-        evaluations = [("test", "", "label")]  # noqa: RUF012
-        counts = {"train": count}  # noqa: RUF012
-
         def records(self, raw: dict[str, str]) -> Iterator[Record]:
             for number, file in enumerate(files):
                 yield Record(file.name, "train", "", {"label": number % 16}, file.read_bytes())
 
+    facts = {"train_label": "label", "train_classes": 16, "evaluations": [("test", "", "label")]}
+    Photographs.name = "photographs"
+    Photographs.facts = DatasetFacts(**facts, counts={"train": count}, mode="RGB")
     return files, Photographs
 
 

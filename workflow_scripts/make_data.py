@@ -11,7 +11,7 @@ import yaml
 
 from dmlbench import cli, paths
 from dmlbench.config import read_config, resolve_config
-from dmlbench.config.load import merge
+from dmlbench.config.read_yaml import merge
 from dmlbench.config.recipe import Recipe
 from dmlbench.errors import ConfigError
 from dmlbench.plugins.entries import entries

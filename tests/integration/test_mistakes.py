@@ -17,6 +17,8 @@ from conftest import ROOT, error_lines, run_script, run_snakemake
 from file_server import serving
 from test_datasets import cars_parquet
 
+from dmlbench.config import resolve_config
+from dmlbench.config.load import write_plan
 from dmlbench.data.dataset import get_dataset
 
 
@@ -38,6 +40,28 @@ def test_a_mistake_in_the_config_is_one_line(smoke_config, tmp_path, change, tol
     assert len(lines) == 1, done.stderr
     assert lines[0].startswith("error: spoilt.yaml: ")
     assert told in lines[0]
+
+
+def test_a_job_takes_the_stored_plan_and_not_the_file_of_the_user(
+    smoke_config, tmp_path, monkeypatch
+):
+    plan = resolve_config(smoke_config, "smoke.yaml")
+    write_plan(plan, tmp_path / "results/smoke")
+    index = "data/prepared/digits_even_odd/original/index.parquet"
+    # As Snakemake calls itself for a job, which inherits the places of archives.
+    monkeypatch.setenv("DMLBENCH_CHECKSUMS", "{}")
+    job = ("--mode", "subprocess", "--force", "--nolock", "-c1", index, "--directory", tmp_path)
+    job += ("--configfiles", tmp_path / "results/smoke/config.json")
+    done = run_snakemake(*job, "--config", "name=other")
+    assert (tmp_path / index).exists(), done.stderr
+    (tmp_path / "results/smoke/plan.json").unlink()
+    done = run_snakemake(*job)
+    assert done.returncode == 2
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert line.endswith(
+        "holds no plan (FileNotFoundError); Snakemake writes it before the first "
+        "job: start it again"
+    )
 
 
 def test_a_file_in_the_place_of_results_is_one_line(tmp_path):

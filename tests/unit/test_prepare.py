@@ -16,7 +16,6 @@ from dmlbench.config.recipe import Recipe
 from dmlbench.data import disk, prepare
 from dmlbench.data.dataset import Dataset, Record
 from dmlbench.data.decode import STORES, pixels
-from dmlbench.data.lookahead import look_ahead
 from dmlbench.data.store import ImageStore
 from dmlbench.errors import DataError
 
@@ -242,7 +241,7 @@ def test_look_ahead_keeps_the_order_and_takes_few_items_ahead(threads):
             taken.append(number)
             yield number
 
-    made = look_ahead(lambda n: n * n, items(), threads)
+    made = prepare.look_ahead(lambda n: n * n, items(), threads)
     for number, result in enumerate(made):
         assert result == number * number
         ahead.append(len(taken) - 1 - number)
@@ -257,7 +256,7 @@ def test_look_ahead_stops_where_one_fails():
             raise DataError("five")
         return number
 
-    made = look_ahead(fails, (taken.append(n) or n for n in range(1000)), 2)
+    made = prepare.look_ahead(fails, (taken.append(n) or n for n in range(1000)), 2)
     results = []
     with pytest.raises(DataError, match="five"):
         results.extend(made)

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-#: Queries that faiss is given at a time; of 256 it takes five times as long for each.
-BLOCK = 1024
+#: Queries that faiss is given at a time. The fewer, the longer each takes: of 256, five times.
+BLOCK = 16384
 #: Queries that are handed on at a time; sums of metrics are rounded once for each.
 PART = 256
 #: Candidates beyond those wanted, so that one of them is surely too far.
@@ -129,8 +129,8 @@ class Gallery:
         near, found = index.search(points[rows], min(k + 1 + PADDING, len(self)))
         near, found = _others(rows, found, near)
         error = error[rows]
-        sure = near[:, -1] - near[:, k - 1] > 2 * error if found.shape[1] < len(self) - 1 else True
-        sure = np.broadcast_to(sure, rows.shape)
+        whole = found.shape[1] == len(self) - 1
+        sure = whole | (near[:, -1] - near[:, k - 1] > 2 * error)
         result = np.empty((len(rows), k), dtype=np.int64)
         result[sure] = self._settled(rows[sure], near[sure], found[sure], error[sure], k)
         if not sure.all():
@@ -287,24 +287,16 @@ def nearest_neighbours(
 def hits(relevant: np.ndarray, k: int) -> np.ndarray:
     """Recall@K of n queries: whether one of their class is among their K nearest others.
 
-    Jegou et al. 2011, as used in Song et al. 2016: every image is a query, all others are the
-    gallery. An image that is alone in its class counts as missed.
-
-    Args:
-        relevant: n x K or more; whether each neighbour, nearest first, is of the query's class.
-        k: K.
+    Jegou et al. 2011, as used in Song et al. 2016; an image alone in its class counts as missed.
+    ``relevant`` is n x K or more: whether each neighbour, nearest first, is of the query's class.
     """
     return relevant[:, :k].any(axis=1)
 
 
 def recall_at(embeddings: Any, labels: np.ndarray, ids: np.ndarray, k: int) -> float:
-    """The mean of :func:`hits` over all images: a share in 0 .. 1.
+    """The mean of :func:`hits` over all images, each a query to all others; in 0 .. 1.
 
-    Args:
-        embeddings: N x D, float32; a NumPy array, or a torch tensor on any device.
-        labels: N class labels.
-        ids: N distinct image ids.
-        k: K, fewer than N.
+    The arguments are those of :class:`Gallery`, with N labels and k < N.
     """
     gallery = Gallery(embeddings, ids, gpu=getattr(embeddings, "is_cuda", False))
     labels = np.asarray(labels)[gallery.order]

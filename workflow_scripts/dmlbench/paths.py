@@ -38,11 +38,6 @@ def resolved_config(name: str) -> str:
     return f"{results(name)}/{CONFIG_FILE}"
 
 
-def stored_plan(name: str) -> str:
-    """The plan that was made of the config: what jobs read."""
-    return f"{results(name)}/{PLAN_FILE}"
-
-
 def head(name: str) -> str:
     """Which Snakemake gave a config's jobs to a cluster last."""
     return f"{results(name)}/cluster.json"

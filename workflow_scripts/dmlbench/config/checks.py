@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import yaml
-
 from dmlbench.config.dataset_facts import DatasetFacts
 from dmlbench.config.folders import contents
 from dmlbench.config.models import Experiment, FolderDataset
+from dmlbench.config.read_yaml import read_config
 from dmlbench.config.recipe import Recipe
 from dmlbench.config.settings import Data, Evaluation
 from dmlbench.errors import ConfigError
@@ -92,7 +91,7 @@ def published_problems(experiment: Experiment, where: str) -> Iterator[str]:
         if name not in known:
             yield f"{where}.published: no such entry (got '{name}'){nearest(name, known)}"
             continue
-        table = yaml.safe_load((folder / f"{name}.yaml").read_text(encoding="utf-8"))
+        table = read_config(folder / f"{name}.yaml")
         if experiment.dataset not in table["datasets"]:
             about = " and ".join(table["datasets"])
             yield f"{where}.published: {name} is about {about}, not about {experiment.dataset}"

@@ -4,11 +4,12 @@ import hashlib
 import itertools
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,10 +18,12 @@ from dmlbench import paths
 from dmlbench.data.dataset import Dataset, Record
 from dmlbench.data.decode import STORES, pixels
 from dmlbench.data.disk import disk_full_is_told, refuse_full_disk
-from dmlbench.data.lookahead import look_ahead
 from dmlbench.errors import DataError
 from dmlbench.files import replacing
 from dmlbench.progress import progress
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +96,28 @@ def _drain(records: deque[Record]) -> Iterator[Record]:
     """All ``records``, each let go as it is taken."""
     while records:
         yield records.popleft()
+
+
+def look_ahead(function: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
+    """``function(item)`` of each item, in order, computed by threads.
+
+    At most ``threads + 1`` items are taken beyond the result that was asked for, so that memory
+    stays small. Only the thread of the caller reads ``items``.
+
+    Raises:
+        Whatever ``items`` or ``function`` raise, at the item's turn; the rest is not begun.
+    """
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="look-ahead")
+    waiting: deque[Future[R]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > threads + 1:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _decode(

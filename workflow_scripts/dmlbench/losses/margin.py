@@ -4,10 +4,9 @@ import torch
 from torch import nn
 
 from dmlbench.losses.base import TupleLoss, register_loss
-from dmlbench.losses.tuple_pairs import Pairs
 from dmlbench.plugins.types import PositiveFloat
 from dmlbench.samplers.batch import Batch
-from dmlbench.samplers.tuples import Tuples
+from dmlbench.samplers.tuples import Pairs, Tuples
 
 
 @register_loss("margin", takes="tuples", label="Margin")

@@ -3,8 +3,7 @@
 import math
 from typing import Literal
 
-from dmlbench.losses.base import LossResult, register_loss
-from dmlbench.losses.proxies import ProxyLoss
+from dmlbench.losses.base import LossResult, ProxyLoss, register_loss
 from dmlbench.plugins.types import LossRate, PositiveFloat
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.tuples import Tuples

@@ -2,8 +2,7 @@
 
 import torch
 
-from dmlbench.losses.base import LossResult, register_loss
-from dmlbench.losses.proxies import ProxyLoss
+from dmlbench.losses.base import LossResult, ProxyLoss, register_loss
 from dmlbench.plugins.types import LossRate, PositiveFloat
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.tuples import Tuples

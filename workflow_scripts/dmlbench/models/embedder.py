@@ -1,4 +1,4 @@
-"""Backbone plus embedding head."""
+"""Networks: a backbone (timm's, or a shallow one for small images) and the embedding head."""
 
 import hashlib
 import pickle
@@ -11,7 +11,6 @@ from torch import nn
 
 from dmlbench.errors import ConfigError
 from dmlbench.files import WEIGHT_FILES
-from dmlbench.models.small_cnn import SmallCNN
 
 #: What reading weights raises where they are damaged or cannot be had.
 _UNREADABLE = (
@@ -64,6 +63,41 @@ class Embedder(nn.Module):
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
         return self
+
+
+class SmallCNN(nn.Module):
+    """Blocks of 3x3 convolution, ReLU and 2x2 max-pooling, then an optional hidden layer.
+
+    EPS calls its MNIST network "a simple shallow architecture" (section 5.1) and says no more.
+
+    Attributes:
+        num_features: Size of the output.
+    """
+
+    def __init__(self, channels: int, image_size: int, widths: list[int], hidden: int) -> None:
+        """Build for ``channels`` x ``image_size`` x ``image_size`` input.
+
+        Pooling stops at one pixel, so that small images can go through any number of blocks.
+        """
+        super().__init__()
+        layers: list[nn.Module] = []
+        size = image_size
+        for width in widths:
+            layers += [nn.Conv2d(channels, width, kernel_size=3, padding=1), nn.ReLU()]
+            if size > 1:
+                layers.append(nn.MaxPool2d(2))
+                size //= 2
+            channels = width
+        layers.append(nn.Flatten())
+        self.num_features = channels * size * size
+        if hidden:
+            layers += [nn.Linear(self.num_features, hidden), nn.ReLU()]
+            self.num_features = hidden
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """B x C x H x W to B x num_features."""
+        return self.layers(images)
 
 
 def _timm_backbone(name: str, weights: str, channels: int) -> nn.Module:

@@ -1,4 +1,4 @@
-"""Tuples of a batch: what samplers make and losses take.
+"""Tuples of a batch: what samplers make and losses take; and the pairs that they consist of.
 
 Shapes do not depend on the data where that can be had, so that a GPU need not be waited for.
 """
@@ -6,6 +6,9 @@ Shapes do not depend on the data where that can be had, so that a GPU need not b
 from dataclasses import dataclass
 
 import torch
+
+from dmlbench.errors import ConfigError
+from dmlbench.samplers.batch import Batch
 
 
 @dataclass(frozen=True)
@@ -58,3 +61,61 @@ class PairSets:
 
 
 Tuples = Triplets | PairSets
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs of an anchor and another image; all fields broadcast to one shape.
+
+    Attributes:
+        distance: Their distances: 2 x T for triplets, B x B for pair sets.
+        sign: 1 for a positive pair, -1 for a negative one.
+        counted: Whether the pair counts at all.
+        labels: Classes of the anchors: T for triplets, B x 1 for pair sets, whose rows they are.
+    """
+
+    distance: torch.Tensor
+    sign: torch.Tensor
+    counted: torch.Tensor
+    labels: torch.Tensor
+
+    @classmethod
+    def of(cls, batch: Batch, tuples: Tuples, squared: bool = False) -> "Pairs":
+        """The pairs of ``tuples``: of each triplet the positive and the negative one.
+
+        Args:
+            batch: The batch.
+            tuples: Triplets, of which a pair may come more than once, or pair sets.
+            squared: Take squared distances.
+        """
+        if isinstance(tuples, Triplets):
+            distance = triplet_distances(batch, tuples, squared)
+            sign = torch.arange(1, -2, -2, dtype=distance.dtype, device=distance.device)[:, None]
+            labels = batch.labels.index_select(0, tuples.anchor)
+            return cls(distance, sign, tuples.valid.expand(2, -1), labels)
+        distance = batch.distances.square() if squared else batch.distances
+        counted = tuples.positives | tuples.negatives
+        # Arithmetic all through: torch.where over a mask in random order takes 20 times as long.
+        return cls(
+            distance, tuples.positives.to(distance.dtype) * 2 - 1, counted, batch.labels[:, None]
+        )
+
+    def of_class(self, values: torch.Tensor) -> torch.Tensor:
+        """``values`` of all classes, for the class of each pair's anchor."""
+        chosen = values.index_select(0, self.labels.flatten())
+        return chosen if self.labels.dim() == 1 else chosen[:, None]
+
+
+def triplet_distances(batch: Batch, triplets: Tuples, squared: bool = False) -> torch.Tensor:
+    """Distances of each triplet's anchor to its positive, then to its negative: 2 x T.
+
+    Raises:
+        ConfigError: Given pair sets, whose triplets are too many to list.
+    """
+    if not isinstance(triplets, Triplets):
+        raise ConfigError("single triplets are needed here: choose one negative per positive")
+    entries = torch.stack([triplets.positive, triplets.negative])
+    entries.add_(triplets.anchor, alpha=len(batch.labels))
+    # index_select, not indexing: its backward adds up several times faster.
+    distance = batch.distances.flatten().index_select(0, entries.flatten()).view(entries.shape)
+    return distance.square() if squared else distance
