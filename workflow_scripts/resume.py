@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 
 from dmlbench import cli, paths
-from dmlbench.config.load import read_config, validate
+from dmlbench.config import read_config
+from dmlbench.config.load import validate
 from dmlbench.workflow.slurm import head
 
 log = logging.getLogger("dmlbench")

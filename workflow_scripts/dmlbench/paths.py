@@ -34,7 +34,6 @@ results = _path("results/{name}")
 #: The config as it was read, with defaults, and the plan made of it: what jobs are given.
 CONFIG_FILE, PLAN_FILE = "config.json", "plan.json"
 resolved_config = _path(f"results/{{name}}/{CONFIG_FILE}")
-stored_plan = _path(f"results/{{name}}/{PLAN_FILE}")
 #: Which Snakemake gave the config's jobs to a cluster last.
 head = _path("results/{name}/cluster.json")
 #: What made each file of results and data (:mod:`dmlbench.workflow.file_records`).
