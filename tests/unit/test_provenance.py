@@ -57,7 +57,7 @@ AGAIN = {
     "version": {"evaluate", "check"} | (REPORT - {"means"}),
     "reporting.means": {"means"},
     "reporting.draw_figures": {"figures"},
-    "reporting.figures.recall_curves": DRAWN,
+    "reporting.figures.curves": DRAWN,
     "cli": set(),
     "paths": set(),
     "errors": set(),
