@@ -1,13 +1,11 @@
 """What every method cost to train: hours, seconds per epoch, memory; by device."""
 
-from typing import NamedTuple
-
 import pandas as pd
 
 from dmlbench.config import METHOD_KEYS, RUN_KEYS, Plan
-from dmlbench.reporting import names
 from dmlbench.reporting.formats import Cell, Table
 from dmlbench.reporting.statistics import summarize
+from dmlbench.reporting.table_lines import method_lines
 
 #: In the place of a device where nothing ran.
 NO_DEVICE = "not run"
@@ -35,14 +33,7 @@ def cost(plan: Plan, history: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
         host_mb=("peak_host_mb", "max"),
         gpu_mb=("peak_gpu_mb", "max"),
     )
-    planned = [
-        {"experiment": experiment, "dataset": settings.dataset, "method": words}
-        | dict(zip(METHOD_KEYS, method, strict=True))
-        | {"planned": len(plan.benchmark.seeds)}
-        for experiment, settings in plan.benchmark.experiments.items()
-        for method, words in names.methods(plan, experiment).items()
-    ]
-    table = pd.DataFrame(planned).merge(found.reset_index(), how="left", on=_METHOD)
+    table = method_lines(plan).merge(found.reset_index(), how="left", on=_METHOD)
     return table.fillna({"device": NO_DEVICE, "runs": 0}).astype({"runs": int})
 
 
@@ -53,7 +44,9 @@ def cost_table(long: pd.DataFrame, foot: str) -> Table:
         rows = [
             {
                 "": one.method,
-                "runs": Cell(one.runs, decimals=0, note=_partial(one)),
+                "runs": Cell(
+                    one.runs, decimals=0, note=f"of {one.planned}" * (one.runs < one.planned)
+                ),
                 "hours": Cell(one.hours, decimals=2),
                 "s/epoch": Cell(one.epoch_seconds, one.epoch_half_width, decimals=2),
                 "memory (MB)": Cell(one.host_mb, decimals=0),
@@ -72,7 +65,3 @@ def cost_table(long: pd.DataFrame, foot: str) -> Table:
         f"once. {foot}"
     )
     return Table("Cost of training", notes, "cost", blocks)
-
-
-def _partial(one: NamedTuple) -> str:
-    return f"of {one.planned}" if one.runs < one.planned else ""

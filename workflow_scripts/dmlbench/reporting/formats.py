@@ -99,14 +99,9 @@ def cell_text(cell: Cell | str, form: Format) -> str:
     return (form.bold.format(text) if cell.bold else text) + (after and form.text(after))
 
 
-def printed(block: pd.DataFrame, form: Format) -> pd.DataFrame:
-    """A block of a table with its cells as text."""
-    return block.map(lambda cell: cell_text(cell, form))
-
-
 def markdown(block: pd.DataFrame) -> str:
     """A block of a table in Markdown."""
-    texts = printed(block, MARKDOWN).rename(MARKDOWN.text)
+    texts = block.map(cell_text, form=MARKDOWN).rename(MARKDOWN.text)
     return texts.to_markdown(disable_numparse=True)
 
 

@@ -1,14 +1,14 @@
 """The leaderboard: everything that ran on a dataset, in the order of its first test metric."""
 
-from collections.abc import Iterator
-
+import numpy as np
 import pandas as pd
 
 from dmlbench.config import METHOD_KEYS, SHUFFLED, UNTRAINED, Plan
 from dmlbench.reporting import names
 from dmlbench.reporting.cells import count, rows_where
 from dmlbench.reporting.formats import Cell, Table
-from dmlbench.reporting.statistics import NO_SEEDS, Summary, summarize
+from dmlbench.reporting.statistics import NO_SEEDS, summarize
+from dmlbench.reporting.table_lines import lines
 
 _SHOWN = ("recall", "map_at_r", "nmi")
 _METRIC = ["metric", "k"]
@@ -28,41 +28,23 @@ def leaderboard(plan: Plan, metrics: pd.DataFrame) -> pd.DataFrame:
 
 def _of_dataset(plan: Plan, dataset: str, metrics: pd.DataFrame) -> pd.DataFrame:
     _, subset, label = plan.facts(dataset).first_test()
-    where = {"split": "test", "subset": subset, "label": label}
-    where["selection"] = plan.control_selection
-    mine = rows_where(metrics, dataset=dataset, **where)
+    part = {"dataset": dataset, "subset": subset, "label": label}
+    mine = rows_where(metrics, split="test", selection=plan.control_selection, **part)
     first = min(plan.benchmark.evaluation.recall_at)
-    values = mine.groupby([*METHOD_KEYS, "metric", "k"])["value"].agg(list)
     # NMI's k is a number of clusters: one for each part.
-    kinds = {(metric, k) for *_, metric, k in values.index if metric != "recall" or k == first}
-    kinds = sorted((c for c in kinds if c[0] in _SHOWN), key=lambda c: _SHOWN.index(c[0]))
-    rows = [
-        {"dataset": dataset, "subset": subset, "label": label, "method": words}
-        | dict(zip([*METHOD_KEYS, "control", *_METRIC], (*method, control, *kind), strict=True))
-        | vars(_percent(values.get((*method, *kind))))
-        | {"planned": planned}
-        for method, words, control, planned in _competitors(plan, dataset)
-        for kind in kinds
-    ]
-    return _ranked(pd.DataFrame(rows)) if rows else pd.DataFrame()
-
-
-def _percent(values: list[float] | None) -> Summary:
-    return summarize([100 * value for value in values]) if values else NO_SEEDS
-
-
-def _competitors(plan: Plan, dataset: str) -> Iterator[tuple[tuple, str, str, int]]:
-    """Every method and control of a dataset once: names, words, the control's kind, seeds."""
-    seen: dict[tuple, tuple] = {}
-    experiments = [n for n, e in plan.benchmark.experiments.items() if e.dataset == dataset]
-    for experiment in experiments:
-        for method, words in names.methods(plan, experiment).items():
-            seen.setdefault(method, (method, words, "", len(plan.benchmark.seeds)))
-    for experiment in experiments:
-        for kind, run in plan.controls[experiment].items():
-            method = run.method
-            seen.setdefault(method, (method, names.control(kind), kind, 1))
-    yield from seen.values()
+    mine = mine[mine["metric"].isin(_SHOWN) & ((mine["metric"] != "recall") | (mine["k"] == first))]
+    values = mine.groupby([*METHOD_KEYS, *_METRIC])["value"].agg(list)
+    kinds = sorted({key[-2:] for key in values.index}, key=lambda kind: _SHOWN.index(kind[0]))
+    # Each method and control once, whatever experiments it is in; methods first.
+    planned = lines(plan).query("dataset == @dataset").sort_values("control", kind="stable")
+    rows = []
+    for line in planned.drop_duplicates(METHOD_KEYS).to_dict("records"):
+        for kind in kinds:
+            seeds = values.get((*(line[name] for name in METHOD_KEYS), *kind))
+            found = NO_SEEDS if seeds is None else summarize(100 * np.array(seeds))
+            row = part | line | dict(zip(_METRIC, kind, strict=True)) | vars(found)
+            rows.append(row)
+    return _ranked(pd.DataFrame(rows).drop(columns="experiment")) if rows else pd.DataFrame()
 
 
 def _ranked(table: pd.DataFrame) -> pd.DataFrame:
@@ -99,15 +81,14 @@ def _table(mine: pd.DataFrame, foot: str) -> Table:
         if several:
             row["recipe"] = first["recipe"].removesuffix(SHUFFLED)
         for one in cells:
-            note = count(one["n"], one["planned"])
-            cell = Cell(one["mean"], one["half_width"], note=note)
-            row[names.metric(one["metric"], one["k"])] = cell
+            cell = Cell(one["mean"], one["half_width"], note=count(one["n"], one["planned"]))
+            row[names.measure(one["metric"], one["k"]).label] = cell
         rows.append(row | {"gain": Cell(first["gain"])})
     dataset, subset, label, *metric = mine.iloc[0][["dataset", "subset", "label", *_METRIC]]
     notes = (
         "Percent ± half of the 95% t-interval, last epoch. Gain: points of "
-        f"{names.metric(*metric)} over the untrained backbone of the same recipe. Controls have no "
-        f"rank. {foot}"
+        f"{names.measure(*metric).label} over the untrained backbone of the same recipe. Controls "
+        f"have no rank. {foot}"
     )
     title = f"Leaderboard of {dataset}: {names.part('test', subset, label)}"
     return Table(title, notes, f"leaderboard-{dataset}", {"": pd.DataFrame(rows).set_index("")})

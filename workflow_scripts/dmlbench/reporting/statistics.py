@@ -28,13 +28,9 @@ MOST_SEEDS = 1000
 
 @dataclass(frozen=True)
 class Summary:
-    """A mean over seeds.
+    """A mean over ``n`` seeds; NaN where there is none.
 
-    Attributes:
-        mean: The mean; NaN where there is no seed.
-        sd: The standard deviation over seeds (n - 1); None for one seed.
-        half_width: Half the width of the 95% t-interval; None for one seed, which has none.
-        n: Number of seeds.
+    One seed has no standard deviation (``sd``, n - 1) and no ``half_width`` of the 95% t-interval.
     """
 
     mean: float
@@ -98,9 +94,9 @@ def compare(a: Sequence[float], b: Sequence[float]) -> Comparison:
     if difference.n == 1:
         return Comparison(difference)
     if np.abs(b - a).max() < _ROUNDING:
-        return Comparison(difference, 1.0, 1.0, 0.0, None)
+        return Comparison(difference, p_t=1.0, p_exact=1.0, effect=0.0)
     if np.ptp(b - a) < _ROUNDING:
-        return Comparison(difference, None, _exact(a, b), None, None)
+        return Comparison(difference, p_exact=_exact(a, b))
     effect = difference.mean / difference.sd
     p_t = float(stats.ttest_rel(b, a).pvalue)
     return Comparison(difference, p_t, _exact(a, b), effect, more_seeds(effect, difference.n))
