@@ -63,21 +63,13 @@ class Table:
 
 
 class Format(NamedTuple):
-    """How a format writes the parts of a cell.
+    """How a format writes the parts of a cell."""
 
-    Attributes:
-        bold: The frame of a bold number.
-        plus_minus: Between a mean and its half width.
-        minus: The sign of a negative number.
-        text: What a text becomes.
-        comparison: Whether the published number stands in the same cell.
-    """
-
-    bold: str
+    bold: str  # the frame of a bold number
     plus_minus: str
     minus: str
     text: Callable[[str], str]
-    comparison: bool = True
+    comparison: bool = True  # whether the published number stands in the same cell
 
 
 MARKDOWN = Format("**{}**", " ± ", MINUS, lambda text: text.replace("|", r"\|"))

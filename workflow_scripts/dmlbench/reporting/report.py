@@ -17,8 +17,8 @@ from dmlbench.files import replacing, write_text
 from dmlbench.reporting import names
 from dmlbench.reporting.captions import caption, missing_runs, partial
 from dmlbench.reporting.cells import BLOCK, printed_cells
-from dmlbench.reporting.cost import cost
 from dmlbench.reporting.formats import HTML, cell_text
+from dmlbench.reporting.overall_tables import cost
 from dmlbench.reporting.table_lines import lines_of
 from dmlbench.reporting.verdicts import EXPLAINED, write_verdicts
 from dmlbench.version import BENCHMARK_VERSION

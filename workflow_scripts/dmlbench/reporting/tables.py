@@ -12,10 +12,14 @@ from dmlbench.reporting import names
 from dmlbench.reporting.captions import TESTS_CAPTION, caption, headline, missing_runs, partial
 from dmlbench.reporting.cells import BLOCK, cells, count, printed_cells, stored_name
 from dmlbench.reporting.claims import paired_tests
-from dmlbench.reporting.cost import cost, cost_table
 from dmlbench.reporting.formats import DASH, MINUS, NAN, Cell, Table, markdown, markdown_section
 from dmlbench.reporting.latex import latex
-from dmlbench.reporting.leaderboard import leaderboard, leaderboard_tables
+from dmlbench.reporting.overall_tables import (
+    cost,
+    cost_table,
+    leaderboard,
+    leaderboard_tables,
+)
 from dmlbench.reporting.published.read import published_rows
 from dmlbench.reporting.stamped import write_csv
 from dmlbench.version import STAMP

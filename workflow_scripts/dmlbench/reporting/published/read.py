@@ -141,16 +141,10 @@ def methods_of(plan: Plan, experiment: str, match: Match) -> list[Method]:
 def published_rows(
     plan: Plan, experiment: str, part: tuple[str, str, str]
 ) -> Iterator[tuple[Published, Row, dict[str, float], list[Method]]]:
-    """What the published tables of an experiment say of a part.
+    """What the published tables of an experiment say of a part (split, subset, label column).
 
-    Args:
-        plan: The config.
-        experiment: The experiment's name.
-        part: Split, subset and label column.
-
-    Yields:
-        A published table, a row of it, the row's percentages by metric (such as ``recall@1``;
-        only metrics that are the same as ours), and the methods of ours that it is.
+    Yields a published table, a row of it, the row's percentages by metric (such as ``recall@1``;
+    only metrics that are the same as ours), and the methods of ours that it is.
     """
     where = (plan.benchmark.experiments[experiment].dataset, *part)
     for table in published_of(plan, experiment):
