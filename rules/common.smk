@@ -12,9 +12,11 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
 from dmlbench import paths
 from dmlbench.workflow import provenance
-from dmlbench.config import RANDOM, UNTRAINED, resolve_config, stored_plan
-from dmlbench.config.load import merge_configs, validate
+from dmlbench.config import RANDOM, UNTRAINED, resolve_config
+from dmlbench.config.load import read_plan, write_plan
+from dmlbench.config.read_yaml import merge_configs
 from dmlbench.plugins.entries import entries
+from dmlbench.config.archive_table import all_archives
 from dmlbench.config.choices import NO_SAMPLER
 from dmlbench.config.recipe import Recipe
 from dmlbench.config.folders import listing
@@ -34,26 +36,26 @@ SCRIPTS = os.path.relpath(Path(workflow.basedir) / "workflow_scripts")
 ENVIRONMENT = Path(workflow.basedir) / "workflow_scripts" / "envs" / "dmlbench.yaml"
 
 
-def read_plan():
-    source = ", ".join(os.path.relpath(file) for file in workflow.configfiles)
+def make_or_read_plan():
+    files = [os.path.relpath(file) for file in workflow.configfiles]
     try:
+        if not workflow.is_main_process:
+            # A job is given the config that was stored when Snakemake started (hooks.smk).
+            return read_plan(Path(files[0]))
         # Snakemake's own `config` is YAML 1.1, with the last of two equal keys.
-        files = [os.path.relpath(file) for file in workflow.configfiles]
         config = merge_configs(files, workflow.config_settings.config)
-        if workflow.is_main_process:
-            return resolve_config(config, source)
-        benchmark = validate(config, source)
-        return stored_plan.read_plan(Path(paths.stored_plan(benchmark.name)), benchmark)
+        return resolve_config(config, ", ".join(files))
     except UserError as error:
         for line in str(error).splitlines():
             print(f"error: {line}", file=sys.stderr)
         sys.exit(2)
 
 
-PLAN = read_plan()
+PLAN = make_or_read_plan()
 BENCHMARK = PLAN.benchmark
 NAME = BENCHMARK.name
-set_job_environment(BENCHMARK.data)
+# Jobs inherit the places of archives, which the stored config does not name.
+set_job_environment(BENCHMARK.data if workflow.is_main_process else None)
 RESOURCES = BENCHMARK.resources
 CONFIG = paths.resolved_config(NAME)
 PROJECTION = BENCHMARK.projection
@@ -64,7 +66,7 @@ LOGS = f"{paths.results(NAME)}/logs"
 BENCHMARKS = f"{paths.results(NAME)}/benchmarks"
 # All there are, not only the plan's: any of them can be prepared and looked at.
 DATASETS = [*entries("dataset"), *BENCHMARK.datasets]
-ARCHIVES = [a for known in entries("dataset").values() for a in known.cls.facts.archives]
+ARCHIVES = all_archives()
 # Each experiment has those that its runs have something to show in.
 FIGURES = [
     paths.figure(NAME, experiment, kind, suffix)

@@ -65,11 +65,13 @@ def settle_origins():
 
 
 def write_config():
-    """Write the config and its plan where jobs find them."""
+    """Write the config and its plan, and have jobs read these: the user's file may change."""
     try:
-        stored_plan.write_plan(PLAN, Path(CONFIG).parent)
+        write_plan(PLAN, Path(CONFIG).parent)
     except OSError as error:
         refuse([unusable(error.filename, error.strerror)])
+    # What Snakemake gives to jobs as --configfiles.
+    workflow.config_settings.configfiles = [Path(CONFIG).absolute()]
 
 
 def requests(names):

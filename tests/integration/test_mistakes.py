@@ -17,7 +17,9 @@ from conftest import ROOT, error_lines, run_script, run_snakemake
 from file_server import serving
 from test_datasets import cars_parquet
 
-from dmlbench.data.dataset import get_dataset
+from dmlbench.config import resolve_config
+from dmlbench.config.archive_table import archive
+from dmlbench.config.load import write_plan
 
 
 @pytest.mark.parametrize(
@@ -38,6 +40,28 @@ def test_a_mistake_in_the_config_is_one_line(smoke_config, tmp_path, change, tol
     assert len(lines) == 1, done.stderr
     assert lines[0].startswith("error: spoilt.yaml: ")
     assert told in lines[0]
+
+
+def test_a_job_takes_the_stored_plan_and_not_the_file_of_the_user(
+    smoke_config, tmp_path, monkeypatch
+):
+    plan = resolve_config(smoke_config, "smoke.yaml")
+    write_plan(plan, tmp_path / "results/smoke")
+    index = "data/prepared/digits_even_odd/original/index.parquet"
+    # As Snakemake calls itself for a job, which inherits the places of archives.
+    monkeypatch.setenv("DMLBENCH_CHECKSUMS", "{}")
+    job = ("--mode", "subprocess", "--force", "--nolock", "-c1", index, "--directory", tmp_path)
+    job += ("--configfiles", tmp_path / "results/smoke/config.json")
+    done = run_snakemake(*job, "--config", "name=other")
+    assert (tmp_path / index).exists(), done.stderr
+    (tmp_path / "results/smoke/plan.json").unlink()
+    done = run_snakemake(*job)
+    assert done.returncode == 2
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert line.endswith(
+        "holds no plan (FileNotFoundError); Snakemake writes it before the first "
+        "job: start it again"
+    )
 
 
 def test_a_file_in_the_place_of_results_is_one_line(tmp_path):
@@ -173,13 +197,13 @@ def test_parquet_files_that_the_user_pinned_go_all_the_way(tmp_path, shared_data
         name: hashlib.sha256(file.read_bytes()).hexdigest()
         for name, file in cars_parquet(mirror, shared_data).items()
     }
-    dataset = tmp_path / "workflow_scripts/dmlbench/data/datasets/cars196.py"
-    devkit = get_dataset("cars196").facts.archives[2]
-    facts = {devkit.sha256: sums.pop(devkit.file), f"bytes={devkit.bytes}": "bytes=None"}
-    text = dataset.read_text()
+    table = tmp_path / "workflow_scripts/dmlbench/data/archives.yaml"
+    devkit = archive("cars196", "car_devkit.tgz")
+    facts = {devkit.sha256: sums.pop(devkit.file), f"bytes: {devkit.bytes}": "bytes: null"}
+    text = table.read_text()
     for published, made in facts.items():
         text = text.replace(published, made)
-    dataset.write_text(text)
+    table.write_text(text)
     data = {
         "sources": {"cars196": "cars196_parquet"},
         "mirror": str(mirror.parent),

@@ -39,3 +39,11 @@ def test_after_a_kill_of_snakemake_resume_ends_what_is_left_and_goes_on(case):
     assert len(case.jobs_of(FINISHES)) == 1
     assert (finished.parent / "model_last.safetensors").stat().st_mtime_ns == weights
     case.equals_local(RUN, FINISHES)
+
+
+def test_a_config_edited_after_the_start_concerns_no_job_of_it(case):
+    head = case.start(trained(RUN))
+    case.until((case.folder / "results/smoke/plan.json").exists)
+    (case.folder / "test.yaml").write_text("name: [")
+    case.ends(head)
+    assert [job["state"] for job in case.jobs_of(RUN)] == ["COMPLETED"]

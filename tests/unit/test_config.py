@@ -11,8 +11,8 @@ import yaml
 from conftest import ROOT
 
 from dmlbench.config import Plan, load_config, resolve_config
-from dmlbench.config.load import json_schema, merge_configs, validate
-from dmlbench.config.stored_plan import read_plan, write_plan
+from dmlbench.config.load import json_schema, read_plan, write_plan
+from dmlbench.config.read_yaml import merge_configs
 from dmlbench.errors import ConfigError
 
 CONFIGS = sorted([ROOT / "config.yaml", *(ROOT / "configs").glob("*.yaml")])
@@ -300,16 +300,22 @@ def test_a_stored_plan_is_the_plan(smoke_config, tmp_path):
     assert files == {name: (tmp_path / name).read_text() for name in files}
 
 
-def test_a_stored_plan_of_another_config_is_refused_in_one_line(smoke_config, tmp_path):
+def test_a_damaged_or_missing_plan_is_one_line(smoke_config, tmp_path):
     stored(smoke_config, tmp_path)
-    benchmark = validate(changed(smoke_config, "losses/triplet/margin", 0.3), "my.yaml")
-    with pytest.raises(ConfigError, match=r"plan.json: is not the plan of the config at hand"):
-        read_plan(tmp_path / "plan.json", benchmark)
-    for text in ("{", "[]", "{}"):
-        (tmp_path / "plan.json").write_text(text)
+    config, plan = tmp_path / "config.json", tmp_path / "plan.json"
+    right = config.read_text()
+    config.write_text(right.replace('"margin": 0.2', '"margin": 0.3'))
+    with pytest.raises(ConfigError, match=r"plan.json: is not the plan of the config.json beside"):
+        load_config(config)
+    config.write_text(right)
+    for text in ("{", "[]", "{}", json.dumps({"config": json.loads(plan.read_text())["config"]})):
+        plan.write_text(text)
         with pytest.raises(ConfigError, match=r"plan.json: holds no plan") as caught:
-            read_plan(tmp_path / "plan.json", benchmark)
+            load_config(config)
         assert len(str(caught.value).splitlines()) == 1
+    plan.unlink()
+    with pytest.raises(ConfigError, match=r"plan.json: holds no plan .FileNotFoundError"):
+        read_plan(config)
 
 
 def test_a_job_reads_the_plan_without_anything_heavy(smoke_config, tmp_path):

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import yaml
-
+from dmlbench.config.archive_table import all_archives
 from dmlbench.config.dataset_facts import DatasetFacts
 from dmlbench.config.folders import contents
 from dmlbench.config.models import Experiment, FolderDataset
+from dmlbench.config.read_yaml import read_config
 from dmlbench.config.recipe import Recipe
 from dmlbench.config.settings import Data, Evaluation
 from dmlbench.errors import ConfigError
@@ -92,7 +92,7 @@ def published_problems(experiment: Experiment, where: str) -> Iterator[str]:
         if name not in known:
             yield f"{where}.published: no such entry (got '{name}'){nearest(name, known)}"
             continue
-        table = yaml.safe_load((folder / f"{name}.yaml").read_text(encoding="utf-8"))
+        table = read_config(folder / f"{name}.yaml")
         if experiment.dataset not in table["datasets"]:
             about = " and ".join(table["datasets"])
             yield f"{where}.published: {name} is about {about}, not about {experiment.dataset}"
@@ -102,7 +102,7 @@ def data_problems(data: Data) -> Iterator[str]:
     """Places or checksums of archives that there are not."""
     if not data.files and not data.checksums:
         return
-    known = {a.file: a for e in entries("dataset").values() for a in e.cls.facts.archives}
+    known = {archive.file: archive for archive in all_archives()}
     for key, names in (("files", data.files), ("checksums", data.checksums)):
         for name in sorted(set(names) - set(known)):
             yield f"data.{key}.{name}: no archive is called that{nearest(name, sorted(known))}"

@@ -1,92 +1,31 @@
-"""From files, or from what Snakemake was given, to a plan; or to one line for each mistake."""
+"""From a config to a plan, or to one line for each mistake; and the plan as a stored file.
 
+The plan is made once, by the process that plans. Every job reads ``plan.json``, which holds what is
+looked up in classes that take PyTorch to import. It names no place of this machine.
+"""
+
+import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from dmlbench import paths
 from dmlbench.config.models import Benchmark
-from dmlbench.config.plan import Plan
+from dmlbench.config.plan import Plan, Swept
 from dmlbench.config.planning import build_plan
-from dmlbench.config.stored_plan import read_plan
+from dmlbench.config.read_yaml import read_config
+from dmlbench.config.run import Run
 from dmlbench.errors import ConfigError
+from dmlbench.files import write_text
 from dmlbench.plugins.messages import describe
 
 _PLAIN = (dict, list, str, int, float, type(None))  # a bool is an int
-
-
-def read_config(path: str | Path) -> Any:
-    """What a YAML 1.2 or JSON file holds, not yet validated.
-
-    Raises:
-        ConfigError: The file is missing, is not YAML, or has a key twice.
-    """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-        return _parse(text)
-    except OSError as error:
-        raise ConfigError(
-            f"{path}: cannot be read ({error.strerror}); is the path right?"
-        ) from None
-    except MarkedYAMLError as error:
-        mark = error.problem_mark
-        line = f"line {mark.line + 1}: " if mark else ""
-        raise ConfigError(f"{path}: {line}{error.problem}") from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from None
-
-
-def _parse(text: str) -> Any:
-    return YAML(typ="safe", pure=True).load(text)
-
-
-def merge_configs(files: Sequence[str | Path], overrides: Mapping[str, Any]) -> dict:
-    """The sections of several files, later ones over earlier ones, with single keys on top.
-
-    Snakemake merges likewise, but reads YAML 1.1, where ``no`` is no text and ``1e-3`` no number.
-
-    Args:
-        files: Config files; paths are named in messages as they are given here.
-        overrides: What ``--config key=value`` says; Snakemake leaves inner values as text.
-
-    Raises:
-        ConfigError: A file cannot be read, or holds no keys.
-    """
-    merged: Any = {}
-    for file in files:
-        data = read_config(file)
-        if not isinstance(data, dict):
-            raise ConfigError(f"{file}: holds no keys; start from configs/demo.yaml")
-        merged = merge(merged, data)
-    return merge(merged, _typed(dict(overrides)))
-
-
-def merge(section: Any, given: Any) -> Any:
-    """``section`` with the values of ``given`` on top; other keys of inner sections are kept."""
-    if not isinstance(section, dict) or not isinstance(given, dict):
-        return given
-    return section | {key: merge(section.get(key), value) for key, value in given.items()}
-
-
-def _typed(value: Any) -> Any:
-    """``value`` with numbers and booleans in the place of text that YAML reads as such."""
-    if isinstance(value, dict):
-        return {key: _typed(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_typed(item) for item in value]
-    if not isinstance(value, str):
-        return value
-    try:
-        read = _parse(value)
-    except YAMLError:
-        return value
-    return read if isinstance(read, bool | int | float) or value == "null" else value
+#: Fields of a plan that are stored as they are.
+_STORED = ("recipes", "losses", "samplers", "methods", "classes")
 
 
 def load_config(path: str | Path) -> Plan:
@@ -96,11 +35,9 @@ def load_config(path: str | Path) -> Plan:
         ConfigError: The file cannot be read or holds mistakes; one line for each.
     """
     path = Path(path)
-    data = read_config(path)
-    stored = path.with_name(paths.PLAN_FILE)
-    if path.name == paths.CONFIG_FILE and stored.exists():
-        return read_plan(stored, validate(data, str(path)))
-    return resolve_config(data, str(path))
+    if path.name == paths.CONFIG_FILE and path.with_name(paths.PLAN_FILE).exists():
+        return read_plan(path)
+    return resolve_config(read_config(path), str(path))
 
 
 def resolve_config(data: Any, source: str) -> Plan:
@@ -143,6 +80,52 @@ def _not_plain(value: Any, where: str = "") -> Iterator[str]:
         if not isinstance(key, str | int):
             yield f"{where or 'top level'}: a key must be a word (got {key!r})"
         yield from _not_plain(item, f"{where}.{key}" if where else str(key))
+
+
+def write_plan(plan: Plan, folder: Path) -> None:
+    """Write ``config.json`` and ``plan.json``."""
+    stored = {"config": _hash(plan.benchmark), **{key: getattr(plan, key) for key in _STORED}}
+    stored["swept"] = [[method, s.base, s.settings] for method, s in plan.swept.items()]
+    stored["controls"] = {
+        experiment: {kind: list(run.__dict__.values()) for kind, run in runs.items()}
+        for experiment, runs in plan.controls.items()
+    }
+    write_text(folder / paths.PLAN_FILE, json.dumps(stored, indent=1) + "\n")
+    write_text(folder / paths.CONFIG_FILE, plan.as_json())
+
+
+def read_plan(config: Path) -> Plan:
+    """The plan stored beside a ``config.json``; the file that the user wrote is not looked at.
+
+    Raises:
+        ConfigError: It is missing or damaged, or does not belong to this ``config.json``.
+    """
+    file = config.with_name(paths.PLAN_FILE)
+    benchmark = validate(read_config(config), str(config))
+    try:
+        stored = json.loads(file.read_text(encoding="utf-8"))
+        if stored["config"] != _hash(benchmark):
+            raise ConfigError(
+                f"{file}: is not the plan of the config.json beside it; start Snakemake again, "
+                "which writes both"
+            )
+        plan = Plan(benchmark, **{key: stored[key] for key in _STORED})
+        plan.methods = {e: [tuple(m) for m in methods] for e, methods in plan.methods.items()}
+        plan.swept = {tuple(m): Swept(tuple(base), changed) for m, base, changed in stored["swept"]}
+        plan.controls = {
+            experiment: {kind: Run(*values) for kind, values in runs.items()}
+            for experiment, runs in stored["controls"].items()
+        }
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ConfigError(
+            f"{file}: holds no plan ({type(error).__name__}); Snakemake writes it before the first "
+            "job: start it again"
+        ) from None
+    return plan
+
+
+def _hash(benchmark: Benchmark) -> str:
+    return hashlib.sha256(benchmark.as_json().encode()).hexdigest()[:16]
 
 
 def json_schema() -> str:

@@ -1,0 +1,77 @@
+"""Config files, and any other YAML, as plain data: YAML 1.2, or JSON."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from dmlbench.errors import ConfigError
+
+
+def read_config(path: str | Path) -> Any:
+    """What a YAML 1.2 or JSON file holds, not yet validated.
+
+    Raises:
+        ConfigError: The file is missing, is not YAML, or has a key twice.
+    """
+    try:
+        return _parse(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: cannot be read ({error.strerror}); is the path right?"
+        ) from None
+    except MarkedYAMLError as error:
+        mark = error.problem_mark
+        line = f"line {mark.line + 1}: " if mark else ""
+        raise ConfigError(f"{path}: {line}{error.problem}") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def _parse(text: str) -> Any:
+    return YAML(typ="safe", pure=True).load(text)
+
+
+def merge_configs(files: Sequence[str | Path], overrides: Mapping[str, Any]) -> dict:
+    """The sections of several files, later ones over earlier ones, with single keys on top.
+
+    Snakemake merges likewise, but reads YAML 1.1, where ``no`` is no text and ``1e-3`` no number.
+
+    Args:
+        files: Config files; paths are named in messages as they are given here.
+        overrides: What ``--config key=value`` says; Snakemake leaves inner values as text.
+
+    Raises:
+        ConfigError: A file cannot be read, or holds no keys.
+    """
+    merged: Any = {}
+    for file in files:
+        data = read_config(file)
+        if not isinstance(data, dict):
+            raise ConfigError(f"{file}: holds no keys; start from configs/demo.yaml")
+        merged = merge(merged, data)
+    return merge(merged, _typed(dict(overrides)))
+
+
+def merge(section: Any, given: Any) -> Any:
+    """``section`` with the values of ``given`` on top; other keys of inner sections are kept."""
+    if not isinstance(section, dict) or not isinstance(given, dict):
+        return given
+    return section | {key: merge(section.get(key), value) for key, value in given.items()}
+
+
+def _typed(value: Any) -> Any:
+    """``value`` with numbers and booleans in the place of text that YAML reads as such."""
+    if isinstance(value, dict):
+        return {key: _typed(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_typed(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    try:
+        read = _parse(value)
+    except YAMLError:
+        return value
+    return read if isinstance(read, bool | int | float) or value == "null" else value
