@@ -103,7 +103,8 @@ def _compile(source: Path, folder: Path) -> list[str]:
     )  # fmt: skip
     lines = done.stdout.splitlines()
     if done.returncode:
-        told = next((line for line in lines if line.startswith("!")), lines[-1])
+        last = (lines or ["no output"])[-1]
+        told = next((line for line in lines if line.startswith("!")), last)
         hint = f"; on Debian: apt-get install {_PACKAGES}" if "not found" in told else ""
         raise UserError(f"{source} does not compile: {told}{hint}")
     return lines
