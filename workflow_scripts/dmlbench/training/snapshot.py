@@ -44,26 +44,19 @@ class Progress:
 
     def state(self) -> dict:
         """For :meth:`restore`; tensors, numbers and text only."""
-        return {
-            "selections": dict(self.selections.__dict__),
+        return vars(self) | {
+            "selections": dict(vars(self.selections)),
             "generator": self.generator.get_state(),
-            "history": self.history,
-            "epoch": self.epoch,
-            "step": self.step,
-            "seconds": self.seconds,
             "record": self.record and self.record.state(),
-            "last_values": self.last_values,
         }
 
     def restore(self, state: dict) -> None:
         """Go on from :meth:`state`."""
-        self.selections = Selections(**state["selections"])
         self.generator.set_state(state["generator"].cpu())
-        for name in ("history", "epoch", "step", "seconds", "last_values"):
-            setattr(self, name, state[name])
-        self.record = state["record"] and EpochRecord.restored(
-            state["record"], self.generator.device
-        )
+        record = state["record"] and EpochRecord.restored(state["record"], self.generator.device)
+        selections = Selections(**state["selections"])
+        made = {"selections": selections, "generator": self.generator, "record": record}
+        vars(self).update(state | made)
 
     def end_epoch(self, row: dict) -> None:
         """Add ``row`` to the history and go on to the next epoch."""
@@ -127,10 +120,7 @@ def _set_random_state(state: dict) -> None:
 
 
 def _module_state(module: object) -> dict:
-    """Parameters, buffers, and attributes of a module and all inside it.
-
-    A library's loss may count in an attribute what a ``state_dict`` does not hold.
-    """
+    """Parameters, buffers, and the attributes that a library's loss may count in."""
     plain = {
         f"{path}:{name}": value
         for path, inner in _inside(module).items()

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from dmlbench.losses.base import Loss, LossResult
+from dmlbench.losses.base import Loss
 from dmlbench.models.embedder import Embedder
 from dmlbench.samplers.batch import Batch
 from dmlbench.training.diagnostics import EpochRecord
@@ -64,20 +64,10 @@ class Step:
         Raises:
             DivergedError: The loss is not finite; the weights are those before the step.
         """
-        batch, result = self._forward(images, labels, content, generator)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.half):
+            batch = Batch.of(self.model(images), labels, content, generator)
+            result = self.loss(batch, self.sampler(batch) if self.sampler else None)
         record.add(batch, result)
         self.optimizer.zero_grad(set_to_none=True)
         result.value.backward()
         self.optimizer.step()
-
-    def _forward(
-        self,
-        images: torch.Tensor,
-        labels: torch.Tensor,
-        content: torch.Tensor,
-        generator: torch.Generator,
-    ) -> tuple[Batch, LossResult]:
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.half):
-            batch = Batch.of(self.model(images), labels, content, generator)
-            tuples = self.sampler(batch) if self.sampler else None
-            return batch, self.loss(batch, tuples)
