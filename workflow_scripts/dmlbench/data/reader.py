@@ -142,6 +142,7 @@ class _Views(Dataset):
 
     def __init__(self, store: ImageStore, train: list | None, evaluation: list) -> None:
         self.store = store
+        self._given = store, train, evaluation
         self.unchanged = train is None and not evaluation and store.uniform() is not None
         self._evaluation = build_transforms(evaluation)
         self._train = self._evaluation if train is None else build_transforms(train)
@@ -150,6 +151,10 @@ class _Views(Dataset):
         if self.shape[0] != self.shape[1]:
             self._refuse(0, f"become {_words(self.shape)}, which is no square")
         self[0, 0, True]
+
+    def __reduce__(self) -> tuple:
+        """Another process builds the transforms itself."""
+        return _Views, self._given
 
     def __getitem__(self, place: Place) -> torch.Tensor:
         """H x W x C. The global random stream is left as it was."""

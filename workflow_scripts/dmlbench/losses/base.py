@@ -20,12 +20,10 @@ loss_names = _LOSSES.names
 
 @dataclass(frozen=True)
 class LossResult:
-    """What a loss says of one batch.
+    """What a loss says of one batch, in scalars.
 
-    Attributes:
-        value: The number to minimise, a scalar.
-        active: How many of its terms are not zero; None where a loss has no terms to count.
-        counts: Further scalars, summed over an epoch into history.csv.
+    ``value`` is minimised; ``active`` is how many of its terms are not zero (None without terms);
+    ``counts`` are summed over an epoch into history.csv.
     """
 
     value: torch.Tensor
@@ -78,7 +76,8 @@ class Loss(nn.Module):
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Optimiser groups of the loss's own parameters; none may be left out."""
-        return [{"params": list(self.parameters())}] if list(self.parameters()) else []
+        parameters = list(self.parameters())
+        return [{"params": parameters}] if parameters else []
 
 
 class TupleLoss(Loss):
@@ -94,10 +93,7 @@ class TupleLoss(Loss):
 
     @abstractmethod
     def terms(self, batch: Batch, tuples: Tuples) -> tuple[torch.Tensor, torch.Tensor]:
-        """The loss terms before reduction, and a mask of the same shape: which of them count.
-
-        Those that do not count must be finite for finite embeddings.
-        """
+        """The terms before reduction, finite for finite embeddings, and a mask: which count."""
 
     def sums(self, batch: Batch, tuples: Tuples) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """The sum of the terms, how many there are, and how many are active (not zero)."""
@@ -107,7 +103,6 @@ class TupleLoss(Loss):
         return values.sum(), counted.sum(), torch.count_nonzero(values)
 
     def result(self, batch: Batch, tuples: Tuples | None) -> LossResult:
-        assert tuples is not None, f"{type(self).__name__} needs tuples"
         total, count, active = self.sums(batch, tuples)
         return LossResult(total / self.divisor(batch, count, active).clamp(min=1), active)
 

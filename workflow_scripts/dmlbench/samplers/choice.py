@@ -47,16 +47,14 @@ class NegativeChoice(ABC):
 
     @abstractmethod
     def __call__(self, batch: Batch, *chosen: torch.Tensor) -> torch.Tensor:
-        """Choose.
+        """For ``one``, T positions; for ``set``, a B x B mask.
+
+        What is chosen for an anchor without any negative is ignored.
 
         Args:
             batch: The batch.
             chosen: For ``one``: T anchors and their T positives, as positions. For ``set``: the
                 B x B mask of chosen positives.
-
-        Returns:
-            For ``one``, T positions; for ``set``, a B x B mask. What is chosen for an anchor
-            without any negative is ignored.
         """
 
 

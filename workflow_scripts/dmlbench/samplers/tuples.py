@@ -52,7 +52,6 @@ class PairSets:
     negatives: torch.Tensor
 
     def pair_sets(self, size: int) -> "PairSets":
-        """Itself; see :meth:`Triplets.pair_sets`."""
         return self
 
     def indices(self) -> tuple[torch.Tensor, ...]:
@@ -81,12 +80,9 @@ class Pairs:
 
     @classmethod
     def of(cls, batch: Batch, tuples: Tuples, squared: bool = False) -> "Pairs":
-        """The pairs of ``tuples``: of each triplet the positive and the negative one.
+        """The pairs of pair sets; of each triplet the positive and the negative one.
 
-        Args:
-            batch: The batch.
-            tuples: Triplets, of which a pair may come more than once, or pair sets.
-            squared: Take squared distances.
+        ``squared`` takes squared distances. A pair may be in several triplets.
         """
         if isinstance(tuples, Triplets):
             distance = triplet_distances(batch, tuples, squared)

@@ -40,7 +40,7 @@ def train_run(
     """Train ``run`` to its end, or until it is time to leave.
 
     Nothing is done where its outputs are there already: another process may have ended it while
-    this one waited, one whose Snakemake was killed, say. (Snakemake deletes outputs before a job.)
+    this one waited.
 
     Args:
         plan: The config.
@@ -78,9 +78,8 @@ def train_run(
             log.info("trained already, as %s/run.json says", out)
             checkpoint.discard()
             return
-        loggers = plan.benchmark.training.loggers
-        folder_of_loggers = paths.local(paths.loggers(plan.benchmark.name), **vars(run))
-        writers = make_writers(loggers, folder_of_loggers)
+        told = paths.local(paths.loggers(plan.benchmark.name), **vars(run))
+        writers = make_writers(plan.benchmark.training.loggers, told)
         # A history that grows must not lie beside the record of an older training.
         (out / "run.json").unlink(missing_ok=True)
         trained = trainer.train(_Session(checkpoint, stopping, lock, out, writers))

@@ -30,12 +30,8 @@ def build_optimizer(spec: dict, model: torch.nn.Module, loss: Loss) -> torch.opt
 class Step:
     """What a step is made of.
 
-    Attributes:
-        model: The network.
-        loss: The loss.
-        sampler: Chooses tuples of a batch; None for a loss on whole batches.
-        optimizer: Moves the parameters of both.
-        half: Run the network under autocast to bfloat16; selection and loss stay float32.
+    ``sampler`` is None for a loss on whole batches. ``half`` runs the network under autocast to
+    bfloat16; selection and loss stay float32.
     """
 
     model: Embedder
@@ -59,7 +55,7 @@ class Step:
             labels: B class numbers.
             content: B numbers, equal for copies of one image.
             generator: The stream of the sampler's choices.
-            record: Takes note of the step.
+            record: Where the step is noted.
 
         Raises:
             DivergedError: The loss is not finite; the weights are those before the step.
