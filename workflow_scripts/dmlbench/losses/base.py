@@ -34,9 +34,8 @@ class LossResult:
 class Loss(nn.Module):
     """Base of all losses.
 
-    Attributes:
-        takes: ``tuples`` of a sampler, the whole ``batch``, or ``any`` of the two.
-        wants_class_means: It calls for :meth:`start` before the first step.
+    One ``takes`` the ``tuples`` of a sampler, the whole ``batch``, or ``any`` of the two, and may
+    call for :meth:`start` before the first step (``wants_class_means``).
     """
 
     takes = "batch"
@@ -83,9 +82,8 @@ class Loss(nn.Module):
 class TupleLoss(Loss):
     """Base of the losses on tuples: terms first, then one number.
 
-    Attributes:
-        reduction: ``mean`` over all terms, or ``active``: the sum over the number of terms that
-            are not zero.
+    ``reduction`` is the ``mean`` over all terms, or the sum over the number of ``active`` ones,
+    which are not zero.
     """
 
     takes = "tuples"
@@ -114,8 +112,7 @@ class TupleLoss(Loss):
 class ProxyLoss(Loss):
     """Base of the losses that compare images with proxies; both are L2-normalised.
 
-    Attributes:
-        proxies: num_classes x D, learned; only their directions matter.
+    ``proxies`` are num_classes x D, learned; only their directions matter.
     """
 
     def __init__(

@@ -20,11 +20,7 @@ negative_names = _NEGATIVES.names
 
 
 class PositiveChoice(ABC):
-    """Chooses one positive, or a set of them, for each anchor.
-
-    Attributes:
-        chooses: ``one`` or ``set``.
-    """
+    """Chooses one positive for each anchor, or a set (``chooses``)."""
 
     chooses = "one"
 
@@ -37,11 +33,7 @@ class PositiveChoice(ABC):
 
 
 class NegativeChoice(ABC):
-    """Chooses negatives for each anchor, knowing its positives.
-
-    Attributes:
-        chooses: ``one`` negative for each positive pair, or a ``set`` for each anchor.
-    """
+    """Chooses one negative for each positive pair, or a set for each anchor (``chooses``)."""
 
     chooses = "one"
 

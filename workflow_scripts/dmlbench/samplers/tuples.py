@@ -41,12 +41,7 @@ class Triplets:
 
 @dataclass(frozen=True)
 class PairSets:
-    """For each anchor a set of positives and a set of negatives.
-
-    Attributes:
-        positives: B x B mask; row a marks the positives of anchor a.
-        negatives: B x B mask.
-    """
+    """For each anchor a set of positives and one of negatives: B x B masks, a row per anchor."""
 
     positives: torch.Tensor
     negatives: torch.Tensor

@@ -38,15 +38,10 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Trained:
-    """What a run leaves.
+    """What a run leaves: the kept weights, and a row per epoch.
 
-    Attributes:
-        selections: The kept weights.
-        history: One row per epoch.
-        input: Channels and size that the model was built for.
-        device: Where it was trained.
-        initial_weights: The hash of the model's weights before the first step.
-        data: The hash of the dataset.
+    ``input`` has the channels and size that the model was built for; ``initial_weights`` is the
+    hash of its weights before the first step, ``data`` that of the dataset.
     """
 
     selections: Selections

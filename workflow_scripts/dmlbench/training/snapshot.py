@@ -22,15 +22,9 @@ _COMMON = frozenset(vars(nn.Module()))
 class Progress:
     """A training between two steps.
 
-    Attributes:
-        selections: The weights kept so far.
-        generator: The stream of the samplers' choices.
-        history: A row for each finished epoch.
-        epoch: The one in progress, from 1.
-        step: Steps done in it.
-        seconds: Spent in it so far.
-        record: Its diagnostics; None before its first step.
-        last_values: The last losses of the epoch before.
+    ``epoch``, from 1, is in progress: ``step`` and ``seconds`` count within it, ``record`` has its
+    diagnostics (None before its first step). ``generator`` is the stream of the samplers' choices,
+    ``history`` has a row for each finished epoch, ``last_values`` the last losses of the last one.
     """
 
     selections: Selections
