@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from dmlbench.config.archive_table import all_archives
 from dmlbench.config.dataset_facts import DatasetFacts
 from dmlbench.config.folders import contents
 from dmlbench.config.models import Benchmark, Experiment, FolderDataset
@@ -99,7 +100,7 @@ def data_problems(data: Data) -> Iterator[str]:
     if not (data.sources or data.files or data.checksums):
         return
     datasets = {name: each.cls.facts for name, each in entries("dataset").items()}
-    archives = {a.file: a for facts in datasets.values() for a in facts.archives}
+    archives = {archive.file: archive for archive in all_archives()}
     for dataset, source in data.sources.items():
         if dataset not in datasets:
             hint = nearest(dataset, list(datasets))
