@@ -16,6 +16,7 @@ from dmlbench.config import RANDOM, UNTRAINED, resolve_config
 from dmlbench.config.load import read_plan, write_plan
 from dmlbench.config.read_yaml import merge_configs
 from dmlbench.plugins.entries import entries
+from dmlbench.config.archive_table import all_archives
 from dmlbench.config.choices import NO_SAMPLER
 from dmlbench.config.recipe import Recipe
 from dmlbench.config.folders import listing
@@ -65,7 +66,7 @@ LOGS = f"{paths.results(NAME)}/logs"
 BENCHMARKS = f"{paths.results(NAME)}/benchmarks"
 # All there are, not only the plan's: any of them can be prepared and looked at.
 DATASETS = [*entries("dataset"), *BENCHMARK.datasets]
-ARCHIVES = [a for known in entries("dataset").values() for a in known.cls.facts.archives]
+ARCHIVES = all_archives()
 # Each experiment has those that its runs have something to show in.
 FIGURES = [
     paths.figure(NAME, experiment, kind, suffix)

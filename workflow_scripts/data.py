@@ -11,7 +11,7 @@ from dmlbench.files import replacing, write_text
 
 def download(args) -> None:
     """Fetch one archive and verify it."""
-    from dmlbench.data.archives import archive
+    from dmlbench.config.archive_table import archive
     from dmlbench.data.download import download
 
     own = json.loads(args.files or "{}").get(args.archive)

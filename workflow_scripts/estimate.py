@@ -1,24 +1,12 @@
 #!/usr/bin/env python
 """Say what a config will take before it runs: jobs, hours of training, disk."""
 
-from functools import cache
 from pathlib import Path
-
-import pandas as pd
 
 from dmlbench import cli, paths
 from dmlbench.checking.ledger import OK, ledger
 from dmlbench.config import Plan, Run, load_config
-from dmlbench.workflow.estimate import (
-    ASSUMED_RATE,
-    ASSUMED_SIZE,
-    BASES,
-    Cost,
-    History,
-    epoch_images,
-    images_of_split,
-    run_bytes,
-)
+from dmlbench.workflow.estimate import ASSUMED, BASES, Cost, History, epoch_images, run_bytes
 from dmlbench.workflow.snakemake_jobs import planned_jobs
 
 
@@ -28,12 +16,13 @@ def main(args) -> None:
     jobs = planned_jobs("all", "--snakefile", args.snakefile, "--configfile", args.config)
     each = ", ".join(f"{count} {rule}" for rule, count in jobs.items())
     print(f"jobs: {sum(jobs.values())} to run" + (f" ({each})" if each else ""))
-    done = {
-        entry.run for entry in ledger(plan) if entry.state == OK and has_weights(plan, entry.run)
-    }
+    # A clone that holds committed records has no weights, and trains anew.
+    weights = paths.model(plan.benchmark.selections[0])
+    measured = [entry.run for entry in ledger(plan) if entry.state == OK]
+    done = {run for run in measured if (plan.run_folder(run) / weights).is_file()}
     history = History(Path(paths.results(plan.benchmark.name)).parent)
     costs = {
-        run: history.cost(plan.spec(run), lambda run=run: epoch_images(images_of_split(plan, run)))
+        run: history.cost(plan.spec(run), lambda run=run: epoch_images(plan, run))
         for run in plan.runs.values()
     }
     left = [cost for run, cost in costs.items() if run not in done]
@@ -42,48 +31,33 @@ def main(args) -> None:
     print_disk(plan)
 
 
-def has_weights(plan: Plan, run: Run) -> bool:
-    """Whether they are here: a clone with committed records trains anew (the rule ``all``)."""
-    return (plan.run_folder(run) / paths.model(plan.benchmark.selections[0])).is_file()
-
-
 def print_time(plan: Plan, costs: list[Cost], left: list[Cost]) -> None:
     """Hours of training, all and left, and how they are known; those on GPUs apart."""
 
-    def unit(device: str) -> str:
-        on_gpu = plan.benchmark.resources.train.gpu and "cpu" not in device
+    def hours(cost: Cost) -> str:
+        on_gpu = plan.benchmark.resources.train.gpu and "cpu" not in cost.device
         return "GPU-hours" if on_gpu else "hours"
 
-    for each in sorted({unit(cost.device) for cost in costs}):
-        hours = [
-            sum(c.seconds for c in some if unit(c.device) == each) / 3600 for some in (costs, left)
-        ]
-        print(f"time: {hours[0]:.3g} {each} of training in all, {hours[1]:.3g} to do")
-    table = pd.DataFrame([vars(cost) for cost in costs])
-    groups = table.groupby(["basis", "device"])["seconds"]
-    for (basis, device), seconds in sorted(groups, key=lambda group: BASES.index(group[0][0])):
+    for unit in sorted({hours(cost) for cost in costs}):
+        both = [sum(c.seconds for c in some if hours(c) == unit) / 3600 for some in (costs, left)]
+        print(f"time: {both[0]:.3g} {unit} of training in all, {both[1]:.3g} to do")
+    known = {cost[1:] for cost in costs}
+    for basis, device in sorted(known, key=lambda each: (BASES.index(each[0]), each[1])):
+        like = [cost for cost in costs if cost[1:] == (basis, device)]
         on = f" ({device})" if device else ""
-        print(f"  {len(seconds)} trainings, {seconds.sum() / 3600:.3g} {unit(device)}: {basis}{on}")
-    if BASES[-1] in set(table["basis"]):
-        print(
-            f"  assumed are {ASSUMED_RATE:g} images of {ASSUMED_SIZE} x {ASSUMED_SIZE} pixels a "
-            "second, in proportion for other sizes: about a ResNet-50 on a current GPU. One "
-            "finished training of a network makes this a measurement"
-        )
+        sum_of = sum(cost.seconds for cost in like) / 3600
+        print(f"  {len(like)} trainings, {sum_of:.3g} {hours(like[0])}: {basis}{on}")
+    if any(cost.basis == BASES[-1] for cost in costs):
+        print(f"  {ASSUMED}")
 
 
 def print_disk(plan: Plan) -> None:
     """What runs and prepared data will hold when all is done."""
-
-    @cache
-    def each(dataset: str, recipe: str) -> int:
-        run = next(r for r in plan.runs.values() if (r.dataset, r.recipe) == (dataset, recipe))
-        return run_bytes(plan, run, images_of_split(plan, run), parameters(plan, run))
-
-    runs = sum(each(run.dataset, run.recipe) for run in plan.runs.values())
-    print(f"disk: {runs / 1e9:.3g} GB of weights, checkpoints and embeddings")
-    for dataset in plan.datasets:
-        run = next(r for r in plan.runs.values() if r.dataset == dataset)
+    one = {(run.dataset, run.recipe): run for run in plan.runs.values()}
+    each = {key: run_bytes(plan, run, parameters(plan, run)) for key, run in one.items()}
+    total = sum(each[run.dataset, run.recipe] for run in plan.runs.values())
+    print(f"disk: {total / 1e9:.3g} GB of weights, checkpoints and embeddings")
+    for dataset, run in {run.dataset: run for run in plan.runs.values()}.items():
         pixels = plan.data_folder(run) / paths.PIXELS_FILE
         if pixels.is_file():
             print(f"  {dataset}: {pixels.stat().st_size / 1e9:.3g} GB of pixels are there")

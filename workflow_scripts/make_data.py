@@ -25,34 +25,29 @@ def main(args) -> None:
     if given and isinstance(config, dict):
         config["data"] = merge(config.get("data") or {}, given)
     plan = resolve_config(config, str(args.config))
-    datasets = [*entries("dataset"), *plan.benchmark.datasets]
     stores = list(get_args(Recipe.model_fields["store"].annotation))
-    for what, value, valid in (
-        ("dataset", args.dataset, datasets),
-        ("store", args.store, stores),
-    ):
-        if value not in valid:
-            raise ConfigError(f"there is no {what} '{value}'{nearest(value, valid)}")
+    check_name("dataset", args.dataset, [*entries("dataset"), *plan.benchmark.datasets])
+    check_name("store", args.store, stores)
     summary = paths.local(paths.DATA_SUMMARY, dataset=args.dataset, store=args.store)
     # All downloads are tried, so that everything that is missing is told at once.
     command = [sys.executable, "-m", "snakemake", f"-c{args.cores}", str(summary), "--keep-going"]
-    command += ["--configfile", str(args.config)]
+    command += ["--configfile", str(args.config), *(["-n"] if args.dry_run else [])]
     # As JSON, which is YAML: no comma or space of a path is taken for more than it is.
     command += ["--config", f"data={json.dumps(given)}"] if given else []
-    if args.dry_run:
-        command.append("-n")
     if code := subprocess.run(command).returncode:
         sys.exit(code)
     if not args.dry_run:
         print(summary.read_text(encoding="utf-8"))
 
 
-def data_section(text: str, mirror: str) -> dict:
-    """What the command line says of the config's ``data`` section.
+def check_name(what: str, name: str, valid: list[str]) -> None:
+    """Raise a ConfigError where ``name`` is none of ``valid``."""
+    if name not in valid:
+        raise ConfigError(f"there is no {what} '{name}'{nearest(name, valid)}")
 
-    Args:
-        text: Keys of the section as YAML, with or without braces; may be empty.
-        mirror: The key ``mirror``, taken as it is; may be empty.
+
+def data_section(text: str, mirror: str) -> dict:
+    """The config's ``data`` section: ``text`` is its keys as YAML, with or without braces.
 
     Raises:
         ConfigError: ``text`` holds no keys.
@@ -63,8 +58,6 @@ def data_section(text: str, mirror: str) -> dict:
     except yaml.YAMLError as error:
         reason = " ".join(str(getattr(error, "problem", "") or error).split())
         raise ConfigError(f"DATA='{text}': no keys of the section data ({reason})") from None
-    if not isinstance(section, dict):
-        raise ConfigError(f"DATA='{text}': no keys of the section data")
     return section | ({"mirror": mirror} if mirror else {})
 
 

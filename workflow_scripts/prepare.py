@@ -1,22 +1,24 @@
 #!/usr/bin/env python
 """Turn a dataset's archives into an index and a pixel store."""
 
-import argparse
 import json
 from pathlib import Path
 
 from dmlbench import cli, paths
+from dmlbench.config.archive_table import archive, archives
 from dmlbench.config.models import FolderDataset
-from dmlbench.data.archives import archive, archives, verify
 from dmlbench.data.dataset import get_dataset
 from dmlbench.data.decode import STORES
 from dmlbench.data.folder import folder_dataset
 from dmlbench.data.prepare import prepare
-from dmlbench.errors import DataError
+from dmlbench.data.verify_archive import verify
+from dmlbench.errors import ConfigError, DataError
 
 
 def main(args) -> None:
     """Verify the archives once more, then write index and pixels."""
+    if args.threads < 1:
+        raise ConfigError(f"--threads must be above 0 (got {args.threads})")
     # What was made from an index before would tell of it still if this ends without one.
     for pattern in (paths.DATA_SUMMARY, paths.CONTACT_SHEET, paths.PAIRS):
         (args.out / Path(pattern).name).unlink(missing_ok=True)
@@ -38,13 +40,6 @@ def main(args) -> None:
     prepare(dataset, raw, args.out, args.store, args.threads)
 
 
-def positive(text: str) -> int:
-    """A whole number above zero, for the command line."""
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"must be a whole number above 0 (got '{text}')")
-    return int(text)
-
-
 if __name__ == "__main__":
     parser = cli.parser(__doc__)
     parser.add_argument("--dataset", required=True, help="such as mnist_even_odd")
@@ -53,6 +48,6 @@ if __name__ == "__main__":
     parser.add_argument("--raw", type=Path, nargs="*", default=[], help="its archives")
     parser.add_argument("--checksums", help="JSON: sha256 of archives that have no published one")
     parser.add_argument("--store", choices=list(STORES), default="original", help="which pixels")
-    parser.add_argument("--threads", type=positive, default=1, help="images decoded at a time")
+    parser.add_argument("--threads", type=int, default=1, help="images decoded at a time")
     parser.add_argument("--out", type=Path, required=True, help="folder for index and store")
     cli.run(main, parser)

@@ -26,19 +26,19 @@ def main(args) -> None:
     name = validate(read_config(args.config), str(args.config)).name
     file = Path(paths.head(name))
     given = ["--configfile", str(args.config), "--profile", args.profile]
-    if job_name := head.ended_head(file):
-        ended = head.cancel(job_name)
+    if before := head.ended_head(file):
+        ended = head.cancel(before)
         log.info("%d jobs were left: %s", len(ended), ", ".join(ended) or "none")
-        last = head.read(file)["arguments"]
+        last = before.arguments
     else:
         log.info("%s is not there: no Snakemake has given jobs to Slurm here", file)
         last = [*given, "all"]
     asked = [*given, *args.arguments] if args.arguments else last
-    snakemake = [sys.executable, "-m", "snakemake"]
-    if code := subprocess.run([*snakemake, *asked, "--unlock"]).returncode:
+    snakemake = [sys.executable, "-m", "snakemake", *asked]
+    if code := subprocess.run([*snakemake, "--unlock"]).returncode:
         sys.exit(code)
-    log.info("snakemake %s", shlex.join(asked))
-    os.execv(sys.executable, [*snakemake, *asked])
+    log.info("%s", shlex.join(snakemake))
+    os.execv(sys.executable, snakemake)
 
 
 if __name__ == "__main__":

@@ -18,13 +18,11 @@ def main(args) -> None:
     width = max(len(name) for name in [*plan.benchmark.experiments, "experiment"])
     print(f"{'experiment':{width}}  done  running  failed  missing  of")
     for name in plan.benchmark.experiments:
-        runs = [*plan.experiment_runs(name), *plan.controls[name].values()]
-        states = [entries[run].state for run in dict.fromkeys(runs)]
-        known = [states.count(state) for state in (OK, RUNNING, MISSING)]
-        failed = len(states) - sum(known)
-        print(
-            f"{name:{width}}  {known[0]:4}  {known[1]:7}  {failed:6}  {known[2]:7}  {len(states)}"
-        )
+        runs = dict.fromkeys([*plan.experiment_runs(name), *plan.controls[name].values()])
+        states = [entries[run].state for run in runs]
+        done, running, missing = (states.count(state) for state in (OK, RUNNING, MISSING))
+        failed = len(states) - done - running - missing
+        print(f"{name:{width}}  {done:4}  {running:7}  {failed:6}  {missing:7}  {len(states)}")
     told = [c for c in entries.values() if c.state not in (OK, MISSING)]
     told.sort(key=lambda entry: entry.state == RUNNING)
     for entry in told[:MOST]:

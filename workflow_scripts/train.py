@@ -30,11 +30,7 @@ def main(args) -> None:
 
 
 def duration(text: str) -> float | None:
-    """A length of time; nothing means no limit.
-
-    Raises:
-        ValueError: It is none.
-    """
+    """A length of time; nothing means no limit."""
     value = float(text) if text else None
     if value is not None and not 0 < value < math.inf:
         raise ValueError(text)

@@ -11,15 +11,17 @@ from conftest import ROOT, run_snakemake
 
 DOC = (ROOT / "docs" / "adding-a-dataset.md").read_text()
 DATASET, ARCHIVE = re.findall(r"```python\n(.*?)```", DOC, re.DOTALL)
-(CONFIG,) = re.findall(r"```yaml\n(.*?)```", DOC, re.DOTALL)
+ENTRY, CONFIG = re.findall(r"```yaml\n(.*?)```", DOC, re.DOTALL)
 
 
 @pytest.mark.slow
-def test_a_dataset_is_one_file(tmp_path):
+def test_a_dataset_is_one_file_and_the_entry_of_its_archive(tmp_path):
     for part in ("workflow_scripts", "rules"):
         shutil.copytree(ROOT / part, tmp_path / part)
     shutil.copy(ROOT / "Snakefile", tmp_path)
     (tmp_path / "workflow_scripts/dmlbench/data/datasets/leaves.py").write_text(DATASET)
+    with (tmp_path / "workflow_scripts/dmlbench/data/archives.yaml").open("a") as table:
+        table.write(ENTRY)
     (tmp_path / "leaves.yaml").write_text(CONFIG)
     subprocess.run([sys.executable, "-c", ARCHIVE], cwd=tmp_path, check=True)
     make = [sys.executable, "workflow_scripts/make_data.py", "--config", "leaves.yaml"]

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from conftest import ROOT, job_counts, run_snakemake
 
-from dmlbench.data.archives import archives
+from dmlbench.config.archive_table import archives
 
 RESULTS = "results/smoke"
 

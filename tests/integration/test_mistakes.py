@@ -18,8 +18,8 @@ from file_server import serving
 from test_datasets import cars_parquet
 
 from dmlbench.config import resolve_config
+from dmlbench.config.archive_table import archive
 from dmlbench.config.load import write_plan
-from dmlbench.data.dataset import get_dataset
 
 
 @pytest.mark.parametrize(
@@ -197,13 +197,13 @@ def test_parquet_files_that_the_user_pinned_go_all_the_way(tmp_path, shared_data
         name: hashlib.sha256(file.read_bytes()).hexdigest()
         for name, file in cars_parquet(mirror, shared_data).items()
     }
-    dataset = tmp_path / "workflow_scripts/dmlbench/data/datasets/cars196.py"
-    devkit = get_dataset("cars196").facts.archives[2]
-    facts = {devkit.sha256: sums.pop(devkit.file), f"bytes={devkit.bytes}": "bytes=None"}
-    text = dataset.read_text()
+    table = tmp_path / "workflow_scripts/dmlbench/data/archives.yaml"
+    devkit = archive("cars196", "car_devkit.tgz")
+    facts = {devkit.sha256: sums.pop(devkit.file), f"bytes: {devkit.bytes}": "bytes: null"}
+    text = table.read_text()
     for published, made in facts.items():
         text = text.replace(published, made)
-    dataset.write_text(text)
+    table.write_text(text)
     data = {
         "sources": {"cars196": "cars196_parquet"},
         "mirror": str(mirror.parent),

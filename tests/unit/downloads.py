@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from dmlbench.config.dataset_facts import Archive
+from dmlbench.config.archive_table import Archive
 from dmlbench.data.download import download
 from dmlbench.data.http_source import Patience
 from dmlbench.errors import UserError

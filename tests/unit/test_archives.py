@@ -3,14 +3,16 @@
 import hashlib
 import json
 import os
+import re
 import zipfile
 
 import pytest
 from test_download import archive_of
 from test_hostile_archives import tar_of
 
-from dmlbench.config import resolve_config
-from dmlbench.data.archives import archive, archives, members_sha256, verify
+from dmlbench.config import archive_table, resolve_config
+from dmlbench.config.archive_table import archive, archives
+from dmlbench.data.verify_archive import members_sha256, verify
 from dmlbench.errors import ConfigError, DataError
 from dmlbench.workflow.snakemake_jobs import set_job_environment
 
@@ -82,6 +84,26 @@ def test_the_real_files_are_those_of_the_table(source, shared_data):
 def test_an_archive_that_there_is_not():
     with pytest.raises(DataError, match=r"source 'lfw' has no archive 'lfw\.zip'; it has"):
         archive("lfw", "lfw.zip")
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        ("{file: a.zip, byte: 3}", "mine.a.zip.byte: Unexpected keyword argument"),
+        ("{file: a.zip, bytes: x}", "mine.a.zip.bytes: Input should be a valid integer"),
+        ("{bytes: 3}", "mine.None.file: Field required"),
+    ],
+)
+def test_a_mistake_in_the_table_is_told_by_its_place(entry, told, tmp_path, monkeypatch):
+    table = tmp_path / "archives.yaml"
+    table.write_text(f"mine: [{entry}]")
+    monkeypatch.setattr(archive_table, "_TABLE", table)
+    archive_table.all_archives.cache_clear()
+    with pytest.raises(ConfigError, match=rf"archives\.yaml: {re.escape(told)}"):
+        archives("mine")
+    monkeypatch.undo()
+    with pytest.raises(DataError, match=r"archives\.yaml has no source 'mine'"):
+        archives("mine")
 
 
 def test_places_of_single_files_reach_the_jobs_and_change_no_run(smoke_config, monkeypatch):

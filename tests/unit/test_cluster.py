@@ -60,8 +60,7 @@ def told(tmp_path, *changes, wait=0.0) -> list[str]:
 @pytest.fixture
 def no_probe(monkeypatch):
     """For what is found before a job is tried."""
-    monkeypatch.setattr(preflight, "_trials", lambda *_: iter(()))
-    preflight._refusal.cache_clear()
+    monkeypatch.setattr(preflight, "_trial", lambda *_: "")
 
 
 @pytest.mark.usefixtures("no_probe")
@@ -241,7 +240,7 @@ def test_a_snakemake_that_lives_is_left_alone(tmp_path):
 
 def test_one_of_another_machine_cannot_be_judged_but_by_its_jobs(says, tmp_path):
     file = trace(tmp_path, host="login7")
-    assert head.ended_head(file) == "dmlbench_0a1b"
+    assert head.ended_head(file).job_name == "dmlbench_0a1b"
     says("squeue", "11\n12\n")
     with pytest.raises(UserError, match=r"2 job\(s\) wait or run .* started on login7"):
         head.ended_head(file)
@@ -250,9 +249,10 @@ def test_one_of_another_machine_cannot_be_judged_but_by_its_jobs(says, tmp_path)
 def test_one_that_is_gone_names_its_jobs(tmp_path):
     gone = subprocess.Popen(["true"])
     gone.wait()
-    assert head.ended_head(trace(tmp_path, process=gone.pid)) == "dmlbench_0a1b"
+    assert head.ended_head(trace(tmp_path, process=gone.pid)).job_name == "dmlbench_0a1b"
     # A new process with an old number.
-    assert head.ended_head(trace(tmp_path, started="another")) == "dmlbench_0a1b"
+    left = head.ended_head(trace(tmp_path, started="another"))
+    assert left.job_name == "dmlbench_0a1b"
 
 
 @pytest.mark.parametrize("text", ['{"host": ', "{}", "[]", ""])
@@ -266,12 +266,13 @@ def test_a_damaged_trace_says_what_to_do(tmp_path, text):
 def test_leftovers_are_cancelled_and_waited_for(says, tmp_path, monkeypatch):
     says("squeue", script=f'test -e {tmp_path}/cancelled || printf "11\\n12\\n"')
     says("scancel", script=f"echo $* > {tmp_path}/cancelled")
-    assert head.cancel("dmlbench_0a1b") == ["11", "12"]
+    last = head.ended_head(trace(tmp_path, started="another"))
+    assert head.cancel(last) == ["11", "12"]
     assert (tmp_path / "cancelled").read_text() == "11 12\n"
     says("squeue", "13\n")
     monkeypatch.setattr(head, "PATIENCE", 0.0)
     with pytest.raises(UserError, match="jobs 13 were cancelled and do not end"):
-        head.cancel("dmlbench_0a1b")
+        head.cancel(last)
 
 
 # Orphans

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from dmlbench.data.archives import archives
+from dmlbench.config.archive_table import archives
 from dmlbench.data.dataset import get_dataset
 from dmlbench.data.datasets.mnist import read_idx
 from dmlbench.data.download import download

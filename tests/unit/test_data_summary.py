@@ -32,7 +32,9 @@ def prepared(folder):
 
 def test_the_counts_of_every_part_are_told(tmp_path):
     text = summarise("made", prepared(tmp_path).index)
-    assert text.startswith("made: 4 images, 2 to 4 pixels a side, 0.0 MB of pixels, 1 copy")
+    assert text.startswith(
+        "made: 4 images, 2 to 4 pixels a side, 0.0 MB of pixels, copies of other images: 1"
+    )
     rows = [[w.strip() for w in line.split("|")[1:-1]] for line in text.splitlines() if "|" in line]
     assert ["train", "3", "letter", "2", "1 - 1.5 - 2", "1"] in rows
     assert ["test/seen", "1", "letter", "1", "1 - 1 - 1", "1"] in rows

@@ -159,7 +159,7 @@ def test_two_processes_fetch_one_file_once(server, target, tmp_path):
     server.manners = ["slow"]
     code = (
         "import json, sys, logging; from pathlib import Path;"
-        "from dmlbench.config.dataset_facts import Archive;"
+        "from dmlbench.config.archive_table import Archive;"
         "from dmlbench.data.download import download;"
         "logging.basicConfig(level=logging.INFO);"
         "download(Archive(**json.loads(sys.argv[1])), Path(sys.argv[2]))"

@@ -72,9 +72,9 @@ def test_images_and_bytes_of_a_run():
     run = next(iter(plan.runs.values()))
     counts = images_of_split(plan, run)
     assert counts == {"train": 13233 - 1369, "test": 1369}
-    assert epoch_images(counts) == round(11864 + 1369 / 3)
+    assert epoch_images(plan, run) == round(11864 + 1369 / 3)
     kept = 3 * (1000 + 1369 * 512) + 3 * 1000
-    assert run_bytes(plan, run, counts, 1000) == 4 * kept
+    assert run_bytes(plan, run, 1000) == 4 * kept
 
 
 def test_a_run_without_its_weights_is_to_do(plan, tmp_path):

@@ -35,7 +35,7 @@ from dmlbench.reporting.figures.critical_difference import (
     nemenyi_difference,
     same_methods,
 )
-from dmlbench.reporting.figures.recall_curves import SWEPT, swept_key
+from dmlbench.reporting.figures.curves import SWEPT, swept_key
 from dmlbench.reporting.style import PAGE, method_styles, paper_style, plt
 
 
@@ -158,6 +158,10 @@ def test_every_figure_shows_every_method_and_an_added_one(made):
                     check_page(figure, kind)
             if table is not None and kind != "critical_difference":
                 assert set(table["method"]) == set(data.words), kind
+            if kind == "critical_difference":
+                lines = [list(line.get_xdata()) for line in figure.axes[0].lines]
+                bars = [xs for xs in lines if len(xs) > 3]  # of Nemenyi's test
+                assert bars == [sorted(xs) for xs in bars]  # the library has them in any order
             before.setdefault(kind, figure)
     assert set(before) == set(planned(plan, "even_odd"))
     assert {"embedding_train", "critical_difference", "recall_at_k"} <= set(before)

@@ -146,18 +146,20 @@ def test_a_process_that_was_taken_over_writes_nothing_more(tmp_path):
     assert path.exists()  # it is not ours to delete
 
 
-@pytest.mark.parametrize("text", ["", "[]", "a|b|c|d"])
-def test_a_file_that_is_no_lock_is_never_broken(text, tmp_path):
-    path = tmp_path / LOCK_FILE
-    path.write_text(text)
-    expire(path)
+@pytest.mark.parametrize("content", [b"", b"[]", b"a|b|c|d", b"\xff|x|1|2"])
+def test_a_damaged_file_counts_as_a_lock_until_it_is_old(content, tmp_path):
+    path, other = tmp_path / LOCK_FILE, tmp_path / "a|b|c|d"
+    other.touch()
+    path.write_bytes(content)
+    expire(path, locks.SLOP - 5)
     told = f"nobody knows who; wait for it, or end it; if it is gone, delete {path}"
     with pytest.raises(TrainingError, match=re.escape(told)), RunLock(path).held(0):
         pass
-    assert path.read_text() == text
-    path.unlink()
+    assert path.read_bytes() == content
+    expire(path)
     with RunLock(path).held(0) as lock:
         lock.check()
+    assert list(tmp_path.iterdir()) == [other]
 
 
 def test_a_file_system_without_hard_links_is_told(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import pytest
 from conftest import ROOT, SCRIPTS
@@ -33,7 +34,9 @@ AGAIN = {
     "data.splits": {"train", "embed", "control", "project"} | EVALUATED,
     "data.store": {"train", "embed", "control", "evaluate", "summarise"} | DRAWN,
     "data.verification_pairs": {"pairs", "project"} | EVALUATED,
+    "config.archive_table": set(),
     "data.prepare": {"prepare"},
+    "data.verify_archive": {"prepare"},
     "data.datasets.digits": {"prepare", "train"},
     "data.datasets.mnist": set(),
     "data.folder": set(),
@@ -54,7 +57,7 @@ AGAIN = {
     "version": {"evaluate", "check"} | (REPORT - {"means"}),
     "reporting.means": {"means"},
     "reporting.draw_figures": {"figures"},
-    "reporting.figures.recall_curves": DRAWN,
+    "reporting.figures.curves": DRAWN,
     "cli": set(),
     "paths": set(),
     "errors": set(),
@@ -80,15 +83,22 @@ def codes(run) -> dict[str, str]:
     return found | {"prepare": provenance.data_code(dataset)}
 
 
-@pytest.fixture(scope="module")
-def again(run, tmp_path_factory) -> dict[str, set[str]]:
-    """For each module of a copy of the library: the steps whose code a changed line changes."""
-    copy = tmp_path_factory.mktemp("copy")
+@contextmanager
+def copied(copy):
+    """A copy of the library and its scripts in ``copy``, whose code is what is hashed."""
     shutil.copytree(SCRIPTS, copy, dirs_exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         for module in (import_closure, provenance):
             patch.setattr(module, "SCRIPTS", copy)
         patch.setattr(provenance, "PACKAGE", copy / "dmlbench")
+        yield
+
+
+@pytest.fixture(scope="module")
+def again(run, tmp_path_factory) -> dict[str, set[str]]:
+    """For each module of a copy of the library: the steps whose code a changed line changes."""
+    copy = tmp_path_factory.mktemp("copy")
+    with copied(copy):
         before, found = codes(run), {}
         for file in sorted((copy / "dmlbench").rglob("*.py")):
             text = file.read_text()
@@ -104,6 +114,21 @@ def again(run, tmp_path_factory) -> dict[str, set[str]]:
 @pytest.mark.parametrize("module", AGAIN)
 def test_a_changed_module_has_exactly_these_steps_done_again(again, module):
     assert again[f"dmlbench.{module}"] == AGAIN[module]
+
+
+@pytest.mark.parametrize("dataset", ["mnist_even_odd", "omniglot", "cars196"])
+def test_another_address_of_an_archive_changes_no_code(run, tmp_path, dataset):
+    table = tmp_path / "dmlbench/data/archives.yaml"
+    with copied(tmp_path):
+        before = codes((dataset, run[1]))
+        changed = re.sub("https://[^/]+/", "https://example.org/", table.read_text())
+        assert changed != table.read_text()
+        table.write_text(changed)
+        assert codes((dataset, run[1])) == before
+        file = tmp_path / "dmlbench/data/datasets" / f"{dataset.partition('_')[0]}.py"
+        file.write_text(file.read_text() + "# another\n")
+        assert codes((dataset, run[1]))["prepare"] != before["prepare"]
+    codes(run)
 
 
 def test_every_module_decides_something_or_is_said_to_decide_nothing(again, run):

@@ -12,7 +12,7 @@ import torch
 from conftest import SCRIPTS
 from PIL import Image
 from test_prepare import dataset_of, encoded
-from torchvision.transforms import v2
+from torchvision.transforms import InterpolationMode, v2
 
 from dmlbench.config import resolve_config
 from dmlbench.config.recipe import Recipe
@@ -21,6 +21,7 @@ from dmlbench.data.reader import ImageReader
 from dmlbench.data.store import ImageStore
 from dmlbench.data.transforms import IMAGENET_MEAN, IMAGENET_STD, input_format
 from dmlbench.errors import ConfigError, DataError
+from dmlbench.plugins.image_transforms import build_transforms
 from dmlbench.training.loop import Trainer
 
 
@@ -102,7 +103,7 @@ def test_neither_workers_nor_the_rest_of_an_epoch_change_a_bit(
         torch.manual_seed(workers)  # global streams change nothing
         np.random.seed(workers)  # noqa: NPY002
         states = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
-        made.append(list(reader.batches(batches, seeds)))
+        made.append([images.clone() for images in reader.batches(batches, seeds)])
         list(reader.batches(batches))  # the workers are kept, and another epoch begun
         assert torch.equal(torch.get_rng_state(), states[0])
         assert (np.random.get_state()[1] == states[1]).all()  # noqa: NPY002
@@ -156,7 +157,7 @@ def test_half_of_the_crops_are_flipped(tmp_path):
     prepare(dataset_of({"ramp": ramp}), {}, tmp_path)
     reader = ImageReader(ImageStore(tmp_path), recipe(**CROPS), 2)
     rows = [np.zeros(200, dtype=int)] * 5
-    images = torch.cat(list(reader.batches(rows, seeds_of(rows))))
+    images = torch.cat([batch.clone() for batch in reader.batches(rows, seeds_of(rows))])
     flipped = images[:, 0, 0, 0] > images[:, 0, 0, -1]
     assert flipped.float().mean().item() == pytest.approx(0.5, abs=0.05)  # 3 deviations
     (images,) = reader.batches([rows[0]])
@@ -322,3 +323,20 @@ def test_a_run_on_crops_repeats_and_its_crops_depend_on_no_loss(smoke_config, tm
     assert not all(torch.equal(weights[0][k], weights[2][k]) for k in weights[0])
     half = len(seen[0]) // 2
     assert not torch.equal(seen[0][:half], seen[0][half:])  # another epoch, other crops
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "nearest"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_crops_are_those_of_torchvision_to_the_bit(channels, interpolation):
+    options = {"size": 32, "interpolation": interpolation}
+    ours = build_transforms([{"RandomResizedCrop": options}])
+    theirs = v2.RandomResizedCrop(32, interpolation=InterpolationMode(interpolation))
+    for number in range(20):
+        image = photo(20 + 9 * number, 200 - 7 * number, channels, number)
+        pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)
+        for typed in (pixels, pixels.float()):
+            made = []
+            for transform in (ours, theirs):
+                torch.manual_seed(number)
+                made.append(transform(typed))
+            assert torch.equal(*made)

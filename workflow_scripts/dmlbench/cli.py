@@ -13,6 +13,8 @@ from typing import Any, Literal
 from dmlbench.errors import Unfinished, UserError
 from dmlbench.workflow.job_states import noted
 
+log = logging.getLogger("dmlbench")
+
 EXIT_USER_ERROR = 2
 #: sysexits.h calls it EX_TEMPFAIL: try again.
 EXIT_UNFINISHED = 75
@@ -54,25 +56,17 @@ class Steps:
     ) -> argparse.ArgumentParser:
         """Add the step that ``main`` does, under its name and with its docstring as help.
 
-        Args:
-            main: Takes the parsed options.
-            make: Makes the step's parser from a description, such as :func:`run_parser`.
+        ``make`` makes its parser from a description, such as :func:`run_parser`.
         """
         text = " ".join(main.__doc__.split())
-        step = self._steps.add_parser(
-            main.__name__, parents=[make(text, add_help=False)], help=text, description=text
-        )
+        made = [make(text, add_help=False)]
+        step = self._steps.add_parser(main.__name__, parents=made, help=text, description=text)
         step.set_defaults(main=main)
         return step
 
     def run(self) -> None:
         """Do the step that the command line names, as :func:`run` does."""
         run(lambda options: options.main(options), self._parser)
-
-
-def _for_the_terminal(record: logging.LogRecord) -> bool:
-    """Beside a log file: errors, and what long work says first, with ``extra={"tell": True}``."""
-    return record.levelno >= logging.ERROR or getattr(record, "tell", False)
 
 
 def run(
@@ -85,20 +79,7 @@ def run(
     Work that says it is unfinished leaves with 75; ``log_mode`` ``a`` goes on with its log.
     """
     options = arguments.parse_args()
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
-    if options.log:
-        options.log.parent.mkdir(parents=True, exist_ok=True)
-        handlers[0].addFilter(_for_the_terminal)
-        handlers.append(logging.FileHandler(options.log, mode=log_mode, encoding="utf-8"))
-    # Libraries only warn: fontTools alone would fill the log.
-    logging.getLogger("dmlbench").setLevel(logging.INFO)
-    logging.basicConfig(
-        level=logging.WARNING,
-        format="%(asctime)s %(message)s",
-        datefmt="%H:%M:%S",
-        handlers=handlers,
-    )
-    log = logging.getLogger("dmlbench")
+    _start_log(options.log, log_mode)
     log.info("%s", shlex.join(sys.argv))
     # A scheduler that ends a job asks this way: clean up as after Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -132,3 +113,17 @@ def run(
             "otherwise please report this bug"
         )
         sys.exit(1)
+
+
+def _start_log(file: Path | None, mode: str) -> None:
+    """Log to ``file``, and to the terminal; there only what must be seen, if there is a file."""
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    if file:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # Errors, and what long work says first, with ``extra={"tell": True}``.
+        handlers[0].addFilter(lambda r: r.levelno >= logging.ERROR or getattr(r, "tell", False))
+        handlers.append(logging.FileHandler(file, mode=mode, encoding="utf-8"))
+    # Libraries only warn: fontTools alone would fill the log.
+    log.setLevel(logging.INFO)
+    line = {"format": "%(asctime)s %(message)s", "datefmt": "%H:%M:%S"}
+    logging.basicConfig(level=logging.WARNING, handlers=handlers, **line)

@@ -39,19 +39,11 @@ def replacing(path: Path) -> Iterator[Path]:
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)  # mkstemp makes files only their owner can read
-        _to_disk(temporary)
+        with temporary.open("rb") as written:  # a power cut must not leave less of it
+            os.fsync(written.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-        os.close(handle)
-
-
-def _to_disk(path: Path) -> None:
-    """Wait until the content is on the disk; a power cut must not leave less of it."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
         os.close(handle)
 
 

@@ -1,51 +1,104 @@
 """Where every artefact lies: the one place that spells a path.
 
-Patterns in braces are Snakemake wildcards; the functions fill them in for scripts and tests.
+Patterns in braces are Snakemake wildcards. A function made by :func:`_path` takes what stands in
+the braces of its pattern, in their order: ``paths.summary("demo", "metrics")``.
 """
 
+from collections.abc import Callable
 from pathlib import Path
+from string import Formatter
+
+
+def _path(pattern: str) -> Callable[..., str]:
+    """A function that fills in a pattern, and refuses more or fewer values than it has braces."""
+    fields = [field for _, field, _, _ in Formatter().parse(pattern) if field]
+    return lambda *values: pattern.format(**dict(zip(fields, values, strict=True)))
+
+
+# Archives, and prepared datasets
 
 RAW = "data/raw/{source}/{archive}"
 PREPARED = "data/prepared/{dataset}/{store}"
 INDEX_FILE = "index.parquet"
 PIXELS_FILE = "pixels.bin"
+PAIRS_FILE = "pairs.parquet"
 INDEX = f"{PREPARED}/{INDEX_FILE}"
 PIXELS = f"{PREPARED}/{PIXELS_FILE}"
-PAIRS_FILE = "pairs.parquet"
 PAIRS = f"{PREPARED}/{PAIRS_FILE}"
 DATA_SUMMARY = f"{PREPARED}/summary.txt"
 CONTACT_SHEET = f"{PREPARED}/images.png"
 
-#: In the place of a split: the images that the pairs for verification name.
-OF_PAIRS = "pairs"
+# What a config makes, by its name
+
+results = _path("results/{name}")
+#: The config as it was read, with defaults, and the plan made of it: what jobs are given.
+CONFIG_FILE, PLAN_FILE = "config.json", "plan.json"
+resolved_config = _path(f"results/{{name}}/{CONFIG_FILE}")
+#: Which Snakemake gave the config's jobs to a cluster last.
+head = _path("results/{name}/cluster.json")
+#: What made each file of results and data (:mod:`dmlbench.workflow.file_records`).
+origins = _path("results/{name}/origins.json.gz")
+
+#: Long-form tables over all runs: ``metrics``, ``history`` or ``runs``.
+summary = _path("results/{name}/summary/{table}.parquet")
+#: Recall@1 after each epoch of every method, in plain text for ``dvc plots``.
+curves = _path("results/{name}/summary/curves.csv")
+#: What became of every planned run.
+ledger = _path("results/{name}/summary/ledger.csv")
+#: What the result checker found.
+check = _path("results/{name}/summary/check.json")
+#: What became of each published number and claim.
+verdicts = _path("results/{name}/summary/verdicts.csv")
+#: The means of all tables (json), and of their first measures (csv), to be compared.
+means = _path("results/{name}/means/means.{suffix}")
+
+#: The table of an experiment, or one over all.
+table = _path("results/{name}/tables/{experiment}.{suffix}")
+#: The paired tests of an experiment's methods, in long form.
+tests = _path("results/{name}/tables/{experiment}_tests.csv")
+#: All tables and figures in one document: its source (tex), and itself (pdf).
+document = _path("results/{name}/tables/results.{suffix}")
+#: Tables over all experiments, which lie beside those of single ones.
+OVERVIEWS = ("leaderboard", "cost")
+
+overall_figure = _path("results/{name}/figures/{kind}.{suffix}")
+#: The HTML report, its first page, and its page of an experiment.
+report = _path("results/{name}/report/report.html")
+summary_page = _path("results/{name}/report/summary.html")
+experiment_page = _path("results/{name}/report/experiments/{experiment}.html")
+
+
+def figure(name: str, experiment: str, kind: str, suffix: str) -> str:
+    """A figure of an experiment."""
+    return overall_figure(name, f"{kind}_{experiment}", suffix)
+
+
+def is_taken(experiment: str) -> bool:
+    """Whether files of an experiment of this name would be those of something else."""
+    return experiment in (*OVERVIEWS, "results") or experiment.endswith("_tests")
+
+
+# Runs
 
 RUN_ID = "{dataset}/{recipe}/{loss}/{sampler}/seed{seed}"
 
 
-def results(name: str) -> str:
-    """The folder of everything a config makes."""
-    return f"results/{name}"
-
-
-#: The config as it was read, defaults filled in, inside the folder of its results.
-CONFIG_FILE = "config.json"
-#: The plan that was made of it, beside it.
-PLAN_FILE = "plan.json"
-
-
-def resolved_config(name: str) -> str:
-    """The config as it was read, defaults filled in: what the scripts of a run are given."""
-    return f"{results(name)}/{CONFIG_FILE}"
-
-
-def head(name: str) -> str:
-    """Which Snakemake gave a config's jobs to a cluster last."""
-    return f"{results(name)}/cluster.json"
-
-
 def run(name: str) -> str:
     """The pattern of one run's folder."""
-    return f"{results(name)}/runs/{RUN_ID}"
+    return f"results/{name}/runs/{RUN_ID}"
+
+
+def checkpoints(name: str) -> str:
+    """The pattern of the folder of one run's checkpoint and lock.
+
+    Not below the run's own: Snakemake deletes what a failed job was to make.
+    """
+    return f"results/{name}/checkpoints/{RUN_ID}"
+
+
+def loggers(name: str) -> str:
+    """The pattern of the folder of what TensorBoard and DVCLive keep of one run."""
+    return f"results/{name}/loggers/{RUN_ID}"
 
 
 def run_in(folder: Path, run_id: str) -> Path:
@@ -58,140 +111,25 @@ def log_in(folder: Path, step: str, run_id: str) -> Path:
     return folder / "logs" / step / f"{run_id}.log"
 
 
-#: What was measured of one run, inside its folder.
-METRICS_FILE = "metrics.json"
-
-#: What a training goes on from, inside its folder of checkpoints.
+# Inside the folder of a run's checkpoint: what a training goes on from, and what its process holds
 CHECKPOINT_FILE = "checkpoint.pt"
-#: Held by the process that trains the run, in the same folder.
 LOCK_FILE = "run.lock"
 
+# Inside a run's folder
 
-def checkpoints(name: str) -> str:
-    """The pattern of the folder of one run's checkpoint and lock.
-
-    Not below the run's own: Snakemake deletes what a failed job was to make.
-    """
-    return f"{results(name)}/checkpoints/{RUN_ID}"
-
-
-def loggers(name: str) -> str:
-    """The pattern of the folder of what TensorBoard and DVCLive keep of one run."""
-    return f"{results(name)}/loggers/{RUN_ID}"
-
-
-def model(selection: str) -> str:
-    """The weights of one selection, inside a run's folder."""
-    return f"model_{selection}.safetensors"
-
-
-def embeddings(split: str, selection: str) -> str:
-    """The embeddings of one split (or ``OF_PAIRS``) and selection, inside a run's folder."""
-    return f"embeddings_{split}_{selection}.npz"
-
-
-def projection(split: str) -> str:
-    """The t-SNE coordinates of one split, inside a run's folder."""
-    return f"projection_{split}.parquet"
-
-
-def neighbours(split: str) -> str:
-    """The neighbours of the queries that a figure shows, inside a run's folder."""
-    return f"neighbours_{split}.parquet"
-
-
-def similarities(split: str) -> str:
-    """Histograms of genuine and impostor similarities, inside a run's folder."""
-    return f"similarities_{split}.parquet"
-
-
-#: How many pairs verification accepts at each threshold, inside a run's folder.
+#: In the place of a split: the images that the pairs for verification name.
+OF_PAIRS = "pairs"
+METRICS_FILE = "metrics.json"
+#: How many pairs verification accepts at each threshold.
 ROC_FILE = "roc.parquet"
-
-
-def summary(name: str, table: str) -> str:
-    """A collected long-form table: ``metrics``, ``history`` or ``runs``."""
-    return f"{results(name)}/summary/{table}.parquet"
-
-
-def curves(name: str) -> str:
-    """Recall@1 after each epoch of every method, in plain text for ``dvc plots``."""
-    return f"{results(name)}/summary/curves.csv"
-
-
-def ledger(name: str) -> str:
-    """What became of every planned run."""
-    return f"{results(name)}/summary/ledger.csv"
-
-
-def check(name: str) -> str:
-    """What the result checker found."""
-    return f"{results(name)}/summary/check.json"
-
-
-def table(name: str, experiment: str, suffix: str) -> str:
-    """The table of an experiment, or one over all."""
-    return f"{results(name)}/tables/{experiment}.{suffix}"
-
-
-#: Tables over all experiments, which lie beside those of single ones.
-OVERVIEWS = ("leaderboard", "cost")
-_DOCUMENT, _TESTS = "results", "_tests"
-
-
-def is_taken(experiment: str) -> bool:
-    """Whether files of an experiment of this name would be those of something else."""
-    return experiment in (*OVERVIEWS, _DOCUMENT) or experiment.endswith(_TESTS)
-
-
-def document(name: str, suffix: str) -> str:
-    """All tables and figures in one document: its source (tex), and itself (pdf)."""
-    return table(name, _DOCUMENT, suffix)
-
-
-def tests(name: str, experiment: str) -> str:
-    """The paired tests of an experiment's methods, in long form."""
-    return table(name, f"{experiment}{_TESTS}", "csv")
-
-
-def figure(name: str, experiment: str, kind: str, suffix: str) -> str:
-    """A figure of results."""
-    return f"{results(name)}/figures/{kind}_{experiment}.{suffix}"
-
-
-def overall_figure(name: str, kind: str, suffix: str) -> str:
-    """A figure over all experiments."""
-    return f"{results(name)}/figures/{kind}.{suffix}"
-
-
-def means(name: str, suffix: str) -> str:
-    """The means of all tables (json), and of their first measures (csv), to be compared."""
-    return f"{results(name)}/means/means.{suffix}"
-
-
-def origins(name: str) -> str:
-    """What made each file of results and data (:mod:`dmlbench.workflow.file_records`)."""
-    return f"{results(name)}/origins.json.gz"
-
-
-def report(name: str) -> str:
-    """The one HTML file to open at the end."""
-    return f"{results(name)}/report/report.html"
-
-
-def summary_page(name: str) -> str:
-    """The first page of the report: what ran where, and how it came out."""
-    return f"{results(name)}/report/summary.html"
-
-
-def experiment_page(name: str, experiment: str) -> str:
-    """The report's page of an experiment: its tables, and from each cell the runs behind it."""
-    return f"{results(name)}/report/experiments/{experiment}.html"
-
-
-def verdicts(name: str) -> str:
-    """What became of each published number and claim."""
-    return f"{results(name)}/summary/verdicts.csv"
+#: The weights of a selection.
+model = _path("model_{selection}.safetensors")
+embeddings = _path("embeddings_{split}_{selection}.npz")
+#: Of one split: t-SNE coordinates; the neighbours of the queries that a figure shows; histograms of
+#: genuine and impostor similarities.
+projection = _path("projection_{split}.parquet")
+neighbours = _path("neighbours_{split}.parquet")
+similarities = _path("similarities_{split}.parquet")
 
 
 def local(pattern: str, **wildcards: object) -> Path:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from dmlbench.config.archive_table import all_archives
 from dmlbench.config.dataset_facts import DatasetFacts
 from dmlbench.config.folders import contents
 from dmlbench.config.models import Experiment, FolderDataset
@@ -101,7 +102,7 @@ def data_problems(data: Data) -> Iterator[str]:
     """Places or checksums of archives that there are not."""
     if not data.files and not data.checksums:
         return
-    known = {a.file: a for e in entries("dataset").values() for a in e.cls.facts.archives}
+    known = {archive.file: archive for archive in all_archives()}
     for key, names in (("files", data.files), ("checksums", data.checksums)):
         for name in sorted(set(names) - set(known)):
             yield f"data.{key}.{name}: no archive is called that{nearest(name, sorted(known))}"

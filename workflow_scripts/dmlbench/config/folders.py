@@ -28,7 +28,7 @@ class Contents:
     """
 
     images: dict[str, list[str]]
-    left_out: Counter
+    left_out: Counter[str]
 
     @property
     def told(self) -> str:
@@ -43,47 +43,39 @@ def contents(dataset: FolderDataset) -> Contents:
         ConfigError: See :func:`classes_of`; or a class without images, or something with an
             image's name that is no file.
     """
-    left_out: Counter = Counter()
-    top = Path(dataset.folder)
-    for entry in _entries(top) if top.is_dir() else []:
-        if _is_image(entry.name) and entry.is_file():
-            left_out["images beside the class folders"] += 1
+    names, top = classes_of(dataset), Path(dataset.folder)
+    beside = [entry for entry in _entries(top) if _is_image(entry.name) and entry.is_file()]
+    left_out = Counter({"images beside the class folders": len(beside)})
     images = {}
-    for name in classes_of(dataset):
+    for name in names:
         files = []
         for entry in _entries(top / name):
-            if _is_image(entry.name):
-                if not entry.is_file():
-                    raise ConfigError(f"'{entry.path}' {_kind(entry)}; take it away or mend it")
-                files.append(entry.name)
-            elif entry.is_dir():
+            if entry.is_dir() and not _is_image(entry.name):
                 left_out["folders inside class folders"] += 1
-            else:
+            elif not _is_image(entry.name):
                 left_out[f"{Path(entry.name).suffix.lower() or 'other'} files"] += 1
+            elif entry.is_file():
+                files.append(entry.name)
+            else:
+                raise _no_file(entry)
         if not files:
-            known = ", ".join(sorted(SUFFIXES))
-            raise ConfigError(f"'{top / name}' holds no images ({known})")
+            raise ConfigError(f"'{top / name}' holds no images ({', '.join(sorted(SUFFIXES))})")
         images[name] = sorted(files)
-    return Contents(images, left_out)
+    return Contents(images, +left_out)
 
 
 def _is_image(name: str) -> bool:
     return Path(name).suffix.lower() in SUFFIXES
 
 
-def _kind(entry: os.DirEntry) -> str:
-    """Why ``entry`` is no file."""
-    if entry.is_dir():
-        return "is a folder with an image's name"
-    return "is a link that leads nowhere" if entry.is_symlink() else "is a pipe or device, no file"
+def _no_file(entry: os.DirEntry) -> ConfigError:
+    kind = "is a link that leads nowhere" if entry.is_symlink() else "is a pipe or device, no file"
+    kind = "is a folder with an image's name" if entry.is_dir() else kind
+    return ConfigError(f"'{entry.path}' {kind}; take it away or mend it")
 
 
 def _entries(folder: Path) -> list[os.DirEntry]:
-    """What lies in ``folder``, hidden things left out.
-
-    Raises:
-        ConfigError: It cannot be read, or a name is no text.
-    """
+    """What lies in ``folder``, hidden things left out; a ConfigError where a name is no text."""
     try:
         with os.scandir(folder) as found:
             entries = [entry for entry in found if not entry.name.startswith(".")]
@@ -108,13 +100,11 @@ def classes_of(dataset: FolderDataset) -> list[str]:
     """
     folder = Path(dataset.folder)
     if not folder.is_dir():
-        raise ConfigError(
-            f"no folder '{folder}'; give one that has a folder of images for each class"
-        )
+        raise ConfigError(f"no folder '{folder}'; it should have a folder of images for each class")
     entries = _entries(folder)
     for entry in entries:
         if entry.is_symlink() and not os.path.exists(entry.path):
-            raise ConfigError(f"'{entry.path}' {_kind(entry)}; take it away or mend it")
+            raise _no_file(entry)
     names = sorted(entry.name for entry in entries if entry.is_dir())
     if len(names) < 4:
         raise ConfigError(
@@ -143,11 +133,10 @@ def folder_facts(dataset: FolderDataset) -> DatasetFacts:
         ConfigError: See :func:`contents`.
     """
     training = training_classes(dataset)
-    counts: Counter = Counter()
+    counts: Counter[str] = Counter()
     for name, files in contents(dataset).images.items():
         split = "train" if name in training else "test"
-        counts[split] += len(files)
-        counts[f"{split}:class"] += 1
+        counts.update({split: len(files), f"{split}:class": 1})
     return DatasetFacts(
         train_label="class",
         train_classes=len(training),

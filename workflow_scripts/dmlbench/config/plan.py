@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dmlbench import paths
+from dmlbench.config.archive_table import archives
 from dmlbench.config.dataset_facts import DatasetFacts
 from dmlbench.config.folders import folder_facts
 from dmlbench.config.models import Benchmark
@@ -117,12 +118,8 @@ class Plan:
 
     def raw_archives(self, dataset: str) -> list[str]:
         """The paths of a dataset's archives."""
-        archives, source = self.facts(dataset).archives, self.source_of(dataset)
-        return [
-            paths.RAW.format(source=source, archive=archive.file)
-            for archive in archives
-            if archive.source == source
-        ]
+        source = self.source_of(dataset)
+        return [paths.RAW.format(source=source, archive=file) for file in archives(source)]
 
     def class_facts(self, kind: str, name: str) -> dict:
         """What the decorator of a planned run's class says, such as its ``label``.

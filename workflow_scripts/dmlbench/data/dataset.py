@@ -7,11 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import ValidationError
 
-from dmlbench.config.dataset_facts import Archive, DatasetFacts
+from dmlbench.config.dataset_facts import DatasetFacts
 from dmlbench.errors import ConfigError
 from dmlbench.plugins.registry import REGISTRIES
-
-__all__ = ["Archive", "Dataset", "Record", "get_dataset", "register_dataset"]
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import math
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -35,18 +36,15 @@ def refuse_full_disk(
     Raises:
         DataError: The disk has less room than the estimate, or an image cannot be read.
     """
-    what = f"{dataset.name}/{store}"
-    free = shutil.disk_usage(folder).free
     if not first or total is None:
-        log.info("%s: size not known beforehand, %s free", what, _size(free))
         return
+    free, what = shutil.disk_usage(folder).free, f"{dataset.name}/{store}"
     sizes = []
     for record in first:
         image = record.image
         whole = image_size(image, f"{dataset.name}: {record.path}", dataset.damaged_image)
-        width, height = stored_size(*whole, STORES[store])
         channels = CHANNELS[dataset.facts.mode] if isinstance(image, bytes) else image.shape[2]
-        sizes.append(width * height * channels)
+        sizes.append(math.prod(stored_size(*whole, STORES[store])) * channels)
     size = sum(sizes) * total // len(sizes)
     text = f"{'' if len(set(sizes)) == 1 else 'about '}{_size(size)}"
     if size > free:
@@ -54,27 +52,20 @@ def refuse_full_disk(
             f"{what}: the store takes {text}, but {folder} has only {_size(free)} free; make room "
             "or put the folder on another disk (a link will do)"
         )
-    log.info(
-        "%s: the store will take %s of disk, %s are free",
-        *(what, text, _size(free)),
-        extra={"tell": True},
-    )
+    told = f"the store will take {text} of disk, {_size(free)} are free"
+    log.info("%s: %s", what, told, extra={"tell": True})
 
 
 @contextmanager
 def disk_full_is_told(folder: Path) -> Iterator[None]:
-    """One line where the disk is full after all.
-
-    Raises:
-        DataError: In the place of the OSError.
-    """
+    """Raise a DataError where the disk is full after all."""
     try:
         yield
     except OSError as error:
-        reason = _NO_ROOM.get(error.errno)
-        if reason is None:
+        if error.errno not in _NO_ROOM:
             raise
-        raise DataError(f"{folder}: {reason}; nothing half-written stays") from None
+        reason = f"{_NO_ROOM[error.errno]}; nothing half-written stays"
+        raise DataError(f"{folder}: {reason}") from None
 
 
 def _size(count: int) -> str:

@@ -6,16 +6,17 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import zip_longest
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from filelock import FileLock, Timeout
 
-from dmlbench.data.archives import Archive, verify
+from dmlbench.config.archive_table import Archive
 from dmlbench.data.http_source import HttpSource, Patience, SourceError, size_of
+from dmlbench.data.verify_archive import verify
 from dmlbench.errors import DataError
 from dmlbench.files import NO_LOCKS
-from dmlbench.progress import counting
 
 log = logging.getLogger(__name__)
 
@@ -68,13 +69,13 @@ def download(
 
 @contextmanager
 def _alone(target: Path) -> Iterator[None]:
-    """Wait until no other process fetches ``target``; the lock ends with its process."""
-    lock = FileLock(target.with_name(f".{target.name}.lock"))
+    """Hold the download lock of ``target``, which ends with its process; wait for another's."""
+    download_lock = FileLock(target.with_name(f".{target.name}.lock"))
     try:
-        lock.acquire(timeout=0)
+        download_lock.acquire(timeout=0)
     except Timeout:
         log.info("another process is fetching %s; waiting", target)
-        lock.acquire()
+        download_lock.acquire()
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise
@@ -82,7 +83,7 @@ def _alone(target: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        lock.release()
+        download_lock.release()
 
 
 def _check_existing(archive: Archive, target: Path) -> None:
@@ -98,51 +99,39 @@ def _download(
 ) -> None:
     """Fill ``part`` with the verified archive."""
     failures: list[str] = []
-    if _is_whole(archive, part, sources, failures):
-        log.info("%s was whole", part)
-        return
+    try:
+        if _may_be_whole(archive, part):
+            verify(part, archive)
+            log.info("%s was whole", part)
+            return
+    except DataError as error:
+        if not sources:  # that could bring the rest
+            failures.append(f"{part}: {error}")
     missing = (archive.bytes or 0) - size_of(part)
     if missing > (free := shutil.disk_usage(part.parent).free):
         told = f"{os.strerror(errno.ENOSPC)}: {free:,} bytes are free, {missing:,} are missing"
         raise OSError(errno.ENOSPC, told)
-    for number, source in enumerate(sources, start=1):
+    for source, following in zip_longest(sources, sources[1:]):
         log.info("fetching %s (%s)", source, archive.described())
         try:
             _fetch(source, archive, part, patience)
             return
         except SourceError as error:
             failures.append(f"{source}: {error}")
-            following = f"next is {sources[number]}" if number < len(sources) else "it was the last"
-            log.warning("%s: %s; %s", source, error, following)
+            then = f"next is {following}" if following else "it was the last"
+            log.warning("%s: %s; %s", source, error, then)
     raise DataError(_by_hand(archive, target, failures) + _kept(part))
 
 
-def _is_whole(archive: Archive, part: Path, sources: list[str], failures: list[str]) -> bool:
-    """Whether the part is the whole archive, such as a copy that was put there by hand.
-
-    What is wrong with it goes to ``failures`` only where no source could bring the rest.
-    """
+def _may_be_whole(archive: Archive, part: Path) -> bool:
+    """Whether the part may be the whole archive, such as a copy that was put there by hand."""
     size = size_of(part)
     short = archive.bytes is not None and size < archive.bytes and not archive.members_sha256
-    if not size or short or not archive.checksum:
-        return False
-    try:
-        verify(part, archive)
-    except DataError as error:
-        if not sources:
-            failures.append(f"{part}: {error}")
-        return False
-    return True
+    return size > 0 and not short and archive.checksum is not None
 
 
 def _fetch(source: str, archive: Archive, part: Path, patience: Patience) -> None:
-    """Bring ``archive`` from ``source`` into ``part`` and verify it.
-
-    Raises:
-        SourceError: The source does not have it.
-        NoChecksumError: It is here, and nothing says whether it is the right one.
-        OSError: It cannot be written.
-    """
+    """Bring ``archive`` from ``source`` into ``part`` and verify it."""
     before = size_of(part)
     resumed = _bring(source, archive, part, patience) and before > 0
     try:
@@ -176,11 +165,8 @@ def _bring(source: str, archive: Archive, part: Path, patience: Patience) -> boo
         stream = path.open("rb")
     except OSError as error:
         raise SourceError(f"cannot be read ({error.strerror})") from None
-    size = path.stat().st_size
-    with stream, part.open("wb") as file, counting(archive.file, size, "B") as count:
-        while block := stream.read(_BLOCK):
-            file.write(block)
-            count(len(block))
+    with stream, part.open("wb") as file:
+        shutil.copyfileobj(stream, file, _BLOCK)
     return False
 
 

@@ -15,7 +15,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError, MaxRetryError, ReadTimeoutError
 from urllib3.util import Retry
 
-from dmlbench.config.dataset_facts import Archive
+from dmlbench.config.archive_table import Archive
 from dmlbench.errors import DataError
 from dmlbench.progress import counting
 
@@ -39,30 +39,17 @@ class _Interrupted(Exception):
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a download waits, and how often it tries again. Times are in seconds.
+    """How long a download waits, and how often it tries again. Times are in seconds."""
 
-    Attributes:
-        tries: Requests in a row that bring nothing new, before a source is given up.
-        unreachable: The same where the server does not answer at all.
-        resumptions: Requests in all that broke off before a source is given up: each of them may
-            bring one byte.
-        wait: Time before another try; it doubles from try to try.
-        longest: A wait is never longer, whatever the server asks for.
-        connect: Time to connect.
-        stall: Time without a byte.
-        slowest: Bytes per second; a connection that brings less over ``window`` is cut.
-        window: See ``slowest``.
-    """
-
-    tries: int = 4
-    unreachable: int = 2
-    resumptions: int = 200
-    wait: float = 1.0
-    longest: float = 60.0
-    connect: float = 20.0
-    stall: float = 60.0
-    slowest: float = 500.0
-    window: float = 60.0
+    tries: int = 4  #: requests in a row that bring nothing new, before a source is given up
+    unreachable: int = 2  #: the same where the server does not answer at all
+    resumptions: int = 200  #: requests in all that broke off: each may bring only one byte
+    wait: float = 1.0  #: before another try; it doubles from try to try
+    longest: float = 60.0  #: no wait is longer, whatever the server asks for
+    connect: float = 20.0  #: to connect
+    stall: float = 60.0  #: without a byte
+    slowest: float = 500.0  #: bytes per second; a connection that brings less is cut
+    window: float = 60.0  #: over which that is measured
 
     def session(self) -> requests.Session:
         """A session that repeats a request until there is an answer other than ``_TRY_AGAIN``."""
@@ -79,8 +66,8 @@ class Patience:
             retry_after_max=self.longest,
         )
         session = requests.Session()
-        session.mount("http://", HTTPAdapter(max_retries=retry))
-        session.mount("https://", HTTPAdapter(max_retries=retry))
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, HTTPAdapter(max_retries=retry))
         return session
 
 
@@ -158,6 +145,8 @@ class HttpSource:
         """The position of the first byte of the answer; None where all bytes are here."""
         code = response.status_code
         content_range = response.headers.get("Content-Range", "")
+        if code == 200:
+            return 0
         if code == 206 and content_range.startswith(f"bytes {start}-"):
             return start
         if code == 416 and start and content_range == f"bytes */{start}":
@@ -165,18 +154,12 @@ class HttpSource:
         if code in (206, 416):
             self.part.unlink(missing_ok=True)
             raise _Interrupted(f"has other bytes than asked for ({content_range or 'no range'})")
-        if code == 200:
-            return 0
         tries = len(response.raw.retries.history) + 1
         again = f", {tries} times in a row" if code in _TRY_AGAIN else ""
         raise SourceError(f"HTTP {code} {response.reason or ''}".strip() + again)
 
     def _size_of_whole(self, response: requests.Response, first: int) -> int | None:
-        """The size of the whole file, where it is known.
-
-        Raises:
-            SourceError: It is not the archive's, or the answer is a web page.
-        """
+        """The size of the whole file, where it is known; refuses another file or a web page."""
         if "html" in response.headers.get("Content-Type", "").lower():
             raise SourceError("a web page (HTML) came instead of the file")
         length, expected = response.headers.get("Content-Length", ""), self.archive.bytes

@@ -3,7 +3,7 @@
 import hashlib
 import itertools
 import logging
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -67,7 +67,8 @@ def prepare(
     decode = partial(_decode, dataset=dataset, short_side=STORES[store])
     # The index is written last: one without its pixels, or with those of another, is never there.
     with replacing(folder / paths.PIXELS_FILE) as temporary, disk_full_is_told(folder):
-        decoded = look_ahead(decode, itertools.chain(_drain(first), records), threads)
+        drained = (first.popleft() for _ in range(len(first)))  # each let go as it is taken
+        decoded = look_ahead(decode, itertools.chain(drained, records), threads)
         with closing(decoded), temporary.open("wb") as file:
             columns = _write(file, progress(decoded, total, what, "images"), dataset.name)
         table = _index(columns)
@@ -92,20 +93,12 @@ def _peek(records: Iterator[Record]) -> deque[Record]:
     return first
 
 
-def _drain(records: deque[Record]) -> Iterator[Record]:
-    """All ``records``, each let go as it is taken."""
-    while records:
-        yield records.popleft()
-
-
 def look_ahead(function: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
     """``function(item)`` of each item, in order, computed by threads.
 
-    At most ``threads + 1`` items are taken beyond the result that was asked for, so that memory
-    stays small. Only the thread of the caller reads ``items``.
-
-    Raises:
-        Whatever ``items`` or ``function`` raise, at the item's turn; the rest is not begun.
+    At most ``threads + 1`` items are taken beyond the result that was asked for. Only the thread of
+    the caller reads ``items``. What ``items`` or ``function`` raise comes at the item's turn; the
+    rest is not begun.
     """
     pool = ThreadPoolExecutor(threads, thread_name_prefix="look-ahead")
     waiting: deque[Future[R]] = deque()
@@ -135,27 +128,17 @@ def _write(
     file: BinaryIO, decoded: Iterator[tuple[Record, np.ndarray, bytes]], name: str
 ) -> dict[str, list]:
     """Write all pixels to ``file``; returns the index's columns in the order of the file."""
-    columns: dict[str, list] = {}
+    columns: dict[str, list] = defaultdict(list)
     seen: set[str] = set()
     offset = 0
     for record, image, digest in decoded:
         if record.path in seen:
             raise DataError(f"{name}: {record.path} comes twice; the archive is damaged")
         seen.add(record.path)
-        height, width, channels = image.shape
-        row = {
-            "path": record.path,
-            "split": record.split,
-            "subset": record.subset,
-            **record.labels,
-            "height": height,
-            "width": width,
-            "channels": channels,
-            "offset": offset,
-            "digest": digest,
-        }
-        for column, value in row.items():
-            columns.setdefault(column, []).append(value)
+        row = {"path": record.path, "split": record.split, "subset": record.subset}
+        row |= record.labels | dict(zip(("height", "width", "channels"), image.shape, strict=True))
+        for column, value in (row | {"offset": offset, "digest": digest}).items():
+            columns[column].append(value)
         offset += file.write(image.data)
     if not columns:
         raise DataError(f"{name}: there is no image in its archives")
@@ -184,15 +167,11 @@ def check_counts(dataset: type[Dataset], index: pd.DataFrame) -> None:
         DataError: One differs; names which, with both numbers.
     """
     for key, expected in dataset.facts.counts.items():
-        split, _, column = key.partition(":")
-        split, _, subset = split.partition("/")
-        part = index[index["split"] == split]
-        if subset:
-            part = part[part["subset"] == subset]
+        where, _, column = key.partition(":")
+        split, _, subset = where.partition("/")
+        part = index[(index["split"] == split) & (index["subset"].eq(subset) | (subset == ""))]
         actual = part[column].nunique() if column else len(part)
         if actual != expected:
             what = f"classes of {column}" if column else "images"
-            raise DataError(
-                f"{dataset.name}: {split}{'/' + subset if subset else ''} has {actual:,} {what}, "
-                f"{dataset.wrong_count.format(expected=expected)}"
-            )
+            wrong = dataset.wrong_count.format(expected=expected)
+            raise DataError(f"{dataset.name}: {where} has {actual:,} {what}, {wrong}")

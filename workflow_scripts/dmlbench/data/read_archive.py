@@ -221,29 +221,25 @@ class _StrictHeader(tarfile.TarInfo):
 
 
 def _checked_name(path: Path, info: tarfile.TarInfo) -> str:
-    """The name of a member without ``./``.
-
-    Raises:
-        DataError: tarfile's filter for data refuses the member, or its name is strange.
-    """
+    """The name of a member without ``./``; refused if it is strange or tarfile's filter says so."""
     name = info.name
-    if not name or not name.isprintable():
-        raise _refused(path, name, "has a name that is not plain text")
-    if "\\" in name or re.match(r"[A-Za-z]:", name):
-        raise _refused(path, name, "has a backslash or a drive letter in its path")
-    if ".." in name.split("/"):
-        raise _refused(path, name, "leads out of the archive with '..'")
-    if name.startswith("/"):
-        raise _refused(path, name, "has an absolute path")
+    strange = {
+        "has a name that is not plain text": not name or not name.isprintable(),
+        "has a backslash or a drive letter in its path": re.match(r".*\\|[A-Za-z]:", name),
+        "leads out of the archive with '..'": ".." in name.split("/"),
+        "has an absolute path": name.startswith("/"),
+    }
+    if reason := next((reason for reason, found in strange.items() if found), None):
+        raise _refused(path, name, reason)
     if not info.isreg() and not info.isdir():  # asks the disk about each folder: 100 us a member
         try:
             tarfile.data_filter(info, "/archive")
+            if "\\" in info.linkname:
+                raise tarfile.FilterError
         except tarfile.SpecialFileError:
             raise _refused(path, name, "is a device or pipe") from None
         except tarfile.FilterError:
             raise _refused(path, name, f"is a link out of it, to {info.linkname!r}") from None
-        if "\\" in info.linkname:
-            raise _refused(path, name, f"is a link out of it, to {info.linkname!r}")
     return str(PurePosixPath(name))
 
 

@@ -58,6 +58,7 @@ class ImageReader:
         self.size, _, self.channels = self._views.shape
         self._mean, self._std = (self._per_channel(values) for values in (wanted.mean, wanted.std))
         self._batches = _Batches()
+        self._memory = torch.empty(0)
         workers = workers if len(store.pixels) > _SMALL else 0
         self._loader = DataLoader(
             self._views,
@@ -78,8 +79,8 @@ class ImageReader:
     ) -> Iterator[torch.Tensor]:
         """The images of each batch: float32, B x C x size x size, on the device.
 
-        From 0 to 1, or with mean and deviation taken out; with channels last in memory. A GPU is
-        not waited for.
+        From 0 to 1, or with mean and deviation taken out; with channels last in memory, which the
+        next batch overwrites. A GPU is not waited for.
 
         Args:
             rows: Rows of the index, batch by batch.
@@ -115,7 +116,9 @@ class ImageReader:
     def _input(self, pixels: torch.Tensor) -> torch.Tensor:
         """B x H x W x C pixels as float32, B x C x H x W with channels last in memory."""
         pixels = pixels.to(self.device, non_blocking=True)
-        images = torch.empty(pixels.shape, device=self.device)
+        if self._memory.shape != pixels.shape:
+            self._memory = torch.empty(pixels.shape, device=self.device)
+        images = self._memory  # touched before: filled in a third of the time of fresh memory
         if pixels.is_floating_point():
             images.copy_(pixels)
         elif self.device.type == "cuda":

@@ -13,34 +13,24 @@ _TILE, _COLUMNS, _ROWS = 96, 12, 4
 
 
 def summarise(name: str, index: pd.DataFrame) -> str:
-    """The counts of a dataset in Markdown, one row for each part and label column.
-
-    Args:
-        name: The dataset's name.
-        index: Its index.
-    """
+    """The counts of a prepared dataset in Markdown, one row for each part and label column."""
     rows = []
     for (split, subset), part in index.groupby(["split", "subset"]):
         for label in [c for c in index.columns if c not in _OWN and part[c].notna().any()]:
             sizes = part[label].value_counts()
-            rows.append(
-                {
-                    "part": f"{split}/{subset}" if subset else split,
-                    "images": f"{len(part):,}",
-                    "label": label,
-                    "classes": f"{len(sizes):,}",
-                    "images per class": f"{sizes.min()} - {sizes.median():g} - {sizes.max()}",
-                    "with one image": f"{(sizes == 1).sum():,}",
-                }
-            )
-    table = pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)
+            spread = f"{sizes.min()} - {sizes.median():g} - {sizes.max()}"
+            single = (sizes == 1).sum()
+            name_of_part = f"{split}/{subset}" if subset else split
+            counts = (f"{len(part):,}", label, f"{len(sizes):,}", spread, f"{single:,}")
+            rows.append((name_of_part, *counts))
+    columns = ["part", "images", "label", "classes", "images per class", "with one image"]
+    table = pd.DataFrame(rows, columns=columns).to_markdown(index=False, disable_numparse=True)
     sides = index[["height", "width"]]
     copies = (index["content"] != index["id"]).sum()
-    word = "copy" if copies == 1 else "copies"
     pixels = (index["height"] * index["width"] * index["channels"]).sum()
     return (
         f"{name}: {len(index):,} images, {sides.min().min()} to {sides.max().max()} pixels a side, "
-        f"{pixels / 1e6:,.1f} MB of pixels, {copies:,} {word} of another image\n\n"
+        f"{pixels / 1e6:,.1f} MB of pixels, copies of other images: {copies:,}\n\n"
         f"{table}\n\n(images per class: fewest - median - most)\n"
     )
 

@@ -39,11 +39,31 @@ def build_transforms(entries: list[TransformEntry]) -> Any:
         if inspect.isclass(cls) and issubclass(cls, v2.Transform) and cls is not v2.Transform
         if not any(word in name for word in _OTHERS)
     }
+    known["RandomResizedCrop"] = _faster(v2.RandomResizedCrop)
     return v2.Compose([_build(entry, known) for entry in entries])
 
 
 def _unchanged(image: Any) -> Any:
     return image
+
+
+def _faster(random_resized_crop: type) -> type:
+    """The same transform; 8-bit crops get channels last in memory, which are resized faster."""
+    import torch
+    from torchvision.transforms.v2 import functional
+
+    class RandomResizedCrop(random_resized_crop):
+        __signature__ = inspect.signature(random_resized_crop)
+
+        def transform(self, image: torch.Tensor, params: dict[str, Any]) -> torch.Tensor:
+            if image.dtype != torch.uint8:
+                return super().transform(image, params)
+            box = (params[name] for name in ("top", "left", "height", "width"))
+            crop = functional.crop(image, *box)[None].contiguous(memory_format=torch.channels_last)
+            options = {"interpolation": self.interpolation, "antialias": self.antialias}
+            return functional.resize(crop, self.size, **options)[0]
+
+    return RandomResizedCrop
 
 
 def _build(entry: TransformEntry, known: dict[str, type]) -> Any:

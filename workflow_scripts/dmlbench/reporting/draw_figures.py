@@ -13,17 +13,12 @@ from dmlbench.reporting.figure_data import FigureData
 from dmlbench.reporting.figures import figures, planned
 from dmlbench.reporting.figures.critical_difference import over_datasets
 from dmlbench.reporting.stamped import write_csv
-from dmlbench.reporting.style import PAGE_HEIGHT, PALETTE, RESOLUTION, paper_style, plt
+from dmlbench.reporting.style import PAGE_HEIGHT, PALETTE, paper_style, plt
 from dmlbench.version import STAMP
 
 
 def draw(plan: Plan, experiment: str, kinds: list[str] | None = None) -> None:
-    """Draw the figures of an experiment: PDF, PNG, the caption and the numbers as CSV.
-
-    Args:
-        plan: The config.
-        experiment: The experiment's name.
-        kinds: The names of the figures; None: all that the experiment has.
+    """Draw figures of an experiment, all or some kinds: PDF, PNG, the caption, the numbers as CSV.
 
     Raises:
         ConfigError: The experiment has no such figure.
@@ -49,11 +44,9 @@ def draw(plan: Plan, experiment: str, kinds: list[str] | None = None) -> None:
 
 def draw_overall(plan: Plan) -> None:
     """Draw the critical differences over datasets."""
+    pattern = paths.overall_figure(plan.benchmark.name, "critical_difference", "{}")
     with paper_style():
-        figure, table = over_datasets(plan)
-        _write(
-            figure, table, paths.overall_figure(plan.benchmark.name, "critical_difference", "{}")
-        )
+        _write(*over_datasets(plan), pattern)
 
 
 def _mark_partial(figure: plt.Figure, plan: Plan, experiment: str) -> None:
@@ -68,22 +61,20 @@ def _mark_partial(figure: plt.Figure, plan: Plan, experiment: str) -> None:
 
 
 def _write(figure: plt.Figure, table: pd.DataFrame | None, pattern: str) -> None:
-    """Write a figure and the numbers that it shows; braces in ``pattern`` are for the suffix.
+    """Write a figure and its numbers without time stamps; braces in ``pattern`` are the suffix."""
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf  # after the choice in ``style``
 
-    Without time stamps, so that equal figures are equal bytes.
-    """
-    # The layout is found once: neither file needs it again.
-    figure.draw_without_rendering()
+    figure.get_layout_engine().execute(figure)
     figure.set_layout_engine("none")
-    # Points are pictures inside the PDF; in figures of several pages coarser ones do.
-    fine = 300 if figure.get_figheight() < PAGE_HEIGHT else 150
     stamp = f"dmlbench. {STAMP}"
-    for suffix, dpi, metadata in (
-        ("pdf", fine, {"CreationDate": None, "Subject": stamp}),
-        ("png", RESOLUTION, {"Software": None, "Description": stamp}),
-    ):
-        with replacing(Path(pattern.format(suffix))) as temporary:
-            figure.savefig(temporary, metadata=metadata, dpi=dpi)
+    # Each file is drawn once; ``savefig`` draws twice.
+    with replacing(Path(pattern.format("png"))) as temporary:
+        figure.canvas.print_png(temporary, metadata={"Software": None, "Description": stamp})
+    # Points are pictures inside the PDF; in figures of several pages coarser ones do.
+    figure.set_dpi(300 if figure.get_figheight() < PAGE_HEIGHT else 150)
+    with replacing(Path(pattern.format("pdf"))) as temporary:
+        canvas = FigureCanvasPdf(figure)
+        canvas.print_pdf(temporary, metadata={"CreationDate": None, "Subject": stamp})
     plt.close(figure)
     if table is not None:
         write_csv(Path(pattern.format("csv")), table, "%.6g")

@@ -1,26 +1,21 @@
 """The results of an experiment as its figures need them."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import pandas as pd
 
 from dmlbench import paths
-from dmlbench.config import Plan, Run
+from dmlbench.config import METHOD_KEYS, Plan, Run
 from dmlbench.errors import DataError
 from dmlbench.reporting import names
-from dmlbench.reporting.figures import shown_runs
+from dmlbench.reporting.figures import shown_runs, shown_split
 from dmlbench.reporting.style import Method, method_styles
-
-#: The columns that name a run in collected tables; a method is recipe, loss and sampler.
-RUN_KEYS = ["dataset", "recipe", "loss", "sampler", "seed"]
 
 
 @dataclass(frozen=True)
 class FigureData:
-    """The results of one experiment, and how its methods are named and drawn.
-
-    Tables have the method in the column ``method``.
+    """The results of one experiment; its tables have the method in the column ``method``.
 
     Attributes:
         plan: The config.
@@ -53,41 +48,32 @@ class FigureData:
         """Split, subset and label of each part of the test that is measured by itself."""
         return [p for p in self.plan.facts(self.dataset).evaluations if p.split == "test"]
 
-    def table(self, name: str, columns: list[str] | None = None) -> pd.DataFrame:
-        """The rows of a collected table that belong to this experiment.
-
-        Args:
-            name: ``metrics``, ``history`` or ``runs``.
-            columns: Which columns, besides those that name the run and the method; None: all.
+    def table(self, name: str) -> pd.DataFrame:
+        """The rows of a collected table (metrics, history or runs) that are this experiment's.
 
         Raises:
             DataError: A planned run has no row, and the config does not say ``partial``.
         """
         file = paths.summary(self.plan.benchmark.name, name)
-        table = pd.read_parquet(file, columns=columns and [*RUN_KEYS, *columns])
-        table["method"] = list(zip(*(table[k] for k in RUN_KEYS[1:4]), strict=True))
+        table = pd.read_parquet(file)
+        table["method"] = list(table[METHOD_KEYS].itertuples(index=False, name=None))
         table = table[(table["dataset"] == self.dataset) & table["method"].isin(list(self.words))]
         there = set(zip(table["method"], table["seed"], strict=True))
-        required = [] if self.plan.benchmark.partial else self.plan.experiment_runs(self.experiment)
-        for run in required:
-            if ((run.recipe, run.loss, run.sampler), run.seed) not in there:
+        for run in self.plan.experiment_runs(self.experiment):
+            if (run.method, run.seed) not in there and not self.plan.benchmark.partial:
                 raise DataError(f"{file} has nothing of run {run.id}; run the pipeline to the end")
         return table
 
     def recalls(self, k: int | None = None) -> pd.DataFrame:
-        """Recall@K in percent on the test, for the weights that figures show.
-
-        Args:
-            k: Which K; None: all.
+        """Recall@K in percent on the test, for the weights that figures show; without ``k``, all.
 
         Returns:
             One row for each run, part of the test and K, with the columns subset, label, part (in
             words, in the dataset's order), method, seed, k and value.
         """
-        columns = ["selection", "split", "subset", "label", "metric", "k", "value"]
-        table = self.table("metrics", columns)
-        chosen = {"metric": "recall", "split": "test"} | ({} if k is None else {"k": k})
+        chosen = {"metric": "recall", "split": "test"} | ({"k": k} if k else {})
         chosen["selection"] = self.plan.benchmark.projection.selection
+        table = self.table("metrics")
         table = table[(table[list(chosen)] == pd.Series(chosen)).all(axis=1)]
         words = {part[1:]: names.part(*part) for part in self.test_parts()}
         parts = [words[row] for row in zip(table["subset"], table["label"], strict=True)]
@@ -105,17 +91,19 @@ class FigureData:
             path = self.plan.run_folder(run) / file
             if path.is_file():
                 table = pd.read_parquet(path)
-                method = (run.recipe, run.loss, run.sampler)
-                found.append(table.assign(method=[method] * len(table), seed=run.seed))
+                found.append(table.assign(method=[run.method] * len(table), seed=run.seed))
             elif not self.plan.benchmark.partial:
                 raise DataError(f"{path} is missing; run the pipeline to the end")
         if not found:
             raise DataError(f"{self.experiment}: no run has {file} yet; run the pipeline first")
         return pd.concat(found, ignore_index=True)
 
-    def of_shown_runs(self, file: str, at_most: int) -> pd.DataFrame:
+    def of_shown_runs(
+        self, file: Callable[[str], str], at_most: int, split: str = ""
+    ) -> pd.DataFrame:
         """A table of embeddings of each method, for the one training seed that figures show."""
-        return self.of_runs(shown_runs(self.plan, self.experiment)[:at_most], file)
+        runs = shown_runs(self.plan, self.experiment)[:at_most]
+        return self.of_runs(runs, file(split or shown_split(self.plan)))
 
     @staticmethod
     def over_seeds(table: pd.DataFrame, *by: str, value: str = "value") -> pd.DataFrame:

@@ -1,8 +1,8 @@
 """One look for all figures: seaborn's theme, a colour and a mark for each method, the panels."""
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from textwrap import fill
 
 # Figures are files: a user's choice of a window system, valid or not, must not matter.
@@ -27,30 +27,28 @@ MARKERS = "os^Dv<>pP*Xhd"
 DASHES = [(0, (3.5, 1.2)), ":", "-.", (0, (6, 1, 1, 1, 1, 1))]
 #: Inches: the width of a page's text, of a figure with one panel, and the height of a page's text.
 PAGE, COLUMN, PAGE_HEIGHT = 6.3, 3.3, 9.0
-#: Pixels of an inch of a PNG.
-RESOLUTION = 200
 #: The most methods that have panels of their own in a figure: two pages.
 MOST_PANELS = 48
 #: Losses of the papers keep their colour in every config; others take those that are left.
 _FIRST = (
     "triplet", "margin", "multi_similarity", "proxy_nca", "pd_loss", "contrastive", "d_loss",
 )  # fmt: skip
+#: Type 42 keeps the text of a PDF editable. The layout's letters are as wide as those of the PNG,
+#: whose resolution is ``figure.dpi``.
+_THEME = {
+    "lines.linewidth": 1.2, "axes.linewidth": 0.6, "axes.grid": True, "grid.color": ".9",
+    "grid.linewidth": 0.5,
+    "xtick.major.size": 2.5, "xtick.major.width": 0.6, "xtick.major.pad": 2.5,
+    "ytick.major.size": 2.5, "ytick.major.width": 0.6, "ytick.major.pad": 2.5,
+    "legend.frameon": False, "legend.borderpad": 0, "legend.handlelength": 2.8,
+    "pdf.fonttype": 42, "figure.dpi": 200,
+}  # fmt: skip
 
 
-@contextmanager
-def paper_style() -> Iterator[None]:
-    """Seaborn's theme for papers; no text below 7 points; nothing of the user's matplotlibrc."""
-    context = sns.plotting_context("paper", font_scale=0.85)
-    lines = {"lines.linewidth": 1.2, "axes.linewidth": 0.6, "grid.linewidth": 0.5}
-    sizes = {"size": 2.5, "width": 0.6, "pad": 2.5}
-    ticks = {f"{axis}tick.major.{what}": size for axis in "xy" for what, size in sizes.items()}
-    grid = {"axes.grid": True, "grid.color": ".9"}
-    legend = {"legend.frameon": False, "legend.borderpad": 0, "legend.handlelength": 2.8}
-    # Type 42 keeps the text of a PDF editable. Letters are as wide in the layout as in the PNG.
-    files = {"pdf.fonttype": 42, "figure.dpi": RESOLUTION}
-    settings = [context, sns.axes_style("ticks"), lines, ticks, grid, legend, files]
-    with plt.style.context(["default", *settings]):
-        yield
+def paper_style() -> AbstractContextManager:
+    """Seaborn's theme for papers, text of 7 points or more, nothing of the user's matplotlibrc."""
+    context, ticks = sns.plotting_context("paper", font_scale=0.85), sns.axes_style("ticks")
+    return plt.style.context(["default", context, ticks, _THEME])
 
 
 def method_styles(plan: Plan) -> dict[Method, dict]:
@@ -61,28 +59,26 @@ def method_styles(plan: Plan) -> dict[Method, dict]:
     """
     methods = list(dict.fromkeys(m for some in plan.methods.values() for m in some))
     origin = {m: plan.swept[m].base if m in plan.swept else m for m in methods}
-    easy: dict[str, dict[str, bool]] = {}  # of each loss, its samplers
-    types: dict[str, str] = {}
+    places = _places({base[1]: plan.losses[m[1]]["type"] for m, base in origin.items()})
+    easy: dict[str, dict[str, bool]] = {loss: {} for loss in places}  # of each loss, its samplers
     for method, (_, loss, sampler) in origin.items():
         positive = plan.samplers[method[2]]["positive"] or {}
-        easy.setdefault(loss, {})[sampler] = positive.get("type") == "easy"
-        types[loss] = plan.losses[method[1]]["type"]
-    places = _places(types)
+        easy[loss][sampler] = positive.get("type") == "easy"
     styles = {}
     for method, base in origin.items():
         _, loss, sampler = base
         alike = [s for s in easy[loss] if easy[loss][s] == easy[loss][sampler]]
         # A loss without any EPS has nothing to be told apart from.
         solid = easy[loss][sampler] or not any(easy[loss].values())
-        siblings = [m for m in methods if origin[m] == base]
-        shades = sns.light_palette(PALETTE[places[loss] % len(PALETTE)], len(siblings) + 2)[2:]
-        colour = to_hex(shades[siblings.index(method)])
         ways = ["-", *DASHES] if solid else DASHES
-        marker = places[loss] if len(siblings) == 1 else siblings.index(method)
+        siblings = [m for m in methods if origin[m] == base]
+        number = siblings.index(method)
+        shades = sns.light_palette(PALETTE[places[loss] % len(PALETTE)], len(siblings) + 2)[2:]
+        colour = to_hex(shades[number])
         styles[method] = {
             "color": colour,
             "linestyle": ways[alike.index(sampler) % len(ways)],
-            "marker": MARKERS[marker % len(MARKERS)],
+            "marker": MARKERS[(places[loss] if len(siblings) == 1 else number) % len(MARKERS)],
             "markerfacecolor": colour if solid else "white",
             "markeredgecolor": colour,
             "markeredgewidth": 1,
@@ -102,28 +98,24 @@ def _places(types: dict[str, str]) -> dict[str, int]:
 
 
 def panels(table: pd.DataFrame, column: str, across: int, height: float, draw: Callable, **axes):
-    """A figure with a panel for each value of a column, in their order in the table.
+    """A figure with a panel for each value of ``column``, which is its title, in the table's order.
 
-    Args:
-        table: What is drawn.
-        column: The column, whose values are the titles.
-        across: Panels beside one another; one alone is as wide as a column of text.
-        height: Inches of a panel.
-        draw: Draws a panel; called with the panel and its rows.
-        axes: Settings of all panels, such as ``xlabel``.
+    ``across`` panels are beside one another, each ``height`` inches high; one alone is as wide as a
+    column of text. ``draw`` gets a panel and its rows. ``axes`` are settings of all panels, such as
+    ``xlabel``.
     """
-    titles = [title for title, _ in table.groupby(column, sort=False, observed=True)]
-    across = min(across, len(titles))
-    width = PAGE / across if across > 1 else COLUMN
-    grid = sns.FacetGrid(
-        table, col=column, col_order=titles, col_wrap=across, height=height, aspect=width / height,
-        sharex=False, sharey=False,
-    )  # fmt: skip
-    for title, axis in grid.axes_dict.items():
-        draw(axis, table[table[column] == title])
+    groups = list(table.groupby(column, sort=False, observed=True))
+    across = min(across, len(groups))
+    rows = -(-len(groups) // across)
+    size = PAGE if across > 1 else COLUMN, rows * height
+    figure, grid = plt.subplots(rows, across, figsize=size, squeeze=False, layout="constrained")
+    for axis in grid.flat[len(groups) :]:
+        axis.remove()
+    for axis, (title, mine) in zip(grid.flat, groups, strict=False):
+        axis.spines[["top", "right"]].set_visible(False)
+        draw(axis, mine)
         axis.set(title=title, **axes)
-    grid.figure.set_layout_engine("constrained")
-    return grid.figure
+    return figure
 
 
 def method_panels(data, table: pd.DataFrame, draw: Callable, height: float = 0) -> plt.Figure:
@@ -131,11 +123,10 @@ def method_panels(data, table: pd.DataFrame, draw: Callable, height: float = 0) 
 
     Without a ``height`` (in inches) panels are about square beside a legend on the right.
     """
-    words = [fill(data.words[method], 18) for method in table["method"]]
-    title = [f"{w}\n{h}".strip() for w, h in zip(words, table["heading"], strict=True)]
+    words = table["method"].map({m: fill(words, 18) for m, words in data.words.items()})
+    title = (words + "\n" + table["heading"]).str.strip()
     # Equal rows leave the fewest gaps: six methods are two rows of three.
-    methods = len(set(words))
-    across = -(-methods // -(-methods // 4))
+    across = -(-words.nunique() // -(-words.nunique() // 4))
     order = table.groupby("part", sort=False).ngroup().argsort(kind="stable")
     table = table.assign(title=title).iloc[order]
     height = height or min(2.3, 0.3 + (PAGE - 1.3) / across)
@@ -146,15 +137,9 @@ def method_curves(data, table, x: str, lines: dict | None = None, bars=False, **
     """A panel for each value of the column ``part``, in it a line for each method.
 
     A line is the mean over seeds; a band or bars go from the lowest seed to the highest. A band has
-    the line's dashes at its edges: they tell apart methods of one colour.
-
-    Args:
-        data: The experiment's data.
-        table: A row for each method, part, seed and ``x``, with ``value``.
-        x: The column that the horizontal axis shows.
-        lines: Label and style of each line, where they are not those of the method.
-        bars: Whether to draw bars, not a band.
-        axes: Settings of all panels, such as ``xlabel``.
+    the line's dashes at its edges: they tell apart methods of one colour. ``table`` has a row for
+    each method, part, seed and ``x``, with the column ``value``. ``lines`` has the label and style
+    of each line, where they are not the method's. ``axes`` are settings as in :func:`panels`.
     """
     lines = lines or {m: data.styles[m] | {"label": words} for m, words in data.words.items()}
     kind = "bars" if bars else "band"

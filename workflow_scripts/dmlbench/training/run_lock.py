@@ -51,11 +51,18 @@ class _FileSystemLock(Lock):
         probe.unlink()
         return datetime.fromtimestamp(now)
 
+    def _break(self) -> None:
+        """Break a damaged file too, such as a full disk leaves; flufl.lock would not."""
+        if os.path.exists(self.lockfile) and self.holder is None:
+            Path(self.lockfile).unlink(missing_ok=True)
+        else:
+            super()._break()
+
     @property
     def holder(self) -> dict | None:
         """Who holds it: host, space, pid, job, restarts, cluster and the name of its claim file.
 
-        None where there is no lock, or the file is none.
+        None where nobody does, or the file is damaged.
         """
         try:
             text = Path(self.lockfile).read_text(encoding="utf-8")
@@ -68,7 +75,7 @@ class _FileSystemLock(Lock):
 
 
 def holder_of(path: Path) -> dict | None:
-    """Who holds the lock ``path``: ``host``, ``pid`` and ``job``; None where nobody does."""
+    """Who holds the run lock ``path``: ``host``, ``pid`` and ``job``; None where nobody does."""
     lock = _FileSystemLock(str(path))
     try:
         return lock.holder if lock.expiration > datetime.now() else None
@@ -77,7 +84,7 @@ def holder_of(path: Path) -> dict | None:
 
 
 class RunLock:
-    """The lock of one run.
+    """The run lock: one process trains a run at a time.
 
     Args:
         path: Its file.
@@ -93,7 +100,7 @@ class RunLock:
 
     @contextmanager
     def held(self, wait: float) -> Iterator["RunLock"]:
-        """Hold the lock; wait up to ``wait`` seconds for another holder to end.
+        """Hold the run lock; wait up to ``wait`` seconds for another holder to end.
 
         Raises:
             TrainingError: The holder does not end (the message names its host and job), or the
@@ -127,26 +134,27 @@ class RunLock:
         told = False
         while True:
             holder = self._lock.holder
-            dead = self._can_be_broken(holder)
+            can_be_broken = self._can_be_broken(holder)
             try:
                 # Breaking a lock that has expired takes flufl.lock two rounds of up to 2 s.
-                self._lock.lock(timeout=3 if dead else 0)
+                self._lock.lock(timeout=3 if can_be_broken else 0)
             except OSError as error:
                 reason = f"cannot be locked, which takes hard links ({error.strerror})"
                 raise TrainingError(f"{self.path}: {reason}") from None
             except TimeOutError:
+                words = _words(holder)
                 if time.monotonic() > until:
                     raise TrainingError(
-                        f"another process trains this run: {_words(holder)}; wait for it, or end "
-                        f"it; if it is gone, delete {self.path}"
+                        f"another process trains this run: {words}; wait for it, or end it; if it "
+                        f"is gone, delete {self.path}"
                     ) from None
                 if not told:
-                    log.info("waiting for another process that trains this run: %s", _words(holder))
+                    log.info("waiting for another process that trains this run: %s", words)
                 told = True
                 time.sleep(min(1.0, BEAT / 4))
                 continue
             if self._is_settled():
-                if dead:
+                if can_be_broken:
                     log.info("took over from a process that is gone: %s", _words(holder))
                 return
             self._lock.unlock(unconditionally=True)
@@ -173,7 +181,7 @@ class RunLock:
             left = self._lock.expiration - self._lock._now()
         except FileNotFoundError:
             return False
-        return holder is not None and left.total_seconds() < -SLOP
+        return left.total_seconds() < -SLOP
 
     def _is_gone(self, holder: dict) -> bool:
         """Whether it is no process of this machine, or an orphan of a Slurm job that has ended."""

@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -13,6 +13,11 @@ from dmlbench.config import Plan, Run
 #: Nothing like it has run here: a ResNet-50 trained on a current GPU in float32 sees about so many
 #: images of 224 x 224 pixels a second. Other sizes go by their number of pixels.
 ASSUMED_RATE, ASSUMED_SIZE = 300.0, 224
+ASSUMED = (
+    f"assumed are {ASSUMED_RATE:g} images of {ASSUMED_SIZE} x {ASSUMED_SIZE} pixels a second, in "
+    "proportion for other sizes: about a ResNet-50 on a current GPU. One finished training of a "
+    "network makes this a measurement"
+)
 #: A pass without gradients takes about a third of one with them.
 FORWARD = 1 / 3
 #: Adam keeps two numbers for each weight; a checkpoint holds all three.
@@ -26,15 +31,8 @@ BASES = (
 )
 
 
-@dataclass(frozen=True)
-class Cost:
-    """What one training takes.
-
-    Attributes:
-        seconds: How long it trains.
-        basis: How that is known, one of :data:`BASES`.
-        device: Of the runs it was measured on; empty where it is assumed.
-    """
+class Cost(NamedTuple):
+    """The seconds that one training takes; how they are known; the device they were measured on."""
 
     seconds: float
     basis: str
@@ -42,11 +40,7 @@ class Cost:
 
 
 class History:
-    """Finished trainings, of any config, to estimate others by.
-
-    Args:
-        results: The folder with the results of all configs.
-    """
+    """Finished trainings, of any config below the folder ``results``, to estimate others by."""
 
     def __init__(self, results: Path) -> None:
         rows = []
@@ -61,19 +55,18 @@ class History:
         self._table = pd.DataFrame(rows, columns=[*BASES[:3], "epoch", "rate", "device"])
 
     def cost(self, spec: dict, images: Callable[[], int]) -> Cost:
-        """What a training with ``spec`` takes.
+        """What a training with ``spec`` (:meth:`dmlbench.config.Plan.spec`) takes.
 
-        Args:
-            spec: The resolved run (:meth:`dmlbench.config.Plan.spec`).
-            images: Gives the number of images that one epoch trains on and measures; asked only
-                where no run on this data is there.
+        ``images`` gives the number of images that one epoch trains on and measures; it is asked
+        only where no run on this data is there.
         """
         epochs = spec["recipe"]["epochs"]
         for basis, key in zip(BASES, _keys(spec), strict=False):
             found = self._table[self._table[basis] == key]
             if len(found):
-                other_data = basis == BASES[2]
-                epoch = images() / found["rate"].median() if other_data else found["epoch"].mean()
+                epoch = found["epoch"].mean()
+                if basis == BASES[2]:
+                    epoch = images() / found["rate"].median()
                 return Cost(epochs * epoch, basis, ", ".join(sorted(found["device"].unique())))
         rate = ASSUMED_RATE * (ASSUMED_SIZE / (spec["recipe"]["image_size"] or 32)) ** 2
         return Cost(epochs * images() / rate, BASES[-1])
@@ -104,13 +97,15 @@ def images_of_split(plan: Plan, run: Run) -> dict[str, int]:
     return counts
 
 
-def epoch_images(counts: dict[str, int]) -> int:
+def epoch_images(plan: Plan, run: Run) -> int:
     """Images of an epoch: those it trains on, and at a third each those it measures."""
+    counts = images_of_split(plan, run)
     return round(counts.get("train", 0) + FORWARD * counts.get("test", 0))
 
 
-def run_bytes(plan: Plan, run: Run, counts: dict[str, int], parameters: int) -> int:
+def run_bytes(plan: Plan, run: Run, parameters: int) -> int:
     """What a run leaves on disk: weights and embeddings of each selection, and its checkpoint."""
+    counts = images_of_split(plan, run)
     numbers = sum(counts.get(s, 0) for s in plan.benchmark.evaluation.splits)
     embeddings = numbers * plan.recipes[run.recipe]["embedding_dim"]
     kept = len(plan.benchmark.selections) * (parameters + embeddings)

@@ -36,7 +36,7 @@ def settle(
     path: Path,
     made: Iterable[str],
     raw: Iterable[str],
-    vouched: Callable[[str], bool] | None = None,
+    vouched: Callable[[str], bool] = lambda file: False,
 ) -> None:
     """Give the files that are here the records and times of what made them.
 
@@ -62,22 +62,24 @@ def settle(
     files = archives | set(made)
     files -= snakemake._filter_incomplete_keys(files)  # being made, or half made
     records = {file: snakemake._read_record(file) for file in files}
+    ends = {file: (record.endtime if record else None) or 0 for file, record in records.items()}
     unknown = []
     # What others were made from comes first: its time decides which time they can have.
-    order = sorted(files, key=lambda f: (f not in archives, _end(records[f])))
+    order = sorted(files, key=lambda file: (file not in archives, ends[file]))
     for file in tqdm(order, "what made the results", delay=5, disable=None, unit="file"):
-        record, verified = records[file], file in archives
-        origin = _origin(file, record, origins.get(file), came, verified)
+        origin = _origin(file, records[file], origins.get(file), came, file in archives)
         if origin:
             origins[file] = origin
-            _apply(file, origin, record, snakemake)
-        elif vouched and vouched(file):
+            _apply(file, origin, records[file], snakemake)
+        elif vouched(file):
             snakemake._delete_record(file)
-        elif not verified:
+        elif file not in archives:
             unknown.append(file)
             snakemake._write_record(file, _NO_RECORD)
     if origins != before:
-        _write(path, origins)
+        text = json.dumps(origins, sort_keys=True).encode()
+        with replacing(path) as temporary:
+            temporary.write_bytes(gzip.compress(text, mtime=0))
     if unknown:
         others = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
         print(f"{min(unknown)}{others}: {UNKNOWN}; out of date", file=sys.stderr)
@@ -86,14 +88,10 @@ def settle(
 def _origin(
     file: str, record: MetadataRecord | None, known: dict | None, came: float, verified: bool
 ) -> dict | None:
-    """SHA-256, time and record that ``file`` should have; None where nobody knows.
+    """SHA-256, time and record that a file should have; None where nobody knows.
 
-    Args:
-        file: One that exists.
-        record: What Snakemake has of it.
-        known: What came along with the results, perhaps of another content.
-        came: When it came along.
-        verified: Whether it is one that needs no record.
+    ``record`` is Snakemake's of it; ``known`` came along with the results at the time ``came``,
+    perhaps of another content; a ``verified`` file needs no record.
     """
     time = os.lstat(file).st_mtime
     recorded = bool(record and record.rule and record.endtime == time)
@@ -107,7 +105,8 @@ def _origin(
     # which came with a checkout of other results.
     if not recorded or record.endtime < came:
         return known
-    if _any_younger(record.input, known["time"]):
+    inputs = filter(os.path.exists, record.input)
+    if any(os.lstat(each).st_mtime > known["time"] for each in inputs):
         return here
     old = known["record"] or {"endtime": known["time"]}
     times = {key: old[key] for key in _OF_ONE_RUN if key in old}
@@ -129,14 +128,6 @@ def _apply(
         snakemake._write_record(file, MetadataRecord(**origin["record"]))
 
 
-def _any_younger(files: Iterable[str], time: float) -> bool:
-    return any(os.path.exists(file) and os.lstat(file).st_mtime > time for file in files)
-
-
-def _end(record: MetadataRecord | None) -> float:
-    return (record.endtime if record else None) or 0
-
-
 def _read(path: Path) -> dict[str, dict]:
     if not path.exists():
         return {}
@@ -144,9 +135,3 @@ def _read(path: Path) -> dict[str, dict]:
         return json.loads(gzip.decompress(path.read_bytes()))
     except (OSError, EOFError, ValueError) as error:
         raise DataError(f"{path}: damaged ({error}); delete it, or pull it again") from None
-
-
-def _write(path: Path, origins: dict[str, dict]) -> None:
-    text = json.dumps(origins, sort_keys=True).encode()
-    with replacing(path) as temporary:
-        temporary.write_bytes(gzip.compress(text, mtime=0))

@@ -6,10 +6,9 @@ import json
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-if TYPE_CHECKING:
-    import grimp
+from dmlbench.files import checksum_of
 
 PACKAGE = Path(__file__).resolve().parent.parent
 SCRIPTS = PACKAGE.parent
@@ -19,7 +18,7 @@ _FOUND_BY_FOLDER = ("dmlbench.evaluation.metrics", "dmlbench.reporting.figures")
 
 
 @cache
-def _graph() -> "grimp.ImportGraph":
+def _graph() -> Any:
     """Who imports whom in the library, wherever in a file the import stands."""
     import grimp  # only where a hash is asked for: 0.4 s, and as much for the graph
 
@@ -29,10 +28,8 @@ def _graph() -> "grimp.ImportGraph":
 def closure(roots: Iterable[str], stop: Iterable[str] = (), always: Iterable[str] = ()) -> set[str]:
     """The modules that ``roots`` import, directly or not, and themselves.
 
-    Args:
-        roots: Dotted names; those that are no modules of the library are left out.
-        stop: Modules, or packages of them, that are left out with all that only they import.
-        always: Modules that are not left out.
+    Left out are modules of others, and those in ``stop`` (modules or packages) with all that only
+    they import, but for those in ``always``.
     """
     graph, stop, always = _graph(), tuple(stop), frozenset(always)
     found: set[str] = set()
@@ -58,15 +55,13 @@ def is_in(name: str, packages: Iterable[str]) -> bool:
 
 @cache
 def script_imports(script: str, step: str | None = None) -> frozenset[str]:
-    """What a script imports from the library; of one with several steps, what ``step`` needs.
+    """What a script imports from the library, by its name without ``.py``.
 
-    Args:
-        script: Its name without ``.py``.
-        step: The function that is the step; imports inside other steps do not count.
+    Of one with several steps, the imports inside other steps than ``step`` do not count.
     """
     tree = ast.parse((SCRIPTS / f"{script}.py").read_text(encoding="utf-8"))
-    added = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and _is_added_step(n)]
-    others = {call.args[0].id for call in added} - {step}
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    others = {c.args[0].id for c in calls if ast.unparse(c.func) == "steps.add"} - {step}
     parts = [p for p in tree.body if not (isinstance(p, ast.FunctionDef) and p.name in others)]
     found: set[str] = set()
     for node in (node for part in parts for node in ast.walk(part)):
@@ -79,26 +74,20 @@ def script_imports(script: str, step: str | None = None) -> frozenset[str]:
     return frozenset(found)
 
 
-def _is_added_step(call: ast.Call) -> bool:
-    is_method = isinstance(call.func, ast.Attribute) and call.func.attr == "add"
-    return is_method and bool(call.args) and isinstance(call.args[0], ast.Name)
-
-
 def content_hash(file: Path) -> str:
     """A short hash of a file."""
-    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+    return checksum_of(file)[:16]
 
 
 def hashes(modules: Iterable[str]) -> dict[str, str]:
     """The hash of every module of the library by its name, sorted."""
-    return {name: content_hash(_file(name)) for name in sorted(modules)}
+    places = {name: SCRIPTS.joinpath(*name.split(".")) for name in sorted(modules)}
+    files = {
+        n: p / "__init__.py" if p.is_dir() else p.with_suffix(".py") for n, p in places.items()
+    }
+    return {name: content_hash(file) for name, file in files.items()}
 
 
 def digest(files: dict[str, str]) -> str:
     """One hash of many."""
     return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _file(module: str) -> Path:
-    place = SCRIPTS.joinpath(*module.split("."))
-    return place / "__init__.py" if place.is_dir() else place.with_suffix(".py")

@@ -5,14 +5,12 @@ also of one that was killed and could say nothing.
 """
 
 import json
-import os
-import platform
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from dmlbench.errors import DivergedError, OutOfMemoryError, Unfinished
 from dmlbench.files import write_json
@@ -23,22 +21,17 @@ RUNNING = "running"
 KILLED = "killed: by the system for its memory, with its node, or by hand; see the log"
 
 
-@dataclass(frozen=True)
-class JobState:
+class JobState(NamedTuple):
     """A job that runs or did not end well.
 
     Attributes:
         state: running, diverged, out of memory, out of time, failed; or missing, of one that was
             interrupted and goes on when it is started again.
         reason: Why, in one line.
-        host: Where.
-        job: Its number in the scheduler, if any.
     """
 
     state: str
     reason: str
-    host: str
-    job: str | None
 
 
 def state_file(log: Path) -> Path:
@@ -50,13 +43,13 @@ def read_state(log: Path) -> JobState | None:
     """The state of the job with this log; None where it ended well or never began."""
     file = state_file(log)
     try:
-        state = JobState(**json.loads(file.read_text(encoding="utf-8")))
+        said = json.loads(file.read_text(encoding="utf-8"))
         age = time.time() - file.stat().st_mtime
     except FileNotFoundError:
         return None
-    if state.state == RUNNING and age > DEAD:
-        return JobState("failed", KILLED, state.host, state.job)
-    return state
+    if said["state"] == RUNNING and age > DEAD:
+        return JobState("failed", KILLED)
+    return JobState(said["state"], said["reason"])
 
 
 @contextmanager
@@ -65,21 +58,28 @@ def noted(log: Path | None) -> Iterator[None]:
     if log is None:
         yield
         return
-    file = state_file(log)
-    _write(file, RUNNING, "")
-    ended = threading.Event()
-    beat = threading.Thread(target=_beat, args=(file, ended), daemon=True)
+    file, ended, state = state_file(log), threading.Event(), None
+    write_json(file, JobState(RUNNING, "")._asdict())
+
+    def touch() -> None:
+        while not ended.wait(BEAT):
+            file.touch()
+
+    beat = threading.Thread(target=touch, daemon=True)
     beat.start()
     try:
         yield
     except BaseException as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        state = JobState(classify(error), reason)
+        raise
+    finally:
         ended.set()
         beat.join()
-        _write(file, classify(error), str(error).partition("\n")[0] or type(error).__name__)
-        raise
-    ended.set()
-    beat.join()
-    file.unlink(missing_ok=True)
+        if state:
+            write_json(file, state._asdict())
+        else:
+            file.unlink(missing_ok=True)
 
 
 def classify(error: BaseException) -> str:
@@ -92,13 +92,3 @@ def classify(error: BaseException) -> str:
     if isinstance(error, Unfinished) and "time budget" in str(error):
         return "out of time"
     return "missing" if isinstance(error, Unfinished | KeyboardInterrupt) else "failed"
-
-
-def _write(file: Path, state: str, reason: str) -> None:
-    job = os.environ.get("SLURM_JOB_ID")
-    write_json(file, asdict(JobState(state, reason, platform.node(), job)))
-
-
-def _beat(file: Path, ended: threading.Event) -> None:
-    while not ended.wait(BEAT):
-        file.touch()

@@ -102,10 +102,7 @@ def data_code(dataset: str) -> str:
 def training_files(dataset: str, classes: tuple[ClassSource, ...]) -> dict[str, str]:
     """The hashes of the sources that a trained model depends on: of the losses only its own.
 
-    Args:
-        dataset: The dataset's name.
-        classes: The code of every class that the run's config names
-            (:meth:`dmlbench.config.Plan.sources`).
+    ``classes`` are those that the run's config names (:meth:`dmlbench.config.Plan.sources`).
     """
     named = [module for source in classes for module in source.modules]
     files = step_files("train", None, "dmlbench.training.loop", _dataset_module(dataset), *named)
@@ -130,30 +127,23 @@ def git_state() -> dict:
 
     Results do not count: a run replaces those kept in git.
     """
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(PACKAGE), *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
     try:
-        commit = _git("rev-parse", "HEAD")
-        changed = _git("status", "--porcelain", "-uno", "--", ":(top)", ":(top,exclude)results")
-        return {"commit": commit, "dirty": bool(changed)}
+        changed = git("status", "--porcelain", "-uno", "--", ":(top)", ":(top,exclude)results")
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(changed)}
     except (OSError, subprocess.CalledProcessError) as error:
         return {"commit": None, "dirty": None, "reason": type(error).__name__}
 
 
-def _git(*arguments: str) -> str:
-    command = ["git", "-C", str(PACKAGE), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-
 def hardware(device) -> dict:
-    """What the last digits depend on besides the code: processor, GPU, and the version of PyTorch.
+    """What the last digits depend on besides the code: processor, ``device``'s GPU, and PyTorch."""
+    import torch
 
-    Args:
-        device: The ``torch.device`` of the training.
-    """
-    gpu = None
-    if device.type == "cuda":
-        import torch
-
-        gpu = torch.cuda.get_device_name(device)
+    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     return {"machine": platform.machine(), "gpu": gpu, "torch": version("torch")}
 
 

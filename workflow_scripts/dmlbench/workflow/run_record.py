@@ -33,13 +33,10 @@ def read_record(folder: Path, fingerprint: str) -> dict:
 
 
 def vouches(file: Path, fingerprint: str, code: str) -> bool:
-    """Whether the ``run.json`` beside a training's output says that it is that training's.
+    """Whether the ``run.json`` beside a training's output says that ``file`` is that training's.
 
-    Args:
-        file: An output of a training, ``run.json`` itself among them.
-        fingerprint: What the config asks for (:meth:`dmlbench.config.Plan.fingerprint`).
-        code: The hash of the training's sources
-            (:func:`dmlbench.workflow.provenance.training_code`).
+    ``fingerprint`` is what the config asks for, ``code`` the hash of the training's sources
+    (:func:`dmlbench.workflow.provenance.training_code`).
     """
     try:
         record = read_record(file.parent, fingerprint)

@@ -18,10 +18,8 @@ def set_job_environment(data: Data | None) -> None:
     job that Snakemake runs in a conda environment still gets that environment's python.
 
     The places are no parameters of the download rule: archives are what their checksums say, and as
-    a parameter another mirror would have Snakemake make everything anew.
-
-    Args:
-        data: Where archives come from; None leaves what this process inherited.
+    a parameter another mirror would have Snakemake make everything anew. Without ``data``, those
+    stay that this process inherited.
     """
     own = str(Path(sys.executable).parent)
     os.environ["PATH"] = os.pathsep.join([own, os.environ.get("PATH", os.defpath)])

@@ -3,10 +3,9 @@
 import io
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
-from dmlbench.data.dataset import Archive, Dataset, Record, register_dataset
+from dmlbench.data.dataset import Dataset, Record, register_dataset
 from dmlbench.data.read_archive import read_members, read_rows
 from dmlbench.errors import DataError
 
@@ -15,7 +14,7 @@ _TRAIN_CLASSES = 98
 _CLASSES = 196
 
 #: Images of each model, from the first, in the test part: counted in cars_test_annos_withlabels.mat
-#: (checksum below), which is on no public server any more.
+#: (data/archives.yaml), which is on no public server any more.
 _TEST_IMAGES = """
 44 32 43 42 40 44 39 45 41 33 38 36 41 42 43 43 40 42 40 46 42 42 39 45 39 34 35 41 42 41 44 41 42
 44 41 41 38 40 36 39 35 34 46 44 32 43 35 42 37 42 43 41 44 40 39 46 37 44 44 36 43 37 44 29 45 41
@@ -26,61 +25,9 @@ _TEST_IMAGES = """
 """
 
 
-_DEVKIT = Archive(
-    "cars196",
-    "car_devkit.tgz",
-    ("https://github.com/pytorch/vision/files/11644847/",),
-    bytes=330960,
-    sha256="b97deb463af7d58b6bfaa18b2a4de9829f0f79e8ce663dfa9261bf7810e9accd",
-    md5="c3b158d763b6e2245038c8ad08e45376",
-)
-_PARQUET = "https://huggingface.co/datasets/tanganke/stanford_cars/resolve/9abf6cf7d6dfa7b95152a0d6e791ea9435b47a40/data/"
-#: The addresses of Stanford do not answer any more, so that most of these have none. Nobody has
-#: published a checksum of the Parquet files: the user pins one (data.checksums in the config).
-_ARCHIVES = (
-    Archive(
-        "cars196",
-        "cars_train.tgz",
-        bytes=979269282,
-        sha256="512b227b30e2f0a8aab9e09485786ab4479582073a144998da74d64b801fd288",
-        md5="065e5b463ae28d29e77c1b4b166cfe61",
-    ),
-    Archive(
-        "cars196",
-        "cars_test.tgz",
-        bytes=977350468,
-        sha256="bffea656d6f425cba3c91c6d83336e4c5f86c6cffd8975b0f375d3a10da8e243",
-        md5="4ce7ebf6a94d07f1952d94dd34c4d501",
-    ),
-    _DEVKIT,
-    Archive(
-        "cars196",
-        "cars_test_annos_withlabels.mat",
-        bytes=185758,
-        sha256="790f75be8ea34eeded134cc559332baf23e30e91367e9ddca97d26ed9b895f05",
-        md5="b0a2b23655a3edd16d84508592a98d10",
-    ),
-    Archive(
-        "cars196_ims",
-        "car_ims.tgz",
-        md5="d5c8f0aa497503f355e17dc7886c3f14",
-    ),
-    Archive(
-        "cars196_ims",
-        "cars_annos.mat",
-        md5="b407c6086d669747186bd1d764ff9dbc",
-    ),
-    Archive("cars196_parquet", "train-00000-of-00002.parquet", (_PARQUET,)),
-    Archive("cars196_parquet", "train-00001-of-00002.parquet", (_PARQUET,)),
-    Archive("cars196_parquet", "test-00000-of-00002.parquet", (_PARQUET,)),
-    Archive("cars196_parquet", "test-00001-of-00002.parquet", (_PARQUET,)),
-    replace(_DEVKIT, source="cars196_parquet"),
-)
-
-
 @register_dataset(
     "cars196",
-    archives=_ARCHIVES,
+    sources=["cars196", "cars196_ims", "cars196_parquet"],
     mode="RGB",
     train_label="model",
     train_classes=98,
@@ -97,11 +44,8 @@ class Cars196(Dataset):
     """
 
     def records(self, raw: dict[str, str]) -> Iterator[Record]:
-        if any(file.endswith(".parquet") for file in raw):
-            images = _rows(raw)
-        else:
-            images = _members(raw, _one_folder(raw) if "car_ims.tgz" in raw else _two_folders(raw))
-        for name, model, content in images:
+        is_parquet = any(file.endswith(".parquet") for file in raw)
+        for name, model, content in _rows(raw) if is_parquet else _members(raw):
             yield Record(
                 path=name,
                 split="train" if model <= _TRAIN_CLASSES else "test",
@@ -111,11 +55,15 @@ class Cars196(Dataset):
             )
 
 
-def _members(raw: dict[str, str], models: dict[str, int]) -> Iterator[tuple[str, int, bytes]]:
+def _members(raw: dict[str, str]) -> Iterator[tuple[str, int, bytes]]:
     """Name, model and content of the images in archives."""
-    for file in sorted(f for f in raw if f.startswith("car") and f.endswith(".tgz")):
-        if file == "car_devkit.tgz":
-            continue
+    if "car_ims.tgz" in raw:
+        files = ["car_ims.tgz"]
+        models = _models(Path(raw["cars_annos.mat"]).read_bytes(), raw["cars_annos.mat"])
+    else:
+        files, test = ["cars_test.tgz", "cars_train.tgz"], raw["cars_test_annos_withlabels.mat"]
+        models = _train_models(raw) | _models(Path(test).read_bytes(), test, "cars_test/")
+    for file in files:
         for name, content in read_members(Path(raw[file]), lambda n: n.endswith(".jpg")):
             if name not in models:
                 raise DataError(f"{raw[file]}: image {name} has no annotation")
@@ -157,11 +105,7 @@ def published_test() -> Counter[int]:
 
 
 def _row(row: dict, what: str) -> tuple[int, bytes]:
-    """Model and content of one row; ``what`` names it in messages.
-
-    Raises:
-        DataError: It has no label from 0 to 195, or no image.
-    """
+    """Model and content of one row; ``what`` names it in messages."""
     label, image = row["label"], row["image"]
     if type(label) is not int or not 0 <= label < _CLASSES:
         raise DataError(f"{what}: the label is {label!r:.40}, should be 0 to {_CLASSES - 1}")
@@ -171,12 +115,6 @@ def _row(row: dict, what: str) -> tuple[int, bytes]:
     return label + 1, content
 
 
-def _two_folders(raw: dict[str, str]) -> dict[str, int]:
-    """The model of every image of cars_train and cars_test."""
-    test = raw["cars_test_annos_withlabels.mat"]
-    return _train_models(raw) | _models(Path(test).read_bytes(), test, "fname", "cars_test/")
-
-
 def _train_models(raw: dict[str, str]) -> dict[str, int]:
     """The model of every image of cars_train, as the devkit has them."""
     wanted = "devkit/cars_train_annos.mat"
@@ -184,26 +122,17 @@ def _train_models(raw: dict[str, str]) -> dict[str, int]:
     annotations = next((c for _, c in read_members(Path(devkit), wanted.__eq__)), None)
     if annotations is None:
         raise DataError(f"{devkit}: {wanted} is missing")
-    return _models(annotations, devkit, "fname", "cars_train/")
+    return _models(annotations, devkit, "cars_train/")
 
 
-def _one_folder(raw: dict[str, str]) -> dict[str, int]:
-    """The model of every image of car_ims."""
-    file = raw["cars_annos.mat"]
-    return _models(Path(file).read_bytes(), file, "relative_im_path", "")
-
-
-def _models(content: bytes, file: str, name: str, folder: str) -> dict[str, int]:
-    """The model number of every image that a MATLAB file annotates; such a file holds no code.
-
-    Raises:
-        DataError: It cannot be read.
-    """
+def _models(content: bytes, file: str, folder: str = "") -> dict[str, int]:
+    """The model number of every image that a MATLAB file annotates; such a file holds no code."""
     from scipy.io import loadmat
     from scipy.io.matlab import MatReadError
 
     try:
         rows = loadmat(io.BytesIO(content), squeeze_me=True)["annotations"]
+        name = "fname" if folder else "relative_im_path"
         return {f"{folder}{row[name]}": int(row["class"]) for row in rows}
     except (MatReadError, ValueError, KeyError, TypeError, IndexError) as error:
         raise DataError(f"{file}: not the annotations of Cars196 ({error})") from None

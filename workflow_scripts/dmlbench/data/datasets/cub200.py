@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from dmlbench.data.dataset import Archive, Dataset, Record, register_dataset
+from dmlbench.data.dataset import Dataset, Record, register_dataset
 from dmlbench.data.read_archive import read_members
 from dmlbench.errors import DataError
 
@@ -12,16 +12,7 @@ _TRAIN_CLASSES = 100
 
 @register_dataset(
     "cub200",
-    archives=[
-        Archive(
-            "cub200",
-            "CUB_200_2011.tgz",
-            ("https://data.caltech.edu/records/65de6-vp158/files/",),
-            bytes=1150585339,
-            sha256="0c685df5597a8b24909f6a7c9db6d11e008733779a671760afef78feb49bf081",
-            md5="97eceeb196236b17998738112f37df78",
-        ),
-    ],
+    sources=["cub200"],
     mode="RGB",
     train_label="species",
     train_classes=100,
@@ -53,11 +44,7 @@ class Cub200(Dataset):
 
 
 def _species(archive: str) -> dict[str, int]:
-    """The species number of every image path.
-
-    Raises:
-        DataError: A table is missing, or disagrees with the folder names.
-    """
+    """The species number of every image path, checked against the folder names."""
     wanted = {f"CUB_200_2011/{name}.txt" for name in ("images", "image_class_labels")}
     tables = {}
     for name, content in read_members(archive, wanted.__contains__):

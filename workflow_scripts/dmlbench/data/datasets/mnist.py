@@ -1,53 +1,19 @@
 """MNIST as EPS uses it (section 5.1, table 1 and figure 2)."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from dmlbench.data.dataset import Archive, Dataset, Record, register_dataset
+from dmlbench.data.dataset import Dataset, Record, register_dataset
 from dmlbench.data.read_archive import read_gzip
 from dmlbench.errors import DataError
-
-_URLS = (
-    "https://ossci-datasets.s3.amazonaws.com/mnist/",
-    "https://storage.googleapis.com/cvdf-datasets/mnist/",
-)
-_ARCHIVES = (
-    Archive(
-        "mnist",
-        "train-images-idx3-ubyte.gz",
-        _URLS,
-        bytes=9912422,
-        sha256="440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
-    ),
-    Archive(
-        "mnist",
-        "train-labels-idx1-ubyte.gz",
-        _URLS,
-        bytes=28881,
-        sha256="3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
-    ),
-    Archive(
-        "mnist",
-        "t10k-images-idx3-ubyte.gz",
-        _URLS,
-        bytes=1648877,
-        sha256="8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-    ),
-    Archive(
-        "mnist",
-        "t10k-labels-idx1-ubyte.gz",
-        _URLS,
-        bytes=4542,
-        sha256="f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
-    ),
-)
 
 
 @register_dataset(
     "mnist_even_odd",
-    archives=_ARCHIVES,
+    sources=["mnist"],
     train_label="parity",
     train_classes=2,
     evaluations=[("test", "seen", "digit"), ("test", "unseen", "digit")],
@@ -63,22 +29,17 @@ class MnistEvenOdd(Dataset):
     """
 
     def records(self, raw: dict[str, str]) -> Iterator[Record]:
-        for split, number, image, digit in _scans(raw):
-            seen = digit <= 5
-            if split == "train" and not seen:
-                continue
-            yield Record(
-                path=f"{split}/{number:05d}",
-                split=split,
-                subset="" if split == "train" else "seen" if seen else "unseen",
-                labels={"digit": digit, "parity": digit % 2},
-                image=image,
-            )
+        for record in _scans(raw):
+            digit = record.labels["digit"]
+            subset = "" if record.split == "train" else "seen" if digit <= 5 else "unseen"
+            if record.split == "test" or digit <= 5:
+                labels = {"digit": digit, "parity": digit % 2}
+                yield replace(record, subset=subset, labels=labels)
 
 
 @register_dataset(
     "mnist",
-    archives=_ARCHIVES,
+    sources=["mnist"],
     mode="L",
     train_label="digit",
     train_classes=5,
@@ -92,26 +53,21 @@ class Mnist(Dataset):
     """
 
     def records(self, raw: dict[str, str]) -> Iterator[Record]:
-        for split, number, image, digit in _scans(raw):
-            if (split == "train") == (digit <= 4):
-                yield Record(
-                    path=f"{split}/{number:05d}",
-                    split=split,
-                    subset="",
-                    labels={"digit": digit},
-                    image=image,
-                )
+        for record in _scans(raw):
+            if (record.split == "train") == (record.labels["digit"] <= 4):
+                yield record
 
 
-def _scans(raw: dict[str, str]) -> Iterator[tuple[str, int, np.ndarray, int]]:
-    """Official part, number, pixels (28 x 28 x 1) and digit of every image."""
+def _scans(raw: dict[str, str]) -> Iterator[Record]:
+    """Every image with its digit, in the official parts."""
     for split, prefix in (("train", "train"), ("test", "t10k")):
         images = read_idx(raw[f"{prefix}-images-idx3-ubyte.gz"])
         digits = read_idx(raw[f"{prefix}-labels-idx1-ubyte.gz"])
         if len(images) != len(digits):
             raise DataError(f"mnist {split}: {len(images)} images but {len(digits)} labels")
         for number, (image, digit) in enumerate(zip(images, digits, strict=True)):
-            yield split, number, image[:, :, None], int(digit)
+            labels = {"digit": int(digit)}
+            yield Record(f"{split}/{number:05d}", split, "", labels, image[:, :, None])
 
 
 def read_idx(path: str | Path) -> np.ndarray:

@@ -12,8 +12,6 @@ from importlib import import_module
 
 from dmlbench.config import Plan, Run
 
-#: Files that a figure is drawn from: pairs of a run and the name of a file in its folder.
-RunFiles = list[tuple[Run, str]]
 _REGISTERED: dict[str, "Figure"] = {}
 
 
@@ -28,7 +26,7 @@ class Figure:
         title: What the report calls it.
         applies: Whether the runs of an experiment have what it shows.
         tables: The collected tables that it is drawn from: ``metrics``, ``history`` or ``runs``.
-        files: What else it is drawn from.
+        files: What else it is drawn from: pairs of a run and the name of a file in its folder.
         numbers: Whether ``draw`` returns a table, which is written as CSV.
     """
 
@@ -36,7 +34,7 @@ class Figure:
     title: str
     applies: Callable[[Plan, str], bool] = lambda plan, experiment: True
     tables: tuple[str, ...] = ()
-    files: Callable[[Plan, str], RunFiles] = lambda plan, experiment: []
+    files: Callable[[Plan, str], list[tuple[Run, str]]] = lambda plan, experiment: []
     numbers: bool = True
 
     @property
@@ -92,11 +90,11 @@ def shown_split(plan: Plan) -> str:
 
 def shown_runs(plan: Plan, experiment: str) -> list[Run]:
     """The runs whose embeddings are shown: one training seed of each method."""
-    dataset = plan.benchmark.experiments[experiment].dataset
-    return [Run(dataset, *m, plan.projected_seeds[0]) for m in plan.methods[experiment]]
+    dataset, seed = plan.benchmark.experiments[experiment].dataset, plan.projected_seeds[0]
+    return [Run(dataset, *method, seed) for method in plan.methods[experiment]]
 
 
-def shown_files(file: Callable[[str], str], split: str = "") -> Callable[[Plan, str], RunFiles]:
+def shown_files(file: Callable[[str], str], split: str = "") -> Callable:
     """The ``files`` of a figure of embeddings; ``file`` names that of a split."""
     return lambda plan, experiment: [
         (run, file(split or shown_split(plan))) for run in shown_runs(plan, experiment)

@@ -9,20 +9,24 @@ RANKED = 3
 ALPHA = 0.05
 
 
+def _compares(plan: Plan, experiment: str) -> bool:
+    sweep = plan.benchmark.experiments[experiment].sweep
+    return not sweep and len(plan.methods[experiment]) >= RANKED
+
+
 def same_methods(plan: Plan) -> list[list[str]]:
     """Groups of experiments on different datasets that compare the same losses and samplers."""
     groups: dict[frozenset, list[str]] = {}
     for experiment, methods in plan.methods.items():
-        if not plan.benchmark.experiments[experiment].sweep and len(methods) >= RANKED:
+        if _compares(plan, experiment):
             groups.setdefault(frozenset(m[1:] for m in methods), []).append(experiment)
-    datasets = {e: plan.benchmark.experiments[e].dataset for e in plan.methods}
+    datasets = {name: facts.dataset for name, facts in plan.benchmark.experiments.items()}
     return [g for g in groups.values() if len({datasets[e] for e in g}) == len(g) > 1]
 
 
 def _has_ranks(plan: Plan, experiment: str) -> bool:
-    compares = not plan.benchmark.experiments[experiment].sweep
-    methods, seeds = len(plan.methods[experiment]), len(plan.benchmark.seeds)
-    return recall_is_measured(plan, experiment) and compares and methods >= RANKED and seeds > 1
+    measured = recall_is_measured(plan, experiment) and len(plan.benchmark.seeds) > 1
+    return measured and _compares(plan, experiment)
 
 
 @register_figure("Critical difference", applies=_has_ranks, tables=("metrics",))
@@ -99,14 +103,9 @@ def _draw(diagrams: dict, words: dict, styles: dict, what: str):
         title = f"{part}: {what.format(len(scores))}, Friedman p = {p:.2g}"
         axis.set_title(title, loc="left")
         _diagram(axis, scores, ranks, needed, words, styles)
-        facts = {
-            "part": part,
-            "blocks": len(scores),
-            "friedman_p": p,
-            "critical_difference": needed,
-        }
-        mean = ranks.rename(words).rename_axis("method").rename("mean_rank").reset_index()
-        tables.append(mean.assign(**facts))
+        facts = {"blocks": len(scores), "friedman_p": p, "critical_difference": needed}
+        table = ranks.rename(words).rename_axis("method").rename("mean_rank").reset_index()
+        tables.append(table.assign(part=part, **facts))
     return figure, pd.concat(tables, ignore_index=True)
 
 
@@ -126,6 +125,8 @@ def _diagram(axis, scores, ranks, needed: float, words: dict, styles: dict) -> N
     )  # fmt: skip
     for text in drawn["labels"]:
         text.set_color("black")
+    for (bar,) in drawn["crossbars"]:
+        bar.set_xdata(sorted(bar.get_xdata()))  # they come from a set, in any order
     for method, rank in ranks.items():
         axis.plot(rank, 0, **styles[method] | {"linestyle": "", "zorder": 4, "clip_on": False})
     # The library's own bar for CD lies on the numbers of the axis.

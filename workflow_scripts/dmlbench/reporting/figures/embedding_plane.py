@@ -4,12 +4,7 @@ from dmlbench import paths
 from dmlbench.config import Plan
 from dmlbench.knn import tie_keys
 from dmlbench.reporting import names
-from dmlbench.reporting.figures import (
-    embeddings_are_shown,
-    register_figure,
-    shown_files,
-    shown_split,
-)
+from dmlbench.reporting.figures import embeddings_are_shown, register_figure, shown_files
 
 #: So many classes are told apart; of more, so many are shown in colour among the others in gray.
 CLASSES = 8
@@ -19,7 +14,7 @@ _TEST, _TRAIN = shown_files(paths.projection), shown_files(paths.projection, "tr
 
 
 def _trains_and_tests(plan: Plan, experiment: str) -> bool:
-    return "train" in plan.projected_splits and shown_split(plan) != "train"
+    return {"train", "test"} <= set(plan.projected_splits)
 
 
 @register_figure("Embedding", applies=embeddings_are_shown, files=_TEST, numbers=False)
@@ -28,7 +23,7 @@ def embedding(data):
     Where it has many, a hash chooses those in colour, and the others are gray. Embeddings in the
     plane are shown as they are, others through t-SNE.
     """
-    return _draw(data, shown_split(data.plan)), None
+    return _draw(data), None
 
 
 @register_figure(
@@ -41,52 +36,48 @@ def embedding_train(data):
     return _draw(data, "train"), None
 
 
-def _draw(data, split: str):
+def _draw(data, split: str = ""):
     """A panel for each method and subset, and one legend on the right."""
-    import pandas as pd
+    from dmlbench.reporting.style import MARKERS, MOST_PANELS, PALETTE, method_panels
 
-    from dmlbench.reporting.style import MARKERS, MOST_PANELS, PALETTE, method_panels, plt, sns
-
-    table = data.of_shown_runs(paths.projection(split), MOST_PANELS)
+    table = data.of_shown_runs(paths.projection, MOST_PANELS, split)
     table = table.sort_values("subset", kind="stable")
-    table["part"] = [names.part(split, subset, "") for subset in table["subset"]]
-    several = table["part"].nunique() > 1
+    table["part"] = [
+        names.part(*one, "") for one in zip(table["split"], table["subset"], strict=True)
+    ]
+    classes = {part: _classes(data, mine) for part, mine in table.groupby("part")}
+    several = len(classes) > 1
     table["heading"] = table["part"] if several else ""
-    looks, legend = {}, []
-    for part, mine in table.groupby("part"):
-        label, chosen = _classes(data, mine)
-        kinds = {str(c): (PALETTE[n], MARKERS[n]) for n, c in enumerate(chosen)}
-        if mine[label].nunique() > len(chosen):
-            # First, so that they lie below the classes.
-            kinds = {OTHERS: ("0.82", "o")} | kinds
-        looks[part] = label, chosen, kinds
-        title = f"{label} ({part})" if several else label
-        legend.append(plt.Line2D([], [], linestyle="", label=title.replace("_", " ")))
-        for kind, (colour, marker) in kinds.items():
-            text = kind.replace("_", " ")
-            text = text if len(text) <= 16 else f"{text[:14]}…"
-            look = {"color": colour, "marker": marker, "markersize": 4, "linestyle": ""}
-            legend.append(plt.Line2D([], [], label=text, **look))
 
     def draw(axis, mine):
-        label, chosen, kinds = looks[mine["part"].iloc[0]]
-        kind = mine[label].where(mine[label].isin(chosen), OTHERS).astype(str)
-        colours, markers = ({k: look[i] for k, look in kinds.items()} for i in (0, 1))
-        # Thousands of points as vectors would be files that viewers choke on.
-        sns.scatterplot(
-            mine.assign(kind=pd.Categorical(kind, list(kinds))).sort_values("kind"), x="x", y="y",
-            hue="kind", style="kind", palette=colours, markers=markers, legend=False, ax=axis,
-            rasterized=True, linewidth=0, s=min(7, max(2, 2500 / len(mine))),
-        )  # fmt: skip
+        part, method = mine[["part", "method"]].iloc[0]
+        label, chosen = classes[part]
+        title = f"{label} ({part})" if several else label
+        axis.plot([], [], linestyle="", label=title.replace("_", " "))  # heads the legend
+        # Others first, so that they lie below the classes.
+        kind = mine[label].where(mine[label].isin(chosen), OTHERS)
+        looks = {OTHERS: ("0.82", "o")} if OTHERS in set(kind) else {}
+        looks |= {c: (PALETTE[n], MARKERS[n]) for n, c in enumerate(chosen)}
+        for name, (colour, marker) in looks.items():
+            text = str(name).replace("_", " ")
+            # Thousands of points as vectors would be files that viewers choke on.
+            axis.plot(
+                "x", "y", marker, data=mine[kind == name], color=colour, rasterized=True, mew=0,
+                ms=max(1.4, min(2.6, 50 / len(mine) ** 0.5)),
+                label=text if len(text) <= 16 else f"{text[:14]}…",
+            )  # fmt: skip
         # All parts of a method in one frame.
-        whole = table[table["method"] == mine["method"].iloc[0]]
-        axis.update_datalim(whole[["x", "y"]])
+        axis.update_datalim(table.loc[table["method"] == method, ["x", "y"]])
         axis.autoscale_view()
         axis.set(xticks=[], yticks=[])
         axis.spines[:].set_visible(True)
 
     figure = method_panels(data, table, draw)
-    figure.legend(handles=legend, loc="outside right center", handlelength=1)
+    first = figure.axes[:: table["method"].nunique()]
+    lines = [line for axis in first for line in axis.lines]
+    legend = figure.legend(handles=lines, loc="outside right center", handlelength=1)
+    for line in legend.get_lines():
+        line.set_markersize(5)
     return figure
 
 

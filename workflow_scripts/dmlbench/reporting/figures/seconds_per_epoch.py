@@ -13,12 +13,12 @@ def seconds_per_epoch(data):
 
     from dmlbench.reporting.style import panels, sns
 
-    epochs = data.table("history", ["epoch", "seconds"])
+    epochs = data.table("history")
     # The first epoch also compiles, fills caches and waits for the disk.
     if epochs["epoch"].max() > 1:
         epochs = epochs[epochs["epoch"] > 1]
     table = epochs.groupby(["seed", "method"], sort=False)["seconds"].mean().reset_index()
-    table = table.merge(data.table("runs", ["device", "host"]))
+    table = table.merge(data.table("runs")[["method", "seed", "device", "host"]])
     table["device"] = table["device"].str.replace("cpu", "CPU") + ", host " + table["host"]
     table["words"] = [fill(data.words[method], 26) for method in table["method"]]
     height = 0.7 + 0.14 * sum(words.count("\n") + 1.5 for words in table["words"].unique())

@@ -2,12 +2,7 @@
 
 from dmlbench import paths
 from dmlbench.reporting import names
-from dmlbench.reporting.figures import (
-    embeddings_are_shown,
-    register_figure,
-    shown_files,
-    shown_split,
-)
+from dmlbench.reporting.figures import embeddings_are_shown, register_figure, shown_files
 
 _FILES = shown_files(paths.similarities)
 #: A pair's similarity, for embeddings of unit length and for others.
@@ -21,10 +16,11 @@ def similarities(data):
     unit length, else minus the squared distance over its mean for impostor pairs.
     """
     import pandas as pd
+    from matplotlib.colors import to_rgba
 
-    from dmlbench.reporting.style import MOST_PANELS, PALETTE, legend_below, method_panels, plt, sns
+    from dmlbench.reporting.style import MOST_PANELS, PALETTE, legend_below, method_panels, plt
 
-    found = data.of_shown_runs(paths.similarities(shown_split(data.plan)), MOST_PANELS)
+    found = data.of_shown_runs(paths.similarities, MOST_PANELS)
     normalized = {m: data.plan.recipes[m[0]]["normalize"] for m in found["method"].unique()}
     groups = found.groupby(["method", "split", "subset", "label"], sort=False)
     table = pd.concat(
@@ -36,14 +32,12 @@ def similarities(data):
     def draw(axis, mine):
         edges = [*mine["left"], mine["right"].iloc[-1]]
         for kind, line in (("impostor", "--"), ("genuine", "-")):
-            sns.histplot(
-                x=(mine["left"] + mine["right"]) / 2, weights=mine[kind], bins=edges, ax=axis,
-                element="step", color=colours[kind], alpha=0.3, linewidth=0.8, linestyle=line,
-            )  # fmt: skip
+            look = {"facecolor": to_rgba(colours[kind], 0.3), "edgecolor": colours[kind]}
+            axis.stairs(mine[kind], edges, fill=True, linewidth=0.8, linestyle=line, **look)
         axis.set(xlim=(edges[0], edges[-1]), yticks=[])
         axis.locator_params(axis="x", nbins=3, steps=[1, 2, 5, 10])
         axis.grid(False)
-        sns.despine(ax=axis, left=True)
+        axis.spines["left"].set_visible(False)
 
     primes = table["d_prime"].map(", d' = {:.2f}".format, na_action="ignore").fillna("")
     figure = method_panels(data, table.assign(heading=table["part"] + primes), draw, 1.2)

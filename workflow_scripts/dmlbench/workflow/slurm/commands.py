@@ -39,6 +39,11 @@ def ask(*command: str, seconds: float = PATIENCE) -> str:
     return done.stdout
 
 
+def queue(columns: str, *which: str) -> str:
+    """What ``squeue`` has in these columns of the jobs that its options name."""
+    return ask("squeue", "--noheader", f"--format={columns}", *which)
+
+
 def until(what: Callable[[], bool], seconds: float) -> bool:
     """Wait until ``what()`` is true; whether it has come to that within ``seconds``."""
     end = time.monotonic() + seconds
@@ -67,19 +72,16 @@ def current_job() -> dict:
 
 
 def minutes_left(asked: float | None) -> float | None:
-    """How long this process may take, of the minutes that its job was to have.
+    """How long this process may take, of the minutes that its job asked for; None is no limit.
 
     A job's time began before this process did, and two starts of Snakemake may take a minute.
     Slurm's word counts where it is less; where Slurm does not say, ``asked`` does.
-
-    Args:
-        asked: The job's time limit; None has none.
     """
-    job = os.environ.get("SLURM_JOB_ID")
+    job = current_job()["job"]
     if asked is None or not job:
         return asked
     try:
-        left = minutes(ask("squeue", "--noheader", "--format=%L", f"--jobs={job}").strip())
+        left = minutes(queue("%L", f"--jobs={job}").strip())
     except SlurmError as error:
         log.info("cannot ask for the time left to job %s: %s", job, error)
         return asked
@@ -90,19 +92,16 @@ def has_ended(other: dict) -> bool:
     """Whether Slurm says that the job of another process is over, so that it is an orphan.
 
     A node that the controller takes for dead may go on working. Only jobs of one's own cluster are
-    known; of others, and where Slurm cannot be asked, nothing is said: False.
-
-    Args:
-        other: What :func:`current_job` said there.
+    known; of others, and where Slurm cannot be asked, nothing is said: False. ``other`` is what
+    :func:`current_job` said there.
     """
     mine = current_job()
     if not mine["job"] or not other.get("job") or other.get("cluster") != mine["cluster"]:
         return False
     if other["job"] == mine["job"]:
         return other["restarts"] < mine["restarts"]
-    given = ("--noheader", "--states=all", "--format=%T", f"--jobs={other['job']}")
     try:
-        states = ask("squeue", *given)
+        states = queue("%T", "--states=all", f"--jobs={other['job']}")
     except SlurmError as error:
         if "Invalid job id" in str(error):
             return True

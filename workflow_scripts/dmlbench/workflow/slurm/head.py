@@ -1,32 +1,45 @@
 """The Snakemake that gives out a config's jobs: whether it lives, and which jobs are its own."""
 
-import json
 import os
 import platform
 import re
 import sys
 from pathlib import Path
 
+from pydantic import BaseModel, ValidationError
+
 from dmlbench.errors import UserError
 from dmlbench.files import write_json
-from dmlbench.workflow.slurm.commands import SlurmError, ask, until
+from dmlbench.workflow.slurm.commands import SlurmError, ask, queue, until
 
 #: Seconds for cancelled jobs to save and end, before one goes on without them.
 PATIENCE = 180.0
-_KEYS = {"job_name", "arguments", "host", "process", "started"}
+
+
+class Head(BaseModel):
+    """A Snakemake: how it names its jobs, how it was called, and its process."""
+
+    job_name: str
+    arguments: list[str]
+    host: str
+    process: int
+    started: str | None
 
 
 def record(file: Path, logs: list[str]) -> None:
-    """Write who gives out jobs from now on.
+    """Write to ``file`` that this process gives out jobs from now on.
 
-    Args:
-        file: Where to.
-        logs: Snakemake's own, in which its Slurm plugin has said how it names its jobs.
+    ``logs`` are Snakemake's own, in which its Slurm plugin has said how it names its jobs.
     """
     said = "".join(Path(log).read_text(encoding="utf-8") for log in logs)
-    name = re.findall(r"SLURM run ID: (\S+)", said)[-1]
-    here = {"host": platform.node(), "process": os.getpid(), "started": _started(os.getpid())}
-    write_json(file, {"job_name": name, "arguments": sys.argv[1:], **here})
+    head = Head(
+        job_name=re.findall(r"SLURM run ID: (\S+)", said)[-1],
+        arguments=sys.argv[1:],
+        host=platform.node(),
+        process=os.getpid(),
+        started=_started(os.getpid()),
+    )
+    write_json(file, head.model_dump())
 
 
 def notice_preempted_jobs() -> None:
@@ -49,73 +62,52 @@ def notice_preempted_jobs() -> None:
     plugin.query_job_status = query_again
 
 
-def read(file: Path) -> dict | None:
-    """What :func:`record` wrote; None where it has not.
-
-    Raises:
-        UserError: The file is damaged.
-    """
-    if not file.exists():
-        return None
-    try:
-        head = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
-        head = None
-    if not isinstance(head, dict) or not head.keys() >= _KEYS:
-        raise UserError(
-            f"{file}: damaged; it names the jobs of the last Snakemake. Look for them with `squeue "
-            "--me`, cancel those of this config with scancel, then delete the file"
-        )
-    return head
-
-
-def ended_head(file: Path) -> str | None:
-    """How the last Snakemake of a config named its jobs; None where there was none.
-
-    Args:
-        file: What :func:`record` wrote.
+def ended_head(file: Path) -> Head | None:
+    """The last Snakemake of a config, from what :func:`record` wrote; None where there was none.
 
     Raises:
         UserError: It still runs; or has jobs left and ran on another machine, where only the user
             can look; or the file is damaged.
     """
-    head = read(file)
-    if head is None:
+    if not file.exists():
         return None
-    here = head["host"] == platform.node()
-    if here and head["started"] == _started(head["process"]):
+    try:
+        head = Head.model_validate_json(file.read_text(encoding="utf-8"))
+    except ValidationError:
         raise UserError(
-            f"Snakemake runs this config already, as process {head['process']} of this machine; "
+            f"{file}: damaged; it names the jobs of the last Snakemake. Look for them with `squeue "
+            "--me`, cancel those of this config with scancel, then delete the file"
+        ) from None
+    if head.host != platform.node():
+        if left := leftovers(head):
+            raise UserError(
+                f"{len(left)} job(s) wait or run of a Snakemake that was started on {head.host}, "
+                f"process {head.process}: go there; or, if it is gone for certain, end them here: "
+                f"scancel --name={head.job_name}"
+            )
+    elif head.started == _started(head.process):
+        raise UserError(
+            f"Snakemake runs this config already, as process {head.process} of this machine; "
             "wait for it, or end it: Ctrl-C there cancels its jobs"
         )
-    if not here and (left := leftovers(head["job_name"])):
-        raise UserError(
-            f"{len(left)} job(s) wait or run of a Snakemake that was started on {head['host']}, "
-            f"process {head['process']}: go there; or, if it is gone for certain, end them here: "
-            f"scancel --name={head['job_name']}"
-        )
-    return head["job_name"]
+    return head
 
 
-def leftovers(name: str) -> list[str]:
-    """The ids of jobs of this name that wait or run.
-
-    Raises:
-        SlurmError: Slurm does not say.
-    """
-    return ask("squeue", "--me", "--noheader", "--format=%i", f"--name={name}").split()
+def leftovers(head: Head) -> list[str]:
+    """The ids of its jobs that wait or run."""
+    return queue("%i", "--me", f"--name={head.job_name}").split()
 
 
-def cancel(name: str) -> list[str]:
-    """Cancel the jobs of this name and wait for their end; trainings among them save first.
+def cancel(head: Head) -> list[str]:
+    """Cancel its jobs, wait for their end, and return their ids; trainings among them save first.
 
     Raises:
         SlurmError: Some have not ended after a while.
     """
-    if jobs := leftovers(name):
+    if jobs := leftovers(head):
         ask("scancel", *jobs)
-    if not until(lambda: not leftovers(name), PATIENCE):
-        left = ", ".join(leftovers(name))
+    if not until(lambda: not leftovers(head), PATIENCE):
+        left = ", ".join(leftovers(head))
         raise SlurmError(f"jobs {left} were cancelled and do not end; is their node well?")
     return jobs
 

@@ -19,14 +19,10 @@ def near(folder: Path, scratch: str | None) -> Iterator[Path]:
     """Yield a folder with the prepared images of ``folder``: a copy below ``scratch``, if given.
 
     The copy goes when the block ends. Where the disk is too small, ``folder`` itself is read, and
-    the log says so.
-
-    Args:
-        folder: The prepared dataset.
-        scratch: A folder that each node has; variables such as ``$SLURM_TMPDIR`` are filled in.
+    the log says so. Variables in ``scratch`` such as ``$SLURM_TMPDIR`` are filled in.
 
     Raises:
-        TrainingError: There is no such folder here.
+        TrainingError: There is no folder ``scratch`` here.
     """
     place = Path(os.path.expandvars(scratch or "."))
     if not place.is_dir():

@@ -1,37 +1,16 @@
-"""The archives of the registered datasets, and whether a file is one of them."""
+"""Whether a file is the archive that it is taken for."""
 
 import hashlib
-from functools import cache
 from pathlib import Path
 
-from dmlbench.config.dataset_facts import Archive
+from dmlbench.config.archive_table import Archive
 from dmlbench.data.read_archive import read_members
 from dmlbench.errors import DataError, UserError
 from dmlbench.files import checksum_of
-from dmlbench.plugins.registry import REGISTRIES
 
 
 class NoChecksumError(UserError):
     """Nobody has said what this file should be."""
-
-
-@cache
-def archives(source: str) -> dict[str, Archive]:
-    """The archives of ``source`` by file name; none for a dataset that comes in a package."""
-    known = [a for cls in REGISTRIES["dataset"].classes().values() for a in cls.facts.archives]
-    return {archive.file: archive for archive in known if archive.source == source}
-
-
-def archive(source: str, file: str) -> Archive:
-    """The archive ``file`` of ``source``.
-
-    Raises:
-        DataError: There is no such archive.
-    """
-    known = archives(source)
-    if file not in known:
-        raise DataError(f"source '{source}' has no archive '{file}'; it has {sorted(known)}")
-    return known[file]
 
 
 def members_sha256(path: Path) -> str:
