@@ -18,8 +18,8 @@ from dmlbench import paths
 from dmlbench.config import resolve_config
 from dmlbench.errors import ConfigError, LeaveNow
 from dmlbench.training.run_lock import RunLock
+from dmlbench.training.session import make_writers
 from dmlbench.training.stopping import Stopping
-from dmlbench.training.writers import make_writers
 
 
 @pytest.fixture

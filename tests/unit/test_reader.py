@@ -2,6 +2,7 @@
 
 import copy
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -340,3 +341,9 @@ def test_crops_are_those_of_torchvision_to_the_bit(channels, interpolation):
                 torch.manual_seed(number)
                 made.append(transform(typed))
             assert torch.equal(*made)
+
+
+def test_workers_can_be_started_without_a_fork(store):
+    views = ImageReader(store, recipe(**CROPS), 0)._views
+    there = pickle.loads(pickle.dumps(views))
+    assert torch.equal(there[3, 5, True], views[3, 5, True])

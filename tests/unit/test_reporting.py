@@ -220,6 +220,22 @@ def test_latex_prints_the_same_numbers(config, place):
             assert float(half) == pytest.approx(cell.half_width, abs=0.0501)
 
 
+def test_published_methods_that_are_none_of_ours_stand_below(config, place):
+    config["experiments"]["even_odd"] |= {
+        "published": ["eps_table1"],
+        "dataset": "mnist_even_odd",
+    }
+    config["experiments"]["even_odd"]["methods"][0]["sampler"] = ["random"]
+    plan = made(config, place)
+    gather(plan)
+    write_tables(plan, "even_odd")
+    for suffix in ("md", "tex"):
+        text = read("even_odd", suffix)
+        below = text.split("published, not run here: Levi et al., ICCV 2021, Table 1")[1]
+        assert re.match(r"[^%]*?Triplet\+EPS +[|&][^\n]*65\.8", below)
+        assert not re.search(r"Triplet +[|&] 42\.0", text)  # that one is ours
+
+
 def test_a_missing_run_is_refused_with_state_and_reason(config, place):
     plan = made(config, place)
     (place / "runs" / EPS / paths.METRICS_FILE).unlink()

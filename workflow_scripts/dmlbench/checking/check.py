@@ -1,5 +1,6 @@
 """Holding results against every rule."""
 
+from collections import Counter
 from pathlib import Path
 
 from dmlbench.checking import comparison_rules, number_rules  # noqa: F401  (they register their rules)
@@ -24,10 +25,10 @@ def check(results: Results) -> list[dict]:
 
 def words(breaches: list[dict]) -> list[str]:
     """A line for each breach; of many of one rule the first ones."""
-    lines, counts = [], {}
+    lines, counts = [], Counter()
     for b in breaches:
-        counts[b["rule"]] = number = counts.get(b["rule"], 0) + 1
-        if number <= _LISTED:
+        counts[b["rule"]] += 1
+        if counts[b["rule"]] <= _LISTED:
             lines.append(f"{b['rule']} {b['run']}: {b['what']}; {b['remedy']}")
     more = {rule: count - _LISTED for rule, count in counts.items() if count > _LISTED}
     return lines + [f"{rule}: {count} more" for rule, count in more.items()]
@@ -35,19 +36,13 @@ def words(breaches: list[dict]) -> list[str]:
 
 def write_check(results: Results, breaches: list[dict], path: Path) -> None:
     """Write what was checked and found."""
-    states: dict[str, int] = {}
-    for entry in results.entries:
-        states[entry.state] = states.get(entry.state, 0) + 1
-    rules = [{"id": r.id, "since": r.since, "text": r.text} for _, r in sorted(RULES.items())]
-    write_json(
-        path,
-        {
-            "benchmark_version": BENCHMARK_VERSION,
-            "rules": rules,
-            "runs": states,
-            "breaches": breaches,
-        },
-    )
+    content = {
+        "benchmark_version": BENCHMARK_VERSION,
+        "rules": [{"id": r.id, "since": r.since, "text": r.text} for _, r in sorted(RULES.items())],
+        "runs": Counter(entry.state for entry in results.entries),
+        "breaches": breaches,
+    }
+    write_json(path, content)
 
 
 def refuse(breaches: list[dict]) -> None:

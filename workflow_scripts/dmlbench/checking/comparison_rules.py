@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable, Iterator
 
 from dmlbench.checking.results import Measured, Results
-from dmlbench.checking.rule import MEASURE_AGAIN, TRAIN_AGAIN, Breach, rule
+from dmlbench.checking.rule import MEASURE_AGAIN, TRAIN_AGAIN, Breach, rule, run_rule
 from dmlbench.seeding import derive_seed
 from dmlbench.version import BENCHMARK_VERSION
 
@@ -33,14 +33,13 @@ def settings(results: Results) -> Iterator[Breach]:
 def seeds(results: Results) -> Iterator[Breach]:
     seen: dict[Hashable, str] = {}
     for one in results.trained:
-        method = (one.run.dataset, one.run.recipe, one.run.loss, one.run.sampler)
         values = tuple(row["value"] for row in one.rows)
         told = [("first weights", one.record["initial_weights"])]
         # Two seeds that find everything, or nothing, do so alike.
         if not set(values) <= {0, 1, None}:
             told.append(("metrics", values))
         for what, key in told:
-            first = seen.setdefault((*method, what, key), one.run.id)
+            first = seen.setdefault((one.run.dataset, one.run.method, what, key), one.run.id)
             if first != one.run.id:
                 yield Breach(one.run.id, f"has the same {what} as {first}", TRAIN_AGAIN)
 
@@ -66,44 +65,40 @@ def code(results: Results) -> Iterator[Breach]:
                 if digest != first:
                     what = f"{name}: was trained with another {source} than {by}"
                     yield Breach(one.run.id, what, TRAIN_AGAIN)
-        yield from _differing(
-            name, runs, "evaluation code", lambda m: m.metrics["code"], MEASURE_AGAIN
-        )
+        measured = "evaluation code"
+        yield from _differing(name, runs, measured, lambda m: m.metrics["code"], MEASURE_AGAIN)
 
 
-@rule("R07", "1.0", "All runs are measured with the settings of the config.")
-def evaluation(results: Results) -> Iterator[Breach]:
-    planned = results.plan.benchmark.evaluation.model_dump()
-    for one in results.measured.values():
-        found = one.metrics["evaluation"]
-        if differ := sorted(key for key in planned if planned[key] != found.get(key)):
-            what = f"was measured with other settings: evaluation.{', evaluation.'.join(differ)}"
-            yield Breach(one.run.id, what, MEASURE_AGAIN)
+@run_rule("R07", "1.0", "All runs are measured with the settings of the config.")
+def evaluation(results: Results, one: Measured) -> Iterator[str]:
+    planned, found = results.plan.benchmark.evaluation.model_dump(), one.metrics["evaluation"]
+    if differ := sorted(key for key in planned if planned[key] != found.get(key)):
+        yield f"was measured with other settings: evaluation.{', evaluation.'.join(differ)}"
 
 
 @rule("R08", "1.0", "Methods of one seed and one architecture start from the same weights.")
 def weights(results: Results) -> Iterator[Breach]:
     known: dict[Hashable, tuple[str, str]] = {}
     for one in results.trained:
-        recipe = one.record["run"]["recipe"]
+        recipe, mine = one.record["run"]["recipe"], one.record["initial_weights"]
         architecture = repr([recipe.get(key) for key in _ARCHITECTURE])
         key = (one.run.dataset, architecture, one.run.seed)
-        first, by = known.setdefault(key, (one.record["initial_weights"], one.run.id))
-        if one.record["initial_weights"] != first:
+        first, by = known.setdefault(key, (mine, one.run.id))
+        if mine != first:
             yield Breach(one.run.id, f"started from other weights than {by}", TRAIN_AGAIN)
 
 
 @rule("R09", "1.0", "Inside a comparison, runs of one recipe took equally many steps.")
 def budget(results: Results) -> Iterator[Breach]:
     for name, runs in results.comparisons():
-        by_recipe: dict[str, list[Measured]] = {}
-        for one in runs:
-            if one.run.trained:
-                by_recipe.setdefault(one.run.recipe, []).append(one)
-        for group in by_recipe.values():
-            yield from _differing(
-                name, group, "number of steps", lambda m: int(m.history["steps"].sum()), TRAIN_AGAIN
-            )
+        trained = [one for one in runs if one.run.trained]
+        for recipe in dict.fromkeys(one.run.recipe for one in trained):
+            group = [one for one in trained if one.run.recipe == recipe]
+            yield from _differing(name, group, "number of steps", _steps, TRAIN_AGAIN)
+
+
+def _steps(one: Measured) -> int:
+    return int(one.history["steps"].sum())
 
 
 def _differing(

@@ -25,11 +25,9 @@ class LedgerEntry:
     """One planned run.
 
     Attributes:
-        run: Which.
         state: One of :data:`STATES`; ok: it is trained as the config says, and measured.
         reason: Why it is not ok, in one line.
-        step: Where it stopped; empty where that is not known.
-        log: The log of that step.
+        step, log: Where it stopped, and the log of that step; empty where that is not known.
     """
 
     run: Run
@@ -42,9 +40,7 @@ class LedgerEntry:
 def ledger(plan: Plan, results: Path | None = None) -> list[LedgerEntry]:
     """The state of every planned run, in the config's order.
 
-    Args:
-        plan: The config.
-        results: The folder of its results; None where the workflow keeps them.
+    ``results`` is the folder of its results; None where the workflow keeps them.
     """
     results = results or Path(paths.results(plan.benchmark.name))
     return [_entry(plan, results, run) for run in plan.all_runs.values()]

@@ -18,7 +18,6 @@ from dmlbench.version import BENCHMARK_VERSION
 
 _TRAIN, _MEASURE = "train the run again", "measure it again"
 
-
 # What rules need of a run.json and a metrics.json; what else a file holds is not looked at.
 _PART = {"split": str, "subset": str, "label": str}
 _COUNTS = dict.fromkeys(("queries", "gallery", "held_out", "classes", "trained_classes"), int)
@@ -56,13 +55,9 @@ _CONTROL, _TRAINED, _METRICS = (TypeAdapter(form) for form in (_Control, _Traine
 
 @dataclass(frozen=True)
 class Measured:
-    """What a run left.
+    """What a run left: its ``run.json`` (``record``), ``metrics.json`` and ``history.csv``.
 
-    Attributes:
-        run: Which.
-        record: Its ``run.json``.
-        metrics: Its ``metrics.json``.
-        history: Its ``history.csv``; empty of a control without a training.
+    The history of a control without a training is empty.
     """
 
     run: Run
@@ -85,8 +80,7 @@ class Results:
     """Results of a config.
 
     Attributes:
-        plan: The config.
-        entries: What became of every planned run.
+        plan, entries: The config, and what became of every run that it plans.
         measured: What the finished runs left, in the config's order.
         versions: The benchmark version of the runs that were measured under another one. No other
             rule looks at them: what files hold may differ between versions.
@@ -132,8 +126,8 @@ class Results:
 def _measured(results: Path, run: Run, metrics: dict) -> Measured:
     """What a finished run left, each file of the form that rules need."""
     folder = paths.run_in(results, run.id)
-    _validate(_METRICS, metrics, folder / paths.METRICS_FILE, _MEASURE)
     record = _read(folder / "run.json", _TRAIN)
+    _validate(_METRICS, metrics, folder / paths.METRICS_FILE, _MEASURE)
     _validate(_TRAINED if run.trained else _CONTROL, record, folder / "run.json", _TRAIN)
     history = _read_history(folder / "history.csv") if run.trained else pd.DataFrame()
     return Measured(run, record, metrics, history)

@@ -1,28 +1,27 @@
 """What a rule of the checker is: a number, what must hold, and a function that finds breaches."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
-from dmlbench.checking.results import Results
+from dmlbench.checking.results import Measured, Results
+
+TRAIN_AGAIN = "delete its run.json and train it again"
+MEASURE_AGAIN = "delete its metrics.json and evaluate it again"
 
 
 class Breach(NamedTuple):
-    """Where a rule does not hold.
-
-    Attributes:
-        run: The run's id.
-        what: What is wrong.
-        remedy: What to do.
-    """
+    """Where a rule does not hold: the run's id, what is wrong, and what to do."""
 
     run: str
     what: str
     remedy: str
 
 
-@dataclass(frozen=True)
-class Rule:
+Find = Callable[[Results], Iterator[Breach]]
+FindInRun = Callable[[Results, Measured], Iterator[str]]
+
+
+class Rule(NamedTuple):
     """One rule.
 
     Attributes:
@@ -35,12 +34,10 @@ class Rule:
     id: str
     since: str
     text: str
-    find: Callable[[Results], Iterator[Breach]]
+    find: Find
 
 
 RULES: dict[str, Rule] = {}
-
-Find = Callable[[Results], Iterator[Breach]]
 
 
 def rule(identity: str, since: str, text: str) -> Callable[[Find], Find]:
@@ -54,5 +51,17 @@ def rule(identity: str, since: str, text: str) -> Callable[[Find], Find]:
     return decorate
 
 
-TRAIN_AGAIN = "delete its run.json and train it again"
-MEASURE_AGAIN = "delete its metrics.json and evaluate it again"
+def run_rule(
+    identity: str, since: str, text: str, remedy: str = MEASURE_AGAIN
+) -> Callable[[FindInRun], FindInRun]:
+    """Register a rule that holds for each run by itself: the function says what is wrong."""
+
+    def decorate(find: FindInRun) -> FindInRun:
+        @rule(identity, since, text)
+        def of_all(results: Results) -> Iterator[Breach]:
+            for one in results.measured.values():
+                yield from (Breach(one.run.id, what, remedy) for what in find(results, one))
+
+        return find
+
+    return decorate

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from dmlbench.config.dataset_facts import DatasetFacts
 from dmlbench.errors import ConfigError
+from dmlbench.plugins.messages import describe
 from dmlbench.plugins.registry import REGISTRIES
 
 
@@ -57,11 +58,7 @@ class Dataset(ABC):
 
 
 def register_dataset(name: str, /, **facts: object) -> Callable[[type], type]:
-    """Register a dataset.
-
-    Args:
-        name: What configs call it.
-        facts: The fields of :class:`DatasetFacts`.
+    """Register a dataset under ``name`` with its ``facts``, the fields of :class:`DatasetFacts`.
 
     Raises:
         ConfigError: A fact is missing, unknown or of another type.
@@ -69,16 +66,11 @@ def register_dataset(name: str, /, **facts: object) -> Callable[[type], type]:
     try:
         stated = DatasetFacts(**facts)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise ConfigError(f"@register_dataset('{name}'): {where}: {first['msg']}") from None
+        first = describe(error.errors()[0], DatasetFacts)
+        raise ConfigError(f"@register_dataset('{name}'): {first}") from None
     return REGISTRIES["dataset"].register(name, name=name, facts=stated)
 
 
 def get_dataset(name: str) -> type[Dataset]:
-    """The registered dataset ``name``.
-
-    Raises:
-        ConfigError: There is none.
-    """
+    """The registered dataset ``name``; a ConfigError where there is none."""
     return REGISTRIES["dataset"].get(name)

@@ -21,22 +21,12 @@ CHANNELS = {"L": 1, "RGB": 3}
 _FORMATS = ("JPEG", "PNG", "BMP", "PPM", "WEBP")
 #: What Pillow raises where a file is damaged.
 _UNREADABLE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    struct.error,
-    Image.DecompressionBombError,
-)
+    OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError,
+)  # fmt: skip
 
 
 def image_size(image: np.ndarray | bytes, what: str, hint: str) -> tuple[int, int]:
-    """Width and height in pixels, of an encoded image from its header alone.
-
-    Args:
-        image: As in :class:`dmlbench.data.dataset.Record`.
-        what: The image's name, for messages.
-        hint: The end of a message, what to think of an image that cannot be read.
+    """Width and height in pixels, of an encoded image from its header alone; see :func:`pixels`.
 
     Raises:
         DataError: The header cannot be read.
@@ -53,9 +43,7 @@ def image_size(image: np.ndarray | bytes, what: str, hint: str) -> tuple[int, in
 def stored_size(width: int, height: int, short_side: int | None) -> tuple[int, int]:
     """Width and height in a store, rounded as torchvision's ``Resize`` does.
 
-    Args:
-        width, height: Of the whole image.
-        short_side: What its shorter side becomes; None keeps the size.
+    ``short_side`` is what the shorter side becomes; None keeps the size.
     """
     if short_side is None or min(width, height) == short_side:
         return width, height

@@ -57,12 +57,12 @@ class ImageReader:
         self._views = _Views(store, wanted.train, wanted.evaluation)
         self.size, _, self.channels = self._views.shape
         self._mean, self._std = (self._per_channel(values) for values in (wanted.mean, wanted.std))
-        self._batches = _Batches()
+        self._places: list[list[Place]] = []  # batches that the loader is to make next
         self._memory = torch.empty(0)
         workers = workers if len(store.pixels) > _SMALL else 0
         self._loader = DataLoader(
             self._views,
-            batch_sampler=self._batches,
+            batch_sampler=self._places,
             num_workers=workers,
             pin_memory=device.type == "cuda",
             persistent_workers=workers > 0,
@@ -91,9 +91,8 @@ class ImageReader:
             for batch in rows:
                 yield self._input(self._kept[send(batch, self.device)])
             return
-        training = seeds is not None
-        places = zip(rows, seeds if training else rows, strict=True)
-        for pixels in self._made(_places(*batch, training) for batch in places):
+        given = zip(rows, rows if seeds is None else seeds, strict=True)
+        for pixels in self._made(_places(*batch, seeds is not None) for batch in given):
             yield self._input(pixels)
 
     def _all(self) -> torch.Tensor:
@@ -105,7 +104,7 @@ class ImageReader:
         return torch.cat(list(self._made(_places(block, block, False) for block in blocks)))
 
     def _made(self, batches: Iterable[list[Place]]) -> Iterator[torch.Tensor]:
-        self._batches.places = list(batches)
+        self._places[:] = batches
         try:
             yield from self._loader
         except DataError as error:
@@ -143,6 +142,7 @@ class _Views(Dataset):
 
     def __init__(self, store: ImageStore, train: list | None, evaluation: list) -> None:
         self.store = store
+        self._given = store, train, evaluation
         self.unchanged = train is None and not evaluation and store.uniform() is not None
         self._evaluation = build_transforms(evaluation)
         self._train = self._evaluation if train is None else build_transforms(train)
@@ -151,6 +151,10 @@ class _Views(Dataset):
         if self.shape[0] != self.shape[1]:
             self._refuse(0, f"become {_words(self.shape)}, which is no square")
         self[0, 0, True]
+
+    def __reduce__(self) -> tuple:
+        """Another process builds the transforms itself."""
+        return _Views, self._given
 
     def __getitem__(self, place: Place) -> torch.Tensor:
         """H x W x C. The global random stream is left as it was."""
@@ -174,19 +178,6 @@ class _Views(Dataset):
             f"images {what} (at {self.store.index['id'].iloc[row]}); give the recipe an "
             "image_size, or end its transforms with CenterCrop or with Resize to [height, width]"
         )
-
-
-class _Batches:
-    """What the loader is to make next."""
-
-    def __init__(self) -> None:
-        self.places: list[list[Place]] = []
-
-    def __iter__(self) -> Iterator[list[Place]]:
-        return iter(self.places)
-
-    def __len__(self) -> int:
-        return len(self.places)
 
 
 def _places(rows: np.ndarray, seeds: np.ndarray, training: bool) -> list[Place]:

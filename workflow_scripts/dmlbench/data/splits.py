@@ -13,13 +13,8 @@ def run_index(index: pd.DataFrame, recipe: dict, dataset: str, label: str) -> pd
     """The prepared index with the splits of one run.
 
     Of a dataset in folds, one becomes the test and the others train; what is held out for
-    validation becomes a split of its own, so that ``train`` is what the run trained on.
-
-    Args:
-        index: The prepared index.
-        recipe: The run's, with ``test_fold`` and ``validation``.
-        dataset: The dataset's name.
-        label: The label column that training sees.
+    validation becomes a split of its own, so that ``train`` is what the run trained on. ``label``
+    is the column that training sees.
     """
     if recipe["test_fold"] is not None:
         test = index["split"] == f"fold{recipe['test_fold']}"
@@ -51,8 +46,7 @@ def validation_mask(index: pd.DataFrame, label: str, share: float, *axes: object
         held_out = rng.choice(classes, size=count, replace=False)
         return train & index[label].isin(held_out).to_numpy()
     chosen = []
-    for value in classes:
-        contents = index.loc[train & (index[label] == value).to_numpy(), "content"].unique()
-        size = max(1, round(len(contents) * share))
-        chosen.append(rng.choice(contents, size=size, replace=False))
+    for _, contents in index[train].groupby(label, sort=True)["content"]:
+        images = contents.unique()
+        chosen.append(rng.choice(images, size=max(1, round(len(images) * share)), replace=False))
     return train & index["content"].isin(np.concatenate(chosen)).to_numpy()

@@ -12,13 +12,10 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class InputFormat:
-    """How images become network input.
+    """How images become network input: transforms, then mean and deviation of each colour.
 
-    Attributes:
-        train: Transforms for training; None for those of evaluation.
-        evaluation: Transforms for evaluation.
-        mean, std: Of each colour channel, for pixels from 0 to 1; None leaves the pixels as they
-            are.
+    ``train`` is None for the transforms of evaluation; ``mean`` and ``std`` are of pixels from 0
+    to 1, None leaves these as they are.
     """
 
     train: list[TransformEntry] | None

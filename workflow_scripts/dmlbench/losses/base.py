@@ -20,12 +20,10 @@ loss_names = _LOSSES.names
 
 @dataclass(frozen=True)
 class LossResult:
-    """What a loss says of one batch.
+    """What a loss says of one batch, in scalars.
 
-    Attributes:
-        value: The number to minimise, a scalar.
-        active: How many of its terms are not zero; None where a loss has no terms to count.
-        counts: Further scalars, summed over an epoch into history.csv.
+    ``value`` is minimised; ``active`` is how many of its terms are not zero (None without terms);
+    ``counts`` are summed over an epoch into history.csv.
     """
 
     value: torch.Tensor
@@ -36,9 +34,8 @@ class LossResult:
 class Loss(nn.Module):
     """Base of all losses.
 
-    Attributes:
-        takes: ``tuples`` of a sampler, the whole ``batch``, or ``any`` of the two.
-        wants_class_means: It calls for :meth:`start` before the first step.
+    One ``takes`` the ``tuples`` of a sampler, the whole ``batch``, or ``any`` of the two, and may
+    call for :meth:`start` before the first step (``wants_class_means``).
     """
 
     takes = "batch"
@@ -78,15 +75,15 @@ class Loss(nn.Module):
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Optimiser groups of the loss's own parameters; none may be left out."""
-        return [{"params": list(self.parameters())}] if list(self.parameters()) else []
+        parameters = list(self.parameters())
+        return [{"params": parameters}] if parameters else []
 
 
 class TupleLoss(Loss):
     """Base of the losses on tuples: terms first, then one number.
 
-    Attributes:
-        reduction: ``mean`` over all terms, or ``active``: the sum over the number of terms that
-            are not zero.
+    ``reduction`` is the ``mean`` over all terms, or the sum over the number of ``active`` ones,
+    which are not zero.
     """
 
     takes = "tuples"
@@ -94,10 +91,7 @@ class TupleLoss(Loss):
 
     @abstractmethod
     def terms(self, batch: Batch, tuples: Tuples) -> tuple[torch.Tensor, torch.Tensor]:
-        """The loss terms before reduction, and a mask of the same shape: which of them count.
-
-        Those that do not count must be finite for finite embeddings.
-        """
+        """The terms before reduction, finite for finite embeddings, and a mask: which count."""
 
     def sums(self, batch: Batch, tuples: Tuples) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """The sum of the terms, how many there are, and how many are active (not zero)."""
@@ -107,7 +101,6 @@ class TupleLoss(Loss):
         return values.sum(), counted.sum(), torch.count_nonzero(values)
 
     def result(self, batch: Batch, tuples: Tuples | None) -> LossResult:
-        assert tuples is not None, f"{type(self).__name__} needs tuples"
         total, count, active = self.sums(batch, tuples)
         return LossResult(total / self.divisor(batch, count, active).clamp(min=1), active)
 
@@ -119,8 +112,7 @@ class TupleLoss(Loss):
 class ProxyLoss(Loss):
     """Base of the losses that compare images with proxies; both are L2-normalised.
 
-    Attributes:
-        proxies: num_classes x D, learned; only their directions matter.
+    ``proxies`` are num_classes x D, learned; only their directions matter.
     """
 
     def __init__(

@@ -37,7 +37,7 @@ class ForeignLoss(Loss):
     def __init__(
         self, module: nn.Module, lr: float | None, *, num_classes: int, embedding_dim: int
     ) -> None:
-        """Wrap ``module``; its parameters move at ``lr``, or at the recipe's rate if None."""
+        """Parameters of ``module`` move at ``lr``, or at the recipe's rate if None."""
         super().__init__(num_classes=num_classes, embedding_dim=embedding_dim)
         self.module = module
         self.lr = lr
@@ -75,11 +75,7 @@ class ForeignLoss(Loss):
 
 
 def _check_registered(module: nn.Module) -> None:
-    """Parameters in a plain list are no parameters to PyTorch, and would never move.
-
-    Raises:
-        ConfigError: There are some.
-    """
+    """Refuse parameters in a plain list: to PyTorch they are none, and would never move."""
     for inner in module.modules():
         for name, value in vars(inner).items():
             held = value.values() if isinstance(value, dict) else value

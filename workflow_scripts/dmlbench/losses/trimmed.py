@@ -54,9 +54,7 @@ class Trimmed(TupleLoss):
         return values, counted & (rank < kept).view(costs.shape)
 
     def divisor(self, batch: Batch, count: torch.Tensor, active: torch.Tensor) -> torch.Tensor:
-        """That of the inner loss."""
         return self.inner.divisor(batch, count, active)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Those of the inner loss."""
         return self.inner.parameter_groups()

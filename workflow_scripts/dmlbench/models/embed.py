@@ -11,11 +11,7 @@ _IMAGES, _VALUES = 512, 112 * 3 * 224 * 224
 
 
 @torch.no_grad()
-def embed(
-    model: torch.nn.Module,
-    reader: ImageReader,
-    rows: np.ndarray,
-) -> torch.Tensor:
+def embed(model: torch.nn.Module, reader: ImageReader, rows: np.ndarray) -> torch.Tensor:
     """The embeddings of ``rows``, in their order: float32, N x D, where the reader's images are.
 
     The model is in evaluation mode meanwhile and as before afterwards.
@@ -31,18 +27,11 @@ def embed(
 
 
 def class_means(
-    model: torch.nn.Module,
-    reader: ImageReader,
-    rows: np.ndarray,
-    labels: np.ndarray,
+    model: torch.nn.Module, reader: ImageReader, rows: np.ndarray, labels: np.ndarray
 ) -> torch.Tensor:
     """The mean of each class's L2-normalised embeddings: classes x D, on the reader's device.
 
-    Args:
-        model: The network as it is.
-        reader: The images.
-        rows: N rows of the index.
-        labels: Their N class numbers, 0 to the number of classes less one.
+    ``rows`` are N rows of the index, ``labels`` their class numbers from 0.
     """
     embeddings = F.normalize(embed(model, reader, rows).cpu(), dim=1)
     classes = torch.from_numpy(labels)

@@ -14,14 +14,8 @@ from dmlbench.files import WEIGHT_FILES
 
 #: What reading weights raises where they are damaged or cannot be had.
 _UNREADABLE = (
-    OSError,
-    EOFError,
-    RuntimeError,
-    ValueError,
-    KeyError,
-    pickle.UnpicklingError,
-    SafetensorError,
-)
+    OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError, SafetensorError,
+)  # fmt: skip
 
 
 class Embedder(nn.Module):
@@ -69,16 +63,11 @@ class SmallCNN(nn.Module):
     """Blocks of 3x3 convolution, ReLU and 2x2 max-pooling, then an optional hidden layer.
 
     EPS calls its MNIST network "a simple shallow architecture" (section 5.1) and says no more.
-
-    Attributes:
-        num_features: Size of the output.
+    ``num_features`` is the size of the output.
     """
 
     def __init__(self, channels: int, image_size: int, widths: list[int], hidden: int) -> None:
-        """Build for ``channels`` x ``image_size`` x ``image_size`` input.
-
-        Pooling stops at one pixel, so that small images can go through any number of blocks.
-        """
+        """Pooling stops at one pixel: small images can go through any number of blocks."""
         super().__init__()
         layers: list[nn.Module] = []
         size = image_size

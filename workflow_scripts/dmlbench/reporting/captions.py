@@ -31,18 +31,15 @@ TESTS_CAPTION = (
 def caption(plan: Plan, experiment: str, long: pd.DataFrame, gaps: list[str]) -> str:
     """How to read an experiment's table."""
     seeds = len(plan.benchmark.seeds)
-    parts = [partial(gaps)] if gaps else []
+    parts = [partial(gaps), "Percent; one seed, so no interval and no test."]
     if seeds > 1:
-        parts.append(
+        parts[1] = (
             f"Percent; mean over {seeds} seeds ± half of the 95% t-interval. Bold: better than "
             "every other method (paired t-tests, Holm-corrected over the block of rows, p < 0.05)."
         )
-    else:
-        parts.append("Percent; one seed, so no interval and no test.")
     if plan.controls[experiment]:
         parts.append("Controls are one run with the first seed.")
-    if legend := names.legend(plan, experiment):
-        parts.append(legend)
+    parts.append(names.legend(plan, experiment))
     if sources := list(dict.fromkeys(long.loc[long["published"].notna(), "source"])):
         parts.append(
             f"In brackets: the published number ({'; '.join(sources)}) and the difference, ours "
@@ -52,19 +49,17 @@ def caption(plan: Plan, experiment: str, long: pd.DataFrame, gaps: list[str]) ->
     parts += _not_comparable(published_of(plan, experiment), recipes)
     if (long["metric"] == "r_precision").any():
         parts.append("RP: R-precision.")
-    if (long["metric"] == "nmi_plus").any():
-        label = long.loc[long["metric"] == "nmi_plus", "label"].iloc[0]
+    for label in long.loc[long["metric"] == "nmi_plus", "label"].head(1):
         factor = plan.benchmark.evaluation.nmi_plus_of(label)
         parts.append(f"NMI+ uses {factor} clusters per class.")
-    return " ".join([*parts, STAMP])
+    return " ".join(filter(None, [*parts, STAMP]))
 
 
 def _not_comparable(tables: list[Published], recipes: list[dict]) -> Iterator[str]:
     """A sentence for published tables without numbers, and one for those of other networks."""
     if silent := [table.source for table in tables if not table.parts]:
         yield f"Without published numbers: {'; '.join(silent)}."
-    other = [t for t in tables if t.parts and any(map(t.other_network, recipes))]
-    if other:
+    if other := [t for t in tables if t.parts and any(map(t.other_network, recipes))]:
         theirs = ", ".join(dict.fromkeys(table.protocol["backbone"] for table in other))
         ours = ", ".join(dict.fromkeys(recipe["backbone"] for recipe in recipes))
         yield (
@@ -74,12 +69,9 @@ def _not_comparable(tables: list[Published], recipes: list[dict]) -> Iterator[st
 
 
 def missing_runs(plan: Plan, experiment: str | None, ledger: pd.DataFrame) -> list[str]:
-    """The planned runs of a table that are missing, each with its state and reason.
+    """The missing runs of an experiment's table, each with its state and reason; None: of all.
 
-    Args:
-        plan: The config.
-        experiment: Whose table; None for all experiments together.
-        ledger: The ledger as a table.
+    ``ledger`` is the ledger as a table.
     """
     runs = list(plan.all_runs.values())
     if experiment is not None:

@@ -5,17 +5,20 @@ import pandas as pd
 
 from dmlbench.config import METHOD_KEYS, Plan
 from dmlbench.errors import DataError
-from dmlbench.reporting import names
+from dmlbench.evaluation.metric import find_measure
 from dmlbench.reporting.formats import Cell
-from dmlbench.reporting.measures import is_printed, measure
-from dmlbench.reporting.published.read import published_of, published_value
+from dmlbench.reporting.names import measure
+from dmlbench.reporting.published.read import published_rows
 from dmlbench.reporting.statistics import NO_SEEDS, summarize, supported_best
+from dmlbench.reporting.table_lines import lines_of
 
 #: What tells the blocks of a printed table apart, and the columns of a block.
 BLOCK = ["selection", "split", "subset", "label"]
 COLUMN = ["metric", "k"]
 #: The first columns of a table, in their order; other metrics follow.
 _FIRST = ("recall", "r_precision", "map_at_r", "nmi", "nmi_plus")
+#: Controls that have the same embeddings for every selection.
+_UNTRAINED = ("random", "untrained")
 
 
 def cells(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataFrame:
@@ -35,53 +38,37 @@ def cells(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataFrame:
         raise DataError(f"{experiment}: none of its runs is finished; run the pipeline first")
     keys = mine[[*BLOCK, *COLUMN]].drop_duplicates()
     seeds = mine.groupby([*METHOD_KEYS, *BLOCK, *COLUMN], sort=False)["value"].agg(list).to_dict()
-    tables = published_of(plan, experiment)
-    dataset = plan.benchmark.experiments[experiment].dataset
+    parts = keys[BLOCK[1:]].drop_duplicates().itertuples(index=False, name=None)
+    published = _published(plan, experiment, list(parts))
     rows = []
-    for line in _lines(plan, experiment):
-        # A control without a training has the same embeddings for every selection.
+    for line in lines_of(plan, experiment):
+        del line["experiment"], line["dataset"]
         same = {"selection": plan.control_selection} if line["control"] in _UNTRAINED else {}
         for key in keys.to_dict("records"):
-            row = line | key
-            where = row | same
+            where = line | key | same
             values = seeds.get(tuple(where[name] for name in [*METHOD_KEYS, *BLOCK, *COLUMN]), [])
-            row |= vars(summarize(values) if values else NO_SEEDS)
-            rows.append(row | _published(tables, plan, dataset, row))
+            row = line | key | vars(summarize(values) if values else NO_SEEDS)
+            rows.append(row | _against(row, published))
     table = pd.DataFrame(rows)
     if not plan.benchmark.partial:
         _refuse_gaps(experiment, table)
     return _with_best(table, mine)
 
 
-_UNTRAINED = ("random", "untrained")
-
-
-def _lines(plan: Plan, experiment: str) -> list[dict]:
-    """The lines of the table: its methods, then its controls."""
-    seeds = len(plan.benchmark.seeds)
-    lines = [(m, words, "", seeds) for m, words in names.methods(plan, experiment).items()]
-    for kind, run in plan.controls[experiment].items():
-        lines.append((run.method, names.control(kind), kind, 1))
-    return [
-        {"method": words, **dict(zip(METHOD_KEYS, method, strict=True)), "control": control}
-        | {"planned": planned}
-        for method, words, control, planned in lines
-    ]
-
-
 def table_values(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataFrame:
     """The collected values that the experiment's table prints, controls included; in percent."""
     dataset = plan.benchmark.experiments[experiment].dataset
-    wanted = [tuple(line[name] for name in METHOD_KEYS) for line in _lines(plan, experiment)]
+    wanted = [tuple(line[name] for name in METHOD_KEYS) for line in lines_of(plan, experiment)]
     mine = metrics[(metrics["dataset"] == dataset) & metrics["value"].notna()]
     mine = mine[pd.MultiIndex.from_frame(mine[METHOD_KEYS]).isin(wanted)]
     asked = mine[["subset", "metric"]].drop_duplicates()
-    shown = [is_printed(plan, dataset, *pair) for pair in asked.itertuples(index=False)]
-    mine = mine.merge(asked[shown])
-    scales = {name: measure(name).scale for name in mine["metric"].unique()}
+    pairs = plan.facts(dataset).pairs
+    known = [find_measure(m, of_pairs=subset in pairs) for subset, m in asked.to_numpy()]
+    mine = mine.merge(asked[[found is not None and found.printed for found in known]])
     place = {name: number for number, name in enumerate(_FIRST)}
     places = mine["metric"].map(place).fillna(len(place))
     mine = mine.assign(place=places).sort_values(["place", "k"]).drop(columns="place")
+    scales = {name: measure(name).scale for name in mine["metric"].unique()}
     return mine.assign(value=mine["value"] * mine["metric"].map(scales))
 
 
@@ -95,19 +82,29 @@ def by_seed(group: pd.DataFrame) -> pd.DataFrame:
     return group.pivot(index="seed", columns=METHOD_KEYS, values="value")
 
 
-def _published(tables: list, plan: Plan, dataset: str, row: dict) -> dict:
-    """The first published number for a cell, and how ours compares."""
-    metric = f"recall@{row['k']}" if row["metric"] == "recall" else row["metric"]
-    part = (dataset, row["split"], row["subset"], row["label"])
-    method = tuple(row[name] for name in METHOD_KEYS)
-    for table in tables if not row["control"] else []:
-        value = published_value(table, plan, method, part, metric)
-        if value is not None:
-            difference, half = row["mean"] - value, row["half_width"]
-            covered = None if half is None else abs(difference) <= half
-            found = {"published": value, "difference": difference, "covered": covered}
-            return found | {"source": table.source}
-    return {"published": np.nan, "difference": np.nan, "covered": None, "source": ""}
+def stored_name(metric: str, k: int) -> str:
+    """A metric as published tables call it, such as ``recall@1``."""
+    return f"recall@{k}" if metric == "recall" else metric
+
+
+def _published(plan: Plan, experiment: str, parts: list[tuple]) -> dict[tuple, tuple[float, str]]:
+    """The first published number, and its source, of each part, method and metric."""
+    found = {}
+    for part in parts:
+        for table, _, values, methods in published_rows(plan, experiment, part):
+            for method in methods:
+                for metric, value in values.items():
+                    found.setdefault((*part, *method, metric), (value, table.source))
+    return found
+
+
+def _against(row: dict, published: dict[tuple, tuple[float, str]]) -> dict:
+    """The published number for a cell, and how ours compares."""
+    where = tuple(row[name] for name in [*BLOCK[1:], *METHOD_KEYS])
+    value, source = published.get((*where, stored_name(row["metric"], row["k"])), (np.nan, ""))
+    difference, half = row["mean"] - value, row["half_width"]
+    covered = None if half is None or not source else abs(difference) <= half
+    return {"published": value, "difference": difference, "covered": covered, "source": source}
 
 
 def _refuse_gaps(experiment: str, table: pd.DataFrame) -> None:
@@ -138,9 +135,8 @@ def _with_best(table: pd.DataFrame, mine: pd.DataFrame) -> pd.DataFrame:
 
 def printed_cells(block: pd.DataFrame) -> pd.DataFrame:
     """Rows of :func:`cells` as a printed block: methods down, controls below, metrics across."""
-    heads = [names.metric(metric, k) for metric, k in zip(block["metric"], block["k"], strict=True)]
-    printed = [_cell(row) for row in block.to_dict("records")]
-    table = block.assign(cell=printed, head=heads)
+    heads = [measure(*key).label for key in zip(block["metric"], block["k"], strict=True)]
+    table = block.assign(cell=[_cell(row) for row in block.to_dict("records")], head=heads)
     table = table.pivot(index="method", columns="head", values="cell")
     order = list(dict.fromkeys(block["method"])), list(dict.fromkeys(heads))
     return table.loc[order].rename_axis(columns=None)

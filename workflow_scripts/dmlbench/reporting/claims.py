@@ -1,5 +1,6 @@
 """The pairs of methods that an experiment makes a claim about, and their paired tests."""
 
+import itertools
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -8,10 +9,9 @@ import pandas as pd
 from dmlbench.config import METHOD_KEYS, Plan
 from dmlbench.reporting import names
 from dmlbench.reporting.cells import BLOCK, COLUMN, by_seed, table_values
-from dmlbench.reporting.published.read import Match, is_match, published_of
+from dmlbench.reporting.published.read import Match, Method, methods_of, published_of
 from dmlbench.reporting.statistics import NO_SEEDS, Comparison, compare, holm
 
-Method = tuple[str, str, str]
 _TESTS = ["p_t", "p_exact"]
 
 
@@ -27,13 +27,8 @@ def claimed_pairs(plan: Plan, experiment: str) -> list[Pair]:
 
     EPS against none: two methods whose samplers differ in their positives only, easy for one.
     """
-    methods = plan.methods[experiment]
-    found = [
-        Pair(worse, better)
-        for worse in methods
-        for better in methods
-        if _eases(plan, worse, better)
-    ]
+    both = itertools.product(plan.methods[experiment], repeat=2)
+    found = [Pair(worse, better) for worse, better in both if _eases(plan, worse, better)]
     for table in published_of(plan, experiment):
         for claim in [*table.claims, *table.comparisons]:
             if claim.worse and claim.better:
@@ -48,13 +43,9 @@ def matching(plan: Plan, experiment: str, worse: Match, better: Match) -> Iterat
     Where these differ in their sampling only, so must ours: not in a setting of the loss.
     """
     same_loss = (worse.loss, worse.options) == (better.loss, better.options)
-    methods = plan.methods[experiment]
-    entries = {m: (plan.losses[m[1]], plan.samplers[m[2]]) for m in methods}
-    for first in methods:
-        for second in methods:
-            if same_loss and first[1] != second[1]:
-                continue
-            if is_match(worse, *entries[first]) and is_match(better, *entries[second]):
+    for first in methods_of(plan, experiment, worse):
+        for second in methods_of(plan, experiment, better):
+            if not same_loss or first[1] == second[1]:
                 yield Pair(first, second)
 
 
@@ -72,7 +63,7 @@ def paired_tests(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataF
 
     Columns: selection, split, subset, label, metric, k, worse, better (in words), n (seeds of
     both) and planned, difference (better - worse, mean), half_width, p_t, p_exact, effect,
-    more_seeds (see :class:`dmlbench.reporting.comparisons.Comparison`), p_t_holm, p_exact_holm.
+    more_seeds (see :class:`dmlbench.reporting.statistics.Comparison`), p_t_holm, p_exact_holm.
     Holm's correction is over all rows of one metric: all pairs, parts and selections.
     """
     mine, words = table_values(plan, experiment, metrics), names.methods(plan, experiment)
@@ -83,26 +74,18 @@ def paired_tests(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataF
         for pair in pairs:
             both = values[list(pair)].dropna()
             found = compare(*both.to_numpy().T) if len(both) else Comparison(NO_SEEDS)
-            rows.append(
-                {
-                    **dict(zip([*BLOCK, *COLUMN], key, strict=True)),
-                    "worse": words[pair.worse],
-                    "better": words[pair.better],
-                    **{f"worse_{n}": v for n, v in zip(METHOD_KEYS, pair.worse, strict=True)},
-                    **{f"better_{n}": v for n, v in zip(METHOD_KEYS, pair.better, strict=True)},
-                    "n": found.difference.n,
-                    "planned": len(plan.benchmark.seeds),
-                    "difference": found.difference.mean,
-                    "half_width": found.difference.half_width,
-                    **{name: getattr(found, name) for name in [*_TESTS, "effect", "more_seeds"]},
-                }
-            )
+            row = dict(zip([*BLOCK, *COLUMN], key, strict=True))
+            row |= {place: words[method] for place, method in pair._asdict().items()}
+            for place, method in pair._asdict().items():
+                row |= {f"{place}_{n}": v for n, v in zip(METHOD_KEYS, method, strict=True)}
+            difference = found.difference
+            row |= {"n": difference.n, "planned": len(plan.benchmark.seeds)}
+            row |= {"difference": difference.mean, "half_width": difference.half_width}
+            row |= {name: getattr(found, name) for name in [*_TESTS, "effect", "more_seeds"]}
+            rows.append(row)
     table = pd.DataFrame(rows)
-    return table if table.empty else _corrected(table)
-
-
-def _corrected(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with Holm-corrected p-values; a family is all rows of one metric."""
+    if table.empty:
+        return table
     # NMI's k is a number of clusters, which differs between parts; Recall@K's is another metric.
     k = table["k"].where(table["metric"] == "recall", 0)
     for test in _TESTS:

@@ -10,7 +10,7 @@ from dmlbench.checking.results import Measured, Results
 from dmlbench.config import METHOD_KEYS, RUN_KEYS, Plan
 from dmlbench.errors import DataError
 from dmlbench.files import replacing
-from dmlbench.reporting import names
+from dmlbench.reporting.table_lines import method_lines
 
 #: Columns of ``curves.csv``, for ``dvc plots``.
 _CURVE = "recall_at_1_test_max"
@@ -68,16 +68,10 @@ def curves(plan: Plan, history: pd.DataFrame) -> pd.DataFrame:
     columns = ["experiment", "method", "epoch", "recall"]
     if _CURVE not in history:
         return pd.DataFrame(columns=columns)
-    by = ["dataset", *METHOD_KEYS, "epoch"]
-    means = (100 * history.dropna(subset=_CURVE).groupby(by)[_CURVE].mean()).rename("recall")
-    parts = []
-    for experiment, settings in plan.benchmark.experiments.items():
-        for method, words in names.methods(plan, experiment).items():
-            key = (settings.dataset, *method)
-            if key in means.index:
-                one = means.loc[key].reset_index()
-                parts.append(one.assign(experiment=experiment, method=words))
-    return pd.concat(parts)[columns] if parts else pd.DataFrame(columns=columns)
+    method = ["dataset", *METHOD_KEYS]
+    means = history.dropna(subset=_CURVE).groupby([*method, "epoch"])[_CURVE].mean()
+    means = (100 * means).rename("recall").reset_index()
+    return method_lines(plan).merge(means, on=method)[columns]
 
 
 def _owned(table: pd.DataFrame, runs: list[Measured], sizes: list[int]) -> pd.DataFrame:

@@ -52,15 +52,18 @@ def document(plan: Plan) -> str:
     parts = [_HEAD % {"packages": PACKAGES, "name": tex(name), "version": BENCHMARK_VERSION}]
     for experiment in plan.benchmark.experiments:
         title = names.title(plan, experiment)
-        parts.append(_section(plan, tex(title), experiment))
+        parts.append(_SECTION % (tex(title), _beside(plan, paths.table(name, experiment, "tex"))))
         for kind in planned(plan, experiment):
             caption = f"{title}: {about[kind].title}. {about[kind].caption}"
-            parts.append(_figure(plan, paths.figure(name, experiment, kind, "pdf"), caption))
+            file = _beside(plan, paths.figure(name, experiment, kind, "pdf"))
+            parts.append(_FIGURE % (file, tex(caption)))
     for which in paths.OVERVIEWS:
-        parts.append(_section(plan, which.capitalize(), which))
+        parts.append(
+            _SECTION % (which.capitalize(), _beside(plan, paths.table(name, which, "tex")))
+        )
         if which == paths.OVERVIEWS[0] and same_methods(plan):
-            file = paths.overall_figure(name, "critical_difference", "pdf")
-            parts.append(_figure(plan, file, "Critical difference over datasets"))
+            file = _beside(plan, paths.overall_figure(name, "critical_difference", "pdf"))
+            parts.append(_FIGURE % (file, "Critical difference over datasets"))
     return "\n".join([*parts, r"\end{document}", ""])
 
 
@@ -75,21 +78,13 @@ _HEAD = r"""%% Made by dmlbench; compile it in the folder that it lies in.
 \sloppy
 \begin{document}
 \maketitle"""
+_SECTION = "\\clearpage\n\\section{%s}\n\\input{%s}"
 # In its own size, unless that is more than the page has.
 _FIGURE = r"""\begin{figure}[htbp]
 \centering
 \adjustbox{max width=\linewidth, max totalheight=0.8\textheight}{\includegraphics{%s}}
 \caption{%s}
 \end{figure}"""
-
-
-def _section(plan: Plan, title: str, table: str) -> str:
-    file = _beside(plan, paths.table(plan.benchmark.name, table, "tex"))
-    return f"\\clearpage\n\\section{{{title}}}\n\\input{{{file}}}"
-
-
-def _figure(plan: Plan, file: str, caption: str) -> str:
-    return _FIGURE % (_beside(plan, file), tex(caption))
 
 
 def _beside(plan: Plan, file: str) -> str:
@@ -107,9 +102,9 @@ def _compile(source: Path, folder: Path) -> list[str]:
         cwd=source.parent, env=environment, capture_output=True, text=True, errors="replace",
     )  # fmt: skip
     lines = done.stdout.splitlines()
-    errors = [line for line in lines if line.startswith("!")]
     if done.returncode:
-        told = errors[0] if errors else lines[-1] if lines else "no output"
+        last = (lines or ["no output"])[-1]
+        told = next((line for line in lines if line.startswith("!")), last)
         hint = f"; on Debian: apt-get install {_PACKAGES}" if "not found" in told else ""
         raise UserError(f"{source} does not compile: {told}{hint}")
     return lines

@@ -63,21 +63,13 @@ class Table:
 
 
 class Format(NamedTuple):
-    """How a format writes the parts of a cell.
+    """How a format writes the parts of a cell."""
 
-    Attributes:
-        bold: The frame of a bold number.
-        plus_minus: Between a mean and its half width.
-        minus: The sign of a negative number.
-        text: What a text becomes.
-        comparison: Whether the published number stands in the same cell.
-    """
-
-    bold: str
+    bold: str  # the frame of a bold number
     plus_minus: str
     minus: str
     text: Callable[[str], str]
-    comparison: bool = True
+    comparison: bool = True  # whether the published number stands in the same cell
 
 
 MARKDOWN = Format("**{}**", " ± ", MINUS, lambda text: text.replace("|", r"\|"))
@@ -99,14 +91,9 @@ def cell_text(cell: Cell | str, form: Format) -> str:
     return (form.bold.format(text) if cell.bold else text) + (after and form.text(after))
 
 
-def printed(block: pd.DataFrame, form: Format) -> pd.DataFrame:
-    """A block of a table with its cells as text."""
-    return block.map(lambda cell: cell_text(cell, form))
-
-
 def markdown(block: pd.DataFrame) -> str:
     """A block of a table in Markdown."""
-    texts = printed(block, MARKDOWN).rename(MARKDOWN.text)
+    texts = block.map(cell_text, form=MARKDOWN).rename(MARKDOWN.text)
     return texts.to_markdown(disable_numparse=True)
 
 

@@ -1,14 +1,17 @@
 """Names of things as tables and figures print them."""
 
 from dmlbench.config import Plan
-from dmlbench.reporting.measures import measure
+from dmlbench.errors import DataError
+from dmlbench.evaluation.metric import Measure, find_measure
 
-_SELECTIONS = {
+#: Selections in words.
+SELECTIONS = {
     "last": "last epoch",
     "val": "best on validation",
     "test_max": "best on test (papers' protocol)",
 }
-_CONTROLS = {
+#: Controls in words.
+CONTROLS = {
     "random": "Random embedding",
     "untrained": "Untrained backbone",
     "shuffled": "Shuffled labels",
@@ -24,8 +27,8 @@ _SUBSETS = {
 
 def title(plan: Plan, experiment: str) -> str:
     """An experiment's title in one line, without a full stop; its name where it has no title."""
-    settings = plan.benchmark.experiments[experiment]
-    return " ".join(settings.title.split()).rstrip(".") or experiment
+    text = plan.benchmark.experiments[experiment].title
+    return " ".join(text.split()).rstrip(".") or experiment
 
 
 def methods(plan: Plan, experiment: str) -> dict[tuple[str, str, str], str]:
@@ -34,16 +37,9 @@ def methods(plan: Plan, experiment: str) -> dict[tuple[str, str, str], str]:
     Two methods never get the same words: the values of their sweep, or the config's names of what
     differs, tell them apart.
     """
-    words = {m: _words(plan, *m) for m in plan.methods[experiment]}
-    same: dict[str, list] = {}
-    for one, text in words.items():
-        same.setdefault(text, []).append(one)
+    words = {m: base(plan, m) for m in plan.methods[experiment]}
+    same = {text: [m for m in words if words[m] == text] for text in words.values()}
     return {m: text + _difference(plan, m, same[text]) for m, text in words.items()}
-
-
-def base(plan: Plan, method: tuple[str, str, str]) -> str:
-    """A method in words, without the value of its sweep."""
-    return _words(plan, *method)
 
 
 def _difference(plan: Plan, mine: tuple, same: list[tuple]) -> str:
@@ -59,9 +55,10 @@ def _difference(plan: Plan, mine: tuple, same: list[tuple]) -> str:
     return f" ({', '.join(parts)})"
 
 
-def _words(plan: Plan, recipe: str, loss: str, sampler: str) -> str:
-    spec = plan.samplers[sampler]
-    parts = [_loss(plan, plan.losses[loss])]
+def base(plan: Plan, method: tuple[str, str, str]) -> str:
+    """A method in words, without the value of its sweep."""
+    spec = plan.samplers[method[2]]
+    parts = [_loss(plan, plan.losses[method[1]])]
     for kind in ("negative", "positive"):
         if spec[kind]:
             name = spec[kind]["type"]
@@ -91,22 +88,19 @@ def legend(plan: Plan, experiment: str) -> str:
     return f"{text}; other choices are random." if text else ""
 
 
-def selection(name: str) -> str:
-    """A selection in words."""
-    return _SELECTIONS[name]
-
-
 def part(split: str, subset: str, label: str) -> str:
     """A part of a dataset in words."""
     where = _SUBSETS.get(subset, subset) or ("training classes" if split == "train" else "test")
     return f"{where}, {label}" if label and not subset else where
 
 
-def metric(name: str, k: int) -> str:
-    """A metric in words: R@1, NMI, NMI+."""
-    return measure(name, k).label
+def measure(metric: str, k: int = 0) -> Measure:
+    """How to print a stored metric, as the metric's own file says.
 
-
-def control(kind: str) -> str:
-    """A control in words."""
-    return _CONTROLS[kind]
+    Raises:
+        DataError: No metric stores this name.
+    """
+    found = find_measure(metric, k)
+    if found is None:
+        raise DataError(f"no metric stores '{metric}'; measure the runs again")
+    return found

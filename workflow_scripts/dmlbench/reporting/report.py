@@ -11,14 +11,15 @@ from markupsafe import Markup
 
 from dmlbench import __version__, paths
 from dmlbench.checking.ledger import OK, as_table, ledger
-from dmlbench.config import RUN_KEYS, Plan
+from dmlbench.config import METHOD_KEYS, RUN_KEYS, Plan
 from dmlbench.errors import UserError
 from dmlbench.files import replacing, write_text
 from dmlbench.reporting import names
 from dmlbench.reporting.captions import caption, missing_runs, partial
 from dmlbench.reporting.cells import BLOCK, printed_cells
-from dmlbench.reporting.cost import cost
-from dmlbench.reporting.formats import HTML, printed
+from dmlbench.reporting.formats import HTML, cell_text
+from dmlbench.reporting.overall_tables import cost
+from dmlbench.reporting.table_lines import lines_of
 from dmlbench.reporting.verdicts import EXPLAINED, write_verdicts
 from dmlbench.version import BENCHMARK_VERSION
 
@@ -32,16 +33,17 @@ def write_pages(plan: Plan) -> None:
     runs = pd.read_parquet(paths.summary(name, "runs"))
     entries = as_table(ledger(plan))
     found = write_verdicts(plan)
+    check = Path(paths.check(name))
     shared = {"name": name, "version": __version__, "benchmark_version": BENCHMARK_VERSION}
     page = _render(
         "summary.html.j2",
         **shared,
         explained=EXPLAINED,
-        verdicts=_verdict_tables(found),
+        verdicts=_by(found, "kind"),
         counts=found["verdict"].value_counts().to_dict(),
         states=entries["state"].value_counts().to_dict(),
         unfinished=entries[entries["state"] != OK].to_dict("records"),
-        check=_check(name),
+        check=json.loads(check.read_text(encoding="utf-8")) if check.is_file() else None,
         cost=_cost(plan, runs),
         machines=_machines(runs),
         commits=sorted(runs["commit"].unique()),
@@ -52,7 +54,7 @@ def write_pages(plan: Plan) -> None:
     )
     write_text(Path(paths.summary_page(name)), page)
     for experiment in plan.benchmark.experiments:
-        long = _long(plan, experiment)
+        long = pd.read_csv(paths.table(name, experiment, "csv")).fillna({"subset": ""})
         page = _render(
             "experiment.html.j2",
             **shared,
@@ -70,18 +72,12 @@ def _render(template: str, **values: object) -> str:
     return environment.get_template(template).render(**values)
 
 
-def _long(plan: Plan, experiment: str) -> pd.DataFrame:
-    """The experiment's table in long form, as its CSV has it."""
-    table = pd.read_csv(paths.table(plan.benchmark.name, experiment, "csv"))
-    return table.fillna({"subset": ""})
-
-
 def _blocks(long: pd.DataFrame) -> list[dict]:
     """The experiment's table, a block for each selection and part: its head and its rows."""
     blocks = []
     for (selection, *part), block in long.groupby(BLOCK, sort=False):
-        texts = printed(printed_cells(block), HTML).map(Markup)
-        title = f"{names.part(*part)}: {names.selection(selection)}"
+        texts = printed_cells(block).map(cell_text, form=HTML).map(Markup)
+        title = f"{names.part(*part)}: {names.SELECTIONS[selection]}"
         rows = list(zip(texts.index, texts.to_numpy().tolist(), strict=True))
         blocks.append({"title": title, "head": list(texts.columns), "rows": rows})
     return blocks
@@ -91,35 +87,27 @@ def _runs_of_methods(
     plan: Plan, experiment: str, entries: pd.DataFrame, runs: pd.DataFrame
 ) -> dict[str, list[dict]]:
     """The runs behind each row of an experiment's table: state, folder and where it was trained."""
-    words = names.methods(plan, experiment)
-    methods = {run: words[run.method] for run in plan.experiment_runs(experiment)}
-    methods |= {run: names.control(kind) for kind, run in plan.controls[experiment].items()}
+    planned = [*plan.experiment_runs(experiment), *plan.controls[experiment].values()]
     rows = entries.merge(runs, how="left", on=RUN_KEYS).set_index("run")
-    rows = rows.loc[[run.id for run in methods]].assign(
-        method=list(methods.values()),
-        folder=[str(plan.run_folder(run)) for run in methods],
+    rows = rows.loc[[run.id for run in planned]].assign(
+        folder=[str(plan.run_folder(run)) for run in planned],
         where=lambda table: (table["device"] + ", " + table["host"]).fillna(""),
     )
-    return {method: _records(some) for method, some in rows.groupby("method", sort=False)}
+    words = pd.DataFrame(lines_of(plan, experiment))[["method", *METHOD_KEYS]]
+    return _by(rows.merge(words, on=METHOD_KEYS), "method")
 
 
-def _records(table: pd.DataFrame) -> list[dict]:
-    """The rows for a template; None where there is nothing."""
-    return table.astype(object).where(table.notna(), None).to_dict("records")
-
-
-def _verdict_tables(found: pd.DataFrame) -> dict[str, list[dict]]:
-    """Claims and numbers, ready to print."""
-    return {kind: _records(rows) for kind, rows in found.groupby("kind", sort=True)}
+def _by(table: pd.DataFrame, column: str) -> dict[str, list[dict]]:
+    """The rows of each value of a column, for a template; None where there is nothing."""
+    table = table.astype(object).where(table.notna(), None)
+    return {key: rows.to_dict("records") for key, rows in table.groupby(column, sort=False)}
 
 
 def _cost(plan: Plan, runs: pd.DataFrame) -> list[dict]:
     """Hours of training of each experiment on each device, as in the table of costs."""
     history = pd.read_parquet(paths.summary(plan.benchmark.name, "history"))
-    long = cost(plan, history, runs)
-    by = long.groupby(["experiment", "device"], sort=False)
-    sums = by[["runs", "hours"]].sum().reset_index()
-    return sums.assign(hours=sums["hours"].round(3)).to_dict("records")
+    by = cost(plan, history, runs).groupby(["experiment", "device"], sort=False)
+    return by[["runs", "hours"]].sum().round(3).reset_index().to_dict("records")
 
 
 def _machines(runs: pd.DataFrame) -> list[dict]:
@@ -128,12 +116,6 @@ def _machines(runs: pd.DataFrame) -> list[dict]:
     grouped = runs.groupby(keys, dropna=False)["seconds"].agg(["size", "sum"]).reset_index()
     grouped["sum"] = grouped["sum"].round().astype(int)
     return grouped.rename(columns={"size": "runs", "sum": "training seconds"}).to_dict("records")
-
-
-def _check(name: str) -> dict | None:
-    """What the result checker found, where it has run."""
-    file = Path(paths.check(name))
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 
 def snakemake_report(plan: Plan, config: Path, snakefile: Path) -> None:

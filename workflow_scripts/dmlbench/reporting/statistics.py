@@ -28,13 +28,9 @@ MOST_SEEDS = 1000
 
 @dataclass(frozen=True)
 class Summary:
-    """A mean over seeds.
+    """A mean over ``n`` seeds; NaN where there is none.
 
-    Attributes:
-        mean: The mean; NaN where there is no seed.
-        sd: The standard deviation over seeds (n - 1); None for one seed.
-        half_width: Half the width of the 95% t-interval; None for one seed, which has none.
-        n: Number of seeds.
+    One seed has no standard deviation (``sd``, n - 1) and no ``half_width`` of the 95% t-interval.
     """
 
     mean: float
@@ -68,14 +64,12 @@ class Comparison:
 
     Attributes:
         difference: b - a: mean, spread and interval over seeds of the paired differences.
-        p_t: Two-sided p of the paired t-test; None for one seed, and where all differences are the
-            same, so that there is no spread to hold the mean against.
+        p_t: Two-sided p of the paired t-test; None for one seed, or differences without spread.
         p_exact: Two-sided p of the exact sign-flip permutation test of the mean difference; it is
             never below 2 / 2^n (0.25 for 3 seeds, 0.0625 for 5). None for one seed.
         effect: Cohen's d of the differences, mean / standard deviation (d_z); None without spread.
         more_seeds: How many seeds, beyond those there are, would show an effect of this size with
-            80% power at p < 0.05 (paired t); 0 where these suffice, None where more than
-            ``MOST_SEEDS`` would be needed or there is no effect size.
+            80% power at p < 0.05 (paired t); None for more than ``MOST_SEEDS``, or no effect size.
     """
 
     difference: Summary
@@ -98,9 +92,9 @@ def compare(a: Sequence[float], b: Sequence[float]) -> Comparison:
     if difference.n == 1:
         return Comparison(difference)
     if np.abs(b - a).max() < _ROUNDING:
-        return Comparison(difference, 1.0, 1.0, 0.0, None)
+        return Comparison(difference, p_t=1.0, p_exact=1.0, effect=0.0)
     if np.ptp(b - a) < _ROUNDING:
-        return Comparison(difference, None, _exact(a, b), None, None)
+        return Comparison(difference, p_exact=_exact(a, b))
     effect = difference.mean / difference.sd
     p_t = float(stats.ttest_rel(b, a).pvalue)
     return Comparison(difference, p_t, _exact(a, b), effect, more_seeds(effect, difference.n))
@@ -144,25 +138,19 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 
 
 def supported_best(columns: Sequence[pd.DataFrame]) -> list:
-    """In each column of a table, the best method where tests support that it is the best.
+    """In each column of a table, the best method where tests support that it is the best, or None.
 
     The method with the highest mean is tested against each other one by a paired t-test. Holm's
-    correction is over all columns together. The method counts where every p is below 0.05.
+    correction is over all columns together. The method counts where every p is below 0.05. One
+    method, one seed, a missing value or a tie cannot be tested.
 
     Args:
         columns: For each column of the table its values, seeds x methods; the higher the better.
-
-    Returns:
-        For each column the method (its name in ``columns``), or None: one method, one seed, a
-        missing value, or a tie.
     """
     p_values = [_against_best(values) for values in columns]
     corrected = iter(holm([p for some in p_values for p in some]))
-    found = []
-    for values, some in zip(columns, p_values, strict=True):
-        shown = [next(corrected) < ALPHA for _ in some]
-        found.append(values.mean().idxmax() if shown and all(shown) else None)
-    return found
+    shown = [bool(some) and max(next(corrected) for _ in some) < ALPHA for some in p_values]
+    return [v.mean().idxmax() if good else None for v, good in zip(columns, shown, strict=True)]
 
 
 def _against_best(values: pd.DataFrame) -> list[float]:

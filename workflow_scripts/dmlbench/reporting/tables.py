@@ -10,12 +10,17 @@ from dmlbench.config import Plan
 from dmlbench.files import write_text
 from dmlbench.reporting import names
 from dmlbench.reporting.captions import TESTS_CAPTION, caption, headline, missing_runs, partial
-from dmlbench.reporting.cells import BLOCK, cells, count, printed_cells
+from dmlbench.reporting.cells import BLOCK, cells, count, printed_cells, stored_name
 from dmlbench.reporting.claims import paired_tests
-from dmlbench.reporting.cost import cost, cost_table
-from dmlbench.reporting.formats import DASH, MINUS, Cell, Table, markdown, markdown_section
+from dmlbench.reporting.formats import DASH, MINUS, NAN, Cell, Table, markdown, markdown_section
 from dmlbench.reporting.latex import latex
-from dmlbench.reporting.leaderboard import leaderboard, leaderboard_tables
+from dmlbench.reporting.overall_tables import (
+    cost,
+    cost_table,
+    leaderboard,
+    leaderboard_tables,
+)
+from dmlbench.reporting.published.read import published_rows
 from dmlbench.reporting.stamped import write_csv
 from dmlbench.version import STAMP
 
@@ -67,34 +72,48 @@ def write_overview(plan: Plan, which: str) -> None:
 def experiment_tables(
     plan: Plan, experiment: str, long: pd.DataFrame, notes: str
 ) -> dict[str, Table]:
-    """A table for each part of the dataset, by the part in words; a block for each selection.
+    """A table for each part of the dataset, by the part in words.
 
-    Args:
-        plan: The config.
-        experiment: The experiment's name.
-        long: What :func:`dmlbench.reporting.cells.cells` gave.
-        notes: How to read the table.
+    It has a block for each selection, and one for the published methods that are none of ours.
+    ``long`` is what :func:`dmlbench.reporting.cells.cells` gave.
     """
     tables = {}
     for key, rows in long.groupby(BLOCK[1:], sort=False):
         part = names.part(*key)
-        blocks = {
-            names.selection(selection): printed_cells(block)
-            for selection, block in rows.groupby("selection", sort=False)
-        }
+        by_selection = rows.groupby("selection", sort=False)
+        blocks = {names.SELECTIONS[name]: printed_cells(block) for name, block in by_selection}
+        blocks |= _not_ours(plan, experiment, key, rows)
         title = f"{names.title(plan, experiment)}: {part}"
         label = "-".join(filter(None, (experiment, *key)))
         tables[part] = Table(title, notes, label, blocks)
     return tables
 
 
+def _not_ours(
+    plan: Plan, experiment: str, part: tuple, rows: pd.DataFrame
+) -> dict[str, pd.DataFrame]:
+    """The published methods that are none of ours: a block for each source, columns as ours."""
+    columns = rows[["metric", "k"]].drop_duplicates().itertuples(index=False, name=None)
+    heads = {stored_name(*column): names.measure(*column).label for column in columns}
+    found: dict[str, dict] = {}
+    for table, row, values, methods in published_rows(plan, experiment, part):
+        if not methods and heads.keys() & values.keys():
+            cells_of = [Cell(values.get(metric, NAN)) for metric in heads]
+            found.setdefault(f"published, not run here: {table.source}", {})[row.name] = cells_of
+    head = list(heads.values())
+    return {
+        source: pd.DataFrame.from_dict(lines, orient="index", columns=head)
+        for source, lines in found.items()
+    }
+
+
 def tests_table(plan: Plan, experiment: str, tests: pd.DataFrame, gaps: list[str]) -> Table:
     """The headline tests: a row for each pair of methods, a block for each selection and part."""
     blocks = {}
     for (selection, *part), rows in headline(tests).groupby(BLOCK, sort=False):
-        metric = names.metric(*rows[["metric", "k"]].iloc[0])
+        metric = names.measure(*rows[["metric", "k"]].iloc[0]).label
         lines = {_pair(row): _test(row) for row in rows.itertuples()}
-        name = f"{names.part(*part)}, {names.selection(selection)}: {metric}"
+        name = f"{names.part(*part)}, {names.SELECTIONS[selection]}: {metric}"
         blocks[name] = pd.DataFrame.from_dict(lines, orient="index", columns=_TEST_HEAD)
     title = f"{names.title(plan, experiment)}: paired tests"
     notes = f"{partial(gaps)} {TESTS_CAPTION}".strip()

@@ -8,16 +8,10 @@ import pandas as pd
 
 from dmlbench import paths
 from dmlbench.config import METHOD_KEYS, Plan
-from dmlbench.reporting import names, published
+from dmlbench.reporting import names
 from dmlbench.reporting.cells import rows_where
-from dmlbench.reporting.published.read import (
-    Claim,
-    Match,
-    Part,
-    Published,
-    is_match,
-    read_published,
-)
+from dmlbench.reporting.published import read
+from dmlbench.reporting.published.read import Claim, Match, Method, Part, Published
 from dmlbench.reporting.stamped import write_csv
 from dmlbench.reporting.statistics import Summary, compare, summarize
 
@@ -43,13 +37,11 @@ COLUMNS = [
 def verdicts(plan: Plan, metrics: pd.DataFrame) -> pd.DataFrame:
     """A row for every published claim and number, in percent; also for those that nothing here is.
 
-    Args:
-        plan: The config.
-        metrics: The collected metrics of all runs.
+    ``metrics`` are the collected metrics of all runs.
     """
     rows = []
-    for name in sorted(file.stem for file in Path(published.__file__).parent.glob("*.yaml")):
-        table = read_published(name)
+    for name in sorted(file.stem for file in Path(read.__file__).parent.glob("*.yaml")):
+        table = read.read_published(name)
         experiments = [e for e, x in plan.benchmark.experiments.items() if name in x.published]
         for experiment in experiments:
             held = _Held(plan, experiment, table, metrics)
@@ -64,8 +56,7 @@ def verdicts(plan: Plan, metrics: pd.DataFrame) -> pd.DataFrame:
 
 def write_verdicts(plan: Plan) -> pd.DataFrame:
     """Write the verdicts of a config as CSV; returns them."""
-    metrics = pd.read_parquet(paths.summary(plan.benchmark.name, "metrics"))
-    table = verdicts(plan, metrics)
+    table = verdicts(plan, pd.read_parquet(paths.summary(plan.benchmark.name, "metrics")))
     write_csv(paths.local(paths.verdicts(plan.benchmark.name)), table, "%.4f")
     return table
 
@@ -90,20 +81,17 @@ class _Held:
             yield from told or [self._row("claim", claim.text, verdict=NO_NUMBER)]
 
     def _claim(self, claim: Claim) -> Iterator[dict]:
+        pair, metric = (claim.worse, claim.better), claim.metric
         for part in self.parts:
-            if claim.part not in (None, part.part) or claim.metric not in part.columns:
+            theirs = [part.value(match, metric) for match in pair]
+            if claim.part not in (None, part.part) or None in theirs:
                 continue
-            theirs = [part.value(match, claim.metric) for match in (claim.worse, claim.better)]
-            if None in theirs:
-                continue
-            pair = [self._seeds(m, part, claim.metric) for m in (claim.worse, claim.better)]
-            both = pd.concat(pair, axis=1, join="inner").to_numpy()
-            found = {"verdict": NOT_RUN}
+            difference, found = theirs[1] - theirs[0], {"verdict": NOT_RUN}
+            ours = [self._seeds(self._method([match]), part, metric) for match in pair]
+            both = pd.concat(ours, axis=1, join="inner").to_numpy()
             if len(both):
-                ours = compare(*both.T).difference
-                found = _numbers(ours) | {"verdict": _claimed(ours, theirs[1] - theirs[0])}
-            about = {"metric": claim.metric, "published": theirs[1] - theirs[0]}
-            yield self._row("claim", claim.text, part, **about, **found)
+                found = _claimed(compare(*both.T).difference, difference)
+            yield self._row("claim", claim.text, part, metric, difference, **found)
 
     def numbers(self) -> Iterator[dict]:
         """Each published number, beside that of the method of ours that is the same."""
@@ -111,58 +99,58 @@ class _Held:
             for row in part.rows:
                 for metric, value in zip(part.columns, row.values, strict=True):
                     if value is not None:
-                        about = {"metric": metric, "published": value}
                         found = self._number(row.match, part, metric, value)
-                        yield self._row("number", row.name, part, **about, **found)
+                        yield self._row("number", row.name, part, metric, value, **found)
 
     def _number(self, matches: list[Match], part: Part, metric: str, value: float) -> dict:
-        match = next((m for m in matches if self._method(m)), None)
-        values = self._seeds(match, part, metric) if match else []
-        if not len(values):
+        method = self._method(matches)
+        values = self._seeds(method, part, metric)
+        if values.empty:
             return {"verdict": NOT_RUN}
-        ours = summarize(values.to_numpy())
+        ours = summarize(values)
         verdict = WITHIN if _holds(ours, value) else NOT
         if abs(ours.mean - value) <= TOLERANCE:
             verdict = REPRODUCED
-        if self.table.other_network(self.plan.recipes[self._method(match)[0]]):
+        if self.table.other_network(self.plan.recipes[method[0]]):
             verdict = OTHER
-        return _numbers(ours) | {"verdict": verdict}
+        return _judged(ours, verdict)
 
-    def _method(self, match: Match) -> tuple[str, str, str] | None:
+    def _method(self, matches: list[Match]) -> Method | None:
         """The first of our methods that is a published one."""
-        plan = self.plan
-        for method in plan.methods[self.experiment]:
-            if is_match(match, plan.losses[method[1]], plan.samplers[method[2]]):
-                return method
-        return None
+        plan, experiment = self.plan, self.experiment
+        return next((x for m in matches for x in read.methods_of(plan, experiment, m)), None)
 
-    def _seeds(self, match: Match, part: Part, metric: str) -> pd.Series:
+    def _seeds(self, method: Method | None, part: Part, metric: str) -> pd.Series:
         """Our percentages by seed; empty where there are none, or of another metric."""
         _, split, subset, label = part.part
         name, _, k = metric.partition("@")
-        method = self._method(match)
         if method is None or not self.table.same_metric(self.plan, name, label):
             return pd.Series(dtype=float)
         where = {"split": split, "subset": subset, "label": label, "metric": name}
         where |= dict(zip(METHOD_KEYS, method, strict=True)) | ({"k": int(k)} if k else {})
         return 100 * rows_where(self.metrics, **where).set_index("seed")["value"].dropna()
 
-    def _row(self, kind: str, claim: str, part: Part | None = None, **others: object) -> dict:
-        about = {"kind": kind, "source": self.table.source, "claim": claim}
+    def _row(
+        self, kind: str, claim: str, part: Part | None = None, metric: str | None = None,
+        published: float | None = None, **found: object,
+    ) -> dict:  # fmt: skip
+        about = {"kind": kind, "source": self.table.source, "claim": claim, "metric": metric}
         about |= {"experiment": self.experiment, "selection": self.selection}
-        return about | {"part": names.part(*part.part[1:]) if part else None} | others
+        where = names.part(*part.part[1:]) if part else None
+        return about | {"part": where, "published": published} | found
 
 
-def _claimed(ours: Summary, theirs: float) -> str:
+def _claimed(ours: Summary, theirs: float) -> dict:
     """The verdict on a difference between two methods."""
     shown = ours.half_width is not None and abs(ours.mean) > ours.half_width
     if shown and np.sign(ours.mean) == np.sign(theirs):
-        return REPRODUCED
-    return WITHIN if _holds(ours, theirs) else NOT
+        return _judged(ours, REPRODUCED)
+    return _judged(ours, WITHIN if _holds(ours, theirs) else NOT)
 
 
-def _numbers(ours: Summary) -> dict:
-    return {"ours": ours.mean, "half_width": ours.half_width, "seeds": ours.n}
+def _judged(ours: Summary, verdict: str) -> dict:
+    of_ours = {"ours": ours.mean, "half_width": ours.half_width, "seeds": ours.n}
+    return of_ours | {"verdict": verdict}
 
 
 def _holds(ours: Summary, value: float) -> bool:

@@ -38,15 +38,7 @@ def shuffled_batches(
     """The batches of one epoch for losses that need no positives: all images, shuffled.
 
     The last images that fill no batch wait for another epoch's order; a training set smaller than a
-    batch is one batch.
-
-    Args:
-        labels: N training labels; positions in this array are what batches hold.
-        batch_size: Images per batch.
-        rng: The random stream of this epoch.
-
-    Yields:
-        Positions in ``labels``.
+    batch is one batch. Arguments and what is yielded are those of :func:`class_batches`.
     """
     order = rng.permutation(len(labels))
     for number in range(max(1, len(labels) // batch_size)):

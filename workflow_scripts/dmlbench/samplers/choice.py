@@ -20,11 +20,7 @@ negative_names = _NEGATIVES.names
 
 
 class PositiveChoice(ABC):
-    """Chooses one positive, or a set of them, for each anchor.
-
-    Attributes:
-        chooses: ``one`` or ``set``.
-    """
+    """Chooses one positive for each anchor, or a set (``chooses``)."""
 
     chooses = "one"
 
@@ -37,26 +33,20 @@ class PositiveChoice(ABC):
 
 
 class NegativeChoice(ABC):
-    """Chooses negatives for each anchor, knowing its positives.
-
-    Attributes:
-        chooses: ``one`` negative for each positive pair, or a ``set`` for each anchor.
-    """
+    """Chooses one negative for each positive pair, or a set for each anchor (``chooses``)."""
 
     chooses = "one"
 
     @abstractmethod
     def __call__(self, batch: Batch, *chosen: torch.Tensor) -> torch.Tensor:
-        """Choose.
+        """For ``one``, T positions; for ``set``, a B x B mask.
+
+        What is chosen for an anchor without any negative is ignored.
 
         Args:
             batch: The batch.
             chosen: For ``one``: T anchors and their T positives, as positions. For ``set``: the
                 B x B mask of chosen positives.
-
-        Returns:
-            For ``one``, T positions; for ``set``, a B x B mask. What is chosen for an anchor
-            without any negative is ignored.
         """
 
 

@@ -70,7 +70,6 @@ class MultiSimilarityPositives(PositiveChoice):
     """
 
     def __init__(self, *, epsilon: NonNegativeFloat = 0.1) -> None:
-        """``epsilon`` is the margin."""
         self.epsilon = epsilon
 
     def __call__(self, batch: Batch) -> torch.Tensor:

@@ -19,7 +19,6 @@ class TupleSampler:
     """
 
     def __init__(self, positive: PositiveChoice, negative: NegativeChoice) -> None:
-        """Set the two choices."""
         self.positive = positive
         self.negative = negative
 
@@ -62,7 +61,6 @@ class MinerSampler:
     """
 
     def __init__(self, miner: torch.nn.Module) -> None:
-        """Set the miner."""
         self.miner = miner
 
     @torch.no_grad()
@@ -89,7 +87,7 @@ class MinerSampler:
 
 
 def _problem(mined: object, size: int) -> str:
-    """What is wrong with a miner's answer; nothing if it is all right."""
+    """What is wrong with a miner's answer, if anything."""
     if not isinstance(mined, tuple) or len(mined) not in (3, 4):
         return f"{type(mined).__name__}, not the three tensors of triplets or the four of pairs"
     if any(not isinstance(m, torch.Tensor) or m.dtype != torch.long or m.dim() != 1 for m in mined):

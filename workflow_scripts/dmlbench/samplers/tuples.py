@@ -41,18 +41,12 @@ class Triplets:
 
 @dataclass(frozen=True)
 class PairSets:
-    """For each anchor a set of positives and a set of negatives.
-
-    Attributes:
-        positives: B x B mask; row a marks the positives of anchor a.
-        negatives: B x B mask.
-    """
+    """For each anchor a set of positives and one of negatives: B x B masks, a row per anchor."""
 
     positives: torch.Tensor
     negatives: torch.Tensor
 
     def pair_sets(self, size: int) -> "PairSets":
-        """Itself; see :meth:`Triplets.pair_sets`."""
         return self
 
     def indices(self) -> tuple[torch.Tensor, ...]:
@@ -81,12 +75,9 @@ class Pairs:
 
     @classmethod
     def of(cls, batch: Batch, tuples: Tuples, squared: bool = False) -> "Pairs":
-        """The pairs of ``tuples``: of each triplet the positive and the negative one.
+        """The pairs of pair sets; of each triplet the positive and the negative one.
 
-        Args:
-            batch: The batch.
-            tuples: Triplets, of which a pair may come more than once, or pair sets.
-            squared: Take squared distances.
+        ``squared`` takes squared distances. A pair may be in several triplets.
         """
         if isinstance(tuples, Triplets):
             distance = triplet_distances(batch, tuples, squared)

@@ -17,7 +17,7 @@ from dmlbench.training.run_lock import RunLock
 
 log = logging.getLogger(__name__)
 
-#: Named at most, of what differs.
+#: So many differences are named.
 _NAMED = 5
 #: Bytes at the end of a checkpoint: the SHA-256 of those before.
 _DIGEST = 32

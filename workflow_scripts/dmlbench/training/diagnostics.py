@@ -19,13 +19,7 @@ class EpochRecord:
     """Collects one epoch's steps on the device and reads them when it ends."""
 
     def __init__(self, loss_name: str, epoch: int, before: list[float]) -> None:
-        """Start an epoch.
-
-        Args:
-            loss_name: What the config calls the loss, for messages.
-            epoch: Its number, from 1.
-            before: The last loss values of the epoch before.
-        """
+        """``before`` holds the last loss values of the epoch before, for messages."""
         self.loss_name = loss_name
         self.epoch = epoch
         self.before = before
@@ -53,8 +47,7 @@ class EpochRecord:
     def state(self) -> dict:
         """Everything of the steps so far, for :meth:`restored`."""
         stacked = {name: torch.stack(values) for name, values in self.steps.items() if values}
-        plain = {name: getattr(self, name) for name in ("loss_name", "epoch", "before", "read")}
-        return {**plain, "steps": stacked}
+        return vars(self) | {"steps": stacked}
 
     @classmethod
     def restored(cls, state: dict, device: torch.device) -> "EpochRecord":
@@ -127,7 +120,6 @@ def _moments(*sums: float) -> Moments:
     """Moments from counts, sums and sums of squares of genuine, then impostor similarities."""
     parts = []
     for count, total, squares in (sums[:3], sums[3:]):
-        mean = total / count if count else float("nan")
-        variance = max(squares / count - mean * mean, 0.0) if count else float("nan")
-        parts += [torch.tensor(v, dtype=torch.float64) for v in (mean, variance)]
-    return Moments(*parts)
+        mean = total / count if count else math.nan
+        parts += [mean, max(squares / count - mean * mean, 0.0) if count else math.nan]
+    return Moments(*torch.tensor(parts, dtype=torch.float64))

@@ -5,10 +5,7 @@ from pathlib import Path
 
 
 class Hooks:
-    """Where a training saves, when it leaves and whom it tells; none of it decides a result.
-
-    This one does nothing.
-    """
+    """Where a training saves, when it leaves and whom it tells. This one does nothing."""
 
     def load(self) -> dict | None:
         """The state to go on from; None to begin."""
@@ -24,11 +21,7 @@ class Hooks:
         """Keep the state of a training whose loss is not finite, to be looked at; where."""
 
     def check(self) -> None:
-        """Called after each step.
-
-        Raises:
-            LeaveNow: It is time to leave.
-        """
+        """Called after each step; raises LeaveNow where it is time to."""
 
     def at_once(self) -> AbstractContextManager:
         """While it lasts, :class:`LeaveNow` may come at any moment, as nothing changes."""
@@ -36,11 +29,7 @@ class Hooks:
 
     def counting(self, what: str, total: int, first: int) -> AbstractContextManager:
         """Gives a function to call with the number of steps done, for a progress bar."""
-        return nullcontext(_nothing)
+        return nullcontext(lambda count: None)
 
     def epoch_ended(self, history: list[dict]) -> None:
         """Called with a row for each finished epoch."""
-
-
-def _nothing(count: int) -> None:
-    pass

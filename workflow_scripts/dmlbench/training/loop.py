@@ -38,15 +38,10 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Trained:
-    """What a run leaves.
+    """What a run leaves: the kept weights, and a row per epoch.
 
-    Attributes:
-        selections: The kept weights.
-        history: One row per epoch.
-        input: Channels and size that the model was built for.
-        device: Where it was trained.
-        initial_weights: The hash of the model's weights before the first step.
-        data: The hash of the dataset.
+    ``input`` has the channels and size that the model was built for; ``initial_weights`` is the
+    hash of its weights before the first step, ``data`` that of the dataset.
     """
 
     selections: Selections
@@ -115,10 +110,14 @@ class Trainer:
             if not is_out_of_memory(error):
                 raise
             raise OutOfMemoryError(self._too_large(error)) from None
-        size = {"channels": self.reader.channels, "image_size": self.reader.size}
-        history = pd.DataFrame(progress.history)
-        facts = size, str(self.device), self._initial, self.data
-        return Trained(progress.selections, history, *facts)
+        return Trained(
+            progress.selections,
+            history=pd.DataFrame(progress.history),
+            input={"channels": self.reader.channels, "image_size": self.reader.size},
+            device=str(self.device),
+            initial_weights=self._initial,
+            data=self.data,
+        )
 
     def begin(self) -> None:
         """What a loss wants before the first step."""
@@ -143,7 +142,7 @@ class Trainer:
             self._hooks.epoch_ended(progress.history)
 
     def _epoch(self, progress: Progress, snapshot: Snapshot) -> dict:
-        """One pass, or the rest of it, and what is measured after it: the row of the history."""
+        """One pass, or the rest of it, and its measurements: the row of the history."""
         epoch, epochs = progress.epoch, self.recipe["epochs"]
         if progress.record is None:
             progress.generator.manual_seed(derive_seed("choices", self.spec["seed"], epoch))

@@ -1,6 +1,5 @@
 """What is measured during training, and which epoch's weights are kept for it."""
 
-import copy
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,13 +12,7 @@ from dmlbench.models.embed import embed
 
 @dataclass(frozen=True)
 class Monitor:
-    """Recall@1 of one set of images.
-
-    Attributes:
-        rows: Rows of the index.
-        labels: Their labels.
-        ids: Their image ids.
-    """
+    """Recall@1 of one set of images: rows of the index, their labels and image ids."""
 
     rows: np.ndarray
     labels: np.ndarray
@@ -48,21 +41,17 @@ class Selections:
     def update(self, epoch: int, model: torch.nn.Module, measured: dict[str, float]) -> None:
         """Keep the weights for ``last`` and for every selection whose measure improved.
 
-        Args:
-            epoch: Number of the epoch that just ended, from 1.
-            model: The model at its end.
-            measured: Recall@1 by selection (``val``, ``test_max``), in measured epochs.
+        ``measured`` has Recall@1 by selection (``val``, ``test_max``) where ``epoch`` was measured.
         """
-        better = [
-            name
+        better = {
+            name: value
             for name, value in measured.items()
             if name in self.names and value > self.best.get(name, -1.0)
-        ]
-        self.best |= {name: measured[name] for name in better}
-        keep = better + (["last"] if "last" in self.names else [])
+        }
+        self.best |= better
+        keep = [*better, "last"] if "last" in self.names else list(better)
         if keep:
             whole = {"copy": True, "memory_format": torch.contiguous_format}
             weights = {k: v.detach().to("cpu", **whole) for k, v in model.state_dict().items()}
-            for name in keep:
-                self.weights[name] = copy.copy(weights)
-                self.epochs[name] = epoch
+            self.weights |= {name: weights.copy() for name in keep}
+            self.epochs |= dict.fromkeys(keep, epoch)

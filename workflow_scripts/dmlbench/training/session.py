@@ -1,6 +1,8 @@
-"""One process's part of a run: from its last checkpoint as far as it comes."""
+"""One process's part of a run: from its last checkpoint as far as it comes, told to loggers."""
 
 import logging
+import math
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from pathlib import Path
@@ -9,6 +11,7 @@ from dmlbench import paths
 from dmlbench.config import Plan, Run
 from dmlbench.data.folder import dataset_of
 from dmlbench.data.store import ImageStore
+from dmlbench.errors import ConfigError
 from dmlbench.progress import counting
 from dmlbench.training.artefacts import output_names, save_run, write_history
 from dmlbench.training.checkpoint import Checkpoint
@@ -16,12 +19,14 @@ from dmlbench.training.hooks import Hooks
 from dmlbench.training.loop import Trainer
 from dmlbench.training.run_lock import RunLock
 from dmlbench.training.stopping import Stopping
-from dmlbench.training.writers import Writer, make_writers
 from dmlbench.workflow.provenance import hardware, training_code, training_files
 from dmlbench.workflow.run_record import read_record, vouches
 from dmlbench.workflow.slurm.scratch import near
 
 log = logging.getLogger(__name__)
+
+#: Takes a row of the history.
+Writer = Callable[[dict], None]
 
 
 def train_run(
@@ -35,7 +40,7 @@ def train_run(
     """Train ``run`` to its end, or until it is time to leave.
 
     Nothing is done where its outputs are there already: another process may have ended it while
-    this one waited, one whose Snakemake was killed, say. (Snakemake deletes outputs before a job.)
+    this one waited.
 
     Args:
         plan: The config.
@@ -73,9 +78,8 @@ def train_run(
             log.info("trained already, as %s/run.json says", out)
             checkpoint.discard()
             return
-        loggers = plan.benchmark.training.loggers
-        folder_of_loggers = paths.local(paths.loggers(plan.benchmark.name), **vars(run))
-        writers = make_writers(loggers, folder_of_loggers)
+        told = paths.local(paths.loggers(plan.benchmark.name), **vars(run))
+        writers = make_writers(plan.benchmark.training.loggers, told)
         # A history that grows must not lie beside the record of an older training.
         (out / "run.json").unlink(missing_ok=True)
         trained = trainer.train(_Session(checkpoint, stopping, lock, out, writers))
@@ -121,3 +125,49 @@ def _is_finished(plan: Plan, run: Run, data: str) -> bool:
         all(file.is_file() and vouches(file, fingerprint, code) for file in files)
         and read_record(out, fingerprint)["data"] == data
     )
+
+
+def make_writers(names: list[str], folder: Path) -> list[Writer]:
+    """What tells a config's ``training.loggers`` of each epoch, each in its own part of ``folder``.
+
+    Raises:
+        ConfigError: A logger's package is not installed.
+    """
+    makers = {"tensorboard": _tensorboard, "dvclive": _dvclive}
+    try:
+        return [makers[name](folder / name) for name in names]
+    except ImportError as error:
+        raise ConfigError(
+            f"training.loggers: {error.name or error} is not installed; pip install "
+            "'dmlbench[loggers]', or take it out of the config"
+        ) from None
+
+
+def _tensorboard(folder: Path) -> Writer:
+    from torch.utils.tensorboard import SummaryWriter
+
+    def write(row: dict) -> None:
+        # What a killed process wrote of later epochs is not shown.
+        with SummaryWriter(str(folder), purge_step=row["epoch"]) as file:
+            for name, value in _numbers(row).items():
+                file.add_scalar(name, value, row["epoch"])
+
+    return write
+
+
+def _dvclive(folder: Path) -> Writer:
+    from dvclive import Live
+
+    def write(row: dict) -> None:
+        # Opened anew each time: how far it is, it reads from its own files.
+        live = Live(str(folder), resume=row["epoch"] > 1, save_dvc_exp=False, dvcyaml=None)
+        with live:
+            live.step = row["epoch"]
+            for name, value in _numbers(row).items():
+                live.log_metric(name, value)
+
+    return write
+
+
+def _numbers(row: dict) -> dict[str, float]:
+    return {name: v for name, v in row.items() if name != "epoch" and not math.isnan(v)}

@@ -22,15 +22,9 @@ _COMMON = frozenset(vars(nn.Module()))
 class Progress:
     """A training between two steps.
 
-    Attributes:
-        selections: The weights kept so far.
-        generator: The stream of the samplers' choices.
-        history: A row for each finished epoch.
-        epoch: The one in progress, from 1.
-        step: Steps done in it.
-        seconds: Spent in it so far.
-        record: Its diagnostics; None before its first step.
-        last_values: The last losses of the epoch before.
+    ``epoch``, from 1, is in progress: ``step`` and ``seconds`` count within it, ``record`` has its
+    diagnostics (None before its first step). ``generator`` is the stream of the samplers' choices,
+    ``history`` has a row for each finished epoch, ``last_values`` the last losses of the last one.
     """
 
     selections: Selections
@@ -44,26 +38,19 @@ class Progress:
 
     def state(self) -> dict:
         """For :meth:`restore`; tensors, numbers and text only."""
-        return {
-            "selections": dict(self.selections.__dict__),
+        return vars(self) | {
+            "selections": dict(vars(self.selections)),
             "generator": self.generator.get_state(),
-            "history": self.history,
-            "epoch": self.epoch,
-            "step": self.step,
-            "seconds": self.seconds,
             "record": self.record and self.record.state(),
-            "last_values": self.last_values,
         }
 
     def restore(self, state: dict) -> None:
         """Go on from :meth:`state`."""
-        self.selections = Selections(**state["selections"])
         self.generator.set_state(state["generator"].cpu())
-        for name in ("history", "epoch", "step", "seconds", "last_values"):
-            setattr(self, name, state[name])
-        self.record = state["record"] and EpochRecord.restored(
-            state["record"], self.generator.device
-        )
+        record = state["record"] and EpochRecord.restored(state["record"], self.generator.device)
+        selections = Selections(**state["selections"])
+        made = {"selections": selections, "generator": self.generator, "record": record}
+        vars(self).update(state | made)
 
     def end_epoch(self, row: dict) -> None:
         """Add ``row`` to the history and go on to the next epoch."""
@@ -127,10 +114,7 @@ def _set_random_state(state: dict) -> None:
 
 
 def _module_state(module: object) -> dict:
-    """Parameters, buffers, and attributes of a module and all inside it.
-
-    A library's loss may count in an attribute what a ``state_dict`` does not hold.
-    """
+    """Parameters, buffers, and the attributes that a library's loss may count in."""
     plain = {
         f"{path}:{name}": value
         for path, inner in _inside(module).items()

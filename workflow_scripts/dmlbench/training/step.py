@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from dmlbench.losses.base import Loss, LossResult
+from dmlbench.losses.base import Loss
 from dmlbench.models.embedder import Embedder
 from dmlbench.samplers.batch import Batch
 from dmlbench.training.diagnostics import EpochRecord
@@ -30,12 +30,8 @@ def build_optimizer(spec: dict, model: torch.nn.Module, loss: Loss) -> torch.opt
 class Step:
     """What a step is made of.
 
-    Attributes:
-        model: The network.
-        loss: The loss.
-        sampler: Chooses tuples of a batch; None for a loss on whole batches.
-        optimizer: Moves the parameters of both.
-        half: Run the network under autocast to bfloat16; selection and loss stay float32.
+    ``sampler`` is None for a loss on whole batches. ``half`` runs the network under autocast to
+    bfloat16; selection and loss stay float32.
     """
 
     model: Embedder
@@ -59,25 +55,15 @@ class Step:
             labels: B class numbers.
             content: B numbers, equal for copies of one image.
             generator: The stream of the sampler's choices.
-            record: Takes note of the step.
+            record: Where the step is noted.
 
         Raises:
             DivergedError: The loss is not finite; the weights are those before the step.
         """
-        batch, result = self._forward(images, labels, content, generator)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.half):
+            batch = Batch.of(self.model(images), labels, content, generator)
+            result = self.loss(batch, self.sampler(batch) if self.sampler else None)
         record.add(batch, result)
         self.optimizer.zero_grad(set_to_none=True)
         result.value.backward()
         self.optimizer.step()
-
-    def _forward(
-        self,
-        images: torch.Tensor,
-        labels: torch.Tensor,
-        content: torch.Tensor,
-        generator: torch.Generator,
-    ) -> tuple[Batch, LossResult]:
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.half):
-            batch = Batch.of(self.model(images), labels, content, generator)
-            tuples = self.sampler(batch) if self.sampler else None
-            return batch, self.loss(batch, tuples)

@@ -59,10 +59,7 @@ class Stopping:
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """While this lasts, a signal does not wait for the next :meth:`check`.
-
-        For what takes long and changes nothing.
-        """
+        """While this lasts, a signal ends what takes long and changes nothing at once."""
         self.check()
         self._at_once = True
         try:

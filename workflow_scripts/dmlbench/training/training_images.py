@@ -28,27 +28,26 @@ class TrainingImages:
         self, spec: dict, dataset: type[Dataset], store: ImageStore, device: torch.device
     ) -> None:
         """Split the images as a resolved run says (:meth:`dmlbench.config.Plan.spec`)."""
-        self._spec = spec
-        recipe = spec["recipe"]
+        recipe, self._seed = spec["recipe"], spec["seed"]
+        self._size, self._per_class = recipe["batch_size"], spec["sampler"]["per_class"]
         self.reader = ImageReader(store, recipe, spec["threads"], device)
         index = run_index(store.index, recipe, dataset.name, dataset.facts.train_label)
         self.rows = np.flatnonzero(index["split"] == "train")
         codes = index.loc[self.rows, dataset.facts.train_label].astype("category").cat
         self.labels = codes.codes.to_numpy(dtype=np.int64)
         if recipe["labels"] == "shuffled":
-            shuffled = np.random.default_rng(derive_seed("shuffled labels", spec["seed"]))
-            self.labels = shuffled.permutation(self.labels)
+            rng = np.random.default_rng(derive_seed("shuffled labels", self._seed))
+            self.labels = rng.permutation(self.labels)
         self.classes = len(codes.categories)
         self.content = index["content"].to_numpy()
         self.monitors = _monitors(index, dataset)
 
     def batches(self, epoch: int) -> list[np.ndarray]:
         """The batches of an epoch, as positions among the training images."""
-        size, per_class = self._spec["recipe"]["batch_size"], self._spec["sampler"]["per_class"]
         rng = self._stream("batches", epoch)
-        if per_class is None:
-            return list(shuffled_batches(self.labels, size, rng))
-        return list(class_batches(self.labels, size, per_class, rng))
+        if self._per_class is None:
+            return list(shuffled_batches(self.labels, self._size, rng))
+        return list(class_batches(self.labels, self._size, self._per_class, rng))
 
     def seeds(self, epoch: int, batches: list[np.ndarray]) -> list[np.ndarray]:
         """A seed for the random transforms of each image of an epoch's batches."""
@@ -60,8 +59,7 @@ class TrainingImages:
 
         So methods that compose their batches alike see the same images, and are compared in pairs.
         """
-        size, per_class = self._spec["recipe"]["batch_size"], self._spec["sampler"]["per_class"]
-        seed = derive_seed(what, size, per_class, self._spec["seed"], epoch)
+        seed = derive_seed(what, self._size, self._per_class, self._seed, epoch)
         return np.random.default_rng(seed)
 
 

@@ -44,7 +44,6 @@ DECIDES_NOTHING = {
     "dmlbench.training.run_lock": "who may train",
     "dmlbench.training.session": "when a training begins and ends",
     "dmlbench.training.stopping": "when a training leaves",
-    "dmlbench.training.writers": "what else is told of each epoch",
     "dmlbench.workflow": "records of what was done",
 }
 #: Inside one of those packages, and decides something: which rows are measured.

@@ -1,5 +1,6 @@
 """Reading published numbers, and finding those of a method of ours."""
 
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from dmlbench.config import Plan
+
+#: Names of recipe, loss and sampler.
+Method = tuple[str, str, str]
 
 
 class _Data(BaseModel):
@@ -69,13 +73,11 @@ class Published(_Data):
     Attributes:
         paper, title, table: Where the numbers stand.
         datasets: Our names of what it is about.
-        protocol: How they were got; ``network``: the backbone as our configs call it, where the
-            paper says it and all rows have the same; ``selection``: by which epoch, ``unsaid``
-            where the paper does not say it; ``nmi_plus``: clusters per class by label column.
+        protocol: How they were got. ``network``: our name of the backbone, where all rows have the
+            same; ``selection``: by which epoch; ``nmi_plus``: clusters per class by label column.
         unsaid: What the paper leaves open.
         parts: The numbers.
-        claims: What the paper concludes from them.
-        comparisons: What else it compares.
+        claims, comparisons: What the paper concludes from them, and what else it compares.
     """
 
     paper: str
@@ -124,29 +126,35 @@ def published_of(plan: Plan, experiment: str) -> list[Published]:
     return [read_published(name) for name in plan.benchmark.experiments[experiment].published]
 
 
-def is_match(match: Match, loss: dict, sampler: dict) -> bool:
-    """Whether resolved entries of a loss and a sampler are the published method."""
-    chosen = [(sampler[kind] or {}).get("type") for kind in ("positive", "negative")]
-    same = [match.loss, match.positive, match.negative] == [loss["type"], *chosen]
-    return same and match.options.items() <= loss.items()
+def methods_of(plan: Plan, experiment: str, match: Match) -> list[Method]:
+    """The methods of an experiment that are a published one."""
+    found = []
+    for method in plan.methods[experiment]:
+        loss, sampler = plan.losses[method[1]], plan.samplers[method[2]]
+        chosen = [(sampler[kind] or {}).get("type") for kind in ("positive", "negative")]
+        same = [match.loss, match.positive, match.negative] == [loss["type"], *chosen]
+        if same and match.options.items() <= loss.items():
+            found.append(method)
+    return found
 
 
-def published_value(
-    table: Published, plan: Plan, method: tuple[str, str, str], part: tuple[str, ...], metric: str
-) -> float | None:
-    """The published percentage for a method of ours; None where there is none.
+def published_rows(
+    plan: Plan, experiment: str, part: tuple[str, str, str]
+) -> Iterator[tuple[Published, Row, dict[str, float], list[Method]]]:
+    """What the published tables of an experiment say of a part (split, subset, label column).
 
-    Args:
-        table: The published table.
-        plan: The config.
-        method: Names of recipe, loss and sampler.
-        part: Dataset, split, subset and label column.
-        metric: Such as ``recall@1``.
+    Yields a published table, a row of it, the row's percentages by metric (such as ``recall@1``;
+    only metrics that are the same as ours), and the methods of ours that it is.
     """
-    loss, sampler = plan.losses[method[1]], plan.samplers[method[2]]
-    for block in table.parts if table.same_metric(plan, metric, part[3]) else []:
-        if block.part == tuple(part) and metric in block.columns:
-            for row in block.rows:
-                if any(is_match(match, loss, sampler) for match in row.match):
-                    return row.values[block.columns.index(metric)]
-    return None
+    where = (plan.benchmark.experiments[experiment].dataset, *part)
+    for table in published_of(plan, experiment):
+        for block in table.parts:
+            for row in block.rows if block.part == where else []:
+                told = dict(zip(block.columns, row.values, strict=True)).items()
+                same = {
+                    m: v for m, v in told if v is not None and table.same_metric(plan, m, part[2])
+                }
+                ours = [
+                    method for match in row.match for method in methods_of(plan, experiment, match)
+                ]
+                yield table, row, same, ours

@@ -1,0 +1,150 @@
+"""The tables over all experiments: the leaderboard of each dataset, and the cost of training."""
+
+import numpy as np
+import pandas as pd
+
+from dmlbench.config import METHOD_KEYS, RUN_KEYS, SHUFFLED, UNTRAINED, Plan
+from dmlbench.reporting import names
+from dmlbench.reporting.cells import count, rows_where
+from dmlbench.reporting.formats import Cell, Table
+from dmlbench.reporting.statistics import NO_SEEDS, summarize
+from dmlbench.reporting.table_lines import lines, method_lines
+
+_SHOWN = ("recall", "map_at_r", "nmi")
+_METRIC = ["metric", "k"]
+_METHOD = ["dataset", *METHOD_KEYS]
+
+
+def leaderboard(plan: Plan, metrics: pd.DataFrame) -> pd.DataFrame:
+    """A row for each dataset, method or control, and metric of the dataset's first test part.
+
+    Columns: dataset, subset, label, method (in words), recipe, loss, sampler, control, planned,
+    metric, k, mean, sd, half_width, n, rank, gain (over the untrained backbone of its recipe).
+    Percent, with the weights that controls are shown with (the last epoch). A method that lacks a
+    seed has no rank.
+    """
+    parts = [_of_dataset(plan, dataset, metrics) for dataset in plan.datasets]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _of_dataset(plan: Plan, dataset: str, metrics: pd.DataFrame) -> pd.DataFrame:
+    _, subset, label = plan.facts(dataset).first_test()
+    part = {"dataset": dataset, "subset": subset, "label": label}
+    mine = rows_where(metrics, split="test", selection=plan.control_selection, **part)
+    first = min(plan.benchmark.evaluation.recall_at)
+    # NMI's k is a number of clusters: one for each part.
+    mine = mine[mine["metric"].isin(_SHOWN) & ((mine["metric"] != "recall") | (mine["k"] == first))]
+    values = mine.groupby([*METHOD_KEYS, *_METRIC])["value"].agg(list)
+    kinds = sorted({key[-2:] for key in values.index}, key=lambda kind: _SHOWN.index(kind[0]))
+    # Each method and control once, whatever experiments it is in; methods first.
+    planned = lines(plan).query("dataset == @dataset").sort_values("control", kind="stable")
+    rows = []
+    for line in planned.drop_duplicates(METHOD_KEYS).to_dict("records"):
+        for kind in kinds:
+            seeds = values.get((*(line[name] for name in METHOD_KEYS), *kind))
+            found = NO_SEEDS if seeds is None else summarize(100 * np.array(seeds))
+            row = part | line | dict(zip(_METRIC, kind, strict=True)) | vars(found)
+            rows.append(row)
+    return _ranked(pd.DataFrame(rows).drop(columns="experiment")) if rows else pd.DataFrame()
+
+
+def _ranked(table: pd.DataFrame) -> pd.DataFrame:
+    """The table in order, with ranks of the methods and gains over the untrained backbone."""
+    is_method = table["control"] == ""
+    score = table.groupby(METHOD_KEYS, sort=False)["mean"].transform(lambda means: means.iloc[0])
+    rank = score.where(is_method & (table["n"] == table["planned"]))
+    untrained = table[table["loss"] == UNTRAINED].set_index(["recipe", "metric"])["mean"]
+    base = untrained.reindex(pd.MultiIndex.from_frame(table[["recipe", "metric"]])).to_numpy()
+    table = table.assign(
+        rank=rank.rank(method="dense", ascending=False),
+        gain=(table["mean"] - base).where(is_method),
+        score=score,
+    )
+    return table.sort_values("score", ascending=False, kind="stable").drop(columns="score")
+
+
+def leaderboard_tables(long: pd.DataFrame, foot: str) -> list[Table]:
+    """One table for each dataset; the recipe is named where methods have several.
+
+    Args:
+        long: What :func:`leaderboard` gave.
+        foot: The end of each table's notes.
+    """
+    return [_table(mine, foot) for _, mine in long.groupby("dataset", sort=False)]
+
+
+def _table(mine: pd.DataFrame, foot: str) -> Table:
+    several = mine.loc[mine["control"] == "", "recipe"].nunique() > 1
+    rows = []
+    for _, found in mine.groupby(METHOD_KEYS, sort=False):
+        first, *_ = cells = found.to_dict("records")
+        row = {"": first["method"], "rank": Cell(first["rank"], decimals=0)}
+        if several:
+            row["recipe"] = first["recipe"].removesuffix(SHUFFLED)
+        for one in cells:
+            cell = Cell(one["mean"], one["half_width"], note=count(one["n"], one["planned"]))
+            row[names.measure(one["metric"], one["k"]).label] = cell
+        rows.append(row | {"gain": Cell(first["gain"])})
+    dataset, subset, label, *metric = mine.iloc[0][["dataset", "subset", "label", *_METRIC]]
+    notes = (
+        "Percent ± half of the 95% t-interval, last epoch. Gain: points of "
+        f"{names.measure(*metric).label} over the untrained backbone of the same recipe. Controls "
+        f"have no rank. {foot}"
+    )
+    title = f"Leaderboard of {dataset}: {names.part('test', subset, label)}"
+    return Table(title, notes, f"leaderboard-{dataset}", {"": pd.DataFrame(rows).set_index("")})
+
+
+def cost(plan: Plan, history: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """A row for each experiment, method and device.
+
+    Columns: experiment, dataset, method (in words), recipe, loss, sampler, device, runs, planned,
+    hours (of all its runs together), epoch_seconds and epoch_half_width (mean and 95% t-interval
+    over runs, of each run's mean without its first epoch, which also fills caches), host_mb and
+    gpu_mb (the most of any run). A method without runs has one row, without numbers.
+    """
+    epochs = history[["epoch", "seconds", *RUN_KEYS]]
+    if epochs["epoch"].max() > 1:
+        epochs = epochs[epochs["epoch"] > 1]
+    per_run = epochs.groupby(RUN_KEYS, sort=False)["seconds"].mean().rename("epoch_seconds")
+    by = runs.merge(per_run.reset_index(), on=RUN_KEYS).groupby([*_METHOD, "device"], sort=False)
+    found = by.agg(
+        runs=("seconds", "size"),
+        hours=("seconds", lambda seconds: seconds.sum() / 3600),
+        epoch_seconds=("epoch_seconds", "mean"),
+        epoch_half_width=("epoch_seconds", lambda seconds: summarize(seconds).half_width),
+        host_mb=("peak_host_mb", "max"),
+        gpu_mb=("peak_gpu_mb", "max"),
+    )
+    table = method_lines(plan).merge(found.reset_index(), how="left", on=_METHOD)
+    return table.fillna({"device": "not run", "runs": 0}).astype({"runs": int})
+
+
+def cost_table(long: pd.DataFrame, foot: str) -> Table:
+    """A block for each experiment and device; ``foot`` ends the notes."""
+    blocks = {}
+    for (experiment, device), mine in long.groupby(["experiment", "device"], sort=False):
+        rows = [
+            {
+                "": one.method,
+                "runs": Cell(
+                    one.runs, decimals=0, note=f"of {one.planned}" * (one.runs < one.planned)
+                ),
+                "hours": Cell(one.hours, decimals=2),
+                "s/epoch": Cell(one.epoch_seconds, one.epoch_half_width, decimals=2),
+                "memory (MB)": Cell(one.host_mb, decimals=0),
+                "GPU (MB)": Cell(one.gpu_mb, decimals=0),
+            }
+            for one in mine.itertuples()
+        ]
+        blocks[f"{experiment}, {device}"] = pd.DataFrame(rows).set_index("")
+    once = long[long["runs"] > 0].drop_duplicates([*_METHOD, "device"])
+    sums = once.groupby("device")["hours"].sum()
+    total = ", ".join(f"{hours:.2f} hours on {device}" for device, hours in sums.items())
+    notes = (
+        "Hours: all runs of a method together. s/epoch: mean over runs ± half of the 95% "
+        "t-interval, without the first epoch and without measuring. Memory: the most that a run "
+        f"took. All trainings together: {total}; a run that several experiments share counts "
+        f"once. {foot}"
+    )
+    return Table("Cost of training", notes, "cost", blocks)
