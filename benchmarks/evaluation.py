@@ -123,12 +123,12 @@ def bare_told(points, labels, ids) -> Callable[[], dict]:
 
 
 def clusters_ours(points, labels, ids) -> Callable[[], dict]:
-    from dmlbench.evaluation.metrics.clustering import clusterings, mutual_information
+    from dmlbench.evaluation.metrics.clustering import kmeans, mutual_information
 
     def run() -> dict:
         found = {}
         for name, factor in (("NMI", 1), ("NMI+", 10)):
-            assigned = clusterings(points, factor * CLASSES, [0], 1)
+            assigned = [kmeans(points, factor * CLASSES, 0)]
             found[name] = mutual_information(labels, assigned)["arithmetic"]
         return found
 
@@ -246,7 +246,7 @@ def compare(contestants: dict, rounds: int) -> dict[str, list[float]]:
 def scale(count: int, share: float) -> None:
     """Recall@K and MAP@R of ``count`` embeddings, or of the first ``share`` of them as queries."""
     from dmlbench.evaluation.metrics.retrieval import MeanAveragePrecision
-    from dmlbench.evaluation.query_metric import Classes, Queries
+    from dmlbench.evaluation.query_metric import Queries
     from dmlbench.knn import Gallery, hits
     from dmlbench.progress import counting
 
@@ -255,15 +255,15 @@ def scale(count: int, share: float) -> None:
     before = memory()
     start, cpu = time.perf_counter(), time.process_time()
     gallery = Gallery(points, ids)
-    classes = Classes.of(labels[gallery.order])
+    labels = labels[gallery.order]
+    others = np.bincount(labels)[labels] - 1
     ready = time.perf_counter() - start
     total, done = np.zeros(2), 0
     with counting("neighbours", int(share * count), "images") as tell:
         for rows, found in gallery.search(EACH - 1):
-            relevant = classes.labels[found] == classes.labels[rows, None]
-            precision = MeanAveragePrecision().of_queries(
-                Queries(gallery, classes, rows, relevant), 0
-            )
+            relevant = labels[found] == labels[rows, None]
+            queries = Queries(gallery, labels, rows, relevant, others[rows])
+            precision = MeanAveragePrecision().of_queries(queries, 0)
             total += [hits(relevant, 1).sum(), precision.sum()]
             done += len(rows)
             tell(len(rows))

@@ -11,39 +11,29 @@ def main(args) -> None:
     """Write ``run.json`` and one file for every split, or for the images of pairs."""
     plan = load_config(args.config)
     run = plan.run_by_id(args.run)
-    import numpy as np
-    import pandas as pd
-
     from dmlbench.data.splits import run_index
     from dmlbench.data.store import ImageStore, content_hash
-    from dmlbench.evaluation.embeddings import save_embeddings
+    from dmlbench.evaluation.embeddings import images_of_files, save_embeddings
     from dmlbench.files import write_json
     from dmlbench.workflow.provenance import environment, step_code
 
-    spec, folder = plan.spec(run), plan.run_folder(run)
+    spec, folder, selection = plan.spec(run), plan.run_folder(run), plan.control_selection
     store = ImageStore(plan.data_folder(run))
     label = plan.facts(run.dataset).train_label
     index = run_index(store.index, spec["recipe"], run.dataset, label)
     make = random_vectors if run.loss == RANDOM else backbone_features
     embedder, facts = make(spec, store)
-    if args.pairs:
-        named = np.unique(pd.read_parquet(args.pairs, columns=["left", "right"]))
-        images = {paths.OF_PAIRS: index["id"].isin(named)}
-    else:
-        images = {s: index["split"] == s for s in plan.benchmark.evaluation.splits}
-    for part, wanted in images.items():
-        rows = np.flatnonzero(wanted.to_numpy())
+    files = images_of_files(index, plan.benchmark.evaluation.splits, args.pairs)
+    for part, rows in files.items():
         ids = index["id"].to_numpy()[rows]
-        save_embeddings(
-            folder / paths.embeddings(part, plan.control_selection), embedder(rows), ids
-        )
+        save_embeddings(folder / paths.embeddings(part, selection), embedder(rows), ids)
     if not args.pairs:
         record = {
             "run": spec,
             "fingerprint": plan.fingerprint(run),
             "code": step_code("control"),
             "data": content_hash(store.index),
-            "selected_epochs": {plan.control_selection: 0},
+            "selected_epochs": {selection: 0},
             "seconds": 0.0,
             **facts,
             **environment(),

@@ -11,13 +11,10 @@ def main(args) -> None:
     """Write one file for every split and selection of the config, or for the images of pairs."""
     plan = load_config(args.config)
     run = plan.run_by_id(args.run)
-    import numpy as np
-    import pandas as pd
-
     from dmlbench.data.reader import ImageReader
     from dmlbench.data.splits import run_index
     from dmlbench.data.store import ImageStore
-    from dmlbench.evaluation.embeddings import save_embeddings
+    from dmlbench.evaluation.embeddings import images_of_files, save_embeddings
     from dmlbench.models.embed import embed
     from dmlbench.training.artefacts import load_model
     from dmlbench.training.device import make_deterministic, pick_device
@@ -25,23 +22,18 @@ def main(args) -> None:
 
     folder = plan.run_folder(run)
     record = read_record(folder, plan.fingerprint(run))
-    make_deterministic(record["run"]["threads"])
-    recipe = record["run"]["recipe"]
+    recipe, threads = record["run"]["recipe"], record["run"]["threads"]
+    make_deterministic(threads)
     device = pick_device(recipe["device"])
     store = ImageStore(plan.data_folder(run))
-    reader = ImageReader(store, recipe, record["run"]["threads"], device)
+    reader = ImageReader(store, recipe, threads, device)
     index = run_index(store.index, recipe, run.dataset, plan.facts(run.dataset).train_label)
-    if args.pairs:
-        named = np.unique(pd.read_parquet(args.pairs, columns=["left", "right"]))
-        images = {paths.OF_PAIRS: index["id"].isin(named)}
-    else:
-        images = {s: index["split"] == s for s in plan.benchmark.evaluation.splits}
+    files = images_of_files(index, plan.benchmark.evaluation.splits, args.pairs)
     for selection in plan.benchmark.selections:
         model = load_model(folder, record, selection, device)
-        for part, wanted in images.items():
-            rows = np.flatnonzero(wanted.to_numpy())
-            ids = index["id"].to_numpy()[rows]
+        for part, rows in files.items():
             vectors = embed(model, reader, rows).cpu().numpy()
+            ids = index["id"].to_numpy()[rows]
             save_embeddings(folder / paths.embeddings(part, selection), vectors, ids)
 
 

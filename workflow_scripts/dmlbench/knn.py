@@ -21,14 +21,15 @@ import numpy as np
 BLOCK = 16384
 #: Queries that are handed on at a time; sums of metrics are rounded once for each.
 PART = 256
-#: Candidates beyond those wanted, so that one of them is surely too far.
-PADDING = 8
+#: Candidates beyond those wanted, so that one of them is surely too far; and where none is, as many
+#: as the images of a class of most datasets, since a collapsed class lies on one point.
+PADDING, WIDE = 8, 96
 #: Longer lists are so dense that float32 settles few of them. A GPU gives at most 2,048.
 LONG = 256
 #: Numbers in a working array.
 ENTRIES = 2**20
 #: Processors that NumPy's OpenBLAS knows, as faiss's older one calls those with the same kernels.
-_KERNELS = {"SkylakeX": "SkylakeX", "Cooperlake": "SkylakeX", "SapphireRapids": "SkylakeX"}
+_KERNELS = dict.fromkeys(("SkylakeX", "Cooperlake", "SapphireRapids"), "SkylakeX")
 _KERNELS |= dict.fromkeys(("Haswell", "Zen"), "Haswell")
 
 
@@ -94,12 +95,12 @@ class Gallery:
         return len(self.order)
 
     def search(self, k: int, threads: int | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """The ``k`` nearest other images of every image, block by block.
+        """The ``k`` nearest other images of every image, block by block; ``k`` is below N.
 
         Args:
-            k: How many; fewer than N.
-            threads: Threads of faiss and BLAS; as many as they take by themselves when None. No
-                result depends on it.
+            k: How many.
+            threads: Threads of faiss and BLAS; None for as many as they take. No result depends
+                on it.
 
         Yields:
             The places of n images, and those of their neighbours (n x k), nearest first.
@@ -123,19 +124,21 @@ class Gallery:
 
     def neighbours(self, rows: np.ndarray, k: int) -> np.ndarray:
         """The ``k`` nearest other images of n images (places), n x k, nearest first."""
-        if k > LONG:
-            return self._by_products(rows, k)
-        points, index, error = self.faiss_index
-        near, found = index.search(points[rows], min(k + 1 + PADDING, len(self)))
-        near, found = _others(rows, found, near)
-        error = error[rows]
-        whole = found.shape[1] == len(self) - 1
-        sure = whole | (near[:, -1] - near[:, k - 1] > 2 * error)
-        result = np.empty((len(rows), k), dtype=np.int64)
-        result[sure] = self._settled(rows[sure], near[sure], found[sure], error[sure], k)
-        if not sure.all():
-            result[~sure] = self._by_products(rows[~sure], k)
-        return result
+        lists = np.empty((len(rows), k + 1), dtype=np.int64)
+        left = np.flatnonzero(~self._by_faiss(rows, PADDING, lists))
+        if len(left):
+            # Equal embeddings have equal lists.
+            _, first, which = np.unique(
+                self.embedding[rows[left]], return_index=True, return_inverse=True
+            )
+            once, some = rows[left[first]], np.empty((len(first), k + 1), dtype=np.int64)
+            rest = ~self._by_faiss(once, WIDE, some)
+            some[rest] = self._by_products(once[rest], k + 1)
+            lists[left] = some[which]
+        # An image leaves its own list by number, never as the first: an equal one may be before it.
+        drop = lists == rows[:, None]
+        drop[~drop.any(axis=1), -1] = True
+        return lists[~drop].reshape(len(rows), k)
 
     def distances(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """The squared distances of pairs of places; each depends on nothing but its embeddings."""
@@ -219,22 +222,33 @@ class Gallery:
             result[:, here] += squares[rows, None]
         return result, self._error(self.lengths, np.float64)[rows]
 
+    def _by_faiss(self, rows: np.ndarray, padding: int, lists: np.ndarray) -> np.ndarray:
+        """Fill the lists (the image itself included) that faiss settles; return which these are."""
+        k = lists.shape[1]
+        if k > LONG + 1:
+            return np.zeros(len(rows), dtype=bool)
+        points, index, error = self.faiss_index
+        near, found = index.search(points[rows], min(k + padding, len(self)))
+        error = error[rows]
+        sure = (near[:, -1] - near[:, k - 1] > 2 * error) | (found.shape[1] == len(self))
+        lists[sure] = self._settled(rows[sure], near[sure], found[sure], error[sure], k)
+        return sure
+
     def _by_products(self, rows: np.ndarray, k: int) -> np.ndarray:
-        """The lists of :meth:`neighbours` from float64 products, once for equal embeddings."""
-        _, first, which = np.unique(self.embedding[rows], return_index=True, return_inverse=True)
-        lists = np.empty((len(first), k + 1), dtype=np.int64)
+        """The lists of ``k`` images (the image itself included) from float64 products."""
+        lists = np.empty((len(rows), k), dtype=np.int64)
         size = max(1, ENTRIES // len(self))
-        for start in range(0, len(first), size):
-            query = rows[first[start : start + size]]
+        for start in range(0, len(rows), size):
+            query = rows[start : start + size]
             near, error = self._products(query)
-            last = np.partition(near, k, axis=1)[:, k] + 2 * error
+            last = np.partition(near, k - 1, axis=1)[:, k - 1] + 2 * error
             width = np.count_nonzero(near <= last[:, None], axis=1).max()
             found = np.argpartition(near, width - 1, axis=1)[:, :width]
             by = np.argsort(np.take_along_axis(near, found, axis=1), axis=1)
             found = np.take_along_axis(found, by, axis=1)
             near = np.take_along_axis(near, found, axis=1)
-            lists[start : start + size] = self._settled(query, near, found, error, k + 1)
-        return _others(rows, lists[which])[0]
+            lists[start : start + size] = self._settled(query, near, found, error, k)
+        return lists
 
     def _settled(
         self, rows: np.ndarray, near: np.ndarray, found: np.ndarray, error: np.ndarray, k: int
@@ -242,7 +256,7 @@ class Gallery:
         """The first ``k`` of sorted candidates in their true order.
 
         Neighbouring candidates that are closer than the errors form runs. Within a run exact
-        distances and ties decide, between runs the given distances do.
+        distances and ties decide.
         """
         linked = np.zeros(found.shape, dtype=bool)
         linked[:, 1:] = np.diff(near, axis=1) <= 2 * error[:, None]
@@ -258,25 +272,10 @@ class Gallery:
         return found[:, :k]
 
 
-def _others(rows: np.ndarray, found: np.ndarray, *more: np.ndarray) -> list[np.ndarray]:
-    """Lists without the images that they belong to, or without the last where those lack.
-
-    By number, never by dropping the first column: where two embeddings coincide, the first need not
-    be the image itself.
-    """
-    drop = found == rows[:, None]
-    drop[~drop.any(axis=1), -1] = True
-    return [a[~drop].reshape(len(rows), -1) for a in (*more, found)]
-
-
 def nearest_neighbours(
     embeddings: Any, ids: np.ndarray, k: int, threads: int | None = None
 ) -> np.ndarray:
-    """The ``k`` nearest other rows of every row, N x k row numbers, nearest first.
-
-    Raises:
-        ValueError: ``k`` is not in 1 .. N - 1, or an embedding is not finite.
-    """
+    """The ``k`` nearest other rows of every row (N x k), as :class:`Gallery` finds them."""
     gallery = Gallery(embeddings, ids)
     result = np.empty((len(gallery), k), dtype=np.int64)
     for rows, found in gallery.search(k, threads):

@@ -4,9 +4,24 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
+from dmlbench import paths
 from dmlbench.errors import DataError
 from dmlbench.files import replacing
+
+
+def images_of_files(
+    index: pd.DataFrame, splits: list[str], pairs: Path | None
+) -> dict[str, np.ndarray]:
+    """The rows of a run's index that each file of embeddings holds.
+
+    One file for every split; where there is a table of ``pairs``, only one: of what it names.
+    """
+    if pairs:
+        named = np.unique(pd.read_parquet(pairs, columns=["left", "right"]))
+        return {paths.OF_PAIRS: np.flatnonzero(index["id"].isin(named))}
+    return {split: np.flatnonzero(index["split"] == split) for split in splits}
 
 
 def save_embeddings(path: Path, embeddings: np.ndarray, ids: np.ndarray) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from dmlbench.evaluation.metrics.verification import accept_rates, decidability
+from dmlbench.evaluation.metrics.verification import decidability
 from dmlbench.evaluation.scored_pairs import Scored
 from dmlbench.knn import Gallery, tie_keys
 
@@ -12,15 +12,10 @@ BINS, TAIL = 80, 0.002
 
 
 def queries(labels: np.ndarray, ids: np.ndarray, count: int) -> np.ndarray:
-    """The ids of ``count`` queries, of different classes as far as there are so many.
+    """The ids of ``count`` queries (fewer where there are no more), of different classes first.
 
     They follow from the ids alone, so that all methods show the same ones, and nobody picks them.
     Images alone in their class are left out: nothing could be found for them.
-
-    Args:
-        labels: N class labels.
-        ids: N image ids.
-        count: How many; fewer where there are no more.
     """
     table = pd.DataFrame({"id": ids, "label": labels, "key": tie_keys(ids)}).sort_values("key")
     table = table[table.groupby("label")["id"].transform("size") > 1]
@@ -33,43 +28,34 @@ def nearest(
 ) -> pd.DataFrame:
     """The ``k`` nearest images of some queries, in the order of :mod:`dmlbench.knn`.
 
-    Args:
-        embeddings: N x D, float32.
-        labels: N class labels.
-        ids: N image ids.
-        asked: The ids of the queries.
-        k: How many neighbours; fewer where there are no more.
-
-    Returns:
-        One row for each neighbour: query (its id), rank (from 1), id, right (same class).
+    Of embeddings (N x D, float32), N labels and N ids; ``asked`` are the ids of the queries. Fewer
+    than ``k`` where there are no more. One row for each neighbour: query (its id), rank (from 1),
+    id, right (same class).
     """
     gallery = Gallery(embeddings, ids)
-    mine = ids[gallery.order]
-    classes = np.asarray(labels)[gallery.order]
-    places = np.array([np.flatnonzero(mine == query)[0] for query in asked], dtype=np.int64)
-    found = gallery.neighbours(places, min(k, len(gallery) - 1))
-    rows = []
-    for query, place, others in zip(asked, places, found, strict=True):
-        for rank, other in enumerate(others, start=1):
-            right = bool(classes[other] == classes[place])
-            rows.append({"query": query, "rank": rank, "id": mine[other], "right": right})
-    return pd.DataFrame(rows, columns=["query", "rank", "id", "right"])
+    mine, classes = ids[gallery.order], np.asarray(labels)[gallery.order]
+    places = pd.Index(mine).get_indexer(asked)
+    k = min(k, len(gallery) - 1)
+    found = gallery.neighbours(places, k)
+    return pd.DataFrame(
+        {
+            "query": np.repeat(asked, k),
+            "rank": np.tile(np.arange(1, k + 1), len(asked)),
+            "id": mine[found].ravel(),
+            "right": (classes[found] == classes[places, None]).ravel(),
+        }
+    )
 
 
 def similarity_histogram(embeddings: np.ndarray, labels: np.ndarray, at_most: int) -> pd.DataFrame:
     """How alike images of one class are, and images of different ones.
 
-    The similarity is minus the squared distance, as in :mod:`dmlbench.evaluation.scored_pairs`.
+    The similarity is minus the squared distance, as in :mod:`dmlbench.evaluation.scored_pairs`, of
+    embeddings (N x D, float32); pairs are those of ``at_most`` images, evenly spaced.
 
-    Args:
-        embeddings: N x D, float32.
-        labels: N class labels.
-        at_most: Pairs are those of at most so many images, evenly spaced.
-
-    Returns:
-        One row for each bin: left and right edge, the shares of genuine and of impostor pairs in
-        it, and d' of all pairs (the same in each row; NaN where a kind of pair or any spread is
-        missing). The few pairs that are less alike than all others are in no bin.
+    One row for each bin: left and right edge, the shares of genuine and of impostor pairs in it,
+    and d' of all pairs (the same in each row; NaN where a kind of pair or any spread is missing).
+    The few pairs that are less alike than all others are in no bin.
     """
     from scipy.spatial.distance import pdist
 
@@ -94,7 +80,9 @@ def similarity_histogram(embeddings: np.ndarray, labels: np.ndarray, at_most: in
 
 def accept_curve(pairs: Scored) -> pd.DataFrame:
     """False and true accept rates (columns far, tar) at each threshold that is a corner."""
-    far, tar, _ = accept_rates(pairs, corners_only=True)
+    from sklearn.metrics import roc_curve
+
+    far, tar, _ = roc_curve(pairs.genuine, pairs.similarity)
     return pd.DataFrame({"far": far, "tar": tar})
 
 

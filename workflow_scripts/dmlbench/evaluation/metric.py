@@ -59,9 +59,7 @@ class Metric:
     def rows(self, sample: Any) -> list[dict]:
         """The metric's rows of the long form, each made by :func:`row`.
 
-        Args:
-            sample: A :class:`Sample`; of a metric of pairs a
-                :class:`~dmlbench.evaluation.scored_pairs.PairSample`.
+        Of a :class:`Sample`, or a :class:`~dmlbench.evaluation.scored_pairs.PairSample`.
         """
         raise NotImplementedError
 
@@ -71,13 +69,16 @@ class Sample:
 
     Args:
         embeddings: N x D, float32.
-        labels: N class labels.
+        labels: N class labels; the attribute numbers the classes from 0.
         ids: N distinct image ids.
         settings: The config's ``evaluation`` section.
         label: The label column.
         sub_labels: N finer labels; None where there are none.
         threads: Threads of the search for neighbours; None for as many as it takes by itself.
         gpu: Search on the GPUs that faiss sees. Neither changes a result.
+
+    Attributes:
+        others: How many others are of each image's class: R.
 
     Raises:
         DataError: An embedding is not finite.
@@ -97,7 +98,9 @@ class Sample:
         if not np.isfinite(embeddings).all():
             raise DataError("the embeddings hold NaN or infinity: the run diverged")
         order = np.argsort(tie_keys(ids), kind="stable")
-        self.embeddings, self.labels, self.ids = embeddings[order], labels[order], ids[order]
+        self.embeddings, self.ids = embeddings[order], ids[order]
+        _, self.labels, sizes = np.unique(labels[order], return_inverse=True, return_counts=True)
+        self.others = sizes[self.labels] - 1
         self.sub_labels = None if sub_labels is None else sub_labels[order]
         self.settings, self.label = settings, label
         self.threads, self.gpu = threads, gpu
@@ -110,35 +113,31 @@ class Sample:
         return self._kept[key]
 
 
-def row(metric: str, k: int, value: float | None, note: str) -> dict:
+def row(metric: str, k: int, value: float | None, note: str, otherwise: str = "") -> dict:
     """One row of the long form; where the metric is not defined, ``value`` is None.
 
     Args:
         metric: A name of :attr:`Metric.measures`.
         k: K of Recall@K, or the number of clusters, else 0.
         value: The value; shares are in 0 .. 1.
-        note: How it was computed, or why it is not defined.
+        note: How it was computed.
+        otherwise: Why there is no value, if it may be so.
     """
+    note = otherwise if value is None and otherwise else note
     return {"metric": metric, "k": k, "value": value, "note": note}
 
 
 @cache
-def measures(of_pairs: bool) -> dict[str, Measure]:
-    """All stored names of the metrics of pairs, or of all others."""
-    classes = [cls for cls in METRICS.classes().values() if cls.of_pairs == of_pairs]
-    return {name: measure for cls in classes for name, measure in cls.measures.items()}
-
-
 def find_measure(stored: str, k: int = 0, of_pairs: bool | None = None) -> Measure | None:
     """What is known of a stored name, its label filled in; None where no metric stores it.
 
     Args:
         stored: The name in ``metrics.json``, such as ``recall`` or ``tar_at_far_0.01``.
-        k: The k it is stored with.
+        k: The k that fills the label.
         of_pairs: Look only among metrics of pairs, or only among the others; None for both.
     """
-    for kind in (False, True) if of_pairs is None else (of_pairs,):
-        for name, measure in measures(kind).items():
+    for cls in sorted(METRICS.classes().values(), key=lambda cls: cls.of_pairs):
+        for name, measure in cls.measures.items() if of_pairs in (None, cls.of_pairs) else ():
             start, holds_number, _ = name.partition("{}")
             if holds_number and stored.startswith(start):
                 number = float(stored.removeprefix(start))

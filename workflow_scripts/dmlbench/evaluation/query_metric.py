@@ -17,63 +17,22 @@ from dmlbench.progress import counting
 
 
 @dataclass(frozen=True)
-class Classes:
-    """Which image is of which class.
-
-    Attributes:
-        labels: The class of each image, 0 .. C - 1.
-        others: How many others are of its class: R.
-        members: All images, class by class.
-        starts: Where each class begins in ``members``.
-    """
-
-    labels: np.ndarray
-    others: np.ndarray
-    members: np.ndarray
-    starts: np.ndarray
-
-    @classmethod
-    def of(cls, labels: np.ndarray) -> "Classes":
-        """The classes of N labels of any type."""
-        _, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
-        starts = np.concatenate([[0], np.cumsum(counts)])
-        return cls(codes, counts[codes] - 1, np.argsort(codes, kind="stable"), starts)
-
-    @staticmethod
-    def of_sample(sample: Sample) -> "Classes":
-        """The classes of a sample, made once."""
-        return sample.once("classes", lambda: Classes.of(sample.labels))
-
-    def mates(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Each of ``rows`` (as its position there) with every other image of its class."""
-        counts = self.others[rows] + 1
-        position = np.repeat(np.arange(len(rows)), counts)
-        within = np.arange(len(position)) - np.repeat(np.cumsum(counts) - counts, counts)
-        member = self.members[self.starts[self.labels[rows]][position] + within]
-        different = member != rows[position]
-        return position[different], member[different]
-
-
-@dataclass(frozen=True)
 class Queries:
     """Some queries and their nearest others.
 
     Attributes:
         gallery: What was searched.
-        classes: The classes of its images.
+        labels: The class of each of its images.
         rows: The queries, n places in the gallery.
         relevant: n x depth; whether each neighbour, nearest first, is of the query's class.
+        others: How many others are of each query's class: R.
     """
 
     gallery: Gallery
-    classes: Classes
+    labels: np.ndarray
     rows: np.ndarray
     relevant: np.ndarray
-
-    @cached_property
-    def others(self) -> np.ndarray:
-        """How many others are of each query's class: R."""
-        return self.classes.others[self.rows]
+    others: np.ndarray
 
     @cached_property
     def within_r(self) -> np.ndarray:
@@ -83,9 +42,8 @@ class Queries:
     def not_alone(self) -> "Queries":
         """Those with others of their class."""
         kept = self.others > 0
-        if kept.all():
-            return self
-        return Queries(self.gallery, self.classes, self.rows[kept], self.relevant[kept])
+        some = self.rows[kept], self.relevant[kept], self.others[kept]
+        return self if kept.all() else Queries(self.gallery, self.labels, *some)
 
 
 class QueryMetric(Metric):
@@ -111,10 +69,6 @@ class QueryMetric(Metric):
         """The value of each of n queries."""
         raise NotImplementedError
 
-    def rows(self, sample: Sample) -> list[dict]:
-        """See :meth:`Metric.rows`."""
-        return query_rows(sample, [self])
-
 
 def query_rows(sample: Sample, metrics: list[QueryMetric]) -> list[dict]:
     """The rows of several metrics from one search, block by block.
@@ -129,24 +83,22 @@ def query_rows(sample: Sample, metrics: list[QueryMetric]) -> list[dict]:
             f"{depth} neighbours are not below the number of images, {len(sample.ids)}; lower "
             "evaluation.recall_at"
         )
-    classes = Classes.of_sample(sample)
-    gallery = Gallery(sample.embeddings, sample.ids, sample.gpu)
+    labels, gallery = sample.labels, Gallery(sample.embeddings, sample.ids, sample.gpu)
     total = np.zeros(len(columns))
     with counting("neighbours", len(gallery), "images") as count:
         for rows, found in gallery.search(depth, sample.threads):
-            relevant = classes.labels[found] == classes.labels[rows, None]
-            everyone = Queries(gallery, classes, rows, relevant)
+            relevant = labels[found] == labels[rows, None]
+            everyone = Queries(gallery, labels, rows, relevant, sample.others[rows])
             paired = everyone.not_alone()
             total += [
                 metric.of_queries(everyone if metric.alone_too else paired, k).sum()
                 for metric, k in columns
             ]
             count(len(rows))
-    queries = int((classes.others > 0).sum())
     result = []
     for (metric, k), value in zip(columns, total.tolist(), strict=True):
-        counted = len(gallery) if metric.alone_too else queries
-        note = metric.note if counted else "every image is alone in its class"
+        counted = len(gallery) if metric.alone_too else np.count_nonzero(sample.others)
+        mean = value / counted if counted else None
         name = next(iter(metric.measures))
-        result.append(row(name, k, value / counted if counted else None, note))
+        result.append(row(name, k, mean, metric.note, "every image is alone in its class"))
     return result

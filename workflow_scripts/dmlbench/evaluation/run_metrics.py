@@ -1,8 +1,9 @@
 """All metrics of one run's stored embeddings: what ``metrics.json`` holds."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
+import numpy as np
 import pandas as pd
 
 from dmlbench import paths
@@ -14,13 +15,7 @@ from dmlbench.evaluation.embeddings import load_embeddings
 from dmlbench.evaluation.metric import METRICS, Sample
 from dmlbench.evaluation.query_metric import QueryMetric, query_rows
 from dmlbench.evaluation.scored_pairs import pair_samples
-from dmlbench.evaluation.split_parts import (
-    Part,
-    StoredEmbeddings,
-    part_counts,
-    vector_lengths,
-    with_coarse_labels,
-)
+from dmlbench.evaluation.split_parts import Part, StoredEmbeddings, part_counts, with_coarse_labels
 from dmlbench.version import BENCHMARK_VERSION
 from dmlbench.workflow.provenance import step_code
 from dmlbench.workflow.run_record import read_record
@@ -36,8 +31,7 @@ def measure_images(sample: Sample, names: Iterable[str]) -> list[dict]:
     Raises:
         DataError: There are too few images for a metric.
     """
-    found = [METRICS.get(name) for name in names]
-    metrics = [cls() for cls in found if not cls.of_pairs]
+    metrics = [cls() for cls in map(METRICS.get, names) if not cls.of_pairs]
     of_queries = [metric for metric in metrics if isinstance(metric, QueryMetric)]
     rows = query_rows(sample, of_queries) if of_queries else []
     for metric in metrics:
@@ -51,22 +45,25 @@ def measure_run(plan: Plan, run: Run) -> dict:
     Raises:
         DataError: Embeddings are missing, damaged or not finite, or a metric cannot be computed.
     """
-    settings, folder = plan.benchmark.evaluation, plan.run_folder(run)
-    facts, recipe = plan.facts(run.dataset), plan.recipes[run.recipe]
+    settings, folder, facts = (
+        plan.benchmark.evaluation,
+        plan.run_folder(run),
+        plan.facts(run.dataset),
+    )
     prepared = pd.read_parquet(plan.data_folder(run) / paths.INDEX_FILE)
-    index = run_index(prepared, recipe, run.dataset, facts.train_label)
+    index = run_index(prepared, plan.recipes[run.recipe], run.dataset, facts.train_label)
     parts = [part for part in facts.evaluations if part.split in settings.splits]
-    rows, vectors_of = [], []
+    rows, vectors = [], []
     for selection in plan.selections(run):
         stored = StoredEmbeddings(folder, selection, index)
         for part in parts:
-            lengths = vector_lengths(stored.of(part)[0])
-            vectors_of.append({"selection": selection, **part._asdict(), **lengths})
-        found = _of_images(plan, run, stored, parts)
+            lengths = _lengths(stored.of(part)[0])
+            vectors.append({"selection": selection, **part._asdict(), **lengths})
+        measured = list(_of_images(plan, run, stored, parts))
         if plan.verifies(run.dataset):
-            found |= _of_pairs(plan, run, selection, index)
-        for part, measured in found.items():
-            rows += [{"selection": selection, **part._asdict(), **row} for row in measured]
+            measured += _of_pairs(plan, run, selection, index)
+        for part, found in measured:
+            rows += [{"selection": selection, **part._asdict(), **row} for row in found]
     record = read_record(folder, plan.fingerprint(run))
     return {
         "run": run.__dict__,
@@ -77,39 +74,43 @@ def measure_run(plan: Plan, run: Run) -> dict:
         "evaluation": settings.model_dump(),
         "code": step_code("evaluate"),
         "parts": [part_counts(part, index) for part in parts],
-        "vectors": vectors_of,
+        "vectors": vectors,
         "metrics": rows,
     }
 
 
+def _lengths(vectors: np.ndarray) -> dict:
+    """Number, dimension and the shortest and longest of some embeddings (N x D)."""
+    norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
+    count, dimension = vectors.shape
+    ends = {"shortest": float(norms.min()), "longest": float(norms.max())}
+    return {"vectors": count, "dimension": dimension, **ends}
+
+
 def _of_images(
     plan: Plan, run: Run, stored: StoredEmbeddings, parts: list[Part]
-) -> dict[Part, list[dict]]:
+) -> Iterator[tuple[Part, list[dict]]]:
     settings, resources = plan.benchmark.evaluation, plan.benchmark.resources.evaluate
     finer = plan.facts(run.dataset).sub_labels
-    result = {}
     for part in with_coarse_labels(parts, finer):
         names = [n for n in settings.metrics if part in parts or METRICS.get(n).coarse_too]
         if not names:
             continue
         vectors, ids, labels = stored.of(part)
         log.info("%s, %s: %d images", stored.selection, part, len(ids))
-        sub_labels = stored.labels(part, finer.get(part.label))
+        sub_labels = stored.labels(part, finer[part.label]) if part.label in finer else None
         where = resources.threads, resources.gpu > 0
         sample = Sample(vectors, labels, ids, settings, part.label, sub_labels, *where)
-        result[part] = measure_images(sample, names)
-    return result
+        yield part, measure_images(sample, names)
 
 
-def _of_pairs(plan: Plan, run: Run, selection: str, index: pd.DataFrame) -> dict[Part, list[dict]]:
+def _of_pairs(
+    plan: Plan, run: Run, selection: str, index: pd.DataFrame
+) -> Iterator[tuple[Part, list[dict]]]:
     settings, label = plan.benchmark.evaluation, plan.facts(run.dataset).train_label
     metrics = [METRICS.get(n)() for n in settings.metrics if METRICS.get(n).of_pairs]
     table = pd.read_parquet(plan.data_folder(run) / paths.PAIRS_FILE)
     file = plan.run_folder(run) / paths.embeddings(paths.OF_PAIRS, selection)
-    samples = pair_samples(of_run(table, index, label), *load_embeddings(file), settings)
-    return {
-        Part("test", sample.protocol, label): [
-            row for metric in metrics for row in metric.rows(sample)
-        ]
-        for sample in samples
-    }
+    for sample in pair_samples(of_run(table, index, label), *load_embeddings(file), settings):
+        rows = [row for metric in metrics for row in metric.rows(sample)]
+        yield Part("test", sample.protocol, label), rows

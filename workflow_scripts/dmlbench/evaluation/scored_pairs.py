@@ -83,7 +83,7 @@ def pair_samples(
     Args:
         table: Pairs of all protocols (:func:`dmlbench.data.verification_pairs.of_run`).
         embeddings: N x D, float32, of all images in ``table``.
-        ids: Their N image ids.
+        ids: Their image ids.
         settings: The config's ``evaluation`` section.
 
     Raises:
@@ -92,13 +92,13 @@ def pair_samples(
     """
     if not np.isfinite(embeddings).all():
         raise DataError("the embeddings hold NaN or infinity: the run diverged")
-    place = pd.Series(np.arange(len(ids)), index=ids)
+    known = pd.Index(ids)
 
     def scored(pairs: pd.DataFrame) -> Scored:
-        if not set(pairs["left"]) | set(pairs["right"]) <= set(ids):
+        places = [known.get_indexer(pairs[side]) for side in ("left", "right")]
+        if np.min(places, initial=0) < 0:
             raise DataError("embeddings of the pairs lack images; embed again")
-        left, right = (embeddings[place[pairs[side]]] for side in ("left", "right"))
-        return Scored.of(left, right, pairs["same"].to_numpy())
+        return Scored.of(*embeddings[places], pairs["same"].to_numpy())
 
     by_protocol = dict(list(table.groupby("protocol", sort=False)))
     result = []

@@ -14,14 +14,10 @@ from dmlbench.evaluation.embeddings import load_embeddings
 
 
 def with_coarse_labels(parts: list[Part], sub_labels: dict[str, str]) -> list[Part]:
-    """The parts, and each place of one by every coarse label.
+    """The parts, and each place of one by every coarse label (the keys of ``sub_labels``).
 
     Training sees the coarse label where tests may only measure the finer one; classes collapse by
     the coarse one.
-
-    Args:
-        parts: What is evaluated.
-        sub_labels: Of each coarse label column the finer one.
     """
     coarse = [Part(p.split, p.subset, label) for p in parts for label in sub_labels]
     return list(dict.fromkeys([*parts, *coarse]))
@@ -53,13 +49,7 @@ def part_counts(part: Part, index: pd.DataFrame) -> dict:
 
 
 class StoredEmbeddings:
-    """The embeddings of one run's selection.
-
-    Args:
-        folder: The run's folder.
-        selection: Which weights.
-        index: The index of the run.
-    """
+    """The embeddings of one selection in a run's folder, and the run's index."""
 
     def __init__(self, folder: Path, selection: str, index: pd.DataFrame) -> None:
         self.folder, self.selection, self.index = folder, selection, index
@@ -73,27 +63,12 @@ class StoredEmbeddings:
         """
         vectors, ids = self._load(self.folder / paths.embeddings(part.split, self.selection))
         mine = self.index["id"].to_numpy()[part.rows(self.index)]
-        if not set(mine) <= set(ids):
+        place = pd.Index(ids).get_indexer(mine)
+        if (place < 0).any():
             raise DataError(f"{self.folder}: embeddings of {part.split} lack images; embed again")
-        place = pd.Series(np.arange(len(ids)), index=ids)
-        labels = self.labels(part, part.label)
-        assert labels is not None
-        return vectors[place[mine]], mine, labels
+        return vectors[place], mine, self.labels(part, part.label)
 
-    def labels(self, part: Part, column: str | None) -> np.ndarray | None:
-        """The class numbers of a part by a label column; None for no column."""
-        if column is None:
-            return None
+    def labels(self, part: Part, column: str) -> np.ndarray:
+        """The class numbers of a part by a label column."""
         codes = self.index[column].astype("category").cat.codes.to_numpy()
         return codes[part.rows(self.index)]
-
-
-def vector_lengths(vectors: np.ndarray) -> dict:
-    """Number, dimension and the shortest and longest of some embeddings (N x D)."""
-    norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
-    return {
-        "vectors": len(vectors),
-        "dimension": vectors.shape[1],
-        "shortest": float(norms.min()),
-        "longest": float(norms.max()),
-    }

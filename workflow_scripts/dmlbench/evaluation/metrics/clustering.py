@@ -7,9 +7,7 @@ from dmlbench.evaluation.metric import Measure, Metric, Sample, register_metric,
 from dmlbench.knn import load_faiss
 
 
-def _measures(
-    name: str, label: str, printed: bool = False, low: float = 0.0, high: float = 1.0
-) -> dict[str, Measure]:
+def _measures(name: str, label: str, printed: bool, low: float = 0.0) -> dict[str, Measure]:
     """A score, the same with the geometric mean of entropies, and its spread over k-means."""
     return {
         name: Measure(label, printed, low),
@@ -18,8 +16,9 @@ def _measures(
     }
 
 
-class ClusterMetric(Metric):
-    """Mutual information of the classes and of k-means clusters, several for each class or one."""
+@register_metric("nmi", measures=_measures("nmi", "NMI", printed=True))
+class NMI(Metric):
+    """Normalised mutual information with as many clusters as classes (EPS, section 5)."""
 
     adjusted = False
 
@@ -28,43 +27,35 @@ class ClusterMetric(Metric):
         return 1
 
     def rows(self, sample: Sample) -> list[dict]:
-        name, *more = self.measures
-        factor, classes = self.per_class(sample), len(np.unique(sample.labels))
+        factor, classes = self.per_class(sample), int(sample.labels.max()) + 1
         if factor is None:
             return []
         clusters = classes * factor
         if not 1 < classes < len(sample.labels):
             none = "one class only" if classes < 2 else "every image is alone in its class"
-            return [row(name, clusters, None, none)]
+            return [row(next(iter(self.measures)), clusters, None, none)]
         seeds, restarts = sample.settings.kmeans_seeds, sample.settings.kmeans_restarts
         assigned = sample.once(
             ("k-means", clusters),
-            lambda: clusterings(sample.embeddings, clusters, seeds, restarts),
+            lambda: [kmeans(sample.embeddings, clusters, seed, restarts) for seed in seeds],
         )
         scores = mutual_information(sample.labels, assigned, self.adjusted)
         note = f"arithmetic, mean over {len(seeds)} k-means of {restarts} starts"
         notes = (note, "geometric", "sd over k-means seeds")
-        return [
-            row(stored, clusters, value, said)
-            for stored, value, said in zip((name, *more), scores.values(), notes, strict=True)
-        ]
-
-
-@register_metric("nmi", measures=_measures("nmi", "NMI", printed=True))
-class NMI(ClusterMetric):
-    """Normalised mutual information with as many clusters as classes (EPS, section 5)."""
+        stored = zip(self.measures, scores.values(), notes, strict=True)
+        return [row(name, clusters, value, said) for name, value, said in stored]
 
 
 @register_metric("nmi_plus", measures=_measures("nmi_plus", "NMI+", printed=True))
-class NMIPlus(ClusterMetric):
+class NMIPlus(NMI):
     """NMI with several clusters for each class (EPS, section 5)."""
 
     def per_class(self, sample: Sample) -> int | None:
         return sample.settings.nmi_plus_of(sample.label)
 
 
-@register_metric("ami", measures=_measures("ami", "AMI", low=-1.0))
-class AMI(ClusterMetric):
+@register_metric("ami", measures=_measures("ami", "AMI", printed=False, low=-1.0))
+class AMI(NMI):
     """Mutual information adjusted for chance (Vinh et al. 2010)."""
 
     adjusted = True
@@ -73,15 +64,10 @@ class AMI(ClusterMetric):
 def mutual_information(
     labels: np.ndarray, assigned: list[np.ndarray], adjusted: bool = False
 ) -> dict[str, float]:
-    """NMI of labels and clusterings, or AMI.
+    """NMI of N labels and of clusterings (N cluster numbers for each k-means seed), or AMI.
 
     How the two entropies are averaged matters for NMI+ (1.4 points at ten clusters per class), so
     both conventions are returned; tables show the arithmetic one, scikit-learn's default.
-
-    Args:
-        labels: N class labels.
-        assigned: N cluster numbers for each k-means seed.
-        adjusted: AMI instead of NMI.
 
     Returns:
         ``arithmetic`` and ``geometric``, means over k-means seeds, and ``spread``, the standard
@@ -90,26 +76,26 @@ def mutual_information(
     from sklearn.metrics import adjusted_mutual_info_score, normalized_mutual_info_score
 
     score = adjusted_mutual_info_score if adjusted else normalized_mutual_info_score
-    values = {
-        average: [score(labels, clusters, average_method=average) for clusters in assigned]
+    arithmetic, geometric = (
+        [score(labels, clusters, average_method=average) for clusters in assigned]
         for average in ("arithmetic", "geometric")
-    }
+    )
     return {
-        **{average: float(np.mean(scores)) for average, scores in values.items()},
-        "spread": float(np.std(values["arithmetic"])),
+        "arithmetic": float(np.mean(arithmetic)),
+        "geometric": float(np.mean(geometric)),
+        "spread": float(np.std(arithmetic)),
     }
 
 
-def clusterings(
-    embeddings: np.ndarray, clusters: int, seeds: list[int], restarts: int
-) -> list[np.ndarray]:
-    """One k-means clustering for each seed: the cluster number of every image.
+def kmeans(embeddings: np.ndarray, clusters: int, seed: int, restarts: int = 1) -> np.ndarray:
+    """The cluster number of every row, the same for the same input on the same machine.
 
-    Args:
-        embeddings: N x D, float32.
-        clusters: Number of clusters, at most N.
-        seeds: One k-means for each.
-        restarts: Starts of each k-means; the one with the smallest sum of squares is kept.
+    faiss on the CPU in one thread, k-means++ starts, 50 iterations at most, all points. They are
+    centred and scaled to between -1 and 1, which changes no clustering but for rounding: faiss
+    computes |x|^2 - 2 x.y + |y|^2 in float32. Of points that lie close together far from 0 that
+    leaves nothing but rounding errors; and faiss ends the process where squares overflow.
+
+    Of embeddings (N x D, float32). The best of ``restarts`` starts is kept.
 
     Raises:
         DataError: There are more clusters than images.
@@ -119,20 +105,13 @@ def clusterings(
             f"k-means with {clusters} clusters needs as many images, there are {len(embeddings)}; "
             "lower evaluation.nmi_plus"
         )
-    return [kmeans(embeddings, clusters, seed, restarts) for seed in seeds]
-
-
-def kmeans(embeddings: np.ndarray, clusters: int, seed: int, restarts: int = 1) -> np.ndarray:
-    """The cluster number of every row, the same for the same input on the same machine.
-
-    faiss on the CPU in one thread, k-means++ starts, 50 iterations at most, all points, centred
-    and scaled.
-    """
+    points = embeddings - embeddings.mean(axis=0, dtype=np.float64)
+    _, exponent = np.frexp(np.abs(points).max(initial=0.0))
+    points = np.ldexp(points, -exponent).astype(np.float32)
     faiss = load_faiss()
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
     try:
-        points = _spread(embeddings)
         engine = faiss.Clustering(points.shape[1], clusters)
         engine.seed = seed
         engine.niter = 50
@@ -145,14 +124,3 @@ def kmeans(embeddings: np.ndarray, clusters: int, seed: int, restarts: int = 1) 
         return index.search(points, 1)[1][:, 0]
     finally:
         faiss.omp_set_num_threads(before)
-
-
-def _spread(embeddings: np.ndarray) -> np.ndarray:
-    """The points around 0 and between -1 and 1, which changes no clustering but for rounding.
-
-    faiss computes |x|^2 - 2 x.y + |y|^2 in float32. Where points lie close together far from 0,
-    that leaves nothing but rounding; and it ends the process where squares overflow.
-    """
-    points = embeddings - embeddings.mean(axis=0, dtype=np.float64)
-    _, exponent = np.frexp(np.abs(points).max(initial=0.0))
-    return np.ldexp(points, -exponent).astype(np.float32)

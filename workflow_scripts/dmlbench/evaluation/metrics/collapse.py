@@ -16,7 +16,7 @@ _LONE = "no two images of one class, or one class only"
     "collapse",
     measures={
         "variance_ratio": Measure("variance within / all", decimals=3, scale=1.0),
-        "d_prime": Measure("d′", low=-np.inf, high=np.inf, scale=1.0, decimals=2),  # noqa: RUF001
+        "d_prime": Measure("d\N{PRIME}", low=-np.inf, high=np.inf, scale=1.0, decimals=2),
         "modes_per_class": Measure("modes per class", low=1.0, high=np.inf, scale=1.0),
         "same_sub_label": Measure("same finer label"),
         "same_sub_label_chance": Measure("same finer label by chance"),
@@ -30,47 +30,49 @@ class Collapse(Metric):
     @threadpool_limits.wrap(limits=1, user_api="blas")
     def rows(self, sample: Sample) -> list[dict]:
         embeddings, labels, ids = sample.embeddings, sample.labels, sample.ids
-        ratio = variance_ratio(embeddings, labels)
-        note = "within classes / all" if ratio is not None else "all images have one embedding"
-        rows = [row("variance_ratio", 0, ratio, note)]
         pairs, d_prime, modes = moments(embeddings, labels), None, None
-        note = _LONE if pairs is None else "similarities do not vary"
         if pairs is not None:
             modes = modes_per_class(embeddings, labels, ids, float(-pairs.impostor_mean))
-            if pairs.spread > 0:
-                d_prime = float(pairs.decidability())
-                note = "similarity: minus squared distance; all pairs"
-        rows.append(row("d_prime", 0, d_prime, note))
-        rows.append(row("modes_per_class", 0, modes, _LONE if modes is None else "Vendi score"))
+            d_prime = float(pairs.decidability()) if pairs.spread > 0 else None
+        same = _LONE if pairs is None else "similarities do not vary"
+        measured = [
+            ("variance_ratio", variance_ratio(embeddings, labels), "within classes / all",
+             "all images have one embedding"),
+            ("d_prime", d_prime, "similarity: minus squared distance; all pairs", same),
+            ("modes_per_class", modes, "Vendi score", _LONE),
+        ]  # fmt: skip
+        rows = [row(name, 0, value, *notes) for name, value, *notes in measured]
         if sample.sub_labels is not None:
             found = same_sub_label(embeddings, labels, sample.sub_labels, ids, sample.threads)
-            note = "nearest neighbour within the class" if found else _LONE
             share, chance = found or (None, None)
-            rows.append(row("same_sub_label", 1, share, note))
+            rows.append(
+                row("same_sub_label", 1, share, "nearest neighbour within the class", _LONE)
+            )
             note = "sub-labels at random in classes"
             rows.append(row("same_sub_label_chance", 1, chance, note))
         return rows
 
 
-def classes_of(labels: np.ndarray) -> list[np.ndarray]:
+def _classes(labels: np.ndarray) -> list[np.ndarray]:
     """The rows of each class."""
     _, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
     return np.split(np.argsort(codes, kind="stable"), np.cumsum(counts)[:-1])
 
 
+def _centred(points: np.ndarray) -> np.ndarray:
+    points = points.astype(np.float64)
+    return points - points.mean(axis=0)
+
+
 def variance_ratio(embeddings: np.ndarray, labels: np.ndarray) -> float | None:
     """Variance within classes / variance of all: tr S_W / tr S_T of Fisher's scatter matrices.
 
-    0 where every class lies on one point, 1 where classes have one mean. None where all images
-    coincide.
-
-    Args:
-        embeddings: N x D.
-        labels: N class labels.
+    Of embeddings (N x D) and N class labels. 0 where every class lies on one point, 1 where classes
+    have one mean. None where all images coincide.
     """
     points = _centred(embeddings)
     total = np.square(points).sum()
-    within = sum(np.square(_centred(points[rows])).sum() for rows in classes_of(labels))
+    within = sum(np.square(_centred(points[rows])).sum() for rows in _classes(labels))
     return float(within / total) if total > 0 else None
 
 
@@ -85,7 +87,7 @@ def moments(embeddings: np.ndarray, labels: np.ndarray) -> Moments | None:
     None where there is no genuine or no impostor pair.
     """
     all_sums = _pair_sums(_centred(embeddings))
-    genuine = sum(_pair_sums(_centred(embeddings[rows])) for rows in classes_of(labels))
+    genuine = sum(_pair_sums(_centred(embeddings[rows])) for rows in _classes(labels))
     impostor = all_sums - genuine
     if genuine[0] < 1 or impostor[0] < 1:
         return None
@@ -119,17 +121,12 @@ def modes_per_class(
     mode; m equal groups as far from one another as classes are have m (K is then 0.02 between
     them); images that all lie so far apart have n.
 
-    Args:
-        embeddings: N x D.
-        labels: N class labels.
-        ids: N image ids; of a large class they choose a sample.
-        apart: The mean squared distance of images of different classes.
-
-    Returns:
-        The mean over classes of two images or more, each counting the same; None without one.
+    Of embeddings (N x D), N labels and N ids (they choose a sample of a large class); ``apart`` is
+    the mean squared distance of images of different classes. Classes of two images or more count,
+    each the same; None without one.
     """
     keys, scores = tie_keys(ids), []
-    for rows in classes_of(labels):
+    for rows in _classes(labels):
         if len(rows) < 2:
             continue
         rows = rows[np.argsort(keys[rows], kind="stable")][:SAMPLE]
@@ -153,22 +150,15 @@ def same_sub_label(
 ) -> tuple[float, float] | None:
     """The share of images whose nearest neighbour within their class has their sub-label.
 
-    EPS asks this of digits (sub-labels) within even and odd (labels). Only the image's own class is
-    searched, so that the share says nothing about how well classes are told apart.
+    EPS asks this of digits (sub-labels) within even and odd (labels that training saw). Only the
+    image's own class is searched, so that the share says nothing about how well classes are told
+    apart. ``threads`` is for :meth:`dmlbench.knn.Gallery.search`.
 
-    Args:
-        embeddings: N x D, float32.
-        labels: N labels that training saw.
-        sub_labels: N finer labels.
-        ids: N image ids.
-        threads: Of the search; changes no result.
-
-    Returns:
-        The share, and what it would be were sub-labels spread at random within classes. An image
-        alone in its class is left out; None where all are.
+    Returns the share, and what it would be were sub-labels spread at random within classes. An
+    image alone in its class is left out; None where all are.
     """
     found, chance = [], []
-    for rows in classes_of(labels):
+    for rows in _classes(labels):
         if len(rows) < 2:
             continue
         mine = sub_labels[rows]
@@ -179,8 +169,3 @@ def same_sub_label(
     if not found:
         return None
     return float(np.concatenate(found).mean()), float(np.concatenate(chance).mean())
-
-
-def _centred(points: np.ndarray) -> np.ndarray:
-    points = points.astype(np.float64)
-    return points - points.mean(axis=0)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from dmlbench.evaluation.metric import Measure, Sample, register_metric
-from dmlbench.evaluation.query_metric import Classes, Queries, QueryMetric
+from dmlbench.evaluation.query_metric import Queries, QueryMetric
 from dmlbench.knn import hits
 
 
@@ -27,23 +27,19 @@ class Recall(QueryMetric):
         return hits(queries.relevant, k)
 
 
-class _OfR(QueryMetric):
-    """A metric of a query's R nearest others, R = size of its class - 1."""
+@register_metric("r_precision", measures={"r_precision": Measure("RP", printed=True)})
+class RPrecision(QueryMetric):
+    """The share of its class among a query's R nearest others, R = size of its class - 1."""
 
     def depth(self, sample: Sample) -> int:
-        return int(Classes.of_sample(sample).others.max())
-
-
-@register_metric("r_precision", measures={"r_precision": Measure("RP", printed=True)})
-class RPrecision(_OfR):
-    """The share of its class among a query's R nearest others."""
+        return int(sample.others.max())
 
     def of_queries(self, queries: Queries, k: int) -> np.ndarray:
         return queries.within_r.sum(axis=1) / queries.others
 
 
 @register_metric("map_at_r", measures={"map_at_r": Measure("MAP@R", printed=True)})
-class MeanAveragePrecision(_OfR):
+class MeanAveragePrecision(RPrecision):
     """The mean over the R nearest of: precision at i if the i-th is of the class, else 0.
 
     Musgrave et al. 2020, section 3.3.
@@ -64,11 +60,13 @@ class MeanReciprocalRank(QueryMetric):
     def of_queries(self, queries: Queries, k: int) -> np.ndarray:
         ranks = queries.relevant.argmax(axis=1) + 1
         far = np.flatnonzero(~queries.relevant.any(axis=1))
-        if len(far):
-            gallery, rows = queries.gallery, queries.rows[far]
-            query, member = queries.classes.mates(rows)
-            distance = gallery.distances(rows[query], member)
-            by = np.lexsort((member, distance, query))
-            nearest = member[by][np.searchsorted(query, np.arange(len(far)))]
-            ranks[far] = gallery.ranks(rows, nearest)
+        nearest = [self._nearest(queries, row) for row in queries.rows[far]]
+        ranks[far] = queries.gallery.ranks(queries.rows[far], np.array(nearest, dtype=np.int64))
         return 1 / ranks
+
+    @staticmethod
+    def _nearest(queries: Queries, row: np.int64) -> np.int64:
+        """The nearest image of the query's class; of equally near ones the first goes first."""
+        mates = np.flatnonzero(queries.labels == queries.labels[row])
+        mates = mates[mates != row]
+        return mates[queries.gallery.distances(np.full(len(mates), row), mates).argmin()]

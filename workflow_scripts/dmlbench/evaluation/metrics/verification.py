@@ -33,52 +33,36 @@ class Verification(Metric):
 
 
 def _accuracy(sample: PairSample) -> list[dict]:
+    """The accuracy; over folds its mean and standard error (Huang et al. 2007, section 3)."""
     scope = f"{len(sample.pairs):,} of {sample.total:,} pairs"
     if sample.given_folds is None:
         value = accuracy(sample.pairs, best_threshold(sample.given))
         note = f"threshold from the {len(sample.given):,} of {sample.chooser}"
         return [row("verification_accuracy", 0, value, f"{scope}; {note}")]
-    others = sample.given, sample.given_folds
-    by_fold = fold_accuracies(sample.pairs, sample.folds, others)
-    values = np.array(list(by_fold.values()))
+    folds = np.unique(sample.folds)
+    thresholds = [best_threshold(sample.given[sample.given_folds != fold]) for fold in folds]
+    tested = [sample.pairs[sample.folds == fold] for fold in folds]
+    values = np.array([accuracy(*pair) for pair in zip(tested, thresholds, strict=True)])
     note = f"{scope}; mean over {len(values)} folds, threshold from the other folds"
-    rows = [row("verification_accuracy", 0, float(values.mean()), note)]
-    sem, note = None, f"fold {next(iter(by_fold))} only; train once for each fold"
-    if len(values) > 1:
-        sem, note = float(values.std(ddof=1) / np.sqrt(len(values))), "standard error over folds"
-    return [*rows, row("verification_accuracy_sem", 0, sem, note)]
+    sem = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
+    none = f"fold {folds[0]} only; train once for each fold"
+    return [
+        row("verification_accuracy", 0, float(values.mean()), note),
+        row("verification_accuracy_sem", 0, sem, "standard error over folds", none),
+    ]
 
 
 def _pooled(pairs: Scored, rates: list[float]) -> list[dict]:
     """Measures without a chosen threshold, of all pairs that may be scored."""
+    from sklearn.metrics import roc_auc_score
+
     note = f"{len(pairs) - pairs.impostors:,} genuine and {pairs.impostors:,} impostor pairs"
-    rows = [
-        row("eer", 0, equal_error_rate(pairs), note),
-        row("auc", 0, area_under_curve(pairs), note),
-    ]
+    area = float(roc_auc_score(pairs.genuine, pairs.similarity))
+    rows = [row("eer", 0, equal_error_rate(pairs), note), row("auc", 0, area, note)]
     for rate in rates:
-        value = tar_at_far(pairs, rate)
-        few = "" if value is not None else f"; too few for FAR {rate:g}"
-        rows.append(row(f"tar_at_far_{rate:g}", 0, value, note + few))
-    spread = decidability(pairs)
-    rows.append(row("d_prime", 0, spread, note if spread is not None else "no spread"))
-    return rows
-
-
-def accept_rates(
-    pairs: Scored, corners_only: bool = False
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """False and true accept rates at each threshold, the highest (infinite) threshold first.
-
-    Equal similarities are accepted together.
-
-    Args:
-        pairs: Pairs of both kinds.
-        corners_only: Leave out the points in the middle of a straight line.
-    """
-    from sklearn.metrics import roc_curve
-
-    return roc_curve(pairs.genuine, pairs.similarity, drop_intermediate=corners_only)
+        few = f"{note}; too few for FAR {rate:g}"
+        rows.append(row(f"tar_at_far_{rate:g}", 0, tar_at_far(pairs, rate), note, few))
+    return [*rows, row("d_prime", 0, decidability(pairs), note, "no spread")]
 
 
 def best_threshold(pairs: Scored) -> float:
@@ -103,9 +87,16 @@ def accuracy(pairs: Scored, threshold: float) -> float:
     return float(((pairs.similarity >= threshold) == pairs.genuine).mean())
 
 
+def _accept_rates(pairs: Scored) -> tuple[np.ndarray, np.ndarray]:
+    """False and true accept rates at each threshold, the highest (infinite) threshold first."""
+    from sklearn.metrics import roc_curve
+
+    return roc_curve(pairs.genuine, pairs.similarity, drop_intermediate=False)[:2]
+
+
 def equal_error_rate(pairs: Scored) -> float:
     """Where false accepts and false rejects have the same rate, between two thresholds linearly."""
-    accepts, true, _ = accept_rates(pairs)
+    accepts, true = _accept_rates(pairs)
     rejects = 1 - true
     after = int(np.argmax(accepts >= rejects))
     gap = rejects - accepts
@@ -121,15 +112,8 @@ def tar_at_far(pairs: Scored, rate: float) -> float | None:
     """
     if pairs.impostors * rate < 1 - 1e-9:
         return None
-    false, true, _ = accept_rates(pairs)
+    false, true = _accept_rates(pairs)
     return float(true[np.flatnonzero(false * pairs.impostors <= rate * pairs.impostors + 1e-9)[-1]])
-
-
-def area_under_curve(pairs: Scored) -> float:
-    """The chance that a genuine pair is more alike than an impostor; equal ones count half."""
-    from sklearn.metrics import roc_auc_score
-
-    return float(roc_auc_score(pairs.genuine, pairs.similarity))
 
 
 def decidability(pairs: Scored) -> float | None:
@@ -137,22 +121,3 @@ def decidability(pairs: Scored) -> float | None:
     values = pairs.similarity[pairs.genuine], pairs.similarity[~pairs.genuine]
     moments = Moments(values[0].mean(), values[0].var(), values[1].mean(), values[1].var())
     return float(moments.decidability()) if moments.spread > 0 else None
-
-
-def fold_accuracies(
-    pairs: Scored, folds: np.ndarray, others: tuple[Scored, np.ndarray]
-) -> dict[int, float]:
-    """The accuracy on each fold, with the threshold from the other folds.
-
-    Huang et al. 2007, section 3 (View 2).
-
-    Args:
-        pairs: The pairs to score, of any of the folds.
-        folds: The fold of each.
-        others: Pairs to choose thresholds from, and their folds.
-    """
-    given, given_folds = others
-    return {
-        int(fold): accuracy(pairs[folds == fold], best_threshold(given[given_folds != fold]))
-        for fold in np.unique(folds)
-    }
