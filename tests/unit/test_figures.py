@@ -1,8 +1,6 @@
 """Figures: which an experiment has, what they show, and that a method looks the same everywhere."""
 
-import os
 import re
-import shutil
 import subprocess
 import sys
 import zlib
@@ -11,8 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
-from conftest import ROOT, SCRIPTS, config_with
+from conftest import ROOT, config_with
 from made_results import gather
 from made_up import make_up
 from matplotlib.text import Text
@@ -209,33 +206,6 @@ def test_equal_results_give_equal_bytes_whatever_the_user_set(made, monkeypatch)
         files.append({file.name: file.read_bytes() for file in folder.iterdir()})
     assert len(files[0]) == 8
     assert files[0] == files[1]
-
-
-def test_the_figure_of_the_documentation_is_one_file(made, tmp_path):
-    text = (ROOT / "docs" / "adding-a-figure.md").read_text()
-    example = re.search(r"```python\n(.*?)```", text, re.DOTALL)[1]
-    name = re.search(r"^def (\w+)\(data\)", example, re.MULTILINE)[1]
-    ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(SCRIPTS, tmp_path / "workflow_scripts", ignore=ignored)
-    room = tmp_path / "workflow_scripts" / "dmlbench" / "reporting" / "figures"
-    (room / f"{name}.py").write_text(example)
-    file = ROOT / "configs" / "demo.yaml"
-    made(yaml.safe_load(file.read_text()))
-    command = [sys.executable, "workflow_scripts/report.py", "figures", "--config", file]
-    done = subprocess.run(
-        [*command, "--experiment", "even_odd", "--kind", name],
-        env=os.environ | {"MPLBACKEND": "nothing", "PYTHONPATH": ""},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    for suffix in ("pdf", "png"):
-        made_file = paths.local(paths.figure("demo", "even_odd", name, suffix))
-        assert made_file.stat().st_size > 1000
-    numbers = pd.read_csv(paths.figure("demo", "even_odd", name, "csv"))
-    assert len(numbers) == 8 * 2 * 2  # methods, seeds, parts
-    caption = paths.local(paths.figure("demo", "even_odd", name, "rst")).read_text()
-    assert caption.strip() in " ".join(example.split())
 
 
 def test_figures_are_files_that_can_be_opened_and_their_numbers_lie_beside(made):

@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from threading import Thread
 
 import numpy as np
@@ -18,6 +19,8 @@ from dmlbench.plugins.image_transforms import build_transforms
 _KEPT = 1 << 30
 #: Up to so many bytes, a store is read without worker processes: they take longer to start.
 _SMALL = 1 << 26
+#: What asks a training to leave.
+_TO_LEAVE = {signal.SIGINT, signal.SIGUSR1, signal.SIGTERM}
 
 #: Row of the index, seed of its random numbers, and whether it is for training.
 Place = tuple[int, int, bool]
@@ -106,7 +109,9 @@ class ImageReader:
     def _made(self, batches: Iterable[list[Place]]) -> Iterator[torch.Tensor]:
         self._places[:] = batches
         try:
-            yield from self._loader
+            with _signals_held():
+                made = iter(self._loader)
+            yield from made
         except DataError as error:
             # That of a worker comes with its traceback; the message is the last line.
             last = str(error).strip().splitlines()[-1]
@@ -188,12 +193,22 @@ def _words(shape: torch.Size) -> str:
     return "{} x {} x {}".format(*shape)
 
 
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Signals to leave wait: a worker that is being started inherits this, until it is ready."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _TO_LEAVE)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _obey_the_training_only(worker: int) -> None:
     """A signal to leave is for the training; it needs its workers until the step is done."""
-    for number in (signal.SIGINT, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_IGN)
-    if hasattr(signal, "sigwaitinfo"):  # not on macOS
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    if not hasattr(signal, "sigwaitinfo"):  # macOS
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    else:
+        signal.pthread_sigmask(signal.SIG_BLOCK, _TO_LEAVE)
         Thread(target=_wait_for_the_training, args=(os.getppid(),), daemon=True).start()
 
 
