@@ -93,9 +93,14 @@ def on_config(step):
     return f"{script(step)} --config {quote(CONFIG)}"
 
 
-def code_of(step):
-    """The hash of a step's code; a call that needs no such job does not ask for it."""
-    return lambda wildcards: provenance.step_code(*step.split())
+def on_run(step):
+    """The same for a step that works on one run of it."""
+    return f"{on_config(step)} --run {paths.RUN_ID}"
+
+
+def step_code(step):
+    """The hash of a step's code."""
+    return provenance.step_code(*step.split())
 
 
 def asked(rule):

@@ -15,10 +15,9 @@ from pydantic import ValidationError
 
 from dmlbench import paths
 from dmlbench.config.models import Benchmark
-from dmlbench.config.plan import Plan, Swept
+from dmlbench.config.plan import Plan, Run, Swept
 from dmlbench.config.planning import build_plan
 from dmlbench.config.read_yaml import read_config
-from dmlbench.config.run import Run
 from dmlbench.errors import ConfigError
 from dmlbench.files import write_text
 from dmlbench.plugins.messages import describe

@@ -10,14 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from dmlbench.config.recipe import Recipe
-from dmlbench.config.settings import (
-    Data,
-    Evaluation,
-    Gallery,
-    Projection,
-    Resources,
-    Training,
-)
+from dmlbench.config.settings import Data, Evaluation, Gallery, Projection, Resources, Training
 from dmlbench.plugins.types import Name, Section, Seed, Selection
 
 
@@ -87,6 +80,24 @@ class Method(Section):
         return [(loss, sampler) for loss in losses for sampler in samplers]
 
 
+def with_changes(entry: BaseModel, changes: dict[str, Any]) -> Any:
+    """A copy of a recipe, loss or sampler with other values, by dotted key.
+
+    Raises:
+        KeyError: The entry has no section on the way to a key.
+        ValidationError: A value is not valid.
+    """
+    data = entry.model_dump()
+    for path, value in changes.items():
+        section, *inner = data, *path.split(".")
+        for part in inner[:-1]:
+            section = section.get(part)
+            if not isinstance(section, dict):
+                raise KeyError(path)
+        section[inner[-1]] = value
+    return type(entry).model_validate(data)
+
+
 def _several(value: Any) -> Any:
     return [value] if isinstance(value, str) else value or []
 
@@ -111,6 +122,10 @@ class Experiment(Section):
         description="Published tables that are printed beside ours, such as eps_table1 or "
         "[eps_table3, eps_table4].",
     )
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """The (loss, sampler) names of all methods, before a sweep."""
+        return [pair for method in self.methods for pair in method.pairs()]
 
 
 class FolderDataset(Section):

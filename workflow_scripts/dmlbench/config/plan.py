@@ -1,7 +1,7 @@
 """What a config plans: its runs and everything looked up for them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,6 @@ from dmlbench.config.dataset_facts import DatasetFacts
 from dmlbench.config.folders import folder_facts
 from dmlbench.config.models import Benchmark
 from dmlbench.config.recipe import weights_hash
-from dmlbench.config.run import Run
 from dmlbench.errors import ConfigError
 from dmlbench.plugins.arguments import is_described
 from dmlbench.plugins.class_paths import ClassSource
@@ -20,6 +19,45 @@ from dmlbench.plugins.entries import entry
 from dmlbench.plugins.messages import nearest
 from dmlbench.seeding import derive_seed
 
+#: What stands in the place of a loss where nothing is trained. No entry of a config can have such a
+#: name: it has a hyphen.
+RANDOM, UNTRAINED = "random-embedding", "untrained-backbone"
+#: The sampler that every config has: images shuffled, no tuples chosen.
+NO_SAMPLER = "none"
+
+
+@dataclass(frozen=True, order=True)
+class Run:
+    """One training: the names of its config entries and its seed.
+
+    A control without training has its kind in the place of the loss.
+    """
+
+    dataset: str
+    recipe: str
+    loss: str
+    sampler: str
+    seed: int
+
+    @property
+    def id(self) -> str:
+        """The run's path below ``runs/``, which is also how scripts name it."""
+        return paths.RUN_ID.format(**self.__dict__)
+
+    @property
+    def method(self) -> tuple[str, str, str]:
+        """What a run compares, whatever its dataset and seed: recipe, loss and sampler."""
+        return self.recipe, self.loss, self.sampler
+
+    @property
+    def trained(self) -> bool:
+        """Whether it is a training, not a control without one."""
+        return self.loss not in (RANDOM, UNTRAINED)
+
+
+#: The columns that identify a run in tables, and those that identify a method.
+RUN_KEYS = [field.name for field in fields(Run)]
+METHOD_KEYS = RUN_KEYS[1:4]
 #: How a recipe's name ends that is another's with shuffled labels.
 SHUFFLED = "_labels_shuffled"
 
