@@ -7,10 +7,18 @@ field has a description, from which the JSON schema for editors is made.
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from dmlbench.config.recipe import Recipe
-from dmlbench.config.settings import Data, Evaluation, Gallery, Projection, Resources, Training
+from dmlbench.config.settings import (
+    Data,
+    Evaluation,
+    Gallery,
+    Projection,
+    Resources,
+    Training,
+    Unique,
+)
 from dmlbench.plugins.types import Name, Section, Seed, Selection
 
 
@@ -29,9 +37,6 @@ class Choice(BaseModel):
     @property
     def options(self) -> dict:
         return dict(self.model_extra or {})
-
-    def flat(self) -> dict:
-        return {"type": self.type, **self.options}
 
 
 ChoiceField = Annotated[Choice, BeforeValidator(_choice, json_schema_input_type=str | Choice)]
@@ -149,8 +154,8 @@ class Benchmark(Section):
     """One config file."""
 
     name: Name = Field(description="Everything this config makes lies under results/<name>/.")
-    seeds: list[Seed] = Field(description="Training seeds.", min_length=1)
-    selections: list[Selection] = Field(
+    seeds: Annotated[list[Seed], Unique] = Field(description="Training seeds.", min_length=1)
+    selections: Annotated[list[Selection], Unique] = Field(
         ["last", "val", "test_max"],
         description="Which epochs' weights are kept: the last, the best on validation, or the best "
         "on test (the papers' protocol; tables say so).",
@@ -169,7 +174,7 @@ class Benchmark(Section):
     gallery: Gallery = Field(
         default_factory=Gallery, description="The figure of images and their nearest neighbours."
     )
-    controls: list[Control] = Field(
+    controls: Annotated[list[Control], Unique] = Field(
         ["random", "untrained", "shuffled"],
         description="Rows below the methods of every table, with the first seed only. random: "
         "random vectors. untrained: the backbone's features before any training. shuffled: the "
@@ -190,10 +195,3 @@ class Benchmark(Section):
         """
         here = {"data": {"mirror", "files"}}
         return json.dumps(self.model_dump(mode="json", exclude=here), indent=1)
-
-    @field_validator("seeds", "selections", "controls")
-    @classmethod
-    def _no_repeats(cls, values: list) -> list:
-        if len(set(values)) != len(values):
-            raise ValueError("a value is named twice")
-        return values

@@ -66,9 +66,8 @@ SHUFFLED = "_labels_shuffled"
 class Swept:
     """Where an entry of a sweep comes from.
 
-    Attributes:
-        base: The (recipe, loss, sampler) names that the config has.
-        settings: The value of each swept key, such as ``sampler.per_class``.
+    ``base`` are the (recipe, loss, sampler) names that the config has; ``settings`` the value of
+    each swept key, such as ``sampler.per_class``.
     """
 
     base: tuple[str, str, str]
@@ -119,7 +118,7 @@ class Plan:
 
     @property
     def control_selection(self) -> str:
-        """The selection that controls are shown with: the last epoch, where it is kept."""
+        """The selection of controls: the last epoch, where it is kept."""
         return "last" if "last" in self.benchmark.selections else self.benchmark.selections[0]
 
     @property
@@ -147,10 +146,7 @@ class Plan:
         return self._folders[dataset]
 
     def source_of(self, dataset: str) -> str:
-        """Where a dataset's archives come from: the config's choice, or the first it has.
-
-        Empty for a dataset without archives.
-        """
+        """The config's choice of a dataset's sources, or its first; "" where it has no archives."""
         known = self.facts(dataset).sources
         return self.benchmark.data.sources.get(dataset) or next(iter(known), "")
 
@@ -160,12 +156,7 @@ class Plan:
         return [paths.RAW.format(source=source, archive=file) for file in archives(source)]
 
     def class_facts(self, kind: str, name: str) -> dict:
-        """What the decorator of a planned run's class says, such as its ``label``.
-
-        Args:
-            kind: loss, positive, negative or miner; ``object`` for a class inside another.
-            name: What the config calls the class.
-        """
+        """What the decorator says of the class that the config calls ``name``."""
         return self._class(kind, name)["facts"]
 
     def _class(self, kind: str, name: str) -> dict:
@@ -203,7 +194,7 @@ class Plan:
         return tuple(sorted({ClassSource(tuple(c["modules"]), c["package"]) for c in known}))
 
     def fingerprint(self, run: Run) -> str:
-        """A short hash of :meth:`spec`."""
+        """A short hash of :meth:`spec`: the run's result is made anew where it changes."""
         return f"{derive_seed(self.spec(run)):016x}"
 
     def run_folder(self, run: Run) -> Path:
@@ -246,10 +237,6 @@ class Plan:
                 f"run '{run_id}' is not planned by config '{self.benchmark.name}'{hint}"
             )
         return self.all_runs[run_id]
-
-    def as_json(self) -> str:
-        """See :meth:`Benchmark.as_json`."""
-        return self.benchmark.as_json()
 
 
 def _class_names(spec: Any) -> Iterator[str]:

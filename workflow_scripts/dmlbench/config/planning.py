@@ -1,7 +1,6 @@
 """From a valid config to a plan: names looked up, sweeps spread, combinations checked."""
 
 import itertools
-import json
 from typing import Any
 
 from pydantic import ValidationError
@@ -25,15 +24,12 @@ from dmlbench.plugins.arguments import Argument, has_described, is_described
 from dmlbench.plugins.entries import build_object, entries, entry
 from dmlbench.plugins.messages import describe, nearest
 
+_PLURAL = {"recipe": "recipes", "loss": "losses", "sampler": "samplers"}
 _CHOICES = ("positive", "negative", "miner")
 
 
 def build_plan(benchmark: Benchmark, source: str) -> Plan:
-    """Look everything up that ``benchmark`` names.
-
-    Args:
-        benchmark: The validated config.
-        source: Where it came from, for messages.
+    """Look everything up that ``benchmark`` names; ``source`` is named in messages.
 
     Raises:
         ConfigError: One line for each name that does not exist or combination that cannot be.
@@ -59,21 +55,14 @@ class _Builder:
             "loss": benchmark.losses,
             "sampler": {NO_SAMPLER: Sampler(), **benchmark.samplers},
         }
-        self.planned = {
-            "recipe": self.plan.recipes,
-            "loss": self.plan.losses,
-            "sampler": self.plan.samplers,
-        }
-        self.resolved: dict[tuple[str, str], dict] = {}
-        self.built: set[str] = set()
+        self.resolved: dict[str, dict[str, dict]] = {section: {} for section in METHOD_KEYS}
 
     def entries(self) -> None:
         """Check each entry of the config by itself."""
         self.problems += checks.data_problems(self.benchmark.data)
-        sections = {"loss": "losses", "sampler": "samplers", "recipe": "recipes"}
-        for section, plural in sections.items():
+        for section in ("loss", "sampler", "recipe"):
             for name, given in self.given[section].items():
-                self.resolved[section, name] = self._resolve(given, f"{plural}.{name}")
+                self.resolved[section][name] = self._resolve(given, f"{_PLURAL[section]}.{name}")
         if NO_SAMPLER in self.benchmark.samplers:
             self.problems.append(
                 f"samplers.{NO_SAMPLER}: every config has this one (images shuffled, no tuples); "
@@ -153,15 +142,16 @@ class _Builder:
 
     def _look_up(self, where: str, experiment: Experiment) -> None:
         """Note names of an experiment that stand for nothing."""
-        datasets = [*entries("dataset"), *self.benchmark.datasets]
-        lookups = [("dataset", experiment.dataset, datasets)]
-        lookups += [("recipe", experiment.recipe, list(self.given["recipe"]))]
+        lookups = [
+            ("dataset", experiment.dataset, [*entries("dataset"), *self.benchmark.datasets]),
+            ("recipe", experiment.recipe, self.given["recipe"]),
+        ]
         for loss, sampler in experiment.pairs():
-            lookups.append(("methods.loss", loss, list(self.given["loss"])))
-            lookups.append(("methods.sampler", sampler, list(self.given["sampler"])))
+            lookups.append(("methods.loss", loss, self.given["loss"]))
+            lookups.append(("methods.sampler", sampler, self.given["sampler"]))
         for key, value, valid in lookups:
             if value not in valid:
-                hint = nearest(value, valid)
+                hint = nearest(value, list(valid))
                 self.problems.append(f"{where}.{key}: no such entry (got '{value}'){hint}")
 
     def _methods(self, where: str, experiment: Experiment) -> list[tuple[str, str, str]]:
@@ -189,10 +179,7 @@ class _Builder:
         return methods
 
     def _method(self, base: tuple[str, str, str], settings: dict, where: str) -> tuple:
-        """The method that ``base`` becomes with ``settings``, by swept key.
-
-        The entries that it uses are added to the plan: as the config has them, or swept.
-        """
+        """The method that ``base`` becomes with swept ``settings``; its entries are planned."""
         names = dict(zip(METHOD_KEYS, base, strict=True))
         changes: dict[str, dict] = {section: {} for section in METHOD_KEYS}
         for key, value in settings.items():
@@ -208,7 +195,7 @@ class _Builder:
 
     def _add(self, section: str, base: str, name: str, changes: dict, where: str) -> None:
         """Add the entry ``base`` with ``changes`` as ``name`` to the plan."""
-        resolved = self.resolved[section, base]
+        resolved = self.resolved[section][base]
         if changes:
             original = self.given[section][base]
             try:
@@ -222,8 +209,9 @@ class _Builder:
                 self.problems += [f"{where}.sweep: {section}.{line}" for line in lines]
                 return
             resolved = self._resolve(changed, f"{where}.sweep: {section}")
+        planned = getattr(self.plan, _PLURAL[section])
         taken = changes and name in self.given[section]
-        if taken or self.planned[section].setdefault(name, resolved) != resolved:
+        if taken or planned.setdefault(name, resolved) != resolved:
             self.problems.append(
                 f"{where}.sweep: would make the {section} '{name}', a name that another entry has; "
                 "rename that one"
@@ -242,10 +230,6 @@ class _Builder:
             self.problems += problems
             return
         sizes = {"num_classes": facts.train_classes, "embedding_dim": how["embedding_dim"]}
-        key = json.dumps([costs, chosen, sizes])
-        if key in self.built:
-            return
-        self.built.add(key)
         # The constructors are called once: they may refuse what their signatures allow.
         try:
             build_object("loss", {k: v for k, v in costs.items() if k != "loss_lr"}, **sizes)

@@ -38,10 +38,7 @@ def merge_configs(files: Sequence[str | Path], overrides: Mapping[str, Any]) -> 
     """The sections of several files, later ones over earlier ones, with single keys on top.
 
     Snakemake merges likewise, but reads YAML 1.1, where ``no`` is no text and ``1e-3`` no number.
-
-    Args:
-        files: Config files; paths are named in messages as they are given here.
-        overrides: What ``--config key=value`` says; Snakemake leaves inner values as text.
+    ``overrides`` is what ``--config key=value`` says; Snakemake leaves inner values as text.
 
     Raises:
         ConfigError: A file cannot be read, or holds no keys.

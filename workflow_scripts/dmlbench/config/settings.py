@@ -3,44 +3,48 @@
 import math
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from dmlbench.plugins.messages import nearest
 from dmlbench.plugins.registry import REGISTRIES
-from dmlbench.plugins.types import (
-    Name,
-    PositiveFloat,
-    PositiveInt,
-    Section,
-    Seed,
-    Selection,
-    Split,
-)
+from dmlbench.plugins.types import Name, PositiveFloat, PositiveInt, Section, Seed, Selection, Split
 
+
+def _unique(values: list) -> list:
+    if len(set(values)) != len(values):
+        raise ValueError("a value is named twice")
+    return values
+
+
+Unique = AfterValidator(_unique)
 ClustersPerClass = Annotated[int, Field(ge=2)]
 Growth = Annotated[float, Field(ge=1, le=10)]
 
 
 class Evaluation(Section):
     splits: list[Split] = Field(["test"], description="Splits to embed and measure.", min_length=1)
-    metrics: list[str] = Field(
+    metrics: Annotated[list[str], Unique] = Field(
         default_factory=REGISTRIES["metric"].names,
         json_schema_extra=lambda schema: schema["items"].update(enum=REGISTRIES["metric"].names()),
         description="What is measured; verification only on datasets with pairs. A change here "
         "measures the stored embeddings again and trains nothing, except for splits.",
         min_length=1,
     )
-    recall_at: list[PositiveInt] = Field([1, 2, 4, 8], description="K of Recall@K.", min_length=1)
+    recall_at: Annotated[list[PositiveInt], Unique] = Field(
+        [1, 2, 4, 8], description="K of Recall@K.", min_length=1
+    )
     nmi_plus: ClustersPerClass | dict[str, ClustersPerClass] = Field(
         10,
         description="Clusters per class for NMI+. By label column, such as {alphabet: 30}, it is "
         "measured for those columns only.",
     )
-    kmeans_seeds: list[Seed] = Field([0, 1, 2], description="Seeds of k-means.", min_length=1)
+    kmeans_seeds: Annotated[list[Seed], Unique] = Field(
+        [0, 1, 2], description="Seeds of k-means.", min_length=1
+    )
     kmeans_restarts: PositiveInt = Field(
         3, description="Starts of each k-means. The best one is kept."
     )
-    far: list[Annotated[float, Field(gt=0, lt=1)]] = Field(
+    far: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Unique] = Field(
         [0.01, 0.001],
         description="False accept rates for which verification states the true accept rate.",
     )
@@ -64,13 +68,6 @@ class Evaluation(Section):
     def nmi_plus_of(self, label: str) -> int | None:
         """Clusters per class for NMI+ of a label column; None where it is not measured."""
         return self.nmi_plus.get(label) if isinstance(self.nmi_plus, dict) else self.nmi_plus
-
-    @field_validator("metrics", "recall_at", "kmeans_seeds", "far")
-    @classmethod
-    def _no_repeats(cls, values: list) -> list:
-        if len(set(values)) != len(values):
-            raise ValueError("a value is named twice")
-        return values
 
 
 class Projection(Section):
