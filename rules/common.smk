@@ -108,8 +108,8 @@ def asked(rule):
     need = getattr(RESOURCES, rule)
     where = {"slurm_partition": need.partition} if need.partition else {}
     return {
-        "mem_mb": lambda wildcards, attempt: RESOURCES.mem_mb(rule, attempt),
-        "runtime": lambda wildcards, attempt: RESOURCES.runtime(rule, attempt),
+        "mem_mb": lambda wildcards, attempt: RESOURCES.grown(rule, "mem_mb", attempt),
+        "runtime": lambda wildcards, attempt: RESOURCES.grown(rule, "runtime", attempt),
         "gpu": need.gpu,
         **where,
     }

@@ -18,8 +18,8 @@ use rule embed as evaluate with:
     resources:
         **asked("evaluate"),
     params:
-        command=on_run("evaluate"),
-        code=step_code("evaluate"),
+        command=on_run("measure evaluate"),
+        code=step_code("measure evaluate"),
         settings=BENCHMARK.evaluation.model_dump_json(),
     message:
         "evaluate {wildcards}"
@@ -42,8 +42,8 @@ use rule evaluate as project with:
     resources:
         **asked("project"),
     params:
-        command=on_run("pictures project"),
-        code=step_code("pictures project"),
+        command=on_run("measure project"),
+        code=step_code("measure project"),
         settings=PROJECTION.model_dump_json(),
     message:
         "project {wildcards}"
@@ -61,8 +61,8 @@ use rule project as illustrate with:
     resources:
         **asked("illustrate"),
     params:
-        command=on_run("pictures illustrate"),
-        code=step_code("pictures illustrate"),
+        command=on_run("measure illustrate"),
+        code=step_code("measure illustrate"),
         gallery=BENCHMARK.gallery.model_dump_json(),
     message:
         "look up neighbours and similarities of {wildcards}"
@@ -83,8 +83,8 @@ use rule evaluate as roc with:
     resources:
         **asked("illustrate"),
     params:
-        command=on_run("pictures roc"),
-        code=step_code("pictures roc"),
+        command=on_run("measure roc"),
+        code=step_code("measure roc"),
         settings=PROJECTION.selection,
     message:
         "accept rates of {wildcards}"

@@ -45,8 +45,7 @@ ChoiceField = Annotated[Choice, BeforeValidator(_choice, json_schema_input_type=
 class Sampler(Section):
     per_class: Annotated[int, Field(ge=2)] | None = Field(
         None,
-        description="Images of each class in a batch. Empty: all images are shuffled, as proxy "
-        "losses take them.",
+        description="Images of each class in a batch. Empty: all images are shuffled.",
     )
     positive: ChoiceField | None = Field(
         None, description="How an anchor's positives are chosen. Empty: the loss needs none."
@@ -56,8 +55,7 @@ class Sampler(Section):
     )
     miner: ChoiceField | None = Field(
         None,
-        description="A miner of pytorch-metric-learning instead of positive and negative: its "
-        "class path and arguments.",
+        description="Instead of the two: a miner of pytorch-metric-learning by its class path.",
     )
 
     @model_validator(mode="after")
@@ -119,13 +117,10 @@ class Experiment(Section):
     methods: list[Method] = Field(description="What is compared.", min_length=1)
     sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(
         default_factory=dict,
-        description="Keys such as recipe.batch_size or sampler.per_class, each with a list of "
-        "values. Each value makes an entry of its own.",
+        description="Keys such as recipe.batch_size, each with a list of values to compare.",
     )
     published: PublishedNames = Field(
-        [],
-        description="Published tables that are printed beside ours, such as eps_table1 or "
-        "[eps_table3, eps_table4].",
+        [], description="Published tables to print beside ours, such as [eps_table3, eps_table4]."
     )
 
     def pairs(self) -> list[tuple[str, str]]:
@@ -157,8 +152,8 @@ class Benchmark(Section):
     seeds: Annotated[list[Seed], Unique] = Field(description="Training seeds.", min_length=1)
     selections: Annotated[list[Selection], Unique] = Field(
         ["last", "val", "test_max"],
-        description="Which epochs' weights are kept: the last, the best on validation, or the best "
-        "on test (the papers' protocol; tables say so).",
+        description="Which epochs' weights are kept: the last, the best on validation or on test "
+        "(the papers' protocol; tables say so).",
         min_length=1,
     )
     data: Data = Field(default_factory=Data, description="Where archives come from.")
@@ -176,14 +171,12 @@ class Benchmark(Section):
     )
     controls: Annotated[list[Control], Unique] = Field(
         ["random", "untrained", "shuffled"],
-        description="Rows below the methods of every table, with the first seed only. random: "
-        "random vectors. untrained: the backbone's features before any training. shuffled: the "
-        "first method, trained on shuffled labels.",
+        description="Rows below the methods of every table, with the first seed only: random "
+        "vectors, the untrained backbone's features, the first method on shuffled labels.",
     )
     partial: bool = Field(
         False,
-        description="Make tables and figures of the finished runs. A mean over fewer seeds than "
-        "planned says k/n, and its table says PARTIAL.",
+        description="Make tables and figures of the finished runs; the tables say PARTIAL.",
     )
     training: Training = Field(default_factory=Training, description="How trainings are run.")
     resources: Resources = Field(default_factory=Resources, description="What rules ask for.")

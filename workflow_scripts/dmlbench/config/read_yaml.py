@@ -17,7 +17,7 @@ def read_config(path: str | Path) -> Any:
         ConfigError: The file is missing, is not YAML, or has a key twice.
     """
     try:
-        return _parse(Path(path).read_text(encoding="utf-8"))
+        return parse_yaml(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(
             f"{path}: cannot be read ({error.strerror}); is the path right?"
@@ -30,7 +30,8 @@ def read_config(path: str | Path) -> Any:
         raise ConfigError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from None
 
 
-def _parse(text: str) -> Any:
+def parse_yaml(text: str) -> Any:
+    """What YAML 1.2 text holds."""
     return YAML(typ="safe", pure=True).load(text)
 
 
@@ -68,7 +69,7 @@ def _typed(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        read = _parse(value)
+        read = parse_yaml(value)
     except YAMLError:
         return value
     return read if isinstance(read, bool | int | float) or value == "null" else value
