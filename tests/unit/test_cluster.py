@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -12,12 +13,12 @@ from test_lock import holder
 
 from dmlbench.config import resolve_config
 from dmlbench.config.settings import Resources as ConfigResources
+from dmlbench.data.disk import near
 from dmlbench.errors import ConfigError, TrainingError, UserError
 from dmlbench.paths import LOCK_FILE
 from dmlbench.training.run_lock import RunLock, holder_of
-from dmlbench.workflow.slurm import commands, head, preflight, scratch
+from dmlbench.workflow.slurm import commands, head, preflight
 from dmlbench.workflow.slurm.commands import has_ended, minutes_left
-from dmlbench.workflow.slurm.scratch import near
 
 
 class Resources(dict):
@@ -359,7 +360,7 @@ def test_a_training_reads_a_copy_of_its_images_on_the_nodes_disk(tmp_path, monke
 def test_a_disk_that_is_too_small_is_told_and_not_used(tmp_path, monkeypatch, caplog):
     for name in ("index.parquet", "pixels.bin"):
         (tmp_path / name).write_bytes(b"12345")
-    monkeypatch.setattr(scratch.shutil, "disk_usage", lambda place: SimpleNamespace(free=9))
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=9))
     with near(tmp_path, str(tmp_path)) as folder:
         assert folder == tmp_path
     assert "reads" in caplog.text

@@ -1,16 +1,16 @@
-"""Room on the disk: told before a store is written, and where it runs out."""
+"""Room on disks: for the store that is written, and for a copy of it on a node's own disk."""
 
 import errno
 import logging
-import math
+import os
 import shutil
-from collections.abc import Collection, Iterator
+import tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dmlbench.data.dataset import Dataset, Record
-from dmlbench.data.decode import CHANNELS, STORES, image_size, stored_size
-from dmlbench.errors import DataError
+from dmlbench import paths
+from dmlbench.errors import DataError, TrainingError
 
 log = logging.getLogger(__name__)
 
@@ -21,30 +21,21 @@ _NO_ROOM = {
 }
 
 
-def refuse_full_disk(
-    dataset: type[Dataset], store: str, folder: Path, first: Collection[Record], total: int | None
-) -> None:
+def refuse_full_disk(what: str, folder: Path, sizes: list[int], total: int | None) -> None:
     """Say how large a store will be, and refuse where it does not fit.
 
     Args:
-        dataset: What is prepared.
-        store: Which pixels of it, one of :data:`dmlbench.data.decode.STORES`.
+        what: The name of the dataset and store.
         folder: Where the store will lie; it exists.
-        first: Some of its images, to estimate the mean size from.
+        sizes: The bytes of some of its images, to estimate the mean from.
         total: How many images there will be; None where that is not known.
 
     Raises:
-        DataError: The disk has less room than the estimate, or an image cannot be read.
+        DataError: The disk has less room than the estimate.
     """
-    if not first or total is None:
+    if not sizes or total is None:
         return
-    free, what = shutil.disk_usage(folder).free, f"{dataset.name}/{store}"
-    sizes = []
-    for record in first:
-        image = record.image
-        whole = image_size(image, f"{dataset.name}: {record.path}", dataset.damaged_image)
-        channels = CHANNELS[dataset.facts.mode] if isinstance(image, bytes) else image.shape[2]
-        sizes.append(math.prod(stored_size(*whole, STORES[store])) * channels)
+    free = shutil.disk_usage(folder).free
     size = sum(sizes) * total // len(sizes)
     text = f"{'' if len(set(sizes)) == 1 else 'about '}{_size(size)}"
     if size > free:
@@ -66,6 +57,33 @@ def disk_full_is_told(folder: Path) -> Iterator[None]:
             raise
         reason = f"{_NO_ROOM[error.errno]}; nothing half-written stays"
         raise DataError(f"{folder}: {reason}") from None
+
+
+@contextmanager
+def near(folder: Path, scratch: str | None) -> Iterator[Path]:
+    """Yield a folder with the prepared images of ``folder``: a copy below ``scratch``, if given.
+
+    The copy goes when the block ends. Where the disk is too small, ``folder`` itself is read, and
+    the log says so. Variables in ``scratch`` such as ``$SLURM_TMPDIR`` are filled in.
+
+    Raises:
+        TrainingError: There is no folder ``scratch`` here.
+    """
+    place = Path(os.path.expandvars(scratch or "."))
+    if not place.is_dir():
+        raise TrainingError(f"training.scratch: this machine has no folder {place}")
+    files = [folder / paths.INDEX_FILE, folder / paths.PIXELS_FILE]
+    size, free = sum(file.stat().st_size for file in files), shutil.disk_usage(place).free
+    if scratch and size > free:
+        log.warning("%s has %s of %s: reads %s", place, _size(free), _size(size), folder)
+    if not scratch or size > free:
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="dmlbench-", dir=place) as copy:
+        for file in files:
+            shutil.copy(file, copy)
+        log.info("%s copied to %s", _size(size), copy)
+        yield Path(copy)
 
 
 def _size(count: int) -> str:

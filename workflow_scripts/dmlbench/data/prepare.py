@@ -27,7 +27,9 @@ R = TypeVar("R")
 
 log = logging.getLogger(__name__)
 
-#: How many records, and how many bytes of them, are looked at to estimate the store's size.
+#: A record, its pixels for the store and their hash.
+Decoded = tuple[Record, np.ndarray, bytes]
+#: How many images, and how many bytes of them, are looked at to estimate the store's size.
 _PEEK, _PEEK_BYTES = 300, 64_000_000
 
 
@@ -59,21 +61,21 @@ def prepare(
     """
     folder.mkdir(parents=True, exist_ok=True)
     what = f"{dataset.name}/{store}"
-    records = dataset().records(raw)
-    first = _peek(records)
-    whole = (count for part, count in dataset.facts.counts.items() if not {"/", ":"} & set(part))
+    whole = [n for part, n in dataset.facts.counts.items() if not {"/", ":"} & set(part)]
     total = sum(whole) or None  # train and test, or all folds
-    refuse_full_disk(dataset, store, folder, first, total)
     decode = partial(_decode, dataset=dataset, short_side=STORES[store])
-    # The index is written last: one without its pixels, or with those of another, is never there.
-    with replacing(folder / paths.PIXELS_FILE) as temporary, disk_full_is_told(folder):
+    with closing(look_ahead(decode, dataset().records(raw), threads)) as decoded:
+        first = _peek(decoded)
+        refuse_full_disk(what, folder, [image.nbytes for _, image, _ in first], total)
         drained = (first.popleft() for _ in range(len(first)))  # each let go as it is taken
-        decoded = look_ahead(decode, itertools.chain(drained, records), threads)
-        with closing(decoded), temporary.open("wb") as file:
-            columns = _write(file, progress(decoded, total, what, "images"), dataset.name)
-        table = _index(columns)
-        check_counts(dataset, table)
-        (folder / paths.INDEX_FILE).unlink(missing_ok=True)
+        images = progress(itertools.chain(drained, decoded), total, what, "images")
+        # The index is written last: one without its pixels, or with those of another, is never
+        # there.
+        with replacing(folder / paths.PIXELS_FILE) as temporary, disk_full_is_told(folder):
+            with temporary.open("wb") as file:
+                table = _index(_write(file, images, dataset.name))
+            check_counts(dataset, table)
+            (folder / paths.INDEX_FILE).unlink(missing_ok=True)
     with replacing(folder / paths.INDEX_FILE) as temporary, disk_full_is_told(folder):
         table.to_parquet(temporary, index=False)
     size = (folder / paths.PIXELS_FILE).stat().st_size
@@ -81,14 +83,14 @@ def prepare(
     return table
 
 
-def _peek(records: Iterator[Record]) -> deque[Record]:
-    """The first records, few enough to keep."""
-    first: deque[Record] = deque()
+def _peek(decoded: Iterator[Decoded]) -> deque[Decoded]:
+    """The first images, few enough to keep."""
+    first: deque[Decoded] = deque()
     size = 0
-    for record in itertools.islice(records, _PEEK):
-        first.append(record)
-        size += len(record.image) if isinstance(record.image, bytes) else record.image.nbytes
-        if size > _PEEK_BYTES:
+    for each in decoded:
+        first.append(each)
+        size += each[1].nbytes
+        if len(first) == _PEEK or size > _PEEK_BYTES:
             break
     return first
 
@@ -113,10 +115,7 @@ def look_ahead(function: Callable[[T], R], items: Iterable[T], threads: int) -> 
         pool.shutdown(cancel_futures=True)
 
 
-def _decode(
-    record: Record, dataset: type[Dataset], short_side: int | None
-) -> tuple[Record, np.ndarray, bytes]:
-    """A record, its pixels for the store and their hash."""
+def _decode(record: Record, dataset: type[Dataset], short_side: int | None) -> Decoded:
     what = f"{dataset.name}: {record.path}"
     image = pixels(record.image, dataset.facts.mode, short_side, what, dataset.damaged_image)
     digest = hashlib.sha256(repr(image.shape).encode())
@@ -124,10 +123,8 @@ def _decode(
     return record, image, digest.digest()
 
 
-def _write(
-    file: BinaryIO, decoded: Iterator[tuple[Record, np.ndarray, bytes]], name: str
-) -> dict[str, list]:
-    """Write all pixels to ``file``; returns the index's columns in the order of the file."""
+def _write(file: BinaryIO, decoded: Iterator[Decoded], name: str) -> dict[str, list]:
+    """Write all pixels to ``file``; return the index's columns in the order of the file."""
     columns: dict[str, list] = defaultdict(list)
     seen: set[str] = set()
     offset = 0
@@ -154,7 +151,7 @@ def _index(columns: dict[str, list]) -> pd.DataFrame:
     digests = columns.pop("digest")
     content = [first_with.setdefault(digest, number) for number, digest in enumerate(digests)]
     table = pd.DataFrame({"id": range(len(order)), **columns, "content": content})
-    # Of everything but where the pixels lie, which follows the archive: mirrors give one hash.
+    # Without the offsets, which follow the archive: the images of all mirrors have one hash.
     known = zip(*(v for name, v in columns.items() if name != "offset"), digests, strict=True)
     table.attrs["sha256"] = hashlib.sha256(repr(list(known)).encode()).hexdigest()
     return table
