@@ -17,8 +17,8 @@ from dmlbench.data.disk import near
 from dmlbench.errors import ConfigError, TrainingError, UserError
 from dmlbench.paths import LOCK_FILE
 from dmlbench.training.run_lock import RunLock, holder_of
-from dmlbench.workflow.slurm import commands, head, preflight
-from dmlbench.workflow.slurm.commands import has_ended, minutes_left
+from dmlbench.workflow import head, preflight, slurm
+from dmlbench.workflow.slurm import has_ended, minutes_left
 
 
 class Resources(dict):
@@ -120,7 +120,7 @@ class TestBeforeAnyJob:
         (line,) = told(tmp_path)
         assert line == ("scontrol: slurm_load_ctl_conf error: Unable to contact slurm controller")
         says("scontrol", script="exec sleep 30")
-        monkeypatch.setattr(commands.ask, "__kwdefaults__", {"seconds": 0.2})
+        monkeypatch.setattr(slurm.ask, "__kwdefaults__", {"seconds": 0.2})
         started = time.monotonic()
         (line,) = told(tmp_path)
         assert line == "scontrol: no answer from Slurm within 0 s"
@@ -192,7 +192,7 @@ class TestTrialJob:
     ],
 )
 def test_time_limits(limit, number):
-    assert commands.minutes(limit) == number
+    assert slurm.minutes(limit) == number
 
 
 @pytest.mark.parametrize(("left", "minutes"), [("1:30", 1.5), ("5:00", 2), ("UNLIMITED", 2)])

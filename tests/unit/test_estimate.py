@@ -22,7 +22,7 @@ from dmlbench.reporting.verdicts import (
     WITHIN,
     verdicts,
 )
-from dmlbench.workflow import job_states as jobs
+from dmlbench.workflow import job_records as jobs
 from dmlbench.workflow.estimate import BASES, History, epoch_images, images_of_split, run_bytes
 
 

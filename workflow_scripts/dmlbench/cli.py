@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dmlbench.errors import Unfinished, UserError
-from dmlbench.workflow.job_states import noted
+from dmlbench.workflow.job_records import noted
 
 log = logging.getLogger("dmlbench")
 

@@ -20,8 +20,8 @@ from dmlbench.training.hooks import Hooks
 from dmlbench.training.loop import Trainer
 from dmlbench.training.run_lock import RunLock
 from dmlbench.training.stopping import Stopping
+from dmlbench.workflow.job_records import read_record, vouches
 from dmlbench.workflow.provenance import hardware, training_code, training_files
-from dmlbench.workflow.run_record import read_record, vouches
 
 log = logging.getLogger(__name__)
 

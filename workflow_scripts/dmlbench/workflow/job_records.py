@@ -1,4 +1,4 @@
-"""What became of a job: a small file beside its log, for as long as it has not ended well.
+"""What jobs leave of themselves: a state while they run or fail, ``run.json`` of a training.
 
 Logs are for people. The ledger and ``make status`` need to know which jobs run and why one failed,
 also of one that was killed and could say nothing.
@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from dmlbench.errors import DivergedError, OutOfMemoryError, Unfinished
-from dmlbench.files import write_json
+from dmlbench.errors import DataError, DivergedError, OutOfMemoryError, Unfinished
+from dmlbench.files import checksum_of, write_json
 
 #: Seconds between two touches of a running job's file, and after how many without one it is dead.
 BEAT, DEAD = 20.0, 120.0
@@ -21,13 +21,15 @@ RUNNING = "running"
 KILLED = "killed: by the system for its memory, with its node, or by hand; see the log"
 
 
-class JobState(NamedTuple):
-    """A job that runs or did not end well.
+class DamagedRecordError(DataError):
+    """A ``run.json`` that is none."""
 
-    Attributes:
-        state: running, diverged, out of memory, out of time, failed; or missing, of one that was
-            interrupted and goes on when it is started again.
-        reason: Why, in one line.
+
+class JobState(NamedTuple):
+    """A job that runs or did not end well, and why in one line.
+
+    The states are running, diverged, out of memory, out of time, failed; and missing, of one that
+    was interrupted and goes on when it is started again.
     """
 
     state: str
@@ -43,13 +45,11 @@ def read_state(log: Path) -> JobState | None:
     """The state of the job with this log; None where it ended well or never began."""
     file = state_file(log)
     try:
-        said = json.loads(file.read_text(encoding="utf-8"))
+        said = JobState(**json.loads(file.read_text(encoding="utf-8")))
         age = time.time() - file.stat().st_mtime
     except FileNotFoundError:
         return None
-    if said["state"] == RUNNING and age > DEAD:
-        return JobState("failed", KILLED)
-    return JobState(said["state"], said["reason"])
+    return JobState("failed", KILLED) if said.state == RUNNING and age > DEAD else said
 
 
 @contextmanager
@@ -71,7 +71,7 @@ def noted(log: Path | None) -> Iterator[None]:
         yield
     except BaseException as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
-        state = JobState(classify(error), reason)
+        state = JobState(_state_after(error), reason)
         raise
     finally:
         ended.set()
@@ -82,8 +82,7 @@ def noted(log: Path | None) -> Iterator[None]:
             file.unlink(missing_ok=True)
 
 
-def classify(error: BaseException) -> str:
-    """The state that an exception leaves a job in."""
+def _state_after(error: BaseException) -> str:
     if isinstance(error, DivergedError):
         return "diverged"
     # PyTorch's own cannot be named here: importing it takes seconds.
@@ -92,3 +91,39 @@ def classify(error: BaseException) -> str:
     if isinstance(error, Unfinished) and "time budget" in str(error):
         return "out of time"
     return "missing" if isinstance(error, Unfinished | KeyboardInterrupt) else "failed"
+
+
+def read_record(folder: Path, fingerprint: str) -> dict:
+    """The ``run.json`` of a finished run.
+
+    Raises:
+        DataError: There is none, it is damaged (:class:`DamagedRecordError`), or the run was
+            trained with other settings than ``fingerprint``.
+    """
+    try:
+        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        trained_as = record["fingerprint"]
+    except OSError:
+        raise DataError(f"{folder}: no run.json; this run has not finished training") from None
+    except (ValueError, KeyError, TypeError):
+        raise DamagedRecordError(
+            f"{folder}/run.json is damaged; delete it, and train the run again"
+        ) from None
+    if trained_as != fingerprint:
+        raise DataError(f"{folder}: was trained with other settings than the config's; train again")
+    return record
+
+
+def vouches(file: Path, fingerprint: str, code: str) -> bool:
+    """Whether the ``run.json`` beside a training's output says that ``file`` is that training's.
+
+    ``fingerprint`` is what the config asks for, ``code`` the hash of the training's sources
+    (:func:`dmlbench.workflow.provenance.training_code`).
+    """
+    try:
+        record = read_record(file.parent, fingerprint)
+    except DataError:  # none, of another config, or damaged
+        return False
+    if record.get("code") != code:
+        return False
+    return file.name == "run.json" or record.get("outputs", {}).get(file.name) == checksum_of(file)

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
-from dmlbench.workflow.slurm.commands import SlurmError, ask, minutes, queue, until
+from dmlbench.workflow.slurm import SlurmError, ask, minutes, queue, until
 
 log = logging.getLogger(__name__)
 
@@ -43,12 +43,10 @@ def sbatch(resources: Any, threads: int) -> tuple[str, ...]:
 def problems(
     requests: Iterable[tuple[str, Any, int]], folder: Path, wait: float = 60.0
 ) -> Iterator[str]:
-    """What is wrong; nothing where all is well.
+    """What is wrong, if anything.
 
-    Args:
-        requests: The name, resources (on the last try) and threads of each rule.
-        folder: Where jobs are to write.
-        wait: Seconds that a trial job may wait for its start.
+    ``requests`` are the name, resources (on the last try) and threads of each rule, ``folder`` is
+    where jobs are to write. A trial job may wait ``wait`` seconds for its start.
     """
     if absent := [name for name in COMMANDS if not shutil.which(name)]:
         yield (
@@ -62,8 +60,7 @@ def problems(
         if 0 < kept < GAP + MORE:  # 0 is for ever
             yield (
                 f"Slurm forgets finished jobs after {kept} s (MinJobAge), and Snakemake asks for "
-                f"them up to {GAP} s later: it would wait for ever; ask the administrators for "
-                "Slurm's default, MinJobAge=300"
+                f"them up to {GAP} s later: ask the administrators for the default, MinJobAge=300"
             )
         refused = list(_refused(asked))
         yield from refused
@@ -136,14 +133,13 @@ def _trial(options: tuple[str, ...], folder: Path, wait: float) -> str:
             if not until(lambda: call.poll() is not None, LONGEST):
                 return f"hangs: it was to write a file to {folder}"
         if call.returncode:
-            said = output.read_text().strip().splitlines() if output.exists() else []
-            absent = f"no log: is {folder} there on the node, and writable?"
-            return f"failed: {said[-1] if said else absent}"
-        elsewhere = (
-            f"wrote a file to {folder} that is not here: run from a disk that this machine and the "
-            "nodes share"
-        )
-        return "" if until(file.exists, LATENCY) else elsewhere
+            said = output.read_text().strip() if output.exists() else ""
+            said = said or f"no log: is {folder} there on the node, and writable?"
+            return f"failed: {said.splitlines()[-1]}"
+        if until(file.exists, LATENCY):
+            return ""
+        shared = "run from a disk that this machine and the nodes share"
+        return f"wrote a file to {folder} that is not here: {shared}"
     finally:
         if call.poll() is None:
             ask("scancel", f"--name={file.name}")

@@ -66,16 +66,16 @@ def minutes(limit: str) -> float | None:
 def current_job() -> dict:
     """The Slurm job of this process; its values are None outside of one."""
     get = os.environ.get
-    job = get("SLURM_JOB_ID")
-    restarts = int(get("SLURM_RESTART_COUNT", "0")) if job else None
-    return {"job": job, "restarts": restarts, "cluster": get("SLURM_CLUSTER_NAME") if job else None}
+    if not (job := get("SLURM_JOB_ID")):
+        return dict.fromkeys(("job", "restarts", "cluster"))
+    restarts = int(get("SLURM_RESTART_COUNT", "0"))
+    return {"job": job, "restarts": restarts, "cluster": get("SLURM_CLUSTER_NAME")}
 
 
 def minutes_left(asked: float | None) -> float | None:
     """How long this process may take, of the minutes that its job asked for; None is no limit.
 
-    A job's time began before this process did, and two starts of Snakemake may take a minute.
-    Slurm's word counts where it is less; where Slurm does not say, ``asked`` does.
+    The job began before this process did, so Slurm's word counts where it is less.
     """
     job = current_job()["job"]
     if asked is None or not job:
@@ -89,11 +89,10 @@ def minutes_left(asked: float | None) -> float | None:
 
 
 def has_ended(other: dict) -> bool:
-    """Whether Slurm says that the job of another process is over, so that it is an orphan.
+    """Whether Slurm says that another process's job (its :func:`current_job`) is over.
 
-    A node that the controller takes for dead may go on working. Only jobs of one's own cluster are
-    known; of others, and where Slurm cannot be asked, nothing is said: False. ``other`` is what
-    :func:`current_job` said there.
+    That process is then an orphan: a node that the controller takes for dead may go on working.
+    False where nothing is known, as of jobs of another cluster.
     """
     mine = current_job()
     if not mine["job"] or not other.get("job") or other.get("cluster") != mine["cluster"]:
