@@ -43,11 +43,8 @@ def counting(
 ) -> Iterator[Callable[[int], None]]:
     """Yield a function that counts; show how much has come, how fast, and the time that is left.
 
-    Args:
-        what: The heading.
-        total: The amount at the end; None where it is not known.
-        unit: What is counted, such as ``images``; ``B`` for bytes.
-        start: The amount at the start.
+    ``what`` is the heading, ``total`` the amount at the end, where it is known, ``unit`` what is
+    counted, such as ``images``, or ``B`` for bytes.
     """
     options = {"desc": what, "initial": start, "total": total, "leave": False}
     options |= {"unit": "B", "unit_scale": True} if unit == "B" else {"unit": f" {unit}"}

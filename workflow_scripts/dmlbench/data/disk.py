@@ -14,11 +14,7 @@ from dmlbench.errors import DataError, TrainingError
 
 log = logging.getLogger(__name__)
 
-_NO_ROOM = {
-    errno.ENOSPC: "no room left on the disk",
-    errno.EDQUOT: "no room left in your quota of the disk",
-    errno.EFBIG: "a file may not be as large as the store (see `ulimit -f`, and the file system)",
-}
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def refuse_full_disk(what: str, folder: Path, sizes: list[int], total: int | None) -> None:
@@ -55,8 +51,8 @@ def disk_full_is_told(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _NO_ROOM:
             raise
-        reason = f"{_NO_ROOM[error.errno]}; nothing half-written stays"
-        raise DataError(f"{folder}: {reason}") from None
+        told = f"{os.strerror(error.errno)}; nothing half-written stays"
+        raise DataError(f"{folder}: {told}") from None
 
 
 @contextmanager

@@ -7,7 +7,6 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import zip_longest
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -161,14 +160,13 @@ def _fill(
     if missing > (free := shutil.disk_usage(part.parent).free):
         told = f"{os.strerror(errno.ENOSPC)}: {free:,} bytes are free, {missing:,} are missing"
         raise OSError(errno.ENOSPC, told)
-    for source, following in zip_longest(sources, sources[1:]):
+    for source in sources:
         log.info("fetching %s (%s)", source, archive.described())
         try:
             return _fetch(source, archive, part, patience)
         except SourceError as error:
             failures.append(f"{source}: {error}")
-            then = f"next is {following}" if following else "it was the last"
-            log.warning("%s: %s; %s", source, error, then)
+            log.warning("%s", failures[-1])
     raise DataError(_by_hand(archive, target, failures) + _kept(part))
 
 

@@ -69,8 +69,7 @@ def prepare(
         refuse_full_disk(what, folder, [image.nbytes for _, image, _ in first], total)
         drained = (first.popleft() for _ in range(len(first)))  # each let go as it is taken
         images = progress(itertools.chain(drained, decoded), total, what, "images")
-        # The index is written last: one without its pixels, or with those of another, is never
-        # there.
+        # The index is written last, so that none is there without its pixels.
         with replacing(folder / paths.PIXELS_FILE) as temporary, disk_full_is_told(folder):
             with temporary.open("wb") as file:
                 table = _index(_write(file, images, dataset.name))
@@ -98,9 +97,8 @@ def _peek(decoded: Iterator[Decoded]) -> deque[Decoded]:
 def look_ahead(function: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
     """``function(item)`` of each item, in order, computed by threads.
 
-    At most ``threads + 1`` items are taken beyond the result that was asked for. Only the thread of
-    the caller reads ``items``. What ``items`` or ``function`` raise comes at the item's turn; the
-    rest is not begun.
+    At most ``threads + 1`` items are taken beyond the result that was asked for, by the caller's
+    thread. An error comes at the item's turn; the rest is not begun.
     """
     pool = ThreadPoolExecutor(threads, thread_name_prefix="look-ahead")
     waiting: deque[Future[R]] = deque()

@@ -142,8 +142,6 @@ class ImageReader:
     def _all(self) -> torch.Tensor:
         """All images as evaluation sees them: N x H x W x C."""
         rows = np.arange(len(self._views.store.index))
-        if self._views.unchanged:
-            return torch.from_numpy(self._views.store.images(rows))
         blocks = np.array_split(rows, -(-len(rows) // 512))
         return torch.cat(list(self._made(_places(block, block, False) for block in blocks)))
 
@@ -156,7 +154,7 @@ class ImageReader:
         except DataError as error:
             # A worker's comes with its traceback; the message is the last line.
             last = str(error).strip().splitlines()[-1]
-            raise DataError(last.removeprefix(f"{DataError.__module__}.DataError: ")) from None
+            raise DataError(last.removeprefix("dmlbench.errors.DataError: ")) from None
 
     def _input(self, pixels: torch.Tensor) -> torch.Tensor:
         """B x H x W x C pixels as float32, B x C x H x W with channels last in memory."""
@@ -189,7 +187,6 @@ class _Views(Dataset):
     def __init__(self, store: ImageStore, train: list | None, evaluation: list) -> None:
         self.store = store
         self._given = store, train, evaluation
-        self.unchanged = train is None and not evaluation and store.uniform() is not None
         self._evaluation = build_transforms(evaluation)
         self._train = self._evaluation if train is None else build_transforms(train)
         self.shape: torch.Size | None = None

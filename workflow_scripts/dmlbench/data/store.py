@@ -49,15 +49,6 @@ class ImageStore:
         shape, start = self.shapes[row], self.starts[row]
         return self.pixels[start : start + shape.prod()].reshape(shape)
 
-    def images(self, rows: np.ndarray) -> np.ndarray:
-        """The pixels of rows of one shape: uint8, N x H x W x C; a copy."""
-        return np.stack([self.image(row) for row in rows])
-
-    def uniform(self) -> tuple[int, int, int] | None:
-        """Height, width and channels of all images, or None where they differ."""
-        same = (self.shapes == self.shapes[0]).all()
-        return tuple(self.shapes[0].tolist()) if same else None
-
 
 def content_hash(index: pd.DataFrame) -> str:
     """The hash of a prepared index: names, splits, labels and pixels, whatever their archive.

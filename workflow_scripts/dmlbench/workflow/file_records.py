@@ -24,7 +24,7 @@ from dmlbench.files import checksum_of, replacing
 
 #: Stands in the place of parameters, so that Snakemake finds them changed and says why.
 UNKNOWN = "nothing is known of what made this file"
-# With a rule, as Snakemake's report sorts by it; without the time that makes a record one.
+# It has a rule, by which Snakemake's report sorts, and no time, without which it is no record.
 _NO_RECORD = MetadataRecord(
     record_format_version=RECORD_FORMAT_VERSION, params=[UNKNOWN], rule="unknown"
 )
@@ -101,8 +101,8 @@ def _origin(
     here["sha256"] = checksum_of(file)
     if not known or known["sha256"] != here["sha256"]:
         return here if recorded or (verified and not known) else None
-    # Of two records for the same content the later one counts: that of a job since then, or that
-    # which came with a checkout of other results.
+    # The later of two records for the same content counts: that of a job since then, or that which
+    # came with a checkout of other results.
     if not recorded or record.endtime < came:
         return known
     inputs = filter(os.path.exists, record.input)

@@ -13,8 +13,7 @@ from dmlbench.errors import UserError
 from dmlbench.files import write_json
 from dmlbench.workflow.slurm import SlurmError, ask, queue, until
 
-#: Seconds for cancelled jobs to save and end, before one goes on without them.
-PATIENCE = 180.0
+PATIENCE = 180.0  #: seconds for cancelled jobs to save and end
 
 
 class Head(BaseModel):
@@ -78,17 +77,17 @@ def ended_head(file: Path) -> Head | None:
             f"{file}: damaged; it names the jobs of the last Snakemake. Cancel this config's "
             "(`squeue --me`, scancel), then delete the file"
         ) from None
-    if head.host != platform.node():
-        if left := leftovers(head):
-            raise UserError(
-                f"{len(left)} job(s) wait or run of a Snakemake that was started on {head.host}, "
-                f"process {head.process}: go there; or, if it is gone for certain, end them here: "
-                f"scancel --name={head.job_name}"
-            )
-    elif head.started == _started(head.process):
+    here = head.host == platform.node()
+    if here and head.started == _started(head.process):
         raise UserError(
             f"Snakemake runs this config already, as process {head.process} of this machine; "
             "wait for it, or end it: Ctrl-C there cancels its jobs"
+        )
+    if not here and (left := leftovers(head)):
+        raise UserError(
+            f"{len(left)} job(s) wait or run of a Snakemake that was started on {head.host}, "
+            f"process {head.process}: go there; or, if it is gone for certain, end them here: "
+            f"scancel --name={head.job_name}"
         )
     return head
 

@@ -1,7 +1,6 @@
-"""What jobs leave of themselves: a state while they run or fail, ``run.json`` of a training.
+"""What jobs leave of themselves: their state, for ``make status``, and ``run.json`` of a training.
 
-Logs are for people. The ledger and ``make status`` need to know which jobs run and why one failed,
-also of one that was killed and could say nothing.
+A state is there while a job runs and after it has failed, also where it was killed.
 """
 
 import json

@@ -3,7 +3,6 @@
 import logging
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -18,16 +17,14 @@ from dmlbench.workflow.slurm import SlurmError, ask, minutes, queue, until
 
 log = logging.getLogger(__name__)
 
-COMMANDS = ("sbatch", "squeue", "scancel", "scontrol", "sinfo", "srun")
-#: Seconds between two questions for finished jobs, which the plugin fixes; and what they may take.
-GAP, MORE = 180, 20
-#: Seconds that a trial job may run, and that its file may need to show up here.
-LONGEST, LATENCY = 120.0, 30.0
+# In seconds:
+ASKED_WITHIN = 200  #: of the end of a job, Snakemake's plugin asks for it
+LONGEST, LATENCY = 120.0, 30.0  #: that a trial job may run, and its file may need to show up here
 
 
 def sbatch(resources: Any, threads: int) -> tuple[str, ...]:
     """The options of ``sbatch`` with which Snakemake's plugin asks for a rule's resources."""
-    # Imported only here: the plugin asks Slurm for its version when it is.
+    # The plugin asks Slurm for its version when it is imported.
     from snakemake_executor_plugin_slurm.submit_string import get_submit_command
     from snakemake_executor_plugin_slurm.utils import set_gres_string
 
@@ -48,20 +45,14 @@ def problems(
     ``requests`` are the name, resources (on the last try) and threads of each rule, ``folder`` is
     where jobs are to write. A trial job may wait ``wait`` seconds for its start.
     """
-    if absent := [name for name in COMMANDS if not shutil.which(name)]:
-        yield (
-            f"{', '.join(absent)}: not found; this is no machine to submit jobs from, or Slurm's "
-            "commands are not in PATH (often: module load slurm)"
-        )
-        return
-    asked = [(rule, sbatch(resources, n), resources) for rule, resources, n in requests]
     try:
         kept = int(re.search(r"^MinJobAge\s*=\s*(\d+)", ask("scontrol", "show", "config"), re.M)[1])
-        if 0 < kept < GAP + MORE:  # 0 is for ever
+        if 0 < kept < ASKED_WITHIN:  # 0 is for ever
             yield (
-                f"Slurm forgets finished jobs after {kept} s (MinJobAge), and Snakemake asks for "
-                f"them up to {GAP} s later: ask the administrators for the default, MinJobAge=300"
+                f"Slurm forgets finished jobs after {kept} s (MinJobAge), and Snakemake asks up to "
+                f"{ASKED_WITHIN} s later: ask the administrators for the default, MinJobAge=300"
             )
+        asked = [(rule, sbatch(resources, n), resources) for rule, resources, n in requests]
         refused = list(_refused(asked))
         yield from refused
         if not refused:

@@ -66,24 +66,19 @@ PACKAGES = (
 def step_files(script: str, step: str | None = None, *more: str, stop: str = "") -> dict[str, str]:
     """The hashes of the source files that a step depends on: of the script, and by module.
 
-    Args:
-        script: The step's script, without ``.py``.
-        step: Which of its steps, where it has several.
-        more: Further modules to start from, which count whatever they are.
-        stop: A module that this step does not use, though its script imports it.
+    ``script`` is named without ``.py``, ``step`` where it has several. The modules ``more`` count
+    too; ``stop`` does not, though the script imports it.
     """
     more = (*more, *_ALSO.get(script, ()))
     roots = {*_script_imports(script, step), *more}
     modules = closure(roots, {*DECIDES_NOTHING, stop}, {*_DECIDES, *more})
-    return {f"{script}.py": _hash(SCRIPTS / f"{script}.py")} | _hashes(modules)
+    hashes = {name: _hash(_source(name)) for name in sorted(modules)}
+    return {f"{script}.py": _hash(SCRIPTS / f"{script}.py")} | hashes
 
 
 @cache
 def step_code(script: str, step: str | None = None) -> str:
-    """One hash of what :func:`step_files` has, for steps that depend on no run's own classes.
-
-    Reports also depend on the texts that they fill in.
-    """
+    """One hash of :func:`step_files`; that of a report also covers the texts that it fills in."""
     files = step_files(script, step)
     if script == "report":
         folder = PACKAGE / "reporting"
@@ -178,14 +173,13 @@ def _dataset_module(dataset: str) -> str:
     return registered.cls.__module__ if registered else "dmlbench.data.folder"
 
 
-def _hash(file: Path | str) -> str:
+def _hash(file: Path) -> str:
     return checksum_of(file)[:16]
 
 
-def _hashes(modules: Iterable[str]) -> dict[str, str]:
-    places = {name: SCRIPTS.joinpath(*name.split(".")) for name in sorted(modules)}
-    files = {n: p / "__init__.py" if p.is_dir() else f"{p}.py" for n, p in places.items()}
-    return {name: _hash(file) for name, file in files.items()}
+def _source(module: str) -> Path:
+    place = SCRIPTS.joinpath(*module.split("."))
+    return place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
 
 
 def _digest(files: dict[str, str]) -> str:

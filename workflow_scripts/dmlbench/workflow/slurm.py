@@ -10,8 +10,6 @@ from dmlbench.errors import UserError
 
 log = logging.getLogger(__name__)
 
-#: Seconds; the commands themselves try for most of a minute to reach the controller.
-PATIENCE = 90.0
 #: States in which processes of a job may be at work where they should be.
 _ALIVE = {"RUNNING", "COMPLETING", "CONFIGURING", "RESIZING", "SIGNALING", "STAGE_OUT", "STOPPED",
           "SUSPENDED"}  # fmt: skip
@@ -21,8 +19,8 @@ class SlurmError(UserError):
     """Slurm refuses, or cannot be asked."""
 
 
-def ask(*command: str, seconds: float = PATIENCE) -> str:
-    """What a command of Slurm prints.
+def ask(*command: str, seconds: float = 90.0) -> str:
+    """What a command of Slurm prints; it tries for most of a minute to reach the controller.
 
     Raises:
         SlurmError: The command is missing, fails, or says nothing for ``seconds``; with its words.
@@ -30,7 +28,10 @@ def ask(*command: str, seconds: float = PATIENCE) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds)
     except FileNotFoundError:
-        raise SlurmError(f"{command[0]}: not found; no jobs can be asked for here") from None
+        raise SlurmError(
+            f"{command[0]}: not found; this is no machine to submit jobs from, or Slurm's commands "
+            "are not in PATH (often: module load slurm)"
+        ) from None
     except subprocess.TimeoutExpired:
         raise SlurmError(f"{command[0]}: no answer from Slurm within {seconds:.0f} s") from None
     if done.returncode:
@@ -53,7 +54,7 @@ def until(what: Callable[[], bool], seconds: float) -> bool:
 
 
 def minutes(limit: str) -> float | None:
-    """From Slurm's ``days-hours:minutes:seconds``, left parts absent; None of what is no number."""
+    """Minutes of Slurm's ``days-hours:minutes:seconds``, with fewer parts; None of other words."""
     days, _, clock = limit.rpartition("-")
     try:
         parts = [int(part) for part in clock.split(":")]
