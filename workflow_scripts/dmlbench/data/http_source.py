@@ -19,21 +19,10 @@ from dmlbench.progress import counting
 log = logging.getLogger(__name__)
 
 _BLOCK = 1 << 20
-#: Seconds to connect.
-_CONNECT = 20.0
 _WEB_PAGE = "a web page (HTML) came instead of the file"
 _TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)
-#: Errors that another try does not mend.
-_FINAL = (
-    requests.exceptions.SSLError,
-    requests.exceptions.TooManyRedirects,
-    requests.exceptions.InvalidURL,
-    requests.exceptions.InvalidSchema,
-)
-#: A repacked archive may be larger than the published one, within this factor.
-_REPACKED = 4
-#: Bytes of an archive whose size nobody published; the largest known one has 1.2 GB.
-_UNKNOWN_SIZE = 16 << 30
+_REPACKED = 4  #: times the published size is allowed where an archive may be packed anew
+_UNKNOWN_SIZE = 16 << 30  #: bytes where nobody published a size; the largest known one has 1.2 GB
 
 
 class SourceError(DataError):
@@ -114,21 +103,20 @@ class HttpSource:
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
         if start and self._etag:
             headers["If-Range"] = self._etag  # a file that has changed comes from its start
-        timeout = (_CONNECT, self.patience.stall)
+        timeout = (20.0, self.patience.stall)  # to connect, and without a byte
         try:
             with session.get(self.url, headers=headers, stream=True, timeout=timeout) as response:
                 first = self._first_byte(response, start)
                 if first is not None:
                     self._receive(response, first)
-        except _FINAL as error:
-            raise SourceError(f"cannot be asked ({_cause(error)})") from None
         except (requests.ReadTimeout, ReadTimeoutError):
             raise _Interrupted(f"nothing came for {self.patience.stall:g} s") from None
         except (requests.RequestException, HTTPError) as error:
-            if error.args and isinstance(error.args[0], MaxRetryError):
-                tries = f"{self.patience.tries} times in a row"
-                raise SourceError(f"no connection ({_cause(error)}), {tries}") from None
-            raise _Interrupted(f"the connection was cut ({_cause(error)})") from None
+            retried = bool(error.args) and isinstance(error.args[0], MaxRetryError)
+            if isinstance(error, requests.ConnectionError | HTTPError) and not retried:
+                raise _Interrupted(f"the connection was cut ({_cause(error)})") from None
+            again = f", {self.patience.tries} times in a row" if retried else ""
+            raise SourceError(f"no connection ({_cause(error)}){again}") from None
 
     def _first_byte(self, response: requests.Response, start: int) -> int | None:
         """The position of the first byte of the answer; None where all bytes are here."""
