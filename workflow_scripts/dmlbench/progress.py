@@ -3,13 +3,10 @@
 import io
 import logging
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
 
 from tqdm import tqdm
-
-T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 #: Seconds between two lines of the log.
@@ -27,14 +24,6 @@ class _LogLines(io.StringIO):
         if line := text.strip("\r\n "):
             log.info("%s", line)
         return len(text)
-
-
-def progress(items: Iterable[T], total: int | None, what: str, unit: str) -> Iterator[T]:
-    """Yield ``items`` and show how many have come; see :func:`counting`."""
-    with counting(what, total, unit) as count:
-        for item in items:
-            yield item
-            count(1)
 
 
 @contextmanager

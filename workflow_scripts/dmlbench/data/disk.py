@@ -5,42 +5,50 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+
 from dmlbench import paths
+from dmlbench.data.dataset import Record
 from dmlbench.errors import DataError, TrainingError
 
 log = logging.getLogger(__name__)
 
+#: A record, its pixels for the store and their hash.
+Decoded = tuple[Record, np.ndarray, bytes]
+
+_FIRST = 300  #: images whose mean size is taken for that of all
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def refuse_full_disk(what: str, folder: Path, sizes: list[int], total: int | None) -> None:
-    """Say how large a store will be, and refuse where it does not fit.
+def checking_room(
+    images: Iterable[Decoded], what: str, folder: Path, total: int | None
+) -> Iterator[Decoded]:
+    """Hand on ``images``; after the first ones, say how large the store will be.
 
-    Args:
-        what: The name of the dataset and store.
-        folder: Where the store will lie; it exists.
-        sizes: The bytes of some of its images, to estimate the mean from.
-        total: How many images there will be; None where that is not known.
+    ``what`` names the store, ``folder`` is where it will lie and exists, ``total`` is how many
+    images there will be, where that is known.
 
     Raises:
-        DataError: The disk has less room than the estimate.
+        DataError: The disk had less room at the start.
     """
-    if not sizes or total is None:
-        return
-    free = shutil.disk_usage(folder).free
-    size = sum(sizes) * total // len(sizes)
-    text = f"{'' if len(set(sizes)) == 1 else 'about '}{_size(size)}"
-    if size > free:
-        raise DataError(
-            f"{what}: the store takes {text}, but {folder} has only {_size(free)} free; make room "
-            "or put the folder on another disk (a link will do)"
-        )
-    told = f"the store will take {text} of disk, {_size(free)} are free"
-    log.info("%s: %s", what, told, extra={"tell": True})
+    free, sizes = shutil.disk_usage(folder).free, []
+    for each in images:
+        sizes.append(each[1].nbytes)
+        if len(sizes) == min(_FIRST, total or 0):
+            size = sum(sizes) * total // len(sizes)
+            text = f"{'' if len(set(sizes)) == 1 else 'about '}{_size(size)}"
+            if size > free:
+                raise DataError(
+                    f"{what}: the store takes {text}, but {folder} has only {_size(free)} free; "
+                    "make room or put the folder on another disk (a link will do)"
+                )
+            told = f"the store will take {text} of disk, {_size(free)} are free"
+            log.info("%s: %s", what, told, extra={"tell": True})
+        yield each
 
 
 @contextmanager

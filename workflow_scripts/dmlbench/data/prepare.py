@@ -1,7 +1,6 @@
 """From archives to an index and a pixel store, in one pass."""
 
 import hashlib
-import itertools
 import logging
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -9,28 +8,19 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import Any, BinaryIO
 
-import numpy as np
 import pandas as pd
 
 from dmlbench import paths
 from dmlbench.data.dataset import Dataset, Record
 from dmlbench.data.decode import STORES, pixels
-from dmlbench.data.disk import disk_full_is_told, refuse_full_disk
+from dmlbench.data.disk import Decoded, checking_room, disk_full_is_told
 from dmlbench.errors import DataError
 from dmlbench.files import replacing
-from dmlbench.progress import progress
-
-T = TypeVar("T")
-R = TypeVar("R")
+from dmlbench.progress import counting
 
 log = logging.getLogger(__name__)
-
-#: A record, its pixels for the store and their hash.
-Decoded = tuple[Record, np.ndarray, bytes]
-#: How many images, and how many bytes of them, are looked at to estimate the store's size.
-_PEEK, _PEEK_BYTES = 300, 64_000_000
 
 
 def prepare(
@@ -65,14 +55,11 @@ def prepare(
     total = sum(whole) or None  # train and test, or all folds
     decode = partial(_decode, dataset=dataset, short_side=STORES[store])
     with closing(look_ahead(decode, dataset().records(raw), threads)) as decoded:
-        first = _peek(decoded)
-        refuse_full_disk(what, folder, [image.nbytes for _, image, _ in first], total)
-        drained = (first.popleft() for _ in range(len(first)))  # each let go as it is taken
-        images = progress(itertools.chain(drained, decoded), total, what, "images")
+        images = checking_room(decoded, what, folder, total)
         # The index is written last, so that none is there without its pixels.
         with replacing(folder / paths.PIXELS_FILE) as temporary, disk_full_is_told(folder):
-            with temporary.open("wb") as file:
-                table = _index(_write(file, images, dataset.name))
+            with temporary.open("wb") as file, counting(what, total, "images") as count:
+                table = _index(_write(file, images, dataset.name, count))
             check_counts(dataset, table)
             (folder / paths.INDEX_FILE).unlink(missing_ok=True)
     with replacing(folder / paths.INDEX_FILE) as temporary, disk_full_is_told(folder):
@@ -82,26 +69,14 @@ def prepare(
     return table
 
 
-def _peek(decoded: Iterator[Decoded]) -> deque[Decoded]:
-    """The first images, few enough to keep."""
-    first: deque[Decoded] = deque()
-    size = 0
-    for each in decoded:
-        first.append(each)
-        size += each[1].nbytes
-        if len(first) == _PEEK or size > _PEEK_BYTES:
-            break
-    return first
-
-
-def look_ahead(function: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
+def look_ahead(function: Callable, items: Iterable, threads: int) -> Iterator[Any]:
     """``function(item)`` of each item, in order, computed by threads.
 
     At most ``threads + 1`` items are taken beyond the result that was asked for, by the caller's
     thread. An error comes at the item's turn; the rest is not begun.
     """
     pool = ThreadPoolExecutor(threads, thread_name_prefix="look-ahead")
-    waiting: deque[Future[R]] = deque()
+    waiting: deque[Future] = deque()
     try:
         for item in items:
             waiting.append(pool.submit(function, item))
@@ -121,7 +96,9 @@ def _decode(record: Record, dataset: type[Dataset], short_side: int | None) -> D
     return record, image, digest.digest()
 
 
-def _write(file: BinaryIO, decoded: Iterator[Decoded], name: str) -> dict[str, list]:
+def _write(
+    file: BinaryIO, decoded: Iterator[Decoded], name: str, count: Callable[[int], None]
+) -> dict[str, list]:
     """Write all pixels to ``file``; return the index's columns in the order of the file."""
     columns: dict[str, list] = defaultdict(list)
     seen: set[str] = set()
@@ -135,6 +112,7 @@ def _write(file: BinaryIO, decoded: Iterator[Decoded], name: str) -> dict[str, l
         for column, value in (row | {"offset": offset, "digest": digest}).items():
             columns[column].append(value)
         offset += file.write(image.data)
+        count(1)
     if not columns:
         raise DataError(f"{name}: there is no image in its archives")
     return columns

@@ -28,7 +28,7 @@ SCRIPTS = PACKAGE.parent
 DECIDES_NOTHING = {
     "dmlbench.cli": "command lines and logs",
     "dmlbench.config": "what it reads from a config is a parameter of each rule",
-    "dmlbench.data.disk": "says how much room is needed",
+    "dmlbench.data.disk": "says how much room there is, and copies files",
     "dmlbench.data.download": "archives are what their checksums say",
     "dmlbench.data.http_source": "archives are what their checksums say",
     "dmlbench.errors": "names of mistakes",
