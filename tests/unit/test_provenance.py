@@ -30,7 +30,7 @@ AGAIN = {
     "seeding": {"train", "embed", "control", "check", "summarise", "project"} | EVALUATED,
     # Metrics register their labels where they are computed, and reports read those.
     "knn": {"train", "project", "check"} | EVALUATED | (REPORT - {"means"}),
-    "tensors.distances": {"train"},
+    "samplers.batch": {"train"},
     "data.splits": {"train", "embed", "control", "project"} | EVALUATED,
     "data.store": {"train", "embed", "control", "evaluate", "summarise"} | DRAWN,
     "data.verification_pairs": {"pairs", "project"} | EVALUATED,
