@@ -188,8 +188,7 @@ def _bring(source: str, archive: Archive, part: Path, patience: Patience) -> boo
     except ValueError as error:
         raise SourceError(f"not an address ({error})") from None
     if url.scheme in ("http", "https"):
-        if archive.bytes is None or size_of(part) != archive.bytes:
-            HttpSource(source, archive, part, patience).fetch()
+        HttpSource(source, archive, part, patience).fetch()
         return True
     if url.scheme not in ("file", ""):
         raise SourceError(f"cannot fetch {url.scheme}:// addresses, only http, https and file")
@@ -198,11 +197,7 @@ def _bring(source: str, archive: Archive, part: Path, patience: Patience) -> boo
         raise SourceError("is a folder" if path.is_dir() else "no such file")
     if part.exists() and path.samefile(part):  # put there by hand
         return False
-    try:
-        stream = path.open("rb")
-    except OSError as error:
-        raise SourceError(f"cannot be read ({error.strerror})") from None
-    with stream, part.open("wb") as file:
+    with path.open("rb") as stream, part.open("wb") as file:
         shutil.copyfileobj(stream, file)
     return False
 
