@@ -45,7 +45,6 @@ AGAIN = {
     "losses.triplet": {"train"},
     "losses.contrastive": set(),
     "samplers.sampler": {"train"},
-    "models.embed": {"train", "embed", "control"},
     "models.embedder": {"train", "embed", "control"},
     "training.loop": {"train"},
     "training.checkpoint": set(),

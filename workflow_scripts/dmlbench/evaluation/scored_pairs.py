@@ -1,8 +1,8 @@
 """The pairs of verification protocols with the similarity of their images.
 
 The similarity of two images is minus the squared Euclidean distance of their embeddings; for unit
-vectors that is 2 cos - 2, and every measure is what the cosine gives. A pair is accepted when its
-similarity reaches a threshold.
+vectors that is 2 cos - 2, so that every measure equals that of the cosine. A pair is accepted when
+its similarity reaches a threshold.
 """
 
 from dataclasses import dataclass
@@ -77,8 +77,8 @@ def pair_samples(
     """Every protocol of a table of pairs, with its similarities.
 
     Thresholds come from the pairs of ``<protocol>_threshold`` where there are such (LFW, View 1),
-    else from the other folds (View 2): from those of their pairs that may be scored too, or from
-    all where there is one such fold, as in ten trainings that each leave one fold out.
+    else from the other folds (View 2). These are the pairs that may be scored, or all pairs where
+    only one fold may be scored, as in ten trainings that each leave one fold out.
 
     Args:
         table: Pairs of all protocols (:func:`dmlbench.data.verification_pairs.of_run`).

@@ -8,7 +8,7 @@ import torch
 
 from dmlbench.errors import TrainingError
 
-#: What PyTorch and the libraries below it say where they have no error of their own for this.
+#: What PyTorch and the libraries below it say where they have no error class for it.
 _MEMORY_MESSAGES = (
     "CUDA error: out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
@@ -58,17 +58,10 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def wait_for(device: torch.device) -> None:
-    """Return when a GPU has done all that it was given; a CPU has."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory is used up."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(m in str(error) for m in _MEMORY_MESSAGES)
+    known = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    return known or any(message in str(error) for message in _MEMORY_MESSAGES)
 
 
 def out_of_memory_message(what: str, device: torch.device, error: BaseException) -> str:

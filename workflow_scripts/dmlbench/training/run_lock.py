@@ -1,8 +1,8 @@
 """One writer for each run, also between the nodes of a cluster, by flufl.lock.
 
 flufl.lock needs hard links, which shared disks have, and no file locks of the system, which many
-clusters leave out. A lock has a lifetime that its holder extends. What is added here: a holder
-that is dead, or whose Slurm job has ended, is not waited for until its lock expires.
+clusters leave out. A lock has a lifetime that its holder extends. Here a holder that is dead, or
+whose Slurm job has ended, is not waited for until its lock expires.
 """
 
 import glob
@@ -17,6 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
+import psutil
 from flufl.lock import SEP, Lock, NotLockedError, TimeOutError
 
 from dmlbench.errors import TrainingError
@@ -40,7 +41,7 @@ class _FileSystemLock(Lock):
 
     @property
     def hostname(self) -> str:
-        """What stands for the host in the lock file: all that tells whether its holder lives."""
+        """All that tells whether the holder lives; it stands for the host in the lock file."""
         return urlencode({key: "" if v is None else v for key, v in _here().items()})
 
     def _now(self) -> datetime:
@@ -60,9 +61,9 @@ class _FileSystemLock(Lock):
 
     @property
     def holder(self) -> dict | None:
-        """Who holds it: host, space, pid, job, restarts, cluster and the name of its claim file.
+        """Host, space, pid, job, restarts, cluster and claim file of the holder.
 
-        None where nobody does, or the file is damaged.
+        None where nobody holds it, or the file is damaged.
         """
         try:
             text = Path(self.lockfile).read_text(encoding="utf-8")
@@ -103,8 +104,7 @@ class RunLock:
         """Hold the run lock; wait up to ``wait`` seconds for another holder to end.
 
         Raises:
-            TrainingError: The holder does not end (the message names its host and job), or the
-                file system has no hard links.
+            TrainingError: The holder does not end, or the file system has no hard links.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         beat = threading.Thread(target=self._beat, daemon=True)
@@ -119,11 +119,7 @@ class RunLock:
             self._lock.unlock(unconditionally=True)
 
     def check(self) -> None:
-        """Call before anything is written.
-
-        Raises:
-            TrainingError: Another process took the run over, because this one seemed dead.
-        """
+        """Raise a TrainingError where another process took the run over; before every write."""
         if not self._lock.is_locked:
             raise TrainingError(
                 f"this run was taken over by {_words(self._lock.holder)}, as this process's job "
@@ -142,14 +138,13 @@ class RunLock:
                 reason = f"cannot be locked, which takes hard links ({error.strerror})"
                 raise TrainingError(f"{self.path}: {reason}") from None
             except TimeOutError:
-                words = _words(holder)
                 if time.monotonic() > until:
                     raise TrainingError(
-                        f"another process trains this run: {words}; wait for it, or end it; if it "
-                        f"is gone, delete {self.path}"
+                        f"another process trains this run: {_words(holder)}; wait for it, or end "
+                        f"it; if it is gone, delete {self.path}"
                     ) from None
                 if not told:
-                    log.info("waiting for another process that trains this run: %s", words)
+                    log.info("waiting for another process that trains this run: %s", _words(holder))
                 told = True
                 time.sleep(min(1.0, BEAT / 4))
                 continue
@@ -162,8 +157,8 @@ class RunLock:
     def _is_settled(self) -> bool:
         """Whether the lock is held for good.
 
-        Of several processes that break an old lock, one that began before this process got its own
-        may break that. Their claim files tell that they are there.
+        Another process that began to break the old lock may break this one. Its claim file tells
+        that it is there.
         """
         claims = self.path.parent.glob(f"{glob.escape(self.path.name)}{SEP}*")
         if all(str(claim) == self._lock.claimfile for claim in claims):
@@ -184,7 +179,7 @@ class RunLock:
         return left.total_seconds() < -SLOP
 
     def _is_gone(self, holder: dict) -> bool:
-        """Whether it is no process of this machine, or an orphan of a Slurm job that has ended."""
+        """Whether the holder is a dead process of this machine, or its Slurm job has ended."""
         here = _here()
         same = all(holder.get(key) == here[key] for key in ("host", "space"))
         if same and not _lives(holder["pid"]):
@@ -215,16 +210,10 @@ def _here() -> dict:
 
 
 def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+    try:  # a zombie is killed, but not yet buried by its parent
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
-    except PermissionError:
-        return True
-    try:  # killed, but not yet buried by its parent
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (OSError, IndexError):
-        return True
 
 
 def _words(holder: dict | None) -> str:
