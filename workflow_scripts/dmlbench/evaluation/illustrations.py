@@ -79,7 +79,7 @@ def similarity_histogram(embeddings: np.ndarray, labels: np.ndarray, at_most: in
 
 
 def accept_curve(pairs: Scored) -> pd.DataFrame:
-    """False and true accept rates (columns far, tar) at each threshold that is a corner."""
+    """False and true accept rates (columns far, tar) at each corner of the ROC curve."""
     from sklearn.metrics import roc_curve
 
     far, tar, _ = roc_curve(pairs.genuine, pairs.similarity)

@@ -14,7 +14,7 @@ import pandas as pd
 from dmlbench.data.verification_pairs import clean
 from dmlbench.errors import DataError
 
-#: What a protocol's name gets where it only chooses the threshold of another.
+#: What ends the name of a protocol that only chooses the threshold of another.
 THRESHOLD = "_threshold"
 
 
@@ -64,11 +64,6 @@ class PairSample:
     given: Scored
     given_folds: np.ndarray | None
     settings: Any = None
-
-    @property
-    def chooser(self) -> str:
-        """The protocol whose pairs choose the threshold."""
-        return self.protocol + (THRESHOLD if self.given_folds is None else "")
 
 
 def pair_samples(

@@ -17,13 +17,7 @@ class Triplet(TupleLoss):
     is over all triplets; pytorch-metric-learning's default is over those that are not zero.
     """
 
-    def __init__(
-        self,
-        *,
-        margin: PositiveFloat = 0.2,
-        squared: bool = True,
-        **sizes: int,
-    ) -> None:
+    def __init__(self, *, margin: PositiveFloat = 0.2, squared: bool = True, **sizes: int) -> None:
         """``margin`` is how much farther (squared like D) the negative must be."""
         super().__init__(**sizes)
         self.margin = margin

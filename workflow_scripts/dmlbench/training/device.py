@@ -1,7 +1,8 @@
-"""The device of a run: chosen, made to repeat to the bit, waited for, out of memory."""
+"""The device of a run: chosen, made to repeat to the bit, out of memory."""
 
 import os
 import random
+import re
 
 import numpy as np
 import torch
@@ -9,15 +10,9 @@ import torch
 from dmlbench.errors import TrainingError
 
 #: What PyTorch and the libraries below it say where they have no error class for it.
-_MEMORY_MESSAGES = (
-    "CUDA error: out of memory",
-    "CUBLAS_STATUS_ALLOC_FAILED",
-    "CUDNN_STATUS_ALLOC_FAILED",
-    "can't allocate memory",
-    "not enough memory",
-    "could not create a memory",
-    "could not create a primitive",
-    "std::bad_alloc",
+_NO_MEMORY = re.compile(
+    "out of memory|ALLOC_FAILED|allocate memory|enough memory|create a memory|create a primitive"
+    "|bad_alloc"
 )
 
 
@@ -61,11 +56,11 @@ def pick_device(name: str) -> torch.device:
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory is used up."""
     known = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    return known or any(message in str(error) for message in _MEMORY_MESSAGES)
+    return known or _NO_MEMORY.search(str(error)) is not None
 
 
 def out_of_memory_message(what: str, device: torch.device, error: BaseException) -> str:
-    """'``what`` does not fit into the memory of this device (what was told)'."""
+    """Say that ``what`` does not fit into the memory of ``device``."""
     name = "this machine"
     if device.type == "cuda":
         total = torch.cuda.get_device_properties(device).total_memory / 2**30

@@ -12,7 +12,7 @@ from torch import nn
 
 from dmlbench.training.step import EpochRecord, Step
 
-#: What a module may keep beside its parameters and buffers, such as where its memory is filled to.
+#: What a module may keep beside its parameters and buffers, such as how full its memory is.
 _PLAIN = (bool, int, float, str, torch.Tensor)
 #: What every module has.
 _COMMON = frozenset(vars(nn.Module()))
@@ -116,7 +116,7 @@ def _modules(step: Step) -> dict[str, nn.Module]:
 
 
 def _random_state() -> dict:
-    """The global random streams; code that is not ours may draw from them."""
+    """The global random streams, from which code that is not ours may draw."""
     name, keys, *rest = np.random.get_state()  # noqa: NPY002
     return {
         "torch": torch.get_rng_state(),

@@ -37,10 +37,8 @@ def build_optimizer(spec: dict, model: torch.nn.Module, loss: Loss) -> torch.opt
 class EpochRecord:
     """Collects one epoch's steps on the device and reads them when it ends.
 
-    Attributes:
-        before: The last loss values of the epoch before, for messages.
-        read: The losses that have been looked at.
-        steps: For each step: loss, sums over the batch, active tuples and the loss's own counts.
+    ``before`` has the last losses of the epoch before, for messages; ``read`` those that have been
+    looked at; ``steps`` for each step the loss, sums over the batch, and the loss's own counts.
     """
 
     loss_name: str
@@ -163,9 +161,7 @@ class Step:
 
         Args:
             images: B x C x H x W network input.
-            labels: B class numbers.
-            content: B numbers, equal for copies of one image.
-            generator: The stream of the sampler's choices.
+            labels, content, generator: As of :class:`Batch`.
             record: Where the step is noted.
 
         Raises:
