@@ -33,11 +33,7 @@ def save_embeddings(path: Path, embeddings: np.ndarray, ids: np.ndarray) -> None
 
 
 def load_embeddings(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Embeddings and image ids.
-
-    Raises:
-        DataError: The file is missing or damaged.
-    """
+    """Embeddings and image ids; a DataError where the file is missing or damaged."""
     try:
         with np.load(path) as stored:
             embeddings, ids = stored["embeddings"], stored["ids"]
@@ -56,11 +52,7 @@ class StoredEmbeddings:
         self._load = cache(load_embeddings)
 
     def of(self, part: Part) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Embeddings (n x D), image ids and class numbers of a part.
-
-        Raises:
-            DataError: The embeddings are missing, damaged or lack an image.
-        """
+        """Embeddings (n x D), image ids and class numbers of a part; a DataError if any lacks."""
         vectors, ids = self._load(self.folder / paths.embeddings(part.split, self.selection))
         mine = self.index["id"].to_numpy()[part.rows(self.index)]
         place = pd.Index(ids).get_indexer(mine)

@@ -24,11 +24,7 @@ log = logging.getLogger(__name__)
 
 
 def measure_images(sample: Sample, names: Iterable[str]) -> list[dict]:
-    """The rows of the named metrics for one part, without metrics of pairs.
-
-    Raises:
-        DataError: There are too few images for a metric.
-    """
+    """The rows of the named metrics for one part, without metrics of pairs."""
     metrics = [cls() for cls in map(METRICS.get, names) if not cls.of_pairs]
     of_queries = [metric for metric in metrics if isinstance(metric, QueryMetric)]
     rows = query_rows(sample, of_queries) if of_queries else []  # one search for all of them
@@ -40,8 +36,7 @@ def measure_images(sample: Sample, names: Iterable[str]) -> list[dict]:
 def measure_run(plan: Plan, run: Run) -> dict:
     """Measure every part of the dataset that the config's splits cover.
 
-    Raises:
-        DataError: Embeddings are missing, damaged or not finite, or a metric cannot be computed.
+    A DataError says that embeddings are missing, damaged or not finite, or too few for a metric.
     """
     settings, facts = plan.benchmark.evaluation, plan.facts(run.dataset)
     folder = plan.run_folder(run)
@@ -77,11 +72,9 @@ def measure_run(plan: Plan, run: Run) -> dict:
 def part_counts(part: Part, index: pd.DataFrame) -> dict:
     """What a checker must know of one evaluated part of a run's index.
 
-    Returns:
-        The part, with ``queries`` (every image is one), ``gallery`` (what a query is searched in:
-        the others), ``held_out`` (training images left out of it, kept for validation),
-        ``classes``, ``trained_classes`` (those of them that training images have) and ``chance``,
-        the Recall@1 that neighbours drawn at random would have.
+    Every image is one of the ``queries``; its ``gallery`` are the others. ``held_out`` are training
+    images left out of the part, for validation; ``trained_classes`` those of its ``classes`` that
+    training images have; ``chance`` is the Recall@1 of neighbours drawn at random.
     """
     labels = index[part.label].iloc[part.rows(index)]
     sizes = labels.value_counts().to_numpy()

@@ -77,13 +77,11 @@ def pair_samples(
 
     Args:
         table: Pairs of all protocols (:func:`dmlbench.data.verification_pairs.of_run`).
-        embeddings: N x D, float32, of all images in ``table``.
-        ids: Their image ids.
+        embeddings, ids: N x D, float32, of all images in ``table``, and their ids.
         settings: The config's ``evaluation`` section.
 
     Raises:
-        DataError: An image has no embedding, an embedding is not finite, no pair can be scored, or
-            no threshold can be chosen.
+        DataError: An embedding is missing or not finite, or no threshold can be chosen.
     """
     if not np.isfinite(embeddings).all():
         raise DataError("the embeddings hold NaN or infinity: the run diverged")

@@ -28,8 +28,7 @@ class Embedder(nn.Module):
     def __init__(self, recipe: dict, channels: int, image_size: int) -> None:
         """Build from a resolved recipe for images of ``channels`` x ``image_size`` squared.
 
-        Raises:
-            ConfigError: The backbone or its weights cannot be had.
+        A ConfigError says that the backbone or its weights cannot be had.
         """
         super().__init__()
         self.normalize = recipe["normalize"]
@@ -67,11 +66,10 @@ class SmallCNN(nn.Module):
     """Blocks of 3x3 convolution, ReLU and 2x2 max-pooling, then an optional hidden layer.
 
     EPS calls its MNIST network "a simple shallow architecture" (section 5.1) and says no more.
-    ``num_features`` is the size of the output.
+    ``num_features`` is the size of the output. Pooling stops at one pixel.
     """
 
     def __init__(self, channels: int, image_size: int, widths: list[int], hidden: int) -> None:
-        """Pooling stops at one pixel: small images can go through any number of blocks."""
         super().__init__()
         layers: list[nn.Module] = []
         size = image_size

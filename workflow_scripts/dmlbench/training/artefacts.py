@@ -69,11 +69,7 @@ def peak_memory(device: torch.device) -> dict[str, int | None]:
 
 
 def load_model(folder: Path, record: dict, selection: str, device: torch.device) -> Embedder:
-    """The model of one selection, ready to embed.
-
-    Raises:
-        DataError: Its weights are missing.
-    """
+    """The model of one selection, ready to embed; a DataError where its weights are not whole."""
     file = folder / paths.model(selection)
     if not file.is_file():
         raise DataError(f"{file} is missing; train the run again")

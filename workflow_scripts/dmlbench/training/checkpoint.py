@@ -78,11 +78,7 @@ class Checkpoint:
         return beside
 
     def load(self) -> dict | None:
-        """The saved state; None where there is none.
-
-        Raises:
-            TrainingError: It is damaged, or of another config or code, with what differs.
-        """
+        """The saved state, if any; a TrainingError where it is damaged or of another training."""
         if self.path is None or not self.path.is_file():
             return None
         anew = f"to train from the start, delete {self.path}"

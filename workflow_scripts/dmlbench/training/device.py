@@ -41,11 +41,7 @@ def seed_everything(seed: int) -> None:
 
 
 def pick_device(name: str) -> torch.device:
-    """``auto`` is the GPU where there is one.
-
-    Raises:
-        TrainingError: There is none, and one was asked for.
-    """
+    """``auto`` is the GPU where there is one; a TrainingError where ``cuda`` finds none."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and not torch.cuda.is_available():

@@ -35,9 +35,7 @@ log = logging.getLogger(__name__)
 class Trainer:
     """One run: the model, its loss and sampler, and the images they see. It trains once.
 
-    Attributes:
-        data: The hash of the dataset.
-        initial_weights: The hash of the model's weights before the first step.
+    ``data`` and ``initial_weights`` are the hashes of the dataset and of the model at the start.
     """
 
     def __init__(self, spec: dict, dataset: type[Dataset], store: ImageStore) -> None:
@@ -69,7 +67,7 @@ class Trainer:
         self,
         checkpoint: Checkpoint | None = None,
         stopping: Stopping | None = None,
-        epoch_ended: Callable[[list[dict]], None] | None = None,
+        epoch_ended: Callable[[list[dict]], None] = lambda history: None,
     ) -> Progress:
         """Train all epochs, or what a checkpoint leaves; return the history and the kept weights.
 
@@ -112,7 +110,7 @@ class Trainer:
     def _state(self) -> dict:
         return take(self.step, self.progress)
 
-    def _epochs(self, epoch_ended: Callable[[list[dict]], None] | None) -> None:
+    def _epochs(self, epoch_ended: Callable[[list[dict]], None]) -> None:
         """All epochs, or the rest of them."""
         progress = self.progress
         if saved := self._checkpoint.load():
@@ -127,8 +125,7 @@ class Trainer:
             done = progress.epoch - first
             left = (time.monotonic() - began) / done * (epochs + 1 - progress.epoch)
             log.info("%s", _line(row, epochs, left))
-            if epoch_ended:
-                epoch_ended(progress.history)
+            epoch_ended(progress.history)
 
     def _epoch(self) -> dict:
         """One pass, or the rest of it, and its measurements: the row of the history."""

@@ -106,9 +106,7 @@ def holder_of(path: Path) -> dict | None:
 class RunLock:
     """The run lock: one process trains a run at a time.
 
-    Args:
-        path: Its file.
-        lost: Called from another thread, with the reason, when another process took the run over.
+    ``lost`` is called from another thread, with the reason, when another process took the run over.
     """
 
     def __init__(self, path: Path, lost: Callable[[str], None] = lambda reason: None) -> None:
@@ -119,11 +117,7 @@ class RunLock:
 
     @contextmanager
     def held(self, wait: float) -> Iterator["RunLock"]:
-        """Hold the run lock; wait up to ``wait`` seconds for another holder to end.
-
-        Raises:
-            TrainingError: The holder does not end, or the file system has no hard links.
-        """
+        """Hold the lock; a TrainingError where another holder does not end in ``wait`` seconds."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         beat = threading.Thread(target=self._beat, daemon=True)
         try:

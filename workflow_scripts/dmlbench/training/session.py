@@ -102,10 +102,9 @@ def _is_finished(plan: Plan, run: Run, data: str) -> bool:
 
 
 def make_writers(names: list[str], folder: Path) -> list[Writer]:
-    """What tells a config's ``training.loggers`` of each epoch, each in its own part of ``folder``.
+    """What tells each of ``training.loggers`` of an epoch, in its own part of ``folder``.
 
-    Raises:
-        ConfigError: A logger's package is not installed.
+    A ConfigError says which of them is not installed.
     """
     makers = {"tensorboard": _tensorboard, "dvclive": _dvclive}
     try:

@@ -18,11 +18,7 @@ _COUNT = "count "
 
 
 def build_optimizer(spec: dict, model: torch.nn.Module, loss: Loss) -> torch.optim.Optimizer:
-    """Network parameters at the recipe's rate, loss parameters at their own where they have one.
-
-    Raises:
-        AssertionError: A loss left one of its parameters out.
-    """
+    """Network parameters at the recipe's rate, loss parameters at their own where they have one."""
     groups = [{"params": [p for p in model.parameters() if p.requires_grad]}]
     groups += loss.parameter_groups()
     given = {id(p) for group in groups for p in group["params"]}
@@ -48,11 +44,7 @@ class EpochRecord:
     steps: dict[str, list[torch.Tensor]] = field(default_factory=dict)
 
     def add(self, batch: Batch, result: LossResult) -> None:
-        """Take note of one step.
-
-        Raises:
-            DivergedError: The loss is no longer finite.
-        """
+        """Take note of one step; a DivergedError where the loss is no longer finite."""
         numbers = {"loss": result.value, "sums": _sums(batch)}
         if result.active is not None:
             numbers["active"] = result.active

@@ -91,10 +91,7 @@ def kmeans(embeddings: np.ndarray, clusters: int, seed: int, restarts: int = 1) 
     ``restarts`` starts is kept. Points are centred and scaled to between -1 and 1, which changes
     no clustering but for rounding: faiss computes |x|^2 - 2 x.y + |y|^2 in float32. This gives only
     rounding errors where points lie close together far from 0, and faiss ends the process where
-    squares overflow.
-
-    Raises:
-        DataError: There are more clusters than images.
+    squares overflow. More clusters than images are a DataError.
     """
     if clusters > len(embeddings):
         raise DataError(
