@@ -201,10 +201,11 @@ def test_equal_results_give_equal_bytes_whatever_the_user_set(made, monkeypatch)
     for size in (10, 30):
         monkeypatch.setitem(plt.rcParams, "font.size", size)
         monkeypatch.setitem(plt.rcParams, "savefig.bbox", None if size == 10 else "tight")
-        draw(plan, "even_odd", ["recall_at_k", "retrieval"])
+        kinds = ["recall_at_k", "retrieval", "similarities", "embedding", "critical_difference"]
+        draw(plan, "even_odd", kinds)
         folder = ROOT.cwd() / "results" / "smoke" / "figures"
         files.append({file.name: file.read_bytes() for file in folder.iterdir()})
-    assert len(files[0]) == 8
+    assert len(files[0]) == 19
     assert files[0] == files[1]
 
 

@@ -24,12 +24,12 @@ BESIDE = {
 }  # fmt: skip
 EVALUATED = {"evaluate", "illustrate", "roc"}
 REPORT = set(STEPS["report"])
-DRAWN = {"figures", "pdf"}
+DRAWN = {"figures", "pages", "pdf"}
 #: What is done again once a module has changed, besides what is made from that.
 AGAIN = {
     "seeding": {"train", "embed", "control", "check", "summarise", "project"} | EVALUATED,
     # Metrics register their labels where they are computed, and reports read those.
-    "knn": {"train", "project", "check"} | EVALUATED | (REPORT - {"means"}),
+    "knn": {"train", "project", "check"} | EVALUATED | REPORT,
     "tensors.distances": {"train"},
     "data.splits": {"train", "embed", "control", "project"} | EVALUATED,
     "data.store": {"train", "embed", "control", "evaluate", "summarise"} | DRAWN,
@@ -54,9 +54,9 @@ AGAIN = {
     "checking.number_rules": {"check"},
     "workflow.run_record": {"check"},
     "workflow.slurm.preflight": set(),
-    "version": {"evaluate", "check"} | (REPORT - {"means"}),
+    "version": {"evaluate", "check"} | REPORT,
     "reporting.names": REPORT,
-    "reporting.draw_figures": {"figures"},
+    "reporting.draw_figures": DRAWN,
     "reporting.figures.roc": DRAWN,
     "cli": set(),
     "paths": set(),
