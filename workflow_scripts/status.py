@@ -5,7 +5,7 @@ from dmlbench import cli, paths
 from dmlbench.checking.results import MISSING, OK, LedgerEntry, ledger
 from dmlbench.config import Plan, load_config
 from dmlbench.training.run_lock import holder_of
-from dmlbench.workflow.job_states import RUNNING
+from dmlbench.workflow.job_records import RUNNING
 
 #: Reasons beyond this many are counted: the ledger has them all.
 MOST = 20

@@ -22,7 +22,7 @@ from dmlbench.reporting.claims import (
 from dmlbench.reporting.published import read_published
 from dmlbench.reporting.report import write_pages
 from dmlbench.reporting.tables import write_tables
-from dmlbench.workflow import job_states as jobs
+from dmlbench.workflow import job_records as jobs
 from dmlbench.workflow.estimate import BASES, History, epoch_images, images_of_split, run_bytes
 
 

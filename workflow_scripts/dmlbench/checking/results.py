@@ -15,8 +15,7 @@ from dmlbench.config import Plan, Run
 from dmlbench.errors import DataError
 from dmlbench.files import replacing
 from dmlbench.version import BENCHMARK_VERSION
-from dmlbench.workflow.job_states import RUNNING, read_state
-from dmlbench.workflow.run_record import DamagedRecordError, read_record
+from dmlbench.workflow.job_records import RUNNING, DamagedRecordError, read_record, read_state
 
 OK, MISSING = "ok", "missing"
 #: Every run has one of these.

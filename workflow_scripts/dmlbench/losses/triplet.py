@@ -20,13 +20,12 @@ class Triplet(TupleLoss):
     def __init__(
         self,
         *,
-        num_classes: int,
-        embedding_dim: int,
         margin: PositiveFloat = 0.2,
         squared: bool = True,
+        **sizes: int,
     ) -> None:
         """``margin`` is how much farther (squared like D) the negative must be."""
-        super().__init__(num_classes=num_classes, embedding_dim=embedding_dim)
+        super().__init__(**sizes)
         self.margin = margin
         self.squared = squared
 

@@ -6,8 +6,8 @@ import torch
 
 from dmlbench.errors import DivergedError
 from dmlbench.losses.base import LossResult
+from dmlbench.losses.decidability import Moments
 from dmlbench.samplers.batch import Batch
-from dmlbench.tensors.decidability import Moments
 
 #: Steps between two looks at the loss on a GPU, which has to be waited for.
 _LOOK_EVERY = 50

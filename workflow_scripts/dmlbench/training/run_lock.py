@@ -20,7 +20,7 @@ from urllib.parse import parse_qsl, urlencode
 from flufl.lock import SEP, Lock, NotLockedError, TimeOutError
 
 from dmlbench.errors import TrainingError
-from dmlbench.workflow.slurm.commands import current_job, has_ended
+from dmlbench.workflow.slurm import current_job, has_ended
 
 log = logging.getLogger(__name__)
 # It reports an ordinary wait as an error.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dmlbench import paths
 from dmlbench.config import Plan, Run
+from dmlbench.data.disk import near
 from dmlbench.data.folder import dataset_of
 from dmlbench.data.store import ImageStore
 from dmlbench.errors import ConfigError
@@ -19,9 +20,8 @@ from dmlbench.training.hooks import Hooks
 from dmlbench.training.loop import Trainer
 from dmlbench.training.run_lock import RunLock
 from dmlbench.training.stopping import Stopping
+from dmlbench.workflow.job_records import read_record, vouches
 from dmlbench.workflow.provenance import hardware, training_code, training_files
-from dmlbench.workflow.run_record import read_record, vouches
-from dmlbench.workflow.slurm.scratch import near
 
 log = logging.getLogger(__name__)
 

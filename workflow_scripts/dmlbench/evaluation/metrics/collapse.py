@@ -5,7 +5,7 @@ from threadpoolctl import threadpool_limits
 
 from dmlbench.evaluation.metric import Measure, Metric, Sample, register_metric, row
 from dmlbench.knn import nearest_neighbours, tie_keys
-from dmlbench.tensors.decidability import Moments
+from dmlbench.losses.decidability import Moments
 
 #: Of a larger class, this many images count for its modes: those with the lowest tie keys.
 SAMPLE = 512

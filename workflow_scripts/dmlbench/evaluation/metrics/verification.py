@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dmlbench.evaluation.metric import Measure, Metric, register_metric, row
-from dmlbench.tensors.decidability import Moments
+from dmlbench.losses.decidability import Moments
 
 if TYPE_CHECKING:  # pandas, which reading a config must not import
     from dmlbench.evaluation.scored_pairs import PairSample, Scored
@@ -117,7 +117,7 @@ def tar_at_far(pairs: Scored, rate: float) -> float | None:
 
 
 def decidability(pairs: Scored) -> float | None:
-    """Daugman's d' with its sign (:mod:`dmlbench.tensors.decidability`); None without spread."""
+    """Daugman's d' with its sign (:mod:`dmlbench.losses.decidability`); None without spread."""
     values = pairs.similarity[pairs.genuine], pairs.similarity[~pairs.genuine]
     moments = Moments(values[0].mean(), values[0].var(), values[1].mean(), values[1].var())
     return float(moments.decidability()) if moments.spread > 0 else None
