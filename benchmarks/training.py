@@ -24,8 +24,8 @@ from dmlbench.config.dataset_facts import DatasetFacts
 from dmlbench.config.recipe import Recipe
 from dmlbench.data.dataset import Dataset, Record
 from dmlbench.data.prepare import prepare
+from dmlbench.data.reader import IMAGENET_MEAN, IMAGENET_STD
 from dmlbench.data.store import ImageStore
-from dmlbench.data.transforms import IMAGENET_MEAN, IMAGENET_STD
 from dmlbench.training.loop import Trainer
 from dmlbench.training.step import EpochRecord
 

@@ -18,7 +18,7 @@ def main(args) -> None:
     from dmlbench.models.embedder import embed
     from dmlbench.training.artefacts import load_model
     from dmlbench.training.device import make_deterministic, pick_device
-    from dmlbench.workflow.run_record import read_record
+    from dmlbench.workflow.job_records import read_record
 
     folder = plan.run_folder(run)
     record = read_record(folder, plan.fingerprint(run))

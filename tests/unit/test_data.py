@@ -118,7 +118,7 @@ def test_every_image_of_the_real_archives_is_in_the_store(name, images, shared_d
         raw[file] = str(tmp_path / file)
     index = prepare(dataset, raw, tmp_path, threads=2)  # asserts the published counts
     store = ImageStore(tmp_path)
-    assert store.uniform() is not None
+    assert len(np.unique(store.shapes, axis=0)) == 1
     rows = dict(zip(index["path"], range(len(index)), strict=True))
     for path, image in images(tmp_path):
         assert (store.image(rows.pop(path))[:, :, 0] == image).all(), path

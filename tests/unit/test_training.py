@@ -24,7 +24,7 @@ from dmlbench.training.loop import Trainer
 from dmlbench.training.snapshot import Selections
 from dmlbench.training.step import EpochRecord
 from dmlbench.training.training_images import TrainingImages
-from dmlbench.workflow.run_record import read_record, vouches
+from dmlbench.workflow.job_records import read_record, vouches
 
 DATASET = get_dataset("digits_even_odd")
 CPU = torch.device("cpu")

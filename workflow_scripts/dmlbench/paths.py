@@ -1,7 +1,7 @@
 """Where every artefact lies: the one place that spells a path.
 
-Patterns in braces are Snakemake wildcards. A function made by :func:`_path` takes what stands in
-the braces of its pattern, in their order: ``paths.summary("demo", "metrics")``.
+Words in braces are Snakemake wildcards. A function made by :func:`_path` takes their values in
+their order: ``paths.summary("demo", "metrics")``.
 """
 
 from collections.abc import Callable
@@ -125,7 +125,7 @@ ROC_FILE = "roc.parquet"
 #: The weights of a selection.
 model = _path("model_{selection}.safetensors")
 embeddings = _path("embeddings_{split}_{selection}.npz")
-#: Of one split: t-SNE coordinates; the neighbours of the queries that a figure shows; histograms of
+#: t-SNE coordinates of a split; the neighbours of the queries that a figure shows; histograms of
 #: genuine and impostor similarities.
 projection = _path("projection_{split}.parquet")
 neighbours = _path("neighbours_{split}.parquet")

@@ -17,8 +17,8 @@ from dmlbench.evaluation.metric import METRICS, Sample
 from dmlbench.evaluation.query_metric import QueryMetric, query_rows
 from dmlbench.evaluation.scored_pairs import pair_samples
 from dmlbench.version import BENCHMARK_VERSION
+from dmlbench.workflow.job_records import read_record
 from dmlbench.workflow.provenance import step_code
-from dmlbench.workflow.run_record import read_record
 
 log = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ import psutil
 from flufl.lock import SEP, Lock, NotLockedError, TimeOutError
 
 from dmlbench.errors import TrainingError
-from dmlbench.workflow.slurm.commands import current_job, has_ended
+from dmlbench.workflow.slurm import current_job, has_ended
 
 log = logging.getLogger(__name__)
 # It reports an ordinary wait as an error.

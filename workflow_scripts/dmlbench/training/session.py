@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dmlbench import paths
 from dmlbench.config import Plan, Run
+from dmlbench.data.disk import near
 from dmlbench.data.folder import dataset_of
 from dmlbench.data.store import ImageStore
 from dmlbench.errors import ConfigError
@@ -16,9 +17,8 @@ from dmlbench.training.checkpoint import Checkpoint
 from dmlbench.training.loop import Trainer
 from dmlbench.training.run_lock import RunLock
 from dmlbench.training.stopping import Stopping
+from dmlbench.workflow.job_records import read_record, vouches
 from dmlbench.workflow.provenance import hardware, training_code, training_files
-from dmlbench.workflow.run_record import read_record, vouches
-from dmlbench.workflow.slurm.scratch import near
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from dmlbench.errors import LeaveNow
-from dmlbench.workflow.slurm.commands import minutes_left
+from dmlbench.workflow.slurm import minutes_left
 
 log = logging.getLogger(__name__)
 
