@@ -13,7 +13,7 @@ import pytest
 from conftest import SCRIPTS
 
 from dmlbench import paths
-from dmlbench.checking.ledger import OK, STATES, ledger, write_ledger
+from dmlbench.checking.results import OK, STATES, ledger, write_ledger
 from dmlbench.config import resolve_config
 from dmlbench.errors import DataError, DivergedError, OutOfMemoryError, Unfinished
 from dmlbench.workflow import job_records as jobs

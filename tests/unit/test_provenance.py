@@ -24,12 +24,12 @@ BESIDE = {
 }  # fmt: skip
 EVALUATED = {"evaluate", "illustrate", "roc"}
 REPORT = set(STEPS["report"])
-DRAWN = {"figures", "pdf"}
+DRAWN = {"figures", "pages", "pdf"}
 #: What is done again once a module has changed, besides what is made from that.
 AGAIN = {
     "seeding": {"train", "embed", "control", "check", "summarise", "project"} | EVALUATED,
     # Metrics register their labels where they are computed, and reports read those.
-    "knn": {"train", "project", "check"} | EVALUATED | (REPORT - {"means"}),
+    "knn": {"train", "project", "check"} | EVALUATED | REPORT,
     "samplers.batch": {"train"},
     "data.splits": {"train", "embed", "control", "project"} | EVALUATED,
     "data.store": {"train", "embed", "control", "evaluate", "summarise"} | DRAWN,
@@ -44,19 +44,18 @@ AGAIN = {
     "losses.triplet": {"train"},
     "losses.contrastive": set(),
     "samplers.sampler": {"train"},
-    "models.embed": {"train", "embed", "control"},
     "models.embedder": {"train", "embed", "control"},
     "training.loop": {"train"},
     "training.checkpoint": set(),
     "training.run_lock": set(),
     "evaluation.embeddings": {"embed", "control", "project"} | EVALUATED,
-    "checking.rule": {"check"},
+    "checking.number_rules": {"check"},
     "workflow.job_records": {"check"},
     "workflow.preflight": set(),
-    "version": {"evaluate", "check"} | (REPORT - {"means"}),
-    "reporting.means": {"means"},
-    "reporting.draw_figures": {"figures"},
-    "reporting.figures.curves": DRAWN,
+    "version": {"evaluate", "check"} | REPORT,
+    "reporting.names": REPORT,
+    "reporting.draw_figures": DRAWN,
+    "reporting.figures.roc": DRAWN,
     "cli": set(),
     "paths": set(),
     "errors": set(),

@@ -40,7 +40,6 @@ DECIDES_NOTHING = {
     "dmlbench.progress": "words on a terminal",
     "dmlbench.training.artefacts": "names and writes files",
     "dmlbench.training.checkpoint": "a training goes on from one to the same bytes",
-    "dmlbench.training.hooks": "what a training tells the process around it",
     "dmlbench.training.run_lock": "who may train",
     "dmlbench.training.session": "when a training begins and ends",
     "dmlbench.training.stopping": "when a training leaves",
