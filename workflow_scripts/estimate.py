@@ -4,7 +4,7 @@
 from pathlib import Path
 
 from dmlbench import cli, paths
-from dmlbench.checking.ledger import OK, ledger
+from dmlbench.checking.results import OK, ledger
 from dmlbench.config import Plan, Run, load_config
 from dmlbench.workflow.estimate import ASSUMED, BASES, Cost, History, epoch_images, run_bytes
 from dmlbench.workflow.snakemake_jobs import planned_jobs

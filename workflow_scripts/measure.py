@@ -42,8 +42,8 @@ def project(args) -> None:
 
 def illustrate(args) -> None:
     """Look up the neighbours of some queries, and count genuine and impostor similarities."""
+    from dmlbench.evaluation.embeddings import StoredEmbeddings
     from dmlbench.evaluation.illustrations import nearest, queries, similarity_histogram
-    from dmlbench.evaluation.split_parts import StoredEmbeddings
 
     plan, run = planned(args)
     benchmark, folder = plan.benchmark, plan.run_folder(run)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from dmlbench import paths
-from dmlbench.checking.ledger import ledger, write_ledger
+from dmlbench.checking.results import ledger, write_ledger
 from dmlbench.config import RANDOM, Plan, Run
 from dmlbench.reporting.collect import collect
 from dmlbench.seeding import derive_seed

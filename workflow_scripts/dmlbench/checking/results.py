@@ -1,7 +1,7 @@
-"""A folder of results, read once for all rules."""
+"""What became of every planned run: the ledger, and what finished runs left, read for all rules."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,80 @@ from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from dmlbench import paths
-from dmlbench.checking.ledger import OK, LedgerEntry, ledger
 from dmlbench.config import Plan, Run
 from dmlbench.errors import DataError
+from dmlbench.files import replacing
 from dmlbench.version import BENCHMARK_VERSION
+from dmlbench.workflow.job_records import RUNNING, DamagedRecordError, read_record, read_state
 
+OK, MISSING = "ok", "missing"
+#: Every run has one of these.
+STATES = (OK, RUNNING, "diverged", "out of memory", "out of time", "failed", MISSING)
+#: The steps of a run, in their order.
+_STEPS = ("train", "embed", "embed_pairs", "control", "control_pairs", "evaluate")
 _TRAIN, _MEASURE = "train the run again", "measure it again"
 
-# What rules need of a run.json and a metrics.json; what else a file holds is not looked at.
+
+@dataclass(frozen=True)
+class LedgerEntry:
+    """One planned run.
+
+    Attributes:
+        state: One of :data:`STATES`; ok: it is trained as the config says, and measured.
+        reason: Why it is not ok, in one line.
+        step, log: Where it stopped, and the log of that step; empty where that is not known.
+    """
+
+    run: Run
+    state: str
+    reason: str = ""
+    step: str = ""
+    log: str = ""
+
+
+def ledger(plan: Plan, results: Path | None = None) -> list[LedgerEntry]:
+    """The state of every planned run, in the config's order.
+
+    ``results`` is the folder of its results; None where the workflow keeps them.
+    """
+    results = results or Path(paths.results(plan.benchmark.name))
+    return [_entry(plan, results, run) for run in plan.all_runs.values()]
+
+
+def _entry(plan: Plan, results: Path, run: Run) -> LedgerEntry:
+    folder = paths.run_in(results, run.id)
+    reason = "not run yet"
+    if (folder / "run.json").is_file():
+        try:
+            read_record(folder, plan.fingerprint(run))
+            if (folder / paths.METRICS_FILE).is_file():
+                return LedgerEntry(run, OK)
+            reason = "trained, not measured yet"
+        except DamagedRecordError as error:
+            return LedgerEntry(run, "failed", str(error), "train")
+        except DataError:
+            reason = "trained with other settings than the config's"
+    for step in _STEPS:
+        log = paths.log_in(results, step, run.id)
+        if state := read_state(log):
+            return LedgerEntry(run, state.state, state.reason, step, str(log))
+    return LedgerEntry(run, MISSING, reason)
+
+
+def as_table(entries: Iterable[LedgerEntry]) -> pd.DataFrame:
+    """One row for each run: its names, state, reason, step and log."""
+    columns = ["run", *Run.__dataclass_fields__, "state", "reason", "step", "log"]
+    rows = [{**vars(c.run), **vars(c), "run": c.run.id} for c in entries]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def write_ledger(entries: Iterable[LedgerEntry], path: Path) -> None:
+    """Write the ledger as CSV."""
+    with replacing(path) as temporary:
+        as_table(entries).to_csv(temporary, index=False)
+
+
+# What rules need of a run.json and a metrics.json; a file may hold more.
 _PART = {"split": str, "subset": str, "label": str}
 _COUNTS = dict.fromkeys(("queries", "gallery", "held_out", "classes", "trained_classes"), int)
 _Counts = TypedDict("_Counts", {**_PART, **_COUNTS, "chance": float})
@@ -50,7 +116,7 @@ class _Metrics(TypedDict):
     metrics: list[_Row]
 
 
-_CONTROL, _TRAINED, _METRICS = (TypeAdapter(form) for form in (_Control, _Trained, _Metrics))
+_FORMS = {form: TypeAdapter(form) for form in (_Control, _Trained, _Metrics)}
 
 
 @dataclass(frozen=True)
@@ -80,7 +146,7 @@ class Results:
     """Results of a config.
 
     Attributes:
-        plan, entries: The config, and what became of every run that it plans.
+        entries: What became of every planned run.
         measured: What the finished runs left, in the config's order.
         versions: The benchmark version of the runs that were measured under another one. No other
             rule looks at them: what files hold may differ between versions.
@@ -100,15 +166,18 @@ class Results:
         """
         folder = folder or Path(paths.results(plan.benchmark.name))
         results = cls(plan, ledger(plan, folder))
-        for entry in results.entries:
-            if entry.state != OK:
-                continue
-            metrics = _read(paths.run_in(folder, entry.run.id) / paths.METRICS_FILE, _MEASURE)
+        for run in (entry.run for entry in results.entries if entry.state == OK):
+            place = paths.run_in(folder, run.id)
+            metrics = _read(place / paths.METRICS_FILE, _MEASURE)
             version = metrics.get("benchmark_version") if isinstance(metrics, dict) else None
-            if version == BENCHMARK_VERSION:
-                results.measured[entry.run] = _measured(folder, entry.run, metrics)
-            else:
-                results.versions[entry.run] = str(version or "none")
+            if version != BENCHMARK_VERSION:
+                results.versions[run] = str(version or "none")
+                continue
+            _validate(_Metrics, metrics, place / paths.METRICS_FILE, _MEASURE)
+            record = _read(place / "run.json", _TRAIN)
+            _validate(_Trained if run.trained else _Control, record, place / "run.json", _TRAIN)
+            history = _read_history(place / "history.csv") if run.trained else pd.DataFrame()
+            results.measured[run] = Measured(run, record, metrics, history)
         return results
 
     @property
@@ -123,16 +192,6 @@ class Results:
             yield name, [self.measured[run] for run in runs if run in self.measured]
 
 
-def _measured(results: Path, run: Run, metrics: dict) -> Measured:
-    """What a finished run left, each file of the form that rules need."""
-    folder = paths.run_in(results, run.id)
-    record = _read(folder / "run.json", _TRAIN)
-    _validate(_METRICS, metrics, folder / paths.METRICS_FILE, _MEASURE)
-    _validate(_TRAINED if run.trained else _CONTROL, record, folder / "run.json", _TRAIN)
-    history = _read_history(folder / "history.csv") if run.trained else pd.DataFrame()
-    return Measured(run, record, metrics, history)
-
-
 def _read(file: Path, remedy: str) -> Any:
     try:
         return json.loads(file.read_text(encoding="utf-8"))
@@ -140,9 +199,9 @@ def _read(file: Path, remedy: str) -> Any:
         raise DataError(f"{file}: cannot be read ({error}); {remedy}") from None
 
 
-def _validate(form: TypeAdapter, content: object, file: Path, remedy: str) -> None:
+def _validate(form: type, content: object, file: Path, remedy: str) -> None:
     try:
-        form.validate_python(content, strict=True)
+        _FORMS[form].validate_python(content, strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "top level"

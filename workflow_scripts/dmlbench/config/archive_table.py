@@ -21,7 +21,7 @@ class Archive:
         urls: Where it lies, in the order tried: full addresses, or folders that end in ``/``.
         bytes: Its size, where it is known.
         sha256, sha1, md5: Its checksums; the first that is known counts.
-        members_sha256: See :func:`dmlbench.data.verify_archive.members_sha256`.
+        members_sha256: See :func:`dmlbench.data.download.members_sha256`.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")

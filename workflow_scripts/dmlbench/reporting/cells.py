@@ -3,22 +3,19 @@
 import numpy as np
 import pandas as pd
 
-from dmlbench.config import METHOD_KEYS, Plan
+from dmlbench.config import METHOD_KEYS, RANDOM, UNTRAINED, Plan
 from dmlbench.errors import DataError
 from dmlbench.evaluation.metric import find_measure
 from dmlbench.reporting.formats import Cell
-from dmlbench.reporting.names import measure
-from dmlbench.reporting.published.read import published_rows
+from dmlbench.reporting.names import lines_of, measure
+from dmlbench.reporting.published import published_rows
 from dmlbench.reporting.statistics import NO_SEEDS, summarize, supported_best
-from dmlbench.reporting.table_lines import lines_of
 
 #: What tells the blocks of a printed table apart, and the columns of a block.
 BLOCK = ["selection", "split", "subset", "label"]
 COLUMN = ["metric", "k"]
 #: The first columns of a table, in their order; other metrics follow.
 _FIRST = ("recall", "r_precision", "map_at_r", "nmi", "nmi_plus")
-#: Controls that have the same embeddings for every selection.
-_UNTRAINED = ("random", "untrained")
 
 
 def cells(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataFrame:
@@ -43,10 +40,12 @@ def cells(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for line in lines_of(plan, experiment):
         del line["experiment"], line["dataset"]
-        same = {"selection": plan.control_selection} if line["control"] in _UNTRAINED else {}
+        # Controls without a training have the same embeddings for every selection.
+        untrained = line["loss"] in (RANDOM, UNTRAINED)
+        same = {"selection": plan.control_selection} if untrained else {}
         for key in keys.to_dict("records"):
             where = line | key | same
-            values = seeds.get(tuple(where[name] for name in [*METHOD_KEYS, *BLOCK, *COLUMN]), [])
+            values = seeds.get(tuple(where[name] for name in [*METHOD_KEYS, *BLOCK, *COLUMN]))
             row = line | key | vars(summarize(values) if values else NO_SEEDS)
             rows.append(row | _against(row, published))
     table = pd.DataFrame(rows)
@@ -58,9 +57,8 @@ def cells(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataFrame:
 def table_values(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataFrame:
     """The collected values that the experiment's table prints, controls included; in percent."""
     dataset = plan.benchmark.experiments[experiment].dataset
-    wanted = [tuple(line[name] for name in METHOD_KEYS) for line in lines_of(plan, experiment)]
-    mine = metrics[(metrics["dataset"] == dataset) & metrics["value"].notna()]
-    mine = mine[pd.MultiIndex.from_frame(mine[METHOD_KEYS]).isin(wanted)]
+    methods = pd.DataFrame(lines_of(plan, experiment))[METHOD_KEYS]
+    mine = metrics[(metrics["dataset"] == dataset) & metrics["value"].notna()].merge(methods)
     asked = mine[["subset", "metric"]].drop_duplicates()
     pairs = plan.facts(dataset).pairs
     known = [find_measure(m, of_pairs=subset in pairs) for subset, m in asked.to_numpy()]

@@ -1,11 +1,15 @@
-"""A table before it is printed, and the one place that prints a cell: Markdown, HTML or LaTeX."""
+"""A table before it is printed; a cell in Markdown, HTML or LaTeX; tables as CSV and Markdown."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 from markupsafe import escape
+
+from dmlbench.files import replacing
+from dmlbench.version import BENCHMARK_VERSION
 
 #: Follows the difference to a published number that our interval does not hold.
 OUTSIDE = "*"
@@ -46,14 +50,14 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """A table: texts are as they are read, not escaped for any format.
+    """A table; its texts are not escaped for any format.
 
     Attributes:
         title: What it shows.
         notes: How to read it, in sentences.
         label: Its LaTeX label.
-        blocks: By the name of each block of rows its cells (:class:`Cell` or text), with the
-            names of rows as index and the heads as columns.
+        blocks: The cells (:class:`Cell` or text) of each block of rows, by the block's name;
+            rows have names and columns have heads.
     """
 
     title: str
@@ -63,13 +67,16 @@ class Table:
 
 
 class Format(NamedTuple):
-    """How a format writes the parts of a cell."""
+    """How a format writes the parts of a cell.
 
-    bold: str  # the frame of a bold number
+    ``text`` escapes; ``comparison``: whether the published number stands in the same cell.
+    """
+
+    bold: str
     plus_minus: str
     minus: str
     text: Callable[[str], str]
-    comparison: bool = True  # whether the published number stands in the same cell
+    comparison: bool = True
 
 
 MARKDOWN = Format("**{}**", " ± ", MINUS, lambda text: text.replace("|", r"\|"))
@@ -103,3 +110,10 @@ def markdown_section(table: Table) -> str:
     if len(table.blocks) == 1:
         frame = frame.drop(columns="block")
     return f"**{table.title}**\n\n{table.notes}\n\n{markdown(frame)}\n"
+
+
+def write_csv(path: Path, table: pd.DataFrame, float_format: str = "%.6f") -> None:
+    """Write a table in long form, stamped with the benchmark version that it is of."""
+    with replacing(path) as temporary:
+        stamped = table.assign(benchmark_version=BENCHMARK_VERSION)
+        stamped.to_csv(temporary, index=False, float_format=float_format)

@@ -1,8 +1,11 @@
-"""The report: pages of our own, and Snakemake's HTML around them, tables and figures."""
+"""The report: our pages, Snakemake's HTML around all results, and all of them in one PDF."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pandas as pd
@@ -10,21 +13,45 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
 from dmlbench import __version__, paths
-from dmlbench.checking.ledger import OK, as_table, ledger
+from dmlbench.checking.results import OK, as_table, ledger
 from dmlbench.config import METHOD_KEYS, RUN_KEYS, Plan
 from dmlbench.errors import UserError
 from dmlbench.files import replacing, write_text
 from dmlbench.reporting import names
-from dmlbench.reporting.captions import caption, missing_runs, partial
 from dmlbench.reporting.cells import BLOCK, printed_cells
+from dmlbench.reporting.claims import EXPLAINED, write_verdicts
+from dmlbench.reporting.figures import figures, planned
+from dmlbench.reporting.figures.critical_difference import same_methods
 from dmlbench.reporting.formats import HTML, cell_text
+from dmlbench.reporting.latex import PACKAGES, tex
 from dmlbench.reporting.overall_tables import cost
-from dmlbench.reporting.table_lines import lines_of
-from dmlbench.reporting.verdicts import EXPLAINED, write_verdicts
+from dmlbench.reporting.tables import caption, missing_runs, partial
 from dmlbench.version import BENCHMARK_VERSION
 
 #: What the runs' table says besides where a run was trained.
 _ABOUT_A_RUN = {*RUN_KEYS, "code", "seconds", "peak_host_mb", "peak_gpu_mb"}
+_ENGINE = "pdflatex"
+#: A longtable learns the widths of its columns from the pass before, and LaTeX says so.
+_AGAIN, _MOST_PASSES = "Rerun", 5
+_PACKAGES = "texlive-latex-recommended texlive-latex-extra texlive-science lmodern"
+_HEAD = r"""%% Made by dmlbench; compile it in the folder that it lies in.
+\documentclass[10pt,a4paper]{article}
+\usepackage[margin=2.2cm]{geometry}
+%(packages)s
+\usepackage{graphicx}
+\title{%(name)s: tables and figures}
+\author{dmlbench, benchmark version %(version)s}
+\date{}
+\sloppy
+\begin{document}
+\maketitle"""
+_SECTION = "\\clearpage\n\\section{%s}\n\\input{%s}"
+# In its own size, unless that is more than the page has.
+_FIGURE = r"""\begin{figure}[htbp]
+\centering
+\adjustbox{max width=\linewidth, max totalheight=0.86\textheight}{\includegraphics{%s}}
+\caption{%s}
+\end{figure}"""
 
 
 def write_pages(plan: Plan) -> None:
@@ -93,7 +120,7 @@ def _runs_of_methods(
         folder=[str(plan.run_folder(run)) for run in planned],
         where=lambda table: (table["device"] + ", " + table["host"]).fillna(""),
     )
-    words = pd.DataFrame(lines_of(plan, experiment))[["method", *METHOD_KEYS]]
+    words = pd.DataFrame(names.lines_of(plan, experiment))[["method", *METHOD_KEYS]]
     return _by(rows.merge(words, on=METHOD_KEYS), "method")
 
 
@@ -133,3 +160,70 @@ def snakemake_report(plan: Plan, config: Path, snakefile: Path) -> None:
         if result.returncode or not temporary.stat().st_size:
             lines = (result.stderr or result.stdout).strip().splitlines()
             raise UserError(f"snakemake --report failed: {lines[-1] if lines else 'no output'}")
+
+
+def write_document(plan: Plan) -> None:
+    """Write the document's source and compile it.
+
+    Raises:
+        UserError: LaTeX is not installed, a file is missing, it does not compile, or a line is
+            too wide.
+    """
+    name = plan.benchmark.name
+    source, made = (Path(paths.document(name, suffix)) for suffix in ("tex", "pdf"))
+    write_text(source, document(plan))
+    if shutil.which(_ENGINE) is None:
+        raise UserError(f"{_ENGINE} is not installed; on Debian: apt-get install {_PACKAGES}")
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(_MOST_PASSES):
+            lines = _compile(source, Path(folder))
+            if not any(_AGAIN in line for line in lines):
+                break
+        if wide := [line for line in lines if line.startswith("Overfull \\hbox")]:
+            raise UserError(f"{source}: a line is too wide: {wide[0]}; please report this bug")
+        with replacing(made) as temporary:
+            shutil.copyfile(Path(folder) / made.name, temporary)
+
+
+def document(plan: Plan) -> str:
+    """The document's source, to be compiled in the folder that it lies in."""
+    name, about = plan.benchmark.name, figures()
+    parts = [_HEAD % {"packages": PACKAGES, "name": tex(name), "version": BENCHMARK_VERSION}]
+    for experiment in plan.benchmark.experiments:
+        title = names.title(plan, experiment)
+        parts.append(_SECTION % (tex(title), _beside(plan, paths.table(name, experiment, "tex"))))
+        for kind in planned(plan, experiment):
+            caption = f"{title}: {about[kind].title}. {about[kind].caption}"
+            file = _beside(plan, paths.figure(name, experiment, kind, "pdf"))
+            parts.append(_FIGURE % (file, tex(caption)))
+    for which in paths.OVERVIEWS:
+        parts.append(
+            _SECTION % (which.capitalize(), _beside(plan, paths.table(name, which, "tex")))
+        )
+        if which == paths.OVERVIEWS[0] and same_methods(plan):
+            file = _beside(plan, paths.overall_figure(name, "critical_difference", "pdf"))
+            parts.append(_FIGURE % (file, "Critical difference over datasets"))
+    return "\n".join([*parts, r"\end{document}", ""])
+
+
+def _beside(plan: Plan, file: str) -> str:
+    here = Path(paths.document(plan.benchmark.name, "tex")).parent
+    return Path(os.path.relpath(file, here)).as_posix()
+
+
+def _compile(source: Path, folder: Path) -> list[str]:
+    """Run LaTeX once; returns what it says."""
+    # Equal tables and figures make an equal file: no time stamps.
+    environment = {**os.environ, "SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1"}
+    done = subprocess.run(
+        [_ENGINE, "-interaction=nonstopmode", "-halt-on-error", f"-output-directory={folder}",
+         source.name],
+        cwd=source.parent, env=environment, capture_output=True, text=True, errors="replace",
+    )  # fmt: skip
+    lines = done.stdout.splitlines()
+    if done.returncode:
+        last = (lines or ["no output"])[-1]
+        told = next((line for line in lines if line.startswith("!")), last)
+        hint = f"; on Debian: apt-get install {_PACKAGES}" if "not found" in told else ""
+        raise UserError(f"{source} does not compile: {told}{hint}")
+    return lines

@@ -1,28 +1,48 @@
-"""All tables as LaTeX, CSV and Markdown: of one experiment, and over all (leaderboard, cost)."""
+"""All tables as LaTeX, CSV and Markdown, and the notes below them."""
 
+import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
 from dmlbench import paths
+from dmlbench.checking.results import OK
 from dmlbench.config import Plan
 from dmlbench.files import write_text
 from dmlbench.reporting import names
-from dmlbench.reporting.captions import TESTS_CAPTION, caption, headline, missing_runs, partial
 from dmlbench.reporting.cells import BLOCK, cells, count, printed_cells, stored_name
 from dmlbench.reporting.claims import paired_tests
-from dmlbench.reporting.formats import DASH, MINUS, NAN, Cell, Table, markdown, markdown_section
-from dmlbench.reporting.latex import latex
-from dmlbench.reporting.overall_tables import (
-    cost,
-    cost_table,
-    leaderboard,
-    leaderboard_tables,
+from dmlbench.reporting.formats import (
+    DASH,
+    MINUS,
+    NAN,
+    OUTSIDE,
+    Cell,
+    Table,
+    markdown,
+    markdown_section,
+    write_csv,
 )
-from dmlbench.reporting.published.read import published_rows
-from dmlbench.reporting.stamped import write_csv
+from dmlbench.reporting.latex import latex
+from dmlbench.reporting.overall_tables import cost, cost_table, leaderboard, leaderboard_tables
+from dmlbench.reporting.published import Published, published_of, published_rows
 from dmlbench.version import STAMP
+
+#: So many missing runs are named; the ledger has all.
+_NAMED = 5
+#: Letters of a reason that are printed.
+_REASON = 90
+_TESTS_HEAD = ["difference", "p (t)", "p (exact)", "d", "more seeds"]
+_TESTS_NOTES = (
+    "Each row compares two methods over the seeds that both have. Difference: mean in points ± "
+    "half of the 95% t-interval. p (t): paired t-test. p (exact): exact sign-flip test, which for "
+    "n seeds is never below 2 / 2^n. Both are Holm-corrected over all rows of this table. d: "
+    "effect size, the mean difference over its standard deviation. More seeds: how many more an "
+    "effect of this size needs to show at p < 0.05 with 80% power. The CSV file has all metrics; "
+    f"each is corrected by itself. {STAMP}"
+)
 
 
 def write_tables(plan: Plan, experiment: str) -> None:
@@ -35,15 +55,16 @@ def write_tables(plan: Plan, experiment: str) -> None:
     write_csv(Path(paths.table(name, experiment, "csv")), long)
     write_csv(Path(paths.tests(name, experiment)), tests)
     gaps = missing_runs(plan, experiment, ledger)
-    tables = experiment_tables(plan, experiment, long, caption(plan, experiment, long, gaps))
+    notes = caption(plan, experiment, long, gaps)
+    tables = _experiment_tables(plan, experiment, long, notes)
     text = [f"## {names.title(plan, experiment)}", ""]
     for part, table in tables.items():
         for selection, block in table.blocks.items():
             text += [f"**{part}**, {selection}", "", markdown(block), ""]
-    text += [table.notes, ""]
+    text += [notes, ""]
     printed = list(tables.values())
     if not tests.empty:
-        printed.append(tests_table(plan, experiment, tests, gaps))
+        printed.append(_tests_table(plan, experiment, tests, gaps))
         text.append(markdown_section(printed[-1]))
     write_text(Path(paths.table(name, experiment, "md")), "\n".join(text))
     write_text(Path(paths.table(name, experiment, "tex")), latex(printed))
@@ -69,13 +90,78 @@ def write_overview(plan: Plan, which: str) -> None:
     write_text(Path(paths.table(name, which, "md")), text)
 
 
-def experiment_tables(
+def caption(plan: Plan, experiment: str, long: pd.DataFrame, gaps: list[str]) -> str:
+    """How to read an experiment's table; ``gaps`` are its missing runs."""
+    seeds = len(plan.benchmark.seeds)
+    parts = [partial(gaps), "Percent; one seed, so no interval and no test."]
+    if seeds > 1:
+        parts[1] = (
+            f"Percent; mean over {seeds} seeds ± half of the 95% t-interval. Bold: better than "
+            "every other method (paired t-tests, Holm-corrected over the block of rows, p < 0.05)."
+        )
+    if plan.controls[experiment]:
+        parts.append("Controls are one run with the first seed.")
+    parts.append(names.legend(plan, experiment))
+    if sources := list(dict.fromkeys(long.loc[long["published"].notna(), "source"])):
+        parts.append(
+            f"In brackets: the published number ({'; '.join(sources)}) and the difference, ours "
+            f"minus published ({OUTSIDE}: our interval does not hold the published number)."
+        )
+    recipes = [plan.recipes[method[0]] for method in plan.methods[experiment]]
+    parts += _not_comparable(published_of(plan, experiment), recipes)
+    if (long["metric"] == "r_precision").any():
+        parts.append("RP: R-precision.")
+    for label in long.loc[long["metric"] == "nmi_plus", "label"].head(1):
+        factor = plan.benchmark.evaluation.nmi_plus_of(label)
+        parts.append(f"NMI+ uses {factor} clusters per class.")
+    return " ".join(filter(None, [*parts, STAMP]))
+
+
+def _not_comparable(tables: list[Published], recipes: list[dict]) -> Iterator[str]:
+    """A sentence for published tables without numbers, and one for those of other networks."""
+    if silent := [table.source for table in tables if not table.parts]:
+        yield f"Without published numbers: {'; '.join(silent)}."
+    if other := [t for t in tables if t.parts and any(map(t.other_network, recipes))]:
+        theirs = ", ".join(dict.fromkeys(table.protocol["backbone"] for table in other))
+        ours = ", ".join(dict.fromkeys(recipe["backbone"] for recipe in recipes))
+        yield (
+            f"{'; '.join(table.source for table in other)}: another network ({theirs}; ours: "
+            f"{ours}), so compare the differences between methods, not the levels."
+        )
+
+
+def missing_runs(plan: Plan, experiment: str | None, ledger: pd.DataFrame) -> list[str]:
+    """The missing runs of an experiment's table, or of all, each with its state and reason."""
+    runs = list(plan.all_runs.values())
+    if experiment is not None:
+        runs = [*plan.experiment_runs(experiment), *plan.controls[experiment].values()]
+    found = ledger.set_index("run").loc[[run.id for run in runs]]
+    gaps = found[found["state"] != OK]
+    return [
+        f"{g.Index}: {g.state}, {textwrap.shorten(g.reason, _REASON, placeholder=' ...')}"
+        for g in gaps.itertuples()
+    ]
+
+
+def partial(gaps: list[str]) -> str:
+    """That a table lacks runs, and which; empty where it lacks none."""
+    if not gaps:
+        return ""
+    named = gaps[:_NAMED]
+    if len(gaps) > _NAMED:
+        named.append(f"and {len(gaps) - _NAMED} more in summary/ledger.csv")
+    return (
+        f"PARTIAL: {len(gaps)} runs are missing ({'; '.join(named)}). (k/n): k of n planned seeds "
+        "are there."
+    )
+
+
+def _experiment_tables(
     plan: Plan, experiment: str, long: pd.DataFrame, notes: str
 ) -> dict[str, Table]:
     """A table for each part of the dataset, by the part in words.
 
     It has a block for each selection, and one for the published methods that are none of ours.
-    ``long`` is what :func:`dmlbench.reporting.cells.cells` gave.
     """
     tables = {}
     for key, rows in long.groupby(BLOCK[1:], sort=False):
@@ -100,34 +186,31 @@ def _not_ours(
         if not methods and heads.keys() & values.keys():
             cells_of = [Cell(values.get(metric, NAN)) for metric in heads]
             found.setdefault(f"published, not run here: {table.source}", {})[row.name] = cells_of
-    head = list(heads.values())
-    return {
-        source: pd.DataFrame.from_dict(lines, orient="index", columns=head)
-        for source, lines in found.items()
-    }
+    return {source: _block(lines, list(heads.values())) for source, lines in found.items()}
 
 
-def tests_table(plan: Plan, experiment: str, tests: pd.DataFrame, gaps: list[str]) -> Table:
+def headline(tests: pd.DataFrame) -> pd.DataFrame:
+    """The tests of the first metric of each part, which is Recall@1 where it is measured."""
+    first = tests.groupby(BLOCK, sort=False)[["metric", "k"]].transform("first")
+    return tests[(tests["metric"] == first["metric"]) & (tests["k"] == first["k"])]
+
+
+def _tests_table(plan: Plan, experiment: str, tests: pd.DataFrame, gaps: list[str]) -> Table:
     """The headline tests: a row for each pair of methods, a block for each selection and part."""
     blocks = {}
     for (selection, *part), rows in headline(tests).groupby(BLOCK, sort=False):
         metric = names.measure(*rows[["metric", "k"]].iloc[0]).label
-        lines = {_pair(row): _test(row) for row in rows.itertuples()}
         name = f"{names.part(*part)}, {names.SELECTIONS[selection]}: {metric}"
-        blocks[name] = pd.DataFrame.from_dict(lines, orient="index", columns=_TEST_HEAD)
+        lines = {}
+        for test in rows.itertuples():
+            pair = f"{test.better} {MINUS} {test.worse} {count(test.n, test.planned)}".strip()
+            lines[pair] = _test_cells(test)
+        blocks[name] = _block(lines, _TESTS_HEAD)
     title = f"{names.title(plan, experiment)}: paired tests"
-    notes = f"{partial(gaps)} {TESTS_CAPTION}".strip()
-    return Table(title, notes, f"{experiment}-tests", blocks)
+    return Table(title, f"{partial(gaps)} {_TESTS_NOTES}".strip(), f"{experiment}-tests", blocks)
 
 
-_TEST_HEAD = ["difference", "p (t)", "p (exact)", "d", "more seeds"]
-
-
-def _pair(test: NamedTuple) -> str:
-    return f"{test.better} {MINUS} {test.worse} {count(test.n, test.planned)}".strip()
-
-
-def _test(test: NamedTuple) -> list[Cell | str]:
+def _test_cells(test: NamedTuple) -> list[Cell | str]:
     difference = Cell(test.difference, test.half_width) if test.n else DASH
     p_values = [_p(test.p_t_holm), _p(test.p_exact_holm)]
     return [difference, *p_values, Cell(test.effect), Cell(test.more_seeds, decimals=0)]
@@ -135,3 +218,7 @@ def _test(test: NamedTuple) -> list[Cell | str]:
 
 def _p(value: float) -> Cell | str:
     return "< 0.001" if value < 0.001 else Cell(value, decimals=3)
+
+
+def _block(lines: dict[str, list], head: list[str]) -> pd.DataFrame:
+    return pd.DataFrame.from_dict(lines, orient="index", columns=head)

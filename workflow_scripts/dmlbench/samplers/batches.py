@@ -25,11 +25,16 @@ def class_batches(
     Yields:
         Positions in ``labels``, in random order.
     """
-    packs = {value: _Pack(np.flatnonzero(labels == value), rng) for value in np.unique(labels)}
-    classes = np.array(sorted(packs))
+    images = {value: np.flatnonzero(labels == value) for value in np.unique(labels)}
+    packs = {value: rows[:0] for value, rows in images.items()}
     for _ in range(max(1, len(labels) // batch_size)):
-        drawn = rng.choice(classes, size=batch_size // per_class, replace=False)
-        yield rng.permutation(np.concatenate([packs[c].deal(per_class) for c in drawn]))
+        batch = []
+        for value in rng.choice(list(images), size=batch_size // per_class, replace=False):
+            if len(packs[value]) < per_class:
+                packs[value] = rng.permutation(images[value])
+            dealt, packs[value] = np.split(packs[value], [per_class])
+            batch.append(dealt)
+        yield rng.permutation(np.concatenate(batch))
 
 
 def shuffled_batches(
@@ -43,18 +48,3 @@ def shuffled_batches(
     order = rng.permutation(len(labels))
     for number in range(max(1, len(labels) // batch_size)):
         yield order[number * batch_size : (number + 1) * batch_size]
-
-
-class _Pack:
-    """The images of one class, dealt like cards."""
-
-    def __init__(self, images: np.ndarray, rng: np.random.Generator) -> None:
-        self.images = images
-        self.rng = rng
-        self.left = images[:0]
-
-    def deal(self, count: int) -> np.ndarray:
-        if len(self.left) < count:
-            self.left = self.rng.permutation(self.images)
-        dealt, self.left = self.left[:count], self.left[count:]
-        return dealt

@@ -1,4 +1,4 @@
-"""What choices of positives and negatives are, their registries, and drawing."""
+"""What choices of positives and negatives are, and drawing."""
 
 from abc import ABC, abstractmethod
 
@@ -11,18 +11,12 @@ from dmlbench.samplers.batch import Batch
 #: Weights are counted in steps of this: sums of them are exact, and the same on any device.
 _STEPS = 2.0**30
 
-_POSITIVES, _NEGATIVES = REGISTRIES["positive"], REGISTRIES["negative"]
-register_positive = _POSITIVES.register
-register_negative = _NEGATIVES.register
-get_negative = _NEGATIVES.get
-positive_names = _POSITIVES.names
-negative_names = _NEGATIVES.names
+register_positive = REGISTRIES["positive"].register
+register_negative = REGISTRIES["negative"].register
 
 
 class PositiveChoice(ABC):
     """Chooses one positive for each anchor, or a set (``chooses``)."""
-
-    chooses = "one"
 
     @abstractmethod
     def __call__(self, batch: Batch) -> torch.Tensor:
@@ -34,8 +28,6 @@ class PositiveChoice(ABC):
 
 class NegativeChoice(ABC):
     """Chooses one negative for each positive pair, or a set for each anchor (``chooses``)."""
-
-    chooses = "one"
 
     @abstractmethod
     def __call__(self, batch: Batch, *chosen: torch.Tensor) -> torch.Tensor:

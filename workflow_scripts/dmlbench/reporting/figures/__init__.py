@@ -20,7 +20,7 @@ class Figure:
     """A figure that an experiment may have.
 
     Attributes:
-        draw: Makes it from a :class:`dmlbench.reporting.figure_data.FigureData`; returns the
+        draw: Makes it from a :class:`dmlbench.reporting.draw_figures.FigureData`; returns the
             matplotlib figure, and the table of the numbers that it shows or None. The function's
             name is that of the figure, and its docstring the caption.
         title: What the report calls it.

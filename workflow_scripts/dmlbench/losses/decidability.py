@@ -14,9 +14,7 @@ if TYPE_CHECKING:  # the evaluation has moments without torch
 class Moments:
     """Means and population variances of two groups of similarities, as scalars (or floats).
 
-    Attributes:
-        genuine_mean, genuine_variance: Of pairs of the same class.
-        impostor_mean, impostor_variance: Of pairs of different classes.
+    ``genuine`` pairs are of one class, ``impostor`` pairs of two.
     """
 
     genuine_mean: torch.Tensor
