@@ -6,13 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Part(NamedTuple):
-    """What is measured by itself: a split, a named part of it and a label column.
-
-    Attributes:
-        split: ``train`` or ``test``.
-        subset: A part of the split; empty for all of it.
-        label: The label column.
-    """
+    """What is measured by itself: a split, a named part of it (empty: all), a label column."""
 
     split: str
     subset: str

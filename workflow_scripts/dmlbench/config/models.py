@@ -7,7 +7,7 @@ field has a description, from which the JSON schema for editors is made.
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from dmlbench.config.recipe import Recipe
 from dmlbench.config.settings import (
@@ -17,6 +17,7 @@ from dmlbench.config.settings import (
     Projection,
     Resources,
     Training,
+    Unique,
 )
 from dmlbench.plugins.types import Name, Section, Seed, Selection
 
@@ -37,9 +38,6 @@ class Choice(BaseModel):
     def options(self) -> dict:
         return dict(self.model_extra or {})
 
-    def flat(self) -> dict:
-        return {"type": self.type, **self.options}
-
 
 ChoiceField = Annotated[Choice, BeforeValidator(_choice, json_schema_input_type=str | Choice)]
 
@@ -47,8 +45,7 @@ ChoiceField = Annotated[Choice, BeforeValidator(_choice, json_schema_input_type=
 class Sampler(Section):
     per_class: Annotated[int, Field(ge=2)] | None = Field(
         None,
-        description="Images of each class in a batch. Empty: all images are shuffled, as proxy "
-        "losses take them.",
+        description="Images of each class in a batch. Empty: all images are shuffled.",
     )
     positive: ChoiceField | None = Field(
         None, description="How an anchor's positives are chosen. Empty: the loss needs none."
@@ -58,8 +55,7 @@ class Sampler(Section):
     )
     miner: ChoiceField | None = Field(
         None,
-        description="A miner of pytorch-metric-learning instead of positive and negative: its "
-        "class path and arguments.",
+        description="Instead of the two: a miner of pytorch-metric-learning by its class path.",
     )
 
     @model_validator(mode="after")
@@ -87,6 +83,24 @@ class Method(Section):
         return [(loss, sampler) for loss in losses for sampler in samplers]
 
 
+def with_changes(entry: BaseModel, changes: dict[str, Any]) -> Any:
+    """A copy of a recipe, loss or sampler with other values, by dotted key.
+
+    Raises:
+        KeyError: The entry has no section on the way to a key.
+        ValidationError: A value is not valid.
+    """
+    data = entry.model_dump()
+    for path, value in changes.items():
+        section, *inner = data, *path.split(".")
+        for part in inner[:-1]:
+            section = section.get(part)
+            if not isinstance(section, dict):
+                raise KeyError(path)
+        section[inner[-1]] = value
+    return type(entry).model_validate(data)
+
+
 def _several(value: Any) -> Any:
     return [value] if isinstance(value, str) else value or []
 
@@ -103,14 +117,15 @@ class Experiment(Section):
     methods: list[Method] = Field(description="What is compared.", min_length=1)
     sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(
         default_factory=dict,
-        description="Keys such as recipe.batch_size or sampler.per_class, each with a list of "
-        "values. Each value makes an entry of its own.",
+        description="Keys such as recipe.batch_size, each with a list of values to compare.",
     )
     published: PublishedNames = Field(
-        [],
-        description="Published tables that are printed beside ours, such as eps_table1 or "
-        "[eps_table3, eps_table4].",
+        [], description="Published tables to print beside ours, such as [eps_table3, eps_table4]."
     )
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """The (loss, sampler) names of all methods, before a sweep."""
+        return [pair for method in self.methods for pair in method.pairs()]
 
 
 class FolderDataset(Section):
@@ -134,11 +149,11 @@ class Benchmark(Section):
     """One config file."""
 
     name: Name = Field(description="Everything this config makes lies under results/<name>/.")
-    seeds: list[Seed] = Field(description="Training seeds.", min_length=1)
-    selections: list[Selection] = Field(
+    seeds: Annotated[list[Seed], Unique] = Field(description="Training seeds.", min_length=1)
+    selections: Annotated[list[Selection], Unique] = Field(
         ["last", "val", "test_max"],
-        description="Which epochs' weights are kept: the last, the best on validation, or the best "
-        "on test (the papers' protocol; tables say so).",
+        description="Which epochs' weights are kept: the last, the best on validation or on test "
+        "(the papers' protocol; tables say so).",
         min_length=1,
     )
     data: Data = Field(default_factory=Data, description="Where archives come from.")
@@ -154,16 +169,14 @@ class Benchmark(Section):
     gallery: Gallery = Field(
         default_factory=Gallery, description="The figure of images and their nearest neighbours."
     )
-    controls: list[Control] = Field(
+    controls: Annotated[list[Control], Unique] = Field(
         ["random", "untrained", "shuffled"],
-        description="Rows below the methods of every table, with the first seed only. random: "
-        "random vectors. untrained: the backbone's features before any training. shuffled: the "
-        "first method, trained on shuffled labels.",
+        description="Rows below the methods of every table, with the first seed only: random "
+        "vectors, the untrained backbone's features, the first method on shuffled labels.",
     )
     partial: bool = Field(
         False,
-        description="Make tables and figures of the finished runs. A mean over fewer seeds than "
-        "planned says k/n, and its table says PARTIAL.",
+        description="Make tables and figures of the finished runs; the tables say PARTIAL.",
     )
     training: Training = Field(default_factory=Training, description="How trainings are run.")
     resources: Resources = Field(default_factory=Resources, description="What rules ask for.")
@@ -175,10 +188,3 @@ class Benchmark(Section):
         """
         here = {"data": {"mirror", "files"}}
         return json.dumps(self.model_dump(mode="json", exclude=here), indent=1)
-
-    @field_validator("seeds", "selections", "controls")
-    @classmethod
-    def _no_repeats(cls, values: list) -> list:
-        if len(set(values)) != len(values):
-            raise ValueError("a value is named twice")
-        return values

@@ -50,7 +50,7 @@ class QueryMetric(Metric):
     """A mean over queries.
 
     Attributes:
-        alone_too: Whether queries that are alone in their class count, else they are left out.
+        alone_too: Whether queries that are alone in their class count.
         note: What stands beside the value.
     """
 
@@ -71,11 +71,7 @@ class QueryMetric(Metric):
 
 
 def query_rows(sample: Sample, metrics: list[QueryMetric]) -> list[dict]:
-    """The rows of several metrics from one search, block by block.
-
-    Raises:
-        DataError: A metric looks at as many neighbours as there are images, or more.
-    """
+    """The rows of several metrics from one search; a DataError where there are too few images."""
     columns = [(metric, k) for metric in metrics for k in metric.ks(sample)]
     depth = max(1, *(metric.depth(sample) for metric in metrics))
     if depth >= len(sample.ids):

@@ -11,11 +11,7 @@ from dmlbench.samplers.tuples import Tuples
 
 
 def build_loss(spec: dict, num_classes: int, embedding_dim: int) -> Loss:
-    """The loss of a resolved config entry.
-
-    Raises:
-        ConfigError: A class path cannot be imported or its class refuses its arguments.
-    """
+    """The loss of a resolved config entry; a ConfigError where it cannot be built."""
     options = {key: value for key, value in spec.items() if key not in ("name", "loss_lr")}
     sizes = {"num_classes": num_classes, "embedding_dim": embedding_dim}
     loss = build_object("loss", options, **sizes)
@@ -40,11 +36,7 @@ class ForeignLoss(Loss):
         _check_registered(module)
 
     def result(self, batch: Batch, tuples: Tuples | None) -> LossResult:
-        """See the base.
-
-        Raises:
-            ConfigError: It gives no scalar, or made parameters that the optimizer does not know.
-        """
+        """A ConfigError where it gives no scalar, or made parameters that no optimizer knows."""
         embeddings = batch.embeddings
         if not embeddings.isfinite().all():  # no loss says what it would do with them
             return LossResult(embeddings.sum() * torch.nan)

@@ -22,11 +22,7 @@ class Trimmed(TupleLoss):
     """
 
     def __init__(self, *, loss: LossSpec, trim: Share = 0.1, **sizes: int) -> None:
-        """``loss`` is described like any entry of ``losses``; ``trim`` is the share left out.
-
-        Raises:
-            ConfigError: The loss has no terms to trim.
-        """
+        """``loss`` is described like any entry of ``losses``; ``trim`` is the share left out."""
         super().__init__(**sizes)
         inner = build_loss(loss, **sizes)
         if not isinstance(inner, TupleLoss):

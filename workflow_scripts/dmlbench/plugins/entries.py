@@ -6,8 +6,14 @@ from typing import Any
 
 from dmlbench.errors import ConfigError
 from dmlbench.plugins.arguments import Arguments, has_described, is_described
-from dmlbench.plugins.class_paths import ClassSource, class_source, import_class, said
-from dmlbench.plugins.library_classes import refuse_what_is_no, takes_of
+from dmlbench.plugins.class_paths import (
+    ClassSource,
+    class_source,
+    import_class,
+    refuse_what_is_no,
+    said,
+    takes_of,
+)
 from dmlbench.plugins.messages import nearest
 from dmlbench.plugins.registry import REGISTRIES
 
@@ -21,8 +27,7 @@ class Entry:
         cls: The class.
         facts: The decorator's keyword arguments; of a loss without one, ``takes``.
         arguments: What its constructor takes.
-        foreign: It does not register itself, so only the arguments that the user gives are
-            passed to it.
+        foreign: It does not register itself, so it is given only what the user says.
     """
 
     name: str
@@ -38,7 +43,7 @@ class Entry:
 
     @cached_property
     def source(self) -> ClassSource:
-        """The code that the class is."""
+        """The code of the class."""
         return class_source(self.cls)
 
 
@@ -75,8 +80,8 @@ def _unregistered(kind: str, path: str, cls: type) -> Entry:
     if kind in REGISTRIES and kind != "loss":
         raise ConfigError(f"{path} is no {kind}: put @register_{kind}(...) above the class")
     refuse_what_is_no(kind, path, cls)
-    takes = {"takes": takes_of(cls)} if kind == "loss" else {}
-    return Entry(path, cls, takes, Arguments.of(cls, foreign=kind), foreign=True)
+    facts = {"takes": takes_of(cls)} if kind == "loss" else {}
+    return Entry(path, cls, facts, Arguments.of(cls, foreign=kind), foreign=True)
 
 
 def entries(kind: str) -> dict[str, Entry]:
@@ -104,15 +109,16 @@ def build_object(kind: str, spec: Any, **supplied: object) -> Any:
     found = entry(kind, spec["type"])
     values: dict = supplied
     if found.foreign:
-        known = supplied | {"embedding_size": supplied.get("embedding_dim")}
-        values = {key: known[key] for key in found.arguments.supplied if key in known}
+        given = supplied | {"embedding_size": supplied.get("embedding_dim")}
+        values = {key: given[key] for key in found.arguments.supplied if key in given}
     for key, value in spec.items():
         if key == "type":
             continue
-        if has_described(value) and not found.arguments.keeps_description(key):
+        argument = found.arguments.known.get(key)
+        if has_described(value) and not (argument and argument.keeps_description()):
             values[key] = build_object("object", value, **supplied)
         else:
-            values[key] = found.arguments.value(key, value)
+            values[key] = argument.value(value) if argument else value
     try:
         return found.cls(**values)
     except ConfigError:

@@ -78,7 +78,7 @@ def write_pages(plan: Plan) -> None:
         seeds=plan.benchmark.seeds,
         trainings=len(plan.runs),
         gaps=partial(missing_runs(plan, None, entries)),
-        config=plan.as_json(),
+        config=plan.benchmark.as_json(),
     )
     write_text(Path(paths.summary_page(name)), page)
     for experiment in plan.benchmark.experiments:

@@ -66,10 +66,7 @@ class MinerSampler:
     def __call__(self, batch: Batch) -> Tuples:
         """Triplets of a miner that gives three tensors, pair sets of one that gives four.
 
-        NaN embeddings are not mined: no miner says what it does with them.
-
-        Raises:
-            ConfigError: It gives something else.
+        Anything else is a ConfigError. NaN embeddings are not mined: no miner says what it does.
         """
         if not batch.embeddings.isfinite().all():
             none = batch.labels[:0]

@@ -97,8 +97,7 @@ class Pairs:
 def triplet_distances(batch: Batch, triplets: Tuples, squared: bool = False) -> torch.Tensor:
     """Distances of each triplet's anchor to its positive, then to its negative: 2 x T.
 
-    Raises:
-        ConfigError: Given pair sets, whose triplets are too many to list.
+    Pair sets are a ConfigError: their triplets are too many to list.
     """
     if not isinstance(triplets, Triplets):
         raise ConfigError("single triplets are needed here: choose one negative per positive")

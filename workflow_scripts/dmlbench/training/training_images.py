@@ -1,5 +1,7 @@
 """What a run trains on and is watched with: its images, in batches."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 import torch
@@ -8,9 +10,26 @@ from dmlbench.data.dataset import Dataset
 from dmlbench.data.reader import ImageReader
 from dmlbench.data.splits import VALIDATION, run_index
 from dmlbench.data.store import ImageStore
+from dmlbench.knn import recall_at
+from dmlbench.models.embedder import embed
 from dmlbench.samplers.batches import class_batches, shuffled_batches
 from dmlbench.seeding import derive_seed
-from dmlbench.training.monitors import Monitor
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """Recall@1 of one set of images: rows of the index, their labels and image ids."""
+
+    rows: np.ndarray
+    labels: np.ndarray
+    ids: np.ndarray
+
+    def measure(self, model: torch.nn.Module, reader: ImageReader) -> float:
+        """Recall@1 of the model as it is; NaN embeddings give NaN."""
+        embeddings = embed(model, reader, self.rows)
+        if not embeddings.isfinite().all():
+            return float("nan")
+        return recall_at(embeddings, self.labels, self.ids, 1)
 
 
 class TrainingImages:
@@ -57,7 +76,7 @@ class TrainingImages:
     def _stream(self, what: str, epoch: int) -> np.random.Generator:
         """A random stream that depends on neither the loss nor the choice of tuples.
 
-        So methods that compose their batches alike see the same images, and are compared in pairs.
+        Methods that compose their batches alike see the same images, and are compared in pairs.
         """
         seed = derive_seed(what, self._size, self._per_class, self._seed, epoch)
         return np.random.default_rng(seed)
@@ -69,12 +88,10 @@ def _monitors(index: pd.DataFrame, dataset: type[Dataset]) -> dict[str, Monitor]
     test = (index["split"] == split) & ((index["subset"] == subset) | (subset == ""))
     held_out = index["split"] == VALIDATION
     wanted = {"val": (held_out, dataset.facts.train_label), "test_max": (test, label)}
-    return {
-        name: Monitor(
-            np.flatnonzero(mask),
-            index.loc[mask, column].to_numpy(),
-            index.loc[mask, "id"].to_numpy(),
-        )
-        for name, (mask, column) in wanted.items()
-        if mask.sum() > 1
-    }
+    found = {}
+    for name, (mask, column) in wanted.items():
+        images = index[mask]
+        if len(images) > 1:
+            columns = images[column].to_numpy(), images["id"].to_numpy()
+            found[name] = Monitor(np.flatnonzero(mask), *columns)
+    return found
