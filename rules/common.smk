@@ -20,7 +20,6 @@ from dmlbench.config.archive_table import all_archives
 from dmlbench.config.recipe import Recipe
 from dmlbench.config.folders import listing
 from dmlbench.errors import UserError
-from dmlbench.files import write_text
 from dmlbench.reporting.figures import figures, planned
 from dmlbench.reporting.figures.critical_difference import same_methods
 from dmlbench.workflow.snakemake_jobs import set_job_environment

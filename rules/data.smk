@@ -95,7 +95,7 @@ use rule pairs as summarise with:
         "summarise {wildcards.dataset}"
 
 
-# Where results came from elsewhere and the data did not, this comes before all: Snakemake would
+# To be run before all where results came from elsewhere and the data did not: Snakemake would
 # train every run anew whose data it has to prepare, even to the same bytes.
 rule datasets:
     input:

@@ -1,5 +1,5 @@
-# Embeddings of each run: of a trained one, the last step that needs its weights; of a control that
-# no training is needed for (random vectors, the backbone as it is), the first.
+# Embeddings of each run. No later step needs the weights of a trained run; a control without a
+# training (random vectors, the backbone as it is) begins here.
 
 
 rule embed:

@@ -26,7 +26,7 @@ rule train:
     message:
         "train {wildcards}"
     shell:
-        # Without a shell in between, which would die of a signal and end the job before it is saved.
+        # No shell stays in between: it would die of a signal and end the job before it is saved.
         "exec {params.command}"
         # Only a scheduler ends a job when its time is up.
         ' --time-budget "${{SLURM_JOB_ID:+{resources.runtime}}}" --log {log:q}'

@@ -41,7 +41,7 @@ class DatasetFacts(BaseModel):
     counts: dict[str, int]
     """Images as split or split/subset, classes as split:column; all are asserted."""
     sub_labels: dict[str, str] = {}
-    """Of a label column, the finer one inside it, to see classes collapse."""
+    """The finer label column inside a label column, to see classes collapse."""
     pairs: dict[str, str] = {}
     """The file of pairs of each verification protocol; x_threshold is that of x."""
     folds: int = 0

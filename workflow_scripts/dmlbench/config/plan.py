@@ -160,7 +160,7 @@ class Plan:
         return self._class(kind, name)["facts"]
 
     def _class(self, kind: str, name: str) -> dict:
-        # Inside a loss may stand another loss, or any object.
+        # A loss may have another loss inside it, or any object.
         kinds = (k for k in (kind, "loss", "object") if name in self.classes.get(k, {}))
         return self.classes[next(kinds)][name]
 

@@ -60,7 +60,7 @@ class Recipe(Section):
     validation: float = Field(0.1, ge=0, le=0.5)
     """Share of the training classes held out; of the images, where classes are few."""
     test_fold: PositiveInt | None = None
-    """Of a dataset in folds, the one to test on; the others train."""
+    """The fold to test on, where a dataset comes in folds; the others train."""
     monitor_every: PositiveInt = Field(1, description="Epochs between two measurements.")
     precision: Literal["float32", "bfloat16"] = "float32"
     """bfloat16 runs the network under autocast; selection and loss stay float32."""
