@@ -35,7 +35,7 @@ def build_plan(benchmark: Benchmark, source: str) -> Plan:
         ConfigError: One line for each name that does not exist or combination that cannot be.
     """
     builder = _Builder(benchmark)
-    for step in (builder.entries, builder.experiments, builder.controls):
+    for step in (builder.check_entries, builder.plan_experiments, builder.plan_controls):
         step()
         if builder.problems:
             lines = dict.fromkeys(f"{source}: {problem}" for problem in builder.problems)
@@ -57,7 +57,7 @@ class _Builder:
         }
         self.resolved: dict[str, dict[str, dict]] = {section: {} for section in METHOD_KEYS}
 
-    def entries(self) -> None:
+    def check_entries(self) -> None:
         """Check each entry of the config by itself."""
         self.problems += checks.data_problems(self.benchmark.data)
         for section in ("loss", "sampler", "recipe"):
@@ -78,17 +78,17 @@ class _Builder:
             return given.model_dump(mode="json")
         if isinstance(given, Choice):
             return self._choice("loss", given, where)
-        choices = {kind: getattr(given, kind) for kind in _CHOICES}
-        return {"per_class": given.per_class} | {
-            kind: choice and self._choice(kind, choice, f"{where}.{kind}")
-            for kind, choice in choices.items()
-        }
+        resolved: dict[str, Any] = {"per_class": given.per_class}
+        for kind in _CHOICES:
+            choice = getattr(given, kind)
+            resolved[kind] = choice and self._choice(kind, choice, f"{where}.{kind}")
+        return resolved
 
     def _choice(self, kind: str, choice: Choice, where: str) -> dict:
         """A choice with the descriptions inside it resolved too.
 
-        Of a class that does not register itself only the given arguments are kept; its own
-        defaults hold for the others.
+        A class that does not register itself keeps its own defaults: only what the config gives is
+        resolved.
         """
         try:
             found = entry(kind, choice.type)
@@ -128,7 +128,7 @@ class _Builder:
             self.problems.append(f"{where}: {reason}")
         return made
 
-    def experiments(self) -> None:
+    def plan_experiments(self) -> None:
         """Plan the methods of all experiments."""
         for name, experiment in self.benchmark.experiments.items():
             where, before = f"experiments.{name}", len(self.problems)
@@ -238,7 +238,7 @@ class _Builder:
         except ConfigError as error:
             self.problems.append(f"{names}: {error}")
 
-    def controls(self) -> None:
+    def plan_controls(self) -> None:
         """Plan the controls of each experiment: of its first method, with the first seed."""
         plan, benchmark = self.plan, self.benchmark
         for name, experiment in benchmark.experiments.items():
