@@ -26,11 +26,7 @@ class Registry:
         self._classes: dict[str, type] = {}
 
     def register(self, name: str, /, **facts: object) -> Callable[[type], type]:
-        """A class decorator: register the class as ``name``, set ``facts`` as class attributes.
-
-        Raises:
-            ConfigError: A required fact is missing, or another class has the name.
-        """
+        """A class decorator: register the class as ``name``, set ``facts`` as class attributes."""
         said = f"register_{self.kind}"
         if not isinstance(name, str):
             raise ConfigError(f"@{said} needs a name in parentheses: @{said}('my_name')")
@@ -44,7 +40,7 @@ class Registry:
             cls.registration = Registration(self.kind, facts)  # type: ignore[attr-defined]
             # A class of the user's own module is named by its path and needs no entry.
             if cls.__module__.startswith(f"{self.package}."):
-                other = self._classes.setdefault(name, cls)
+                other = self._classes.get(name, cls)
                 if (other.__module__, other.__name__) != (cls.__module__, cls.__name__):
                     raise ConfigError(
                         f"{self.kind} '{name}' is registered twice: in {other.__module__} and in "
