@@ -154,21 +154,19 @@ def prepared_index(wildcards, file=paths.INDEX):
     return file.format(dataset=wildcards.dataset, store=store)
 
 
-def pairs_of_run(wildcards):
-    """What verification takes: the pairs, and embeddings of their images."""
-    if not PLAN.verifies(wildcards.dataset):
-        return []
+def embeddings_of_run(wildcards, parts=BENCHMARK.evaluation.splits):
     chosen = PLAN.selections(run_of(wildcards))
-    files = [paths.embeddings(paths.OF_PAIRS, s) for s in chosen]
-    embeddings = [f"{RUN}/{file}".format(**wildcards) for file in files]
-    return [prepared_index(wildcards, paths.PAIRS), *embeddings]
-
-
-def embeddings_of_run(wildcards):
-    chosen = PLAN.selections(run_of(wildcards))
-    splits = BENCHMARK.evaluation.splits
-    files = [paths.embeddings(split, s) for split in splits for s in chosen]
+    files = [paths.embeddings(part, s) for part in parts for s in chosen]
     return [f"{RUN}/{file}".format(**wildcards) for file in files]
+
+
+def measured_files(wildcards):
+    """What the metrics of a run are computed from; verification also takes pairs."""
+    files = [*embeddings_of_run(wildcards), prepared_index(wildcards)]
+    if PLAN.verifies(wildcards.dataset):
+        files += embeddings_of_run(wildcards, [paths.OF_PAIRS])
+        files.append(prepared_index(wildcards, paths.PAIRS))
+    return files
 
 
 def measured_runs():

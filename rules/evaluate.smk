@@ -3,9 +3,7 @@
 
 use rule embed as evaluate with:
     input:
-        embeddings_of_run,
-        prepared_index,
-        pairs_of_run,
+        measured_files,
     output:
         f"{RUN}/{paths.METRICS_FILE}",
     log:
