@@ -62,13 +62,12 @@ def tie_keys(ids: np.ndarray) -> np.ndarray:
 class Gallery:
     """Embeddings to search among themselves, sorted by tie key.
 
+    An image is known by its place here; ``order`` is the row of the input at each place.
+
     Args:
         embeddings: N x D; a NumPy array or a torch tensor, used as float32.
         ids: N distinct image ids.
         gpu: Let faiss search on the GPUs that it sees. No result depends on it.
-
-    Attributes:
-        order: The row of the input at each place of the gallery. An image is known by its place.
 
     Raises:
         ValueError: An embedding is not finite.
@@ -83,9 +82,8 @@ class Gallery:
         self.centre = self.source.mean(axis=0, dtype=np.float64)
         if not np.isfinite(self.centre).all():
             raise ValueError("embeddings hold NaN or infinity")
-        self.lengths = np.concatenate(
-            [np.sqrt(np.square(points).sum(axis=1)) for points in self._tiles()]
-        )
+        squares = [np.square(points).sum(axis=1) for points in self._tiles()]
+        self.lengths = np.sqrt(np.concatenate(squares))
 
     def __len__(self) -> int:
         return len(self.order)
@@ -118,9 +116,8 @@ class Gallery:
         left = np.flatnonzero(~self._by_faiss(rows, PADDING, lists))
         if len(left):
             # Equal embeddings have equal lists.
-            _, first, which = np.unique(
-                self.embedding[rows[left]], return_index=True, return_inverse=True
-            )
+            equal = self.embedding[rows[left]]
+            _, first, which = np.unique(equal, return_index=True, return_inverse=True)
             once, some = rows[left[first]], np.empty((len(first), k + 1), dtype=np.int64)
             rest = ~self._by_faiss(once, WIDE, some)
             some[rest] = self._by_products(once[rest], k + 1)
@@ -169,9 +166,8 @@ class Gallery:
         two, so that no square over- or underflows.
         """
         _, exponent = np.frexp(self.lengths.max() or 1.0)
-        points = np.concatenate(
-            [np.ldexp(points, -exponent).astype(np.float32) for points in self._tiles()]
-        )
+        scaled = [np.ldexp(points, -exponent).astype(np.float32) for points in self._tiles()]
+        points = np.concatenate(scaled)
         faiss = load_faiss()
         index = faiss.IndexFlatL2(points.shape[1])
         if self.gpu and faiss.get_num_gpus():

@@ -74,7 +74,7 @@ def figure(name: str, experiment: str, kind: str, suffix: str) -> str:
 
 
 def is_taken(experiment: str) -> bool:
-    """Whether files of an experiment of this name would be those of something else."""
+    """Whether an experiment of this name would have the files of something else."""
     return experiment in (*OVERVIEWS, "results") or experiment.endswith("_tests")
 
 
@@ -89,10 +89,7 @@ def run(name: str) -> str:
 
 
 def checkpoints(name: str) -> str:
-    """The pattern of the folder of one run's checkpoint and lock.
-
-    Not below the run's own: Snakemake deletes what a failed job was to make.
-    """
+    """The pattern of the folder of a run's checkpoint and lock, which Snakemake never deletes."""
     return f"results/{name}/checkpoints/{RUN_ID}"
 
 

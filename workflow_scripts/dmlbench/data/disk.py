@@ -73,14 +73,16 @@ def near(folder: Path, scratch: str | None) -> Iterator[Path]:
     Raises:
         TrainingError: There is no folder ``scratch`` here.
     """
-    place = Path(os.path.expandvars(scratch or "."))
+    if not scratch:
+        yield folder
+        return
+    place = Path(os.path.expandvars(scratch))
     if not place.is_dir():
         raise TrainingError(f"training.scratch: this machine has no folder {place}")
     files = [folder / paths.INDEX_FILE, folder / paths.PIXELS_FILE]
     size, free = sum(file.stat().st_size for file in files), shutil.disk_usage(place).free
-    if scratch and size > free:
+    if size > free:
         log.warning("%s has %s of %s: reads %s", place, _size(free), _size(size), folder)
-    if not scratch or size > free:
         yield folder
         return
     with tempfile.TemporaryDirectory(prefix="dmlbench-", dir=place) as copy:

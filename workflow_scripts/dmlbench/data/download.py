@@ -36,19 +36,16 @@ def download(
 ) -> None:
     """Fetch ``archive`` to ``target`` from the first source that has it intact.
 
-    A process that fetches the same file is waited for. What is here so far lies in a file beside
-    the target that ends in ``.part``.
+    An intact file there is kept; a process that fetches the same file is waited for. What is here
+    so far lies beside the target, in a file that ends in ``.part``.
 
     Args:
-        archive: What to fetch.
-        target: Where to put it; an intact file there is kept.
         mirror: The user's folder, or http or file URL, that holds ``<source>/<file>``.
         own: The user's path or URL of this very file, tried before the mirror.
-        patience: How long to wait for each source.
 
     Raises:
-        DataError: No source has it intact (the message names each source, what was wrong there,
-            and what to do by hand), or it cannot be written.
+        DataError: No source has it intact (the message says what was wrong with each, and what to
+            do by hand), or it cannot be written.
         NoChecksumError: Nothing says whether it is the right one.
     """
     mirrored = [f"{mirror.rstrip('/')}/{archive.source}/{archive.file}"] if mirror else []
@@ -191,8 +188,7 @@ def _bring(source: str, archive: Archive, part: Path, patience: Patience) -> boo
     except ValueError as error:
         raise SourceError(f"not an address ({error})") from None
     if url.scheme in ("http", "https"):
-        if archive.bytes is None or size_of(part) != archive.bytes:
-            HttpSource(source, archive, part, patience).fetch()
+        HttpSource(source, archive, part, patience).fetch()
         return True
     if url.scheme not in ("file", ""):
         raise SourceError(f"cannot fetch {url.scheme}:// addresses, only http, https and file")
@@ -201,11 +197,7 @@ def _bring(source: str, archive: Archive, part: Path, patience: Patience) -> boo
         raise SourceError("is a folder" if path.is_dir() else "no such file")
     if part.exists() and path.samefile(part):  # put there by hand
         return False
-    try:
-        stream = path.open("rb")
-    except OSError as error:
-        raise SourceError(f"cannot be read ({error.strerror})") from None
-    with stream, part.open("wb") as file:
+    with path.open("rb") as stream, part.open("wb") as file:
         shutil.copyfileobj(stream, file)
     return False
 

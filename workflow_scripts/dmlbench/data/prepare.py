@@ -39,9 +39,7 @@ def prepare(
     images first, then by path, whatever the order in the archives.
 
     Args:
-        dataset: What to prepare.
         raw: The verified archives' paths by file name.
-        folder: Where to write.
         store: Which pixels to keep, one of :data:`dmlbench.data.decode.STORES`.
         threads: Images decoded at a time.
 
@@ -134,11 +132,7 @@ def _index(columns: dict[str, list]) -> pd.DataFrame:
 
 
 def check_counts(dataset: type[Dataset], index: pd.DataFrame) -> None:
-    """Compare an index with the published counts.
-
-    Raises:
-        DataError: One differs; names which, with both numbers.
-    """
+    """Raise a DataError where a count of an index is not the published one."""
     for key, expected in dataset.facts.counts.items():
         where, _, column = key.partition(":")
         split, _, subset = where.partition("/")

@@ -90,8 +90,8 @@ def _origin(
 ) -> dict | None:
     """SHA-256, time and record that a file should have; None where nobody knows.
 
-    ``record`` is Snakemake's of it; ``known`` came along with the results at the time ``came``,
-    perhaps of another content; a ``verified`` file needs no record.
+    ``record`` is Snakemake's; ``known`` came along with the results at the time ``came``, perhaps
+    of another content; a ``verified`` file needs no record.
     """
     time = os.lstat(file).st_mtime
     recorded = bool(record and record.rule and record.endtime == time)

@@ -17,7 +17,10 @@ PATIENCE = 180.0  #: seconds for cancelled jobs to save and end
 
 
 class Head(BaseModel):
-    """A Snakemake: how it names its jobs, how it was called, and its process."""
+    """A Snakemake: how it names its jobs, how it was called, and its process.
+
+    Process numbers come again, but not with the same start.
+    """
 
     job_name: str
     arguments: list[str]
@@ -112,10 +115,7 @@ def cancel(head: Head) -> list[str]:
 
 
 def _started(pid: int) -> str | None:
-    """When a process of this machine was started, in ticks; None where there is none.
-
-    Process numbers come again; both together do not, between two starts of the machine.
-    """
+    """The start of the machine and, in ticks, of a process of it; None where there is none."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -1,14 +1,11 @@
 """Asking Slurm: with a limit on how long it may take, and about the jobs of processes."""
 
-import logging
 import os
 import subprocess
 import time
 from collections.abc import Callable
 
 from dmlbench.errors import UserError
-
-log = logging.getLogger(__name__)
 
 #: States in which processes of a job may be at work where they should be.
 _ALIVE = {"RUNNING", "COMPLETING", "CONFIGURING", "RESIZING", "SIGNALING", "STAGE_OUT", "STOPPED",
@@ -83,8 +80,7 @@ def minutes_left(asked: float | None) -> float | None:
         return asked
     try:
         left = minutes(queue("%L", f"--jobs={job}").strip())
-    except SlurmError as error:
-        log.info("cannot ask for the time left to job %s: %s", job, error)
+    except SlurmError:
         return asked
     return asked if left is None else min(asked, left)
 
@@ -103,8 +99,5 @@ def has_ended(other: dict) -> bool:
     try:
         states = queue("%T", "--states=all", f"--jobs={other['job']}")
     except SlurmError as error:
-        if "Invalid job id" in str(error):
-            return True
-        log.info("cannot ask for job %s: %s", other["job"], error)
-        return False
+        return "Invalid job id" in str(error)
     return not _ALIVE & set(states.split())
