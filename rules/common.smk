@@ -93,9 +93,14 @@ def on_config(step):
     return f"{script(step)} --config {quote(CONFIG)}"
 
 
-def code_of(step):
-    """The hash of a step's code; a call that needs no such job does not ask for it."""
-    return lambda wildcards: provenance.step_code(*step.split())
+def on_run(step):
+    """The same for a step that works on one run of it."""
+    return f"{on_config(step)} --run {paths.RUN_ID}"
+
+
+def step_code(step):
+    """The hash of a step's code."""
+    return provenance.step_code(*step.split())
 
 
 def asked(rule):
@@ -103,8 +108,8 @@ def asked(rule):
     need = getattr(RESOURCES, rule)
     where = {"slurm_partition": need.partition} if need.partition else {}
     return {
-        "mem_mb": lambda wildcards, attempt: RESOURCES.mem_mb(rule, attempt),
-        "runtime": lambda wildcards, attempt: RESOURCES.runtime(rule, attempt),
+        "mem_mb": lambda wildcards, attempt: RESOURCES.grown(rule, "mem_mb", attempt),
+        "runtime": lambda wildcards, attempt: RESOURCES.grown(rule, "runtime", attempt),
         "gpu": need.gpu,
         **where,
     }

@@ -69,7 +69,7 @@ use rule download as pairs with:
             f"{script('data pairs')} --dataset {wildcards.dataset} --index {input.index}"
             f" --raw {join(input.raw)} --out {output}"
         ),
-        code=code_of("data pairs"),
+        code=step_code("data pairs"),
     message:
         "pairs of {wildcards.dataset}"
 
@@ -90,7 +90,7 @@ use rule pairs as summarise with:
             f"{script('data summarise')} --dataset {wildcards.dataset}"
             f" --folder {Path(input.index).parent} --out {output.text} --sheet {output.sheet}"
         ),
-        code=code_of("data summarise"),
+        code=step_code("data summarise"),
     message:
         "summarise {wildcards.dataset}"
 

@@ -214,10 +214,14 @@ def test_a_key_of_a_rule_leaves_its_others_as_they_are(smoke_config):
 
 def test_each_try_asks_for_more_up_to_a_limit():
     resources = ConfigResources(train={"mem_mb": 1000, "runtime": 10}, max_runtime=12, growth=1.5)
-    assert [resources.mem_mb("train", attempt) for attempt in (1, 2, 3)] == [1000, 1500, 2250]
-    assert [resources.runtime("train", attempt) for attempt in (1, 2, 3)] == [10, 12, 12]
+    assert [resources.grown("train", "mem_mb", attempt) for attempt in (1, 2, 3)] == [
+        1000,
+        1500,
+        2250,
+    ]
+    assert [resources.grown("train", "runtime", attempt) for attempt in (1, 2, 3)] == [10, 12, 12]
     same = ConfigResources(train={"runtime": 10}, max_runtime=5, growth=1)
-    assert [same.runtime("train", attempt) for attempt in (1, 2)] == [10, 10]
+    assert [same.grown("train", "runtime", attempt) for attempt in (1, 2)] == [10, 10]
 
 
 # Which Snakemake has jobs there

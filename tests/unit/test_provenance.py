@@ -12,10 +12,10 @@ from conftest import ROOT, SCRIPTS
 from dmlbench.config import load_config
 from dmlbench.workflow import provenance
 
-SINGLE = ("embed", "control", "evaluate", "check")
+SINGLE = ("embed", "control", "check")
 STEPS = {
     "data": ("pairs", "summarise"),
-    "pictures": ("project", "illustrate", "roc"),
+    "measure": ("evaluate", "project", "illustrate", "roc"),
     "report": ("collect", "tables", "figures", "pages", "pdf", "means"),
 }
 #: Of no step: they say what is planned, or run beside the steps.
@@ -160,7 +160,7 @@ finally:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "step",
-    ["embed", "control", "evaluate", "check", "pictures project", "pictures illustrate",
+    ["embed", "control", "check", "measure evaluate", "measure project", "measure illustrate",
      "report collect", "report tables --experiment even_odd", "report means",
      "report figures --experiment even_odd", "report pages", "train"],
 )  # fmt: skip
@@ -173,7 +173,7 @@ def test_a_step_loads_nothing_that_its_code_does_not_cover(step, run, smoke_run,
     one = "digits_even_odd/digits_8d/triplet/eps/seed0"
     if script == "control":
         one = one.replace("triplet/eps", "untrained-backbone/none")
-    if script in ("embed", "control", "evaluate", "pictures", "train"):
+    if script in ("embed", "control", "measure", "train"):
         options += ["--run", one]
     if script == "train":
         (tmp_path / "results/smoke/runs" / one / "run.json").unlink()

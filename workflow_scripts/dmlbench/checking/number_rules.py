@@ -57,21 +57,20 @@ def counts(results: Results) -> Iterator[Breach]:
         for part in one.metrics["parts"]:
             # Validation takes training images only, the same for all methods.
             same = (one.run.dataset, one.run.recipe, one.run.seed, *_part(part))
-            mine, told = part["held_out"], []
+            mine, what = part["held_out"], ""
             held_out, by = left_out.setdefault(same, (mine, one.run.id))
-            if part["split"] == "test" and mine:
-                told.append(f"{mine:,} images of the test were left out")
-            elif mine != held_out:
-                told.append(f"{mine:,} images left out, {held_out:,} in {by}")
             where = "/".join(filter(None, (part["split"], part["subset"])))
             queries, gallery = part["queries"], part["gallery"]
             expected = known.get(where, queries + mine) - mine
-            if (queries, gallery) != (expected, expected - 1):
-                told.append(
-                    f"{queries:,} queries in {gallery:,} images, "
-                    f"should be {expected:,} in {expected - 1:,}"
-                )
-            yield from (Breach(one.run.id, f"{_words(part)}: {t}", MEASURE_AGAIN) for t in told)
+            if part["split"] == "test" and mine:
+                what = f"{mine:,} images of the test were left out"
+            elif mine != held_out:
+                what = f"{mine:,} images left out, {held_out:,} in {by}"
+            elif (queries, gallery) != (expected, expected - 1):
+                what = f"{queries:,} queries in {gallery:,} images, should be {expected:,} in "
+                what += f"{expected - 1:,}"
+            if what:
+                yield Breach(one.run.id, f"{_words(part)}: {what}", MEASURE_AGAIN)
 
 
 @rule("R12", "Every metric is a number in its range, or absent with the reason.")
@@ -124,7 +123,7 @@ def rising(results: Results, one: Measured) -> Iterator[str]:
     reached: dict[tuple, float] = {}
     for row in sorted(one.recalls(), key=lambda row: row["k"]):
         if row["value"] < reached.get(_where(row), 0.0):
-            yield f"{' '.join(filter(None, _where(row)))}: R@{row['k']} is lower than before"
+            yield f"{_words(row)}: R@{row['k']} is lower than before"
         reached[_where(row)] = row["value"]
 
 

@@ -27,26 +27,17 @@ _TRAIN, _MEASURE = "train the run again", "measure it again"
 
 @dataclass(frozen=True)
 class LedgerEntry:
-    """One planned run.
-
-    Attributes:
-        state: One of :data:`STATES`; ok: it is trained as the config says, and measured.
-        reason: Why it is not ok, in one line.
-        step, log: Where it stopped, and the log of that step; empty where that is not known.
-    """
+    """What became of one planned run."""
 
     run: Run
-    state: str
-    reason: str = ""
-    step: str = ""
-    log: str = ""
+    state: str  # one of STATES; ok: it is trained as the config says, and measured
+    reason: str = ""  # why it is not ok, in one line
+    step: str = ""  # where it stopped; empty where that is not known
+    log: str = ""  # of that step
 
 
 def ledger(plan: Plan, results: Path | None = None) -> list[LedgerEntry]:
-    """The state of every planned run, in the config's order.
-
-    ``results`` is the folder of its results; None where the workflow keeps them.
-    """
+    """The state of every planned run, in ``results`` or where the workflow keeps them."""
     results = results or Path(paths.results(plan.benchmark.name))
     return [_entry(plan, results, run) for run in plan.all_runs.values()]
 
@@ -121,15 +112,12 @@ _FORMS = {form: TypeAdapter(form) for form in (_Control, _Trained, _Metrics)}
 
 @dataclass(frozen=True)
 class Measured:
-    """What a run left: its ``run.json`` (``record``), ``metrics.json`` and ``history.csv``.
-
-    The history of a control without a training is empty.
-    """
+    """What a run left."""
 
     run: Run
-    record: dict
-    metrics: dict
-    history: pd.DataFrame
+    record: dict  # run.json
+    metrics: dict  # metrics.json
+    history: pd.DataFrame  # history.csv; empty for a control without a training
 
     @property
     def rows(self) -> list[dict]:
@@ -143,23 +131,18 @@ class Measured:
 
 @dataclass
 class Results:
-    """Results of a config.
-
-    Attributes:
-        entries: What became of every planned run.
-        measured: What the finished runs left, in the config's order.
-        versions: The benchmark version of the runs that were measured under another one. No other
-            rule looks at them: what files hold may differ between versions.
-    """
+    """Results of a config."""
 
     plan: Plan
     entries: list[LedgerEntry]
+    #: What the finished runs left, in the config's order.
     measured: dict[Run, Measured] = field(default_factory=dict)
+    #: The version of runs that were measured under another one, whose files may have another form.
     versions: dict[Run, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, plan: Plan, folder: Path | None = None) -> "Results":
-        """Read every finished run of ``folder`` (None: where the workflow keeps them).
+        """Read every finished run of ``folder``, or of where the workflow keeps them.
 
         Raises:
             DataError: A file of a finished run is missing or damaged; names it, and what in it.

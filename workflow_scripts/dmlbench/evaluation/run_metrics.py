@@ -62,7 +62,7 @@ def measure_run(plan: Plan, run: Run) -> dict:
         "fingerprint": record["fingerprint"],
         "data": content_hash(prepared),
         "evaluation": settings.model_dump(),
-        "code": step_code("evaluate"),
+        "code": step_code("measure", "evaluate"),
         "parts": [part_counts(part, index) for part in parts],
         "vectors": vectors,
         "metrics": rows,

@@ -23,23 +23,20 @@ def cells(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataFrame:
 
     Columns: selection, split, subset, label, metric, k; method (in words), recipe, loss, sampler,
     control (its kind, empty for a method); mean, sd, half_width (of the 95% t-interval), n and
-    planned (seeds); published, difference (mean - published), covered (whether the interval holds
-    the published number), source (of the published number); best (whether tests support that it is
-    the best).
+    planned (seeds); published (number), difference (mean - published), covered (whether the
+    interval holds the published number), source; best (whether tests support that it is the best).
 
     Raises:
-        DataError: A method lacks a planned seed, and the config does not say partial.
+        DataError: No run of the experiment is finished.
     """
     mine = table_values(plan, experiment, metrics)
     if mine.empty:
         raise DataError(f"{experiment}: none of its runs is finished; run the pipeline first")
     keys = mine[[*BLOCK, *COLUMN]].drop_duplicates()
     seeds = mine.groupby([*METHOD_KEYS, *BLOCK, *COLUMN], sort=False)["value"].agg(list).to_dict()
-    parts = keys[BLOCK[1:]].drop_duplicates().itertuples(index=False, name=None)
-    published = _published(plan, experiment, list(parts))
+    published = _published(plan, experiment, keys[BLOCK[1:]].drop_duplicates())
     rows = []
     for line in lines_of(plan, experiment):
-        del line["experiment"], line["dataset"]
         # Controls without a training have the same embeddings for every selection.
         untrained = line["loss"] in (RANDOM, UNTRAINED)
         same = {"selection": plan.control_selection} if untrained else {}
@@ -48,10 +45,7 @@ def cells(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataFrame:
             values = seeds.get(tuple(where[name] for name in [*METHOD_KEYS, *BLOCK, *COLUMN]))
             row = line | key | vars(summarize(values) if values else NO_SEEDS)
             rows.append(row | _against(row, published))
-    table = pd.DataFrame(rows)
-    if not plan.benchmark.partial:
-        _refuse_gaps(experiment, table)
-    return _with_best(table, mine)
+    return _with_best(pd.DataFrame(rows), mine)
 
 
 def table_values(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataFrame:
@@ -85,10 +79,10 @@ def stored_name(metric: str, k: int) -> str:
     return f"recall@{k}" if metric == "recall" else metric
 
 
-def _published(plan: Plan, experiment: str, parts: list[tuple]) -> dict[tuple, tuple[float, str]]:
+def _published(plan: Plan, experiment: str, parts: pd.DataFrame) -> dict[tuple, tuple[float, str]]:
     """The first published number, and its source, of each part, method and metric."""
     found = {}
-    for part in parts:
+    for part in parts.itertuples(index=False, name=None):
         for table, _, values, methods in published_rows(plan, experiment, part):
             for method in methods:
                 for metric, value in values.items():
@@ -103,16 +97,6 @@ def _against(row: dict, published: dict[tuple, tuple[float, str]]) -> dict:
     difference, half = row["mean"] - value, row["half_width"]
     covered = None if half is None or not source else abs(difference) <= half
     return {"published": value, "difference": difference, "covered": covered, "source": source}
-
-
-def _refuse_gaps(experiment: str, table: pd.DataFrame) -> None:
-    lacking = table[table["n"] != table["planned"]]
-    for row in lacking.head(1).itertuples():
-        raise DataError(
-            f"{experiment}: {row.method} has {row.n} of {row.planned} seeds for {row.selection} "
-            f"{row.split} {row.subset} {row.metric}@{row.k}; run the pipeline to the end, or set "
-            "partial: true to print k/n"
-        )
 
 
 def _with_best(table: pd.DataFrame, mine: pd.DataFrame) -> pd.DataFrame:

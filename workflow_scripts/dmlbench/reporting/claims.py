@@ -8,11 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from dmlbench import paths
 from dmlbench.config import METHOD_KEYS, Plan
 from dmlbench.reporting import names, published
 from dmlbench.reporting.cells import BLOCK, COLUMN, by_seed, rows_where, table_values
-from dmlbench.reporting.formats import write_csv
 from dmlbench.reporting.published import Claim, Match, Method, Part, Published
 from dmlbench.reporting.statistics import NO_SEEDS, Comparison, Summary, compare, holm, summarize
 
@@ -132,13 +130,6 @@ def verdicts(plan: Plan, metrics: pd.DataFrame) -> pd.DataFrame:
     return found.sort_values("verdict", key=lambda v: v.map(ORDER.index), kind="stable")
 
 
-def write_verdicts(plan: Plan) -> pd.DataFrame:
-    """Write the verdicts of a config as CSV; returns them."""
-    table = verdicts(plan, pd.read_parquet(paths.summary(plan.benchmark.name, "metrics")))
-    write_csv(paths.local(paths.verdicts(plan.benchmark.name)), table, "%.4f")
-    return table
-
-
 class _Judge:
     """Compares a published table with the runs of one experiment."""
 
@@ -175,10 +166,9 @@ class _Judge:
         """Each published number, beside that of our method that is the same."""
         for part in self.parts:
             for row in part.rows:
-                for metric, value in zip(part.columns, row.values, strict=True):
-                    if value is not None:
-                        found = self._number(row.match, part, metric, value)
-                        yield self._row("number", row.name, part, metric, value, **found)
+                for metric, value in part.numbers(row).items():
+                    found = self._number(row.match, part, metric, value)
+                    yield self._row("number", row.name, part, metric, value, **found)
 
     def _number(self, matches: list[Match], part: Part, metric: str, value: float) -> dict:
         method = self._method(matches)

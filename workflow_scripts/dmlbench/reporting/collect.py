@@ -5,8 +5,8 @@ from pathlib import Path
 import pandas as pd
 
 from dmlbench import paths
-from dmlbench.checking.results import OK, LedgerEntry, Measured, Results
-from dmlbench.config import METHOD_KEYS, RUN_KEYS, Plan
+from dmlbench.checking.results import OK, LedgerEntry, Results
+from dmlbench.config import METHOD_KEYS, Plan
 from dmlbench.errors import DataError
 from dmlbench.files import replacing, write_json
 from dmlbench.reporting import names
@@ -25,19 +25,17 @@ def collect(plan: Plan) -> None:
     """
     results = Results.read(plan)
     _refuse_gaps(plan, results.entries)
-    name = plan.benchmark.name
-    measured = list(results.measured.values())
-    trained = list(results.trained)
+    name, measured = plan.benchmark.name, results.measured.values()
+    rows = [row | vars(one.run) for one in measured for row in one.rows]
     # The column loss of collected tables is the run's entry in the config.
-    histories = pd.concat([pd.DataFrame(), *(m.history for m in trained)]).rename(
-        columns={"loss": "loss_value"}
-    )
-    rows = pd.DataFrame([row for m in measured for row in m.rows])
-    origins = pd.DataFrame([_origin(m.record) for m in measured])
+    histories = [
+        one.history.rename(columns={"loss": "loss_value"}).assign(**vars(one.run))
+        for one in results.trained
+    ]
     tables = {
-        "metrics": _owned(rows, measured, [len(m.rows) for m in measured]),
-        "history": _owned(histories, trained, [len(m.history) for m in trained]),
-        "runs": _owned(origins, measured, [1] * len(measured)),
+        "metrics": pd.DataFrame(rows),
+        "history": pd.concat([pd.DataFrame(), *histories]),
+        "runs": pd.DataFrame([_origin(one.record) | vars(one.run) for one in measured]),
     }
     for key, table in tables.items():
         with replacing(Path(paths.summary(name, key))) as temporary:
@@ -70,13 +68,6 @@ def _curves(plan: Plan, history: pd.DataFrame) -> pd.DataFrame:
     means = history.dropna(subset=_CURVE).groupby([*method, "epoch"])[_CURVE].mean()
     means = (100 * means).rename("recall").reset_index()
     return pd.DataFrame(names.lines(plan)).query("control == ''").merge(means, on=method)[columns]
-
-
-def _owned(table: pd.DataFrame, runs: list[Measured], sizes: list[int]) -> pd.DataFrame:
-    """The rows of all runs, each with the names of its run; ``sizes``: how many each run has."""
-    owner = pd.DataFrame([vars(one.run) for one in runs], columns=RUN_KEYS)
-    owner = owner.loc[owner.index.repeat(sizes)].reset_index(drop=True)
-    return pd.concat([table.reset_index(drop=True), owner], axis=1)
 
 
 def _origin(record: dict) -> dict:

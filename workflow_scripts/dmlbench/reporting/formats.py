@@ -19,25 +19,15 @@ NAN = float("nan")
 
 
 class Cell(NamedTuple):
-    """A number of a table.
+    """A number of a table."""
 
-    Attributes:
-        value: NaN prints a dash.
-        half_width: Half of its interval; NaN or None where there is none.
-        decimals: Digits after the point.
-        bold: Whether it is the best.
-        note: Follows the number, such as ``(2/3)`` where a seed is missing.
-        published: What a paper says instead; NaN where none does.
-        outside: Whether our interval leaves the published number out.
-    """
-
-    value: float
-    half_width: float | None = None
+    value: float  # NaN prints a dash
+    half_width: float | None = None  # of its interval; NaN or None where there is none
     decimals: int = 1
     bold: bool = False
-    note: str = ""
-    published: float = NAN
-    outside: bool = False
+    note: str = ""  # follows the number, such as (2/3) where a seed is missing
+    published: float = NAN  # what a paper says instead
+    outside: bool = False  # whether our interval leaves the published number out
 
     @property
     def comparison(self) -> str:
@@ -50,33 +40,22 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """A table; its texts are not escaped for any format.
-
-    Attributes:
-        title: What it shows.
-        notes: How to read it, in sentences.
-        label: Its LaTeX label.
-        blocks: The cells (:class:`Cell` or text) of each block of rows, by the block's name;
-            rows have names and columns have heads.
-    """
+    """A table; its texts are not escaped for any format."""
 
     title: str
     notes: str
-    label: str
-    blocks: dict[str, pd.DataFrame]
+    label: str  # for LaTeX
+    blocks: dict[str, pd.DataFrame]  # by name; each has named rows of Cell or text, and heads
 
 
 class Format(NamedTuple):
-    """How a format writes the parts of a cell.
-
-    ``text`` escapes; ``comparison``: whether the published number stands in the same cell.
-    """
+    """How a format writes the parts of a cell."""
 
     bold: str
     plus_minus: str
     minus: str
-    text: Callable[[str], str]
-    comparison: bool = True
+    text: Callable[[str], str]  # escapes
+    comparison: bool = True  # whether the published number stands in the same cell
 
 
 MARKDOWN = Format("**{}**", " ± ", MINUS, lambda text: text.replace("|", r"\|"))

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
+from math import ceil
 
 import numpy as np
 import pandas as pd
@@ -73,26 +74,26 @@ def _word(word: str) -> str:
     return "".join(parts)
 
 
-# siunitx reads the numbers; what is in braces it prints as it is.
-LATEX = Format(r"\bfseries {}", r" \pm ", "-", lambda text: f"{{{_text(text)}}}", comparison=False)
-
-
 def _text(text: str) -> str:
-    return ("~" if text.startswith(" ") else "") + tex(text)
+    space = "~" if text.startswith(" ") else ""
+    return f"{{{space}{tex(text)}}}"
+
+
+# siunitx reads the numbers; it prints what is in braces as it is.
+LATEX = Format(r"\bfseries {}", r" \pm ", "-", _text, comparison=False)
 
 
 def latex(tables: list[Table]) -> str:
     """All tables as a file for ``\\input``."""
-    preamble = "\n".join(f"%   {line}" for line in PACKAGES.splitlines())
-    head = "% Made by dmlbench from the collected metrics; do not edit. The preamble needs:\n"
-    parts = [_environment(part) for table in tables for part in _split(table)]
-    return "\n".join([head + preamble, *parts])
+    lines = ["% Made by dmlbench from the collected metrics; do not edit. The preamble needs:"]
+    lines += [f"%   {line}" for line in PACKAGES.splitlines()]
+    return "\n".join(lines + [_environment(part) for table in tables for part in _split(table)])
 
 
 def _split(table: Table) -> Iterator[Table]:
     """The table, or several where it has too many columns to be read side by side."""
-    columns = next(iter(table.blocks.values())).columns
-    groups = np.array_split(np.arange(len(columns)), -(-len(columns) // _MOST_COLUMNS))
+    columns = len(next(iter(table.blocks.values())).columns)
+    groups = np.array_split(np.arange(columns), ceil(columns / _MOST_COLUMNS))
     for number, group in enumerate(groups, start=1):
         part = f" (part {number} of {len(groups)})" if len(groups) > 1 else ""
         label = f"{table.label}-{number}" if part else table.label

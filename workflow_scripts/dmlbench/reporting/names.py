@@ -4,13 +4,11 @@ from dmlbench.config import METHOD_KEYS, Plan
 from dmlbench.errors import DataError
 from dmlbench.evaluation.metric import Measure, find_measure
 
-#: Selections in words.
 SELECTIONS = {
     "last": "last epoch",
     "val": "best on validation",
     "test_max": "best on test (papers' protocol)",
 }
-#: Controls in words.
 CONTROLS = {
     "random": "Random embedding",
     "untrained": "Untrained backbone",
@@ -97,24 +95,24 @@ def part(split: str, subset: str, label: str) -> str:
 def lines_of(plan: Plan, experiment: str) -> list[dict]:
     """The lines of an experiment's table: every method, then the controls.
 
-    Keys: experiment, dataset, method (in words), recipe, loss, sampler, control (its kind; empty
-    for a method) and planned (seeds).
+    Keys: method (in words), recipe, loss, sampler, control (its kind; empty for a method) and
+    planned (seeds).
     """
-    dataset, seeds = plan.benchmark.experiments[experiment].dataset, len(plan.benchmark.seeds)
-    found = [(m, words, "", seeds) for m, words in methods(plan, experiment).items()]
+    seeds = len(plan.benchmark.seeds)
+    found = [(words, *m, "", seeds) for m, words in methods(plan, experiment).items()]
     for kind, run in plan.controls[experiment].items():
-        found.append((run.method, CONTROLS[kind], kind, 1))
-    return [
-        {"experiment": experiment, "dataset": dataset, "method": words}
-        | dict(zip(METHOD_KEYS, method, strict=True))
-        | {"control": control, "planned": planned}
-        for method, words, control, planned in found
-    ]
+        found.append((CONTROLS[kind], *run.method, kind, 1))
+    keys = ("method", *METHOD_KEYS, "control", "planned")
+    return [dict(zip(keys, line, strict=True)) for line in found]
 
 
 def lines(plan: Plan) -> list[dict]:
-    """The lines of all experiments."""
-    return [line for name in plan.benchmark.experiments for line in lines_of(plan, name)]
+    """The lines of all experiments, with the keys experiment and dataset."""
+    return [
+        {"experiment": name, "dataset": experiment.dataset} | line
+        for name, experiment in plan.benchmark.experiments.items()
+        for line in lines_of(plan, name)
+    ]
 
 
 def measure(metric: str, k: int = 0) -> Measure:

@@ -19,10 +19,10 @@ from dmlbench.errors import UserError
 from dmlbench.files import replacing, write_text
 from dmlbench.reporting import names
 from dmlbench.reporting.cells import BLOCK, printed_cells
-from dmlbench.reporting.claims import EXPLAINED, write_verdicts
+from dmlbench.reporting.claims import EXPLAINED, verdicts
 from dmlbench.reporting.figures import figures, planned
 from dmlbench.reporting.figures.critical_difference import same_methods
-from dmlbench.reporting.formats import HTML, cell_text
+from dmlbench.reporting.formats import HTML, cell_text, write_csv
 from dmlbench.reporting.latex import PACKAGES, tex
 from dmlbench.reporting.overall_tables import cost
 from dmlbench.reporting.tables import caption, missing_runs, partial
@@ -59,7 +59,8 @@ def write_pages(plan: Plan) -> None:
     name = plan.benchmark.name
     runs = pd.read_parquet(paths.summary(name, "runs"))
     entries = as_table(ledger(plan))
-    found = write_verdicts(plan)
+    found = verdicts(plan, pd.read_parquet(paths.summary(name, "metrics")))
+    write_csv(Path(paths.verdicts(name)), found, "%.4f")
     check = Path(paths.check(name))
     shared = {"name": name, "version": __version__, "benchmark_version": BENCHMARK_VERSION}
     page = _render(
@@ -77,7 +78,7 @@ def write_pages(plan: Plan) -> None:
         seeds=plan.benchmark.seeds,
         trainings=len(plan.runs),
         gaps=partial(missing_runs(plan, None, entries)),
-        config=plan.as_json(),
+        config=plan.benchmark.as_json(),
     )
     write_text(Path(paths.summary_page(name)), page)
     for experiment in plan.benchmark.experiments:
@@ -114,10 +115,10 @@ def _runs_of_methods(
     plan: Plan, experiment: str, entries: pd.DataFrame, runs: pd.DataFrame
 ) -> dict[str, list[dict]]:
     """The runs behind each row of an experiment's table: state, folder and where it was trained."""
-    planned = [*plan.experiment_runs(experiment), *plan.controls[experiment].values()]
+    wanted = [*plan.experiment_runs(experiment), *plan.controls[experiment].values()]
     rows = entries.merge(runs, how="left", on=RUN_KEYS).set_index("run")
-    rows = rows.loc[[run.id for run in planned]].assign(
-        folder=[str(plan.run_folder(run)) for run in planned],
+    rows = rows.loc[[run.id for run in wanted]].assign(
+        folder=[str(plan.run_folder(run)) for run in wanted],
         where=lambda table: (table["device"] + ", " + table["host"]).fillna(""),
     )
     words = pd.DataFrame(names.lines_of(plan, experiment))[["method", *METHOD_KEYS]]
@@ -146,11 +147,7 @@ def _machines(runs: pd.DataFrame) -> list[dict]:
 
 
 def snakemake_report(plan: Plan, config: Path, snakefile: Path) -> None:
-    """Have Snakemake write its report over everything but the report itself.
-
-    Raises:
-        UserError: Snakemake could not; names its last line.
-    """
+    """Have Snakemake write its report; raises UserError with its last line where it could not."""
     with replacing(Path(paths.report(plan.benchmark.name))) as temporary:
         command = [
             *(sys.executable, "-m", "snakemake", "results", "--snakefile", str(snakefile)),
@@ -166,8 +163,7 @@ def write_document(plan: Plan) -> None:
     """Write the document's source and compile it.
 
     Raises:
-        UserError: LaTeX is not installed, a file is missing, it does not compile, or a line is
-            too wide.
+        UserError: LaTeX is not installed, or the document does not compile.
     """
     name = plan.benchmark.name
     source, made = (Path(paths.document(name, suffix)) for suffix in ("tex", "pdf"))
@@ -179,36 +175,34 @@ def write_document(plan: Plan) -> None:
             lines = _compile(source, Path(folder))
             if not any(_AGAIN in line for line in lines):
                 break
-        if wide := [line for line in lines if line.startswith("Overfull \\hbox")]:
-            raise UserError(f"{source}: a line is too wide: {wide[0]}; please report this bug")
         with replacing(made) as temporary:
             shutil.copyfile(Path(folder) / made.name, temporary)
 
 
 def document(plan: Plan) -> str:
     """The document's source, to be compiled in the folder that it lies in."""
-    name, about = plan.benchmark.name, figures()
+    name = plan.benchmark.name
+    folder = Path(paths.document(name, "tex")).parent
+
+    def section(title: str, table: str) -> str:
+        return _SECTION % (tex(title), os.path.relpath(paths.table(name, table, "tex"), folder))
+
+    def figure(file: str, caption: str) -> str:
+        return _FIGURE % (os.path.relpath(file, folder), tex(caption))
+
     parts = [_HEAD % {"packages": PACKAGES, "name": tex(name), "version": BENCHMARK_VERSION}]
     for experiment in plan.benchmark.experiments:
         title = names.title(plan, experiment)
-        parts.append(_SECTION % (tex(title), _beside(plan, paths.table(name, experiment, "tex"))))
+        parts.append(section(title, experiment))
         for kind in planned(plan, experiment):
-            caption = f"{title}: {about[kind].title}. {about[kind].caption}"
-            file = _beside(plan, paths.figure(name, experiment, kind, "pdf"))
-            parts.append(_FIGURE % (file, tex(caption)))
-    for which in paths.OVERVIEWS:
-        parts.append(
-            _SECTION % (which.capitalize(), _beside(plan, paths.table(name, which, "tex")))
-        )
-        if which == paths.OVERVIEWS[0] and same_methods(plan):
-            file = _beside(plan, paths.overall_figure(name, "critical_difference", "pdf"))
-            parts.append(_FIGURE % (file, "Critical difference over datasets"))
+            about = figures()[kind]
+            file = paths.figure(name, experiment, kind, "pdf")
+            parts.append(figure(file, f"{title}: {about.title}. {about.caption}"))
+    parts += [section(which.capitalize(), which) for which in paths.OVERVIEWS]
+    if same_methods(plan):
+        file = paths.overall_figure(name, "critical_difference", "pdf")
+        parts.append(figure(file, "Critical difference over datasets"))
     return "\n".join([*parts, r"\end{document}", ""])
-
-
-def _beside(plan: Plan, file: str) -> str:
-    here = Path(paths.document(plan.benchmark.name, "tex")).parent
-    return Path(os.path.relpath(file, here)).as_posix()
 
 
 def _compile(source: Path, folder: Path) -> list[str]:

@@ -1,8 +1,4 @@
-"""Means with intervals over seeds, and paired tests between methods.
-
-Tests are paired by seed: two methods of one seed start from the same weights and, where they
-compose batches alike, see the same batches.
-"""
+"""Means with intervals over seeds, and tests of two methods that are paired by seed."""
 
 import gc
 from bisect import bisect_left
@@ -28,18 +24,14 @@ MOST_SEEDS = 1000
 
 @dataclass(frozen=True)
 class Summary:
-    """A mean over ``n`` seeds; NaN where there is none.
+    """A mean over ``n`` seeds."""
 
-    One seed has no standard deviation (``sd``, n - 1) and no ``half_width`` of the 95% t-interval.
-    """
-
-    mean: float
-    sd: float | None
-    half_width: float | None
+    mean: float  # NaN without seeds
+    sd: float | None  # with n - 1; None for one seed
+    half_width: float | None  # of the 95% t-interval; None for one seed
     n: int
 
 
-#: Where no seed ran.
 NO_SEEDS = Summary(float("nan"), None, None, 0)
 
 
@@ -63,10 +55,10 @@ class Comparison:
     """``b`` against ``a`` over the same seeds.
 
     Attributes:
-        difference: b - a: mean, spread and interval over seeds of the paired differences.
+        difference: Mean, spread and interval of b - a.
         p_t: Two-sided p of the paired t-test; None for one seed, or differences without spread.
-        p_exact: Two-sided p of the exact sign-flip permutation test of the mean difference; it is
-            never below 2 / 2^n (0.25 for 3 seeds, 0.0625 for 5). None for one seed.
+        p_exact: Two-sided p of the exact sign-flip test of the mean difference; never below 2 / 2^n
+            (0.25 for 3 seeds, 0.0625 for 5). None for one seed.
         effect: Cohen's d of the differences, mean / standard deviation (d_z); None without spread.
         more_seeds: How many more seeds would show an effect of this size with 80% power at
             p < 0.05 (paired t); None for more than ``MOST_SEEDS``, or no effect size.

@@ -26,8 +26,8 @@ PALETTE = [
 ]  # fmt: skip
 MARKERS = "os^Dv<>pP*Xhd"
 DASHES = [(0, (3.5, 1.2)), ":", "-.", (0, (6, 1, 1, 1, 1, 1))]
-#: Inches: the width of a page's text, the width of a figure with one panel, and the height that a
-#: figure may have on a page, above its caption. The PDF shrinks larger ones, and their text.
+#: Inches: the width of a page's text, that of a figure with one panel, and the height of a page
+#: without a caption. The PDF shrinks a larger figure with its text.
 PAGE, COLUMN, PAGE_HEIGHT = 6.3, 3.3, 8.4
 #: The most methods that have panels of their own in a figure.
 MOST_PANELS = 48
@@ -47,16 +47,16 @@ _THEME = {
 
 
 def paper_style() -> AbstractContextManager:
-    """Seaborn's theme for papers, text of 7 points or more, nothing of the user's matplotlibrc."""
+    """Seaborn's theme for papers, with text of 7 points or more, whatever a user's matplotlibrc."""
     context, ticks = sns.plotting_context("paper", font_scale=0.85), sns.axes_style("ticks")
     return plt.style.context(["default", context, ticks, _THEME])
 
 
 def method_styles(plan: Plan) -> dict[Method, dict]:
-    """How every method of a config is drawn, the same in all figures.
+    """How every method of a config is drawn in all figures.
 
-    A loss has one colour and one marker; with easy positives (EPS) its line is solid and its marker
-    filled, without them they are dashed and open. The methods of a sweep go from light to dark.
+    A loss has one colour and one marker. With easy positives (EPS), lines are solid and markers
+    filled; without, they are dashed and open. The methods of a sweep go from light to dark.
     """
     methods = list(dict.fromkeys(m for some in plan.methods.values() for m in some))
     origin = {m: plan.swept[m].base if m in plan.swept else m for m in methods}
@@ -90,10 +90,8 @@ def method_styles(plan: Plan) -> dict[Method, dict]:
 
 def _places(types: dict[str, str]) -> dict[str, int]:
     """A place in the palette for each loss of a config."""
-    places: dict[str, int] = {}
-    for loss, kind in types.items():
-        if kind in _FIRST and _FIRST.index(kind) not in places.values():
-            places[loss] = _FIRST.index(kind)
+    first = {kind: loss for loss, kind in reversed(types.items()) if kind in _FIRST}
+    places = {loss: _FIRST.index(kind) for kind, loss in first.items()}
     free = iter(sorted(set(range(len(types) + len(_FIRST))) - set(places.values())))
     return {loss: places[loss] if loss in places else next(free) for loss in types}
 

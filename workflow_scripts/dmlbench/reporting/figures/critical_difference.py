@@ -73,7 +73,7 @@ def nemenyi_difference(methods: int, blocks: int) -> float:
 
 
 def friedman(scores) -> float:
-    """The p of Friedman's test; rows of ``scores`` are blocks, columns methods."""
+    """The p of Friedman's test over blocks (rows) and methods (columns)."""
     from scipy.stats import friedmanchisquare
 
     # Where all methods tie in every block the statistic is 0 / 0.

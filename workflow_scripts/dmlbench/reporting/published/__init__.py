@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict
 
 from dmlbench.config import Plan
 from dmlbench.config.read_yaml import read_config
@@ -19,13 +19,10 @@ class _Data(BaseModel):
 
 
 class Match(_Data):
-    """Which of our methods a published one is: the types of its loss and choices.
-
-    ``options`` of the loss tell it from others of its type.
-    """
+    """Which of our methods a published one is: the types of its loss and choices."""
 
     loss: str
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {}  # of the loss; they tell it from others of its type
     positive: str | None = None
     negative: str | None = None
 
@@ -45,17 +42,14 @@ class Part(_Data):
     columns: list[str]
     rows: list[Row]
 
-    @model_validator(mode="after")
-    def _rows_are_complete(self) -> "Part":
-        for row in self.rows:
-            if len(row.values) != len(self.columns):
-                raise ValueError(f"{row.name}: one value is needed for each of {self.columns}")
-        return self
+    def numbers(self, row: Row) -> dict[str, float]:
+        """The percentages of a row by metric."""
+        return {m: v for m, v in zip(self.columns, row.values, strict=True) if v is not None}
 
     def value(self, match: Match, metric: str) -> float | None:
         """The published value of a method; None where there is none."""
-        found = (row.values for row in self.rows if match in row.match)
-        return dict(zip(self.columns, next(found, []), strict=False)).get(metric)
+        found = (self.numbers(row) for row in self.rows if match in row.match)
+        return next(found, {}).get(metric)
 
 
 class Claim(_Data):
@@ -71,25 +65,19 @@ class Claim(_Data):
 class Published(_Data):
     """A published table.
 
-    Attributes:
-        paper, title, table: Where the numbers stand.
-        datasets: Our names of the datasets.
-        protocol: How the numbers were got. ``network``: our name of the backbone, where all rows
-            have the same; ``selection``: the epoch; ``nmi_plus``: clusters per class by label.
-        unsaid: What the paper leaves open.
-        parts: The numbers.
-        claims, comparisons: What the paper concludes from them, and what else it compares.
+    ``protocol`` says how the numbers were got. ``network``: our name of the backbone, where all
+    rows have the same; ``selection``: the epoch; ``nmi_plus``: clusters per class by label.
     """
 
     paper: str
     title: str
     table: str
-    datasets: list[str]
+    datasets: list[str]  # our names
     protocol: dict[str, Any]
-    unsaid: str
+    unsaid: str  # what the paper leaves open
     parts: list[Part]
-    claims: list[Claim] = []
-    comparisons: list[Claim] = []
+    claims: list[Claim] = []  # what the paper concludes
+    comparisons: list[Claim] = []  # what else it compares
 
     @property
     def source(self) -> str:
@@ -98,11 +86,9 @@ class Published(_Data):
 
     @property
     def selection(self) -> str:
-        """Our selection that these numbers are compared with.
-
-        Where the paper does not say it, this is the best epoch on the test set. The framework that
-        EPS builds on prints that, and so do nine of twelve official codes of the field.
-        """
+        """Our selection that these numbers are compared with."""
+        # Where a paper does not say it: the best epoch on the test set, which the framework that
+        # EPS builds on prints, and nine of twelve official codes of the field.
         return "last" if self.protocol["selection"].startswith("last") else "test_max"
 
     def same_metric(self, plan: Plan, metric: str, label: str) -> bool:
@@ -143,15 +129,14 @@ def published_rows(
 ) -> Iterator[tuple[Published, Row, dict[str, float], list[Method]]]:
     """What the published tables of an experiment say of a part (split, subset, label column).
 
-    Yields a published table, a row of it, the row's percentages by metric (such as ``recall@1``;
-    only metrics that are the same as ours), and our methods that the row is of.
+    Yields a table, a row of it, the row's percentages by metric (such as ``recall@1``; only those
+    that are the same as ours), and our methods that the row is of.
     """
     where = (plan.benchmark.experiments[experiment].dataset, *part)
     for table in published_of(plan, experiment):
         for block in (b for b in table.parts if b.part == where):
             for row in block.rows:
-                told = zip(block.columns, row.values, strict=True)
+                told = block.numbers(row).items()
                 same = {m: v for m, v in told if table.same_metric(plan, m, part[2])}
-                values = {m: v for m, v in same.items() if v is not None}
                 ours = [m for match in row.match for m in methods_of(plan, experiment, match)]
-                yield table, row, values, ours
+                yield table, row, same, ours
