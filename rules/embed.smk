@@ -30,8 +30,7 @@ rule embed:
     message:
         "embed {wildcards}"
     shell:
-        "{params.command}"
-        " {params.pairs} --log {log:q}"
+        "{params.command} {params.pairs} --log {log:q}"
 
 
 # Verification also needs images of the training, to choose a threshold. They are embedded when it

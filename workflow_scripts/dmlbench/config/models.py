@@ -29,10 +29,9 @@ def _choice(value: Any) -> Any:
 class Choice(BaseModel):
     """A class and its options: ``easy`` or ``{type: semihard, margin: 0.1}``."""
 
-    model_config = ConfigDict(extra="allow")
-    type: str = Field(
-        description="The registered name, or the path of a class: package.module.Class."
-    )
+    model_config = ConfigDict(extra="allow", use_attribute_docstrings=True)
+    type: str
+    """The registered name, or the path of a class: package.module.Class."""
 
     @property
     def options(self) -> dict:
@@ -43,20 +42,14 @@ ChoiceField = Annotated[Choice, BeforeValidator(_choice, json_schema_input_type=
 
 
 class Sampler(Section):
-    per_class: Annotated[int, Field(ge=2)] | None = Field(
-        None,
-        description="Images of each class in a batch. Empty: all images are shuffled.",
-    )
-    positive: ChoiceField | None = Field(
-        None, description="How an anchor's positives are chosen. Empty: the loss needs none."
-    )
-    negative: ChoiceField | None = Field(
-        None, description="How an anchor's negatives are chosen. Give it together with positive."
-    )
-    miner: ChoiceField | None = Field(
-        None,
-        description="Instead of the two: a miner of pytorch-metric-learning by its class path.",
-    )
+    per_class: Annotated[int, Field(ge=2)] | None = None
+    """Images of each class in a batch. Empty: all images are shuffled."""
+    positive: ChoiceField | None = None
+    """How an anchor's positives are chosen. Empty: the loss needs none."""
+    negative: ChoiceField | None = None
+    """How an anchor's negatives are chosen. Give it together with positive."""
+    miner: ChoiceField | None = None
+    """Instead of the two: a miner of pytorch-metric-learning by its class path."""
 
     @model_validator(mode="after")
     def _choices_go_together(self) -> "Sampler":
@@ -72,9 +65,8 @@ Names = Annotated[list[Name], Field(min_length=1)]
 
 class Method(Section):
     loss: Name | Names = Field(description="A loss, or several.")
-    sampler: Name | Names = Field(
-        "none", description="A sampler, or several. none shuffles images and chooses no tuples."
-    )
+    sampler: Name | Names = "none"
+    """A sampler, or several. none shuffles images and chooses no tuples."""
 
     def pairs(self) -> list[tuple[str, str]]:
         """Every loss of the method with every sampler of it."""
@@ -115,13 +107,10 @@ class Experiment(Section):
     dataset: Name = Field(description="A registered dataset.")
     recipe: Name = Field(description="A recipe of this file.")
     methods: list[Method] = Field(description="What is compared.", min_length=1)
-    sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(
-        default_factory=dict,
-        description="Keys such as recipe.batch_size, each with a list of values to compare.",
-    )
-    published: PublishedNames = Field(
-        [], description="Published tables to print beside ours, such as [eps_table3, eps_table4]."
-    )
+    sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(default_factory=dict)
+    """Keys such as recipe.batch_size, each with a list of values to compare."""
+    published: PublishedNames = Field([])
+    """Published tables to print beside ours, such as [eps_table3, eps_table4]."""
 
     def pairs(self) -> list[tuple[str, str]]:
         """The (loss, sampler) names of all methods, before a sweep."""
@@ -129,15 +118,12 @@ class Experiment(Section):
 
 
 class FolderDataset(Section):
-    folder: str = Field(
-        min_length=1, description="A folder with one folder of images for each class."
-    )
-    split: Literal["first", "random"] = Field(
-        "first", description="Which classes are for training: the first by name, or random ones."
-    )
-    train_share: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.5, description="Share of the classes for training. The others are for the test."
-    )
+    folder: str = Field(min_length=1)
+    """A folder with one folder of images for each class."""
+    split: Literal["first", "random"] = "first"
+    """Which classes are for training: the first by name, or random ones."""
+    train_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """Share of the classes for training. The others are for the test."""
     seed: Seed = Field(0, description="Seed of the random split.")
     mode: Literal["RGB", "L"] = Field("RGB", description="Read images in colour, or as gray.")
 
@@ -151,33 +137,28 @@ class Benchmark(Section):
     name: Name = Field(description="Everything this config makes lies under results/<name>/.")
     seeds: Annotated[list[Seed], Unique] = Field(description="Training seeds.", min_length=1)
     selections: Annotated[list[Selection], Unique] = Field(
-        ["last", "val", "test_max"],
-        description="Which epochs' weights are kept: the last, the best on validation or on test "
-        "(the papers' protocol; tables say so).",
-        min_length=1,
+        ["last", "val", "test_max"], min_length=1
     )
+    """Which epochs' weights are kept: the last, the best on validation or on test (the papers'
+    protocol; tables say so).
+    """
     data: Data = Field(default_factory=Data, description="Where archives come from.")
-    datasets: dict[Name, FolderDataset] = Field(
-        default_factory=dict, description="Your own folders of images, by name."
-    )
+    datasets: dict[Name, FolderDataset] = Field(default_factory=dict)
+    """Your own folders of images, by name."""
     recipes: dict[Name, Recipe] = Field(description="How to train.")
     losses: dict[Name, ChoiceField] = Field(description="Losses by name.")
     samplers: dict[Name, Sampler] = Field(description="Samplers by name.")
     experiments: dict[Name, Experiment] = Field(description="What is compared.", min_length=1)
     evaluation: Evaluation = Field(default_factory=Evaluation, description="What is measured.")
     projection: Projection = Field(default_factory=Projection, description="t-SNE.")
-    gallery: Gallery = Field(
-        default_factory=Gallery, description="The figure of images and their nearest neighbours."
-    )
-    controls: Annotated[list[Control], Unique] = Field(
-        ["random", "untrained", "shuffled"],
-        description="Rows below the methods of every table, with the first seed only: random "
-        "vectors, the untrained backbone's features, the first method on shuffled labels.",
-    )
-    partial: bool = Field(
-        False,
-        description="Make tables and figures of the finished runs; the tables say PARTIAL.",
-    )
+    gallery: Gallery = Field(default_factory=Gallery)
+    """The figure of images and their nearest neighbours."""
+    controls: Annotated[list[Control], Unique] = Field(["random", "untrained", "shuffled"])
+    """Rows below the methods of every table, with the first seed only: random vectors, the
+    untrained backbone's features, the first method on shuffled labels.
+    """
+    partial: bool = False
+    """Make tables and figures of the finished runs; the tables say PARTIAL."""
     training: Training = Field(default_factory=Training, description="How trainings are run.")
     resources: Resources = Field(default_factory=Resources, description="What rules ask for.")
 

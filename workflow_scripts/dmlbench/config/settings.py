@@ -26,26 +26,19 @@ class Evaluation(Section):
     metrics: Annotated[list[str], Unique] = Field(
         default_factory=REGISTRIES["metric"].names,
         json_schema_extra=lambda schema: schema["items"].update(enum=REGISTRIES["metric"].names()),
-        description="What is measured; verification only on datasets with pairs.",
         min_length=1,
     )
-    recall_at: Annotated[list[PositiveInt], Unique] = Field(
-        [1, 2, 4, 8], description="K of Recall@K.", min_length=1
-    )
-    nmi_plus: ClustersPerClass | dict[str, ClustersPerClass] = Field(
-        10,
-        description="Clusters per class for NMI+; {alphabet: 30} measures it for that label only.",
-    )
-    kmeans_seeds: Annotated[list[Seed], Unique] = Field(
-        [0, 1, 2], description="Seeds of k-means.", min_length=1
-    )
-    kmeans_restarts: PositiveInt = Field(
-        3, description="Starts of each k-means. The best one is kept."
-    )
-    far: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Unique] = Field(
-        [0.01, 0.001],
-        description="False accept rates for which verification states the true accept rate.",
-    )
+    """What is measured; verification only on datasets with pairs."""
+    recall_at: Annotated[list[PositiveInt], Unique] = Field([1, 2, 4, 8], min_length=1)
+    """K of Recall@K."""
+    nmi_plus: ClustersPerClass | dict[str, ClustersPerClass] = 10
+    """Clusters per class for NMI+; {alphabet: 30} measures it for that label only."""
+    kmeans_seeds: Annotated[list[Seed], Unique] = Field([0, 1, 2], min_length=1)
+    """Seeds of k-means."""
+    kmeans_restarts: PositiveInt = 3
+    """Starts of each k-means. The best one is kept."""
+    far: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Unique] = Field([0.01, 0.001])
+    """False accept rates for which verification states the true accept rate."""
 
     @field_validator("metrics")
     @classmethod
@@ -69,17 +62,13 @@ class Evaluation(Section):
 
 
 class Projection(Section):
-    seeds: list[int] = Field(
-        [], description="Training seeds whose embeddings are projected. Empty: the first seed."
-    )
+    seeds: list[int] = Field([])
+    """Training seeds whose embeddings are projected. Empty: the first seed."""
     selection: Selection = Field("last", description="Which weights.")
-    splits: list[Split] = Field(
-        [], description="Splits to project, each in a figure. Empty: those of evaluation.splits."
-    )
-    max_images: PositiveInt = Field(
-        2000,
-        description="At most this many images, here and in the histograms of similarities.",
-    )
+    splits: list[Split] = Field([])
+    """Splits to project, each in a figure. Empty: those of evaluation.splits."""
+    max_images: PositiveInt = 2000
+    """At most this many images, here and in the histograms of similarities."""
     perplexity: PositiveFloat = Field(30.0, description="Perplexity of t-SNE.")
 
 
@@ -89,20 +78,14 @@ class Gallery(Section):
 
 
 class Data(Section):
-    mirror: str | None = Field(
-        None,
-        description="Folder or URL (file:// too) with <source>/<archive>. Tried before upstream.",
-    )
-    sources: dict[Name, Name] = Field(
-        default_factory=dict,
-        description="Which form of a dataset to take, such as {cars196: cars196_ims}.",
-    )
-    files: dict[str, str] = Field(
-        {}, description="Path or URL of single archives, by file name. Tried before the mirror."
-    )
-    checksums: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = Field(
-        {}, description="SHA-256 of archives without a published checksum, by file name."
-    )
+    mirror: str | None = None
+    """Folder or URL (file:// too) with <source>/<archive>. Tried before upstream."""
+    sources: dict[Name, Name] = Field(default_factory=dict)
+    """Which form of a dataset to take, such as {cars196: cars196_ims}."""
+    files: dict[str, str] = Field({})
+    """Path or URL of single archives, by file name. Tried before the mirror."""
+    checksums: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = Field({})
+    """SHA-256 of archives without a published checksum, by file name."""
 
     @field_validator("mirror", "files")
     @classmethod
@@ -120,18 +103,12 @@ class Data(Section):
 class Training(Section):
     """How trainings are run. No result depends on it."""
 
-    checkpoint_minutes: PositiveFloat = Field(
-        5.0, description="Minutes between two checkpoints: the most that a killed training loses."
-    )
-    scratch: str | None = Field(
-        None,
-        description="Folder on each node's own disk, such as $SLURM_TMPDIR, to copy images to.",
-        min_length=1,
-    )
-    loggers: list[Literal["tensorboard", "dvclive"]] = Field(
-        default_factory=list,
-        description="Which get each epoch's numbers; they write to results/<name>/loggers/.",
-    )
+    checkpoint_minutes: PositiveFloat = 5.0
+    """Minutes between two checkpoints: the most that a killed training loses."""
+    scratch: str | None = Field(None, min_length=1)
+    """Folder on each node's own disk, such as $SLURM_TMPDIR, to copy images to."""
+    loggers: list[Literal["tensorboard", "dvclive"]] = Field(default_factory=list)
+    """Which get each epoch's numbers; they write to results/<name>/loggers/."""
 
 
 class RuleResources(Section):
@@ -139,17 +116,15 @@ class RuleResources(Section):
     mem_mb: PositiveInt = Field(4000, description="Memory in MB.")
     runtime: PositiveInt = Field(60, description="Time limit in minutes.")
     gpu: int = Field(0, ge=0, description="GPUs.")
-    partition: str | None = Field(
-        None, description="Slurm partition of this rule. Empty: the profile's.", min_length=1
-    )
+    partition: str | None = Field(None, min_length=1)
+    """Slurm partition of this rule. Empty: the profile's."""
 
 
 class Resources(Section):
     """What each rule asks of a scheduler. The threads of training also decide its rounding."""
 
-    growth: Growth = Field(
-        1.5, description="A retry asks for this many times the memory and time of the last try."
-    )
+    growth: Growth = 1.5
+    """A retry asks for this many times the memory and time of the last try."""
     max_mem_mb: PositiveInt | None = Field(None, description="Most memory of a retry, in MB.")
     max_runtime: PositiveInt | None = Field(1440, description="Longest retry, in minutes.")
     download: RuleResources = RuleResources(mem_mb=1000, runtime=240)

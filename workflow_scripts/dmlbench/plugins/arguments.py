@@ -16,8 +16,8 @@ from dmlbench.errors import ConfigError
 from dmlbench.plugins.messages import describe, nearest
 from dmlbench.plugins.types import LossRate, LossSpec, Number
 
-#: Arguments that the program supplies, not the user.
-SUPPLIED = {"num_classes", "embedding_dim", "embedding_size"}
+#: Arguments that the program gives, not the user.
+_SUPPLIED = {"num_classes", "embedding_dim", "embedding_size"}
 _KEYWORDS = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 #: What pytorch-metric-learning's constructors take under these names: they have no annotations.
 _LIBRARY_ARGUMENTS = {
@@ -41,13 +41,7 @@ def has_described(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class Argument:
-    """One keyword argument of a constructor.
-
-    Attributes:
-        annotation: Its type, with pydantic's constraints; Any where nothing is known.
-        required: The user must give it.
-        default: Its default; ``inspect.Parameter.empty`` if the signature has none.
-    """
+    """One keyword argument of a constructor; the ``annotation`` may have pydantic's constraints."""
 
     annotation: Any
     required: bool
@@ -98,9 +92,7 @@ class Argument:
 class Arguments:
     """The keyword arguments of a class's constructor, those it hands on to its bases included.
 
-    Attributes:
-        known: Each argument that the user can give.
-        supplied: Those of :data:`SUPPLIED` that the constructor takes.
+    ``known`` are those that the user can give, ``supplied`` those that the program gives.
     """
 
     known: dict[str, Argument]
@@ -124,7 +116,7 @@ class Arguments:
                 hint = Optional[hint]  # noqa: UP045 (a quoted annotation has no |)
             required = parameter.default is parameter.empty and not inherited
             known[name] = Argument(hint, required, parameter.default)
-        supplied = SUPPLIED & set(known)
+        supplied = _SUPPLIED & set(known)
         known = {name: argument for name, argument in known.items() if name not in supplied}
         if foreign == "loss":
             known["loss_lr"] = Argument(LossRate, required=False)

@@ -113,11 +113,8 @@ def own_file(module: str) -> Path | None:
 class ClassSource:
     """The code of one class, without any place of this machine.
 
-    Attributes:
-        modules: The modules to hash: that of the class, where it is dmlbench's or the user's own,
-            and what the user's own modules import, likewise.
-        package: Name and version of the installed package that has the class, such as
-            ``pytorch-metric-learning 2.9.0``; empty for a class of dmlbench or the user.
+    ``modules`` are to be hashed: that of a class of dmlbench or the user, and what the user's own
+    modules import. ``package`` is name and version of the installed package of any other class.
     """
 
     modules: tuple[str, ...]
@@ -157,15 +154,9 @@ def _imports(file: Path, module: str) -> Iterator[str]:
 
 
 def refuse_what_is_no(kind: str, path: str, cls: type) -> None:
-    """Refuse a distance, a reducer or a base class in the place of a loss or a miner.
+    """Raise a ConfigError for a distance, say, or a base class in the place of a loss or a miner.
 
-    Args:
-        kind: loss, miner, or ``object``, which may be any class that is not known to be wrong.
-        path: What the config calls the class.
-        cls: The class, which does not register itself.
-
-    Raises:
-        ConfigError: It is no ``kind``, with the reason.
+    A kind ``object`` may be any class that is not known to be wrong.
     """
     if reason := _REFUSED.get(f"{cls.__module__}.{cls.__name__}"):
         raise ConfigError(f"{path} is refused: {reason}")

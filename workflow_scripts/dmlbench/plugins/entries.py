@@ -22,12 +22,8 @@ from dmlbench.plugins.registry import REGISTRIES
 class Entry:
     """One class that a config can name.
 
-    Attributes:
-        name: What the config calls it.
-        cls: The class.
-        facts: The decorator's keyword arguments; of a loss without one, ``takes``.
-        arguments: What its constructor takes.
-        foreign: It does not register itself, so it is given only what the user says.
+    ``facts`` are the decorator's keyword arguments; of a loss without one, ``takes``. A ``foreign``
+    class does not register itself; its constructor gets only the options that the user gives.
     """
 
     name: str
@@ -35,11 +31,6 @@ class Entry:
     facts: dict
     arguments: Arguments
     foreign: bool = False
-
-    @property
-    def summary(self) -> str:
-        """The first line of the class docstring."""
-        return (self.cls.__doc__ or "").strip().partition("\n")[0]
 
     @cached_property
     def source(self) -> ClassSource:
@@ -51,9 +42,7 @@ class Entry:
 def entry(kind: str, name: str) -> Entry:
     """The class that a config calls ``name``: a registered name or a class path.
 
-    Args:
-        kind: loss, positive, negative or dataset; miner; or ``object`` for any other class.
-        name: The name or path.
+    ``kind`` is one of the registries', miner, or ``object`` for any other class.
 
     Raises:
         ConfigError: There is none, it cannot be imported, or it does not belong there.
@@ -85,16 +74,18 @@ def _unregistered(kind: str, path: str, cls: type) -> Entry:
 
 
 def entries(kind: str) -> dict[str, Entry]:
-    """All registered classes of a ``kind``: loss, positive, negative or dataset."""
+    """All registered classes of a ``kind``."""
     return {name: entry(kind, name) for name in REGISTRIES[kind].classes()}
 
 
 def build_object(kind: str, spec: Any, **supplied: object) -> Any:
     """The object that ``{type: class, argument: value, ...}`` describes, inside values too.
 
+    A list of descriptions gives a list of objects.
+
     Args:
-        kind: loss, positive, negative, miner, or ``object`` for any other class.
-        spec: The description, valid; a list of them gives a list.
+        kind: See :func:`entry`.
+        spec: The description, which is valid.
         supplied: Arguments that the program knows. A class that registers itself is given all of
             them, any other those that its constructor has (``embedding_size`` is another name of
             ``embedding_dim``).

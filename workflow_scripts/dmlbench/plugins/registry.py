@@ -19,10 +19,7 @@ class Registry:
     """The registered classes of one kind, found in the modules of one package."""
 
     def __init__(self, kind: str, package: str, **required: tuple[str, ...]) -> None:
-        """Make an empty registry for the classes in the modules of ``package``.
-
-        The decorator must state each fact of ``required``, with one of the values there.
-        """
+        """The decorator must state each fact of ``required``, with one of the values there."""
         self.kind = kind
         self.package = package
         self._required = required
