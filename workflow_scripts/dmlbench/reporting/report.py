@@ -18,7 +18,7 @@ from dmlbench.errors import UserError
 from dmlbench.files import replacing, write_text
 from dmlbench.reporting import names
 from dmlbench.reporting.cells import BLOCK, printed_cells
-from dmlbench.reporting.claims import EXPLAINED, verdicts
+from dmlbench.reporting.claims import TOLERANCE, verdicts
 from dmlbench.reporting.figures import figures, planned
 from dmlbench.reporting.figures.critical_difference import same_methods
 from dmlbench.reporting.formats import HTML, cell_text, render, write_csv
@@ -47,7 +47,7 @@ def write_pages(plan: Plan) -> None:
     page = render(
         "summary.html.j2",
         **shared,
-        explained=EXPLAINED,
+        tolerance=TOLERANCE,
         verdicts=_by(found, "kind"),
         counts=found["verdict"].value_counts().to_dict(),
         states=entries["state"].value_counts().to_dict(),
