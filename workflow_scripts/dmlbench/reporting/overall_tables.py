@@ -21,31 +21,28 @@ def leaderboard(plan: Plan, metrics: pd.DataFrame) -> pd.DataFrame:
     Percent, with the weights of the selection that controls have (the last epoch). A method that
     lacks a seed has no rank.
     """
-    lines = pd.DataFrame(names.lines(plan))
-    parts = [_of_dataset(plan, dataset, metrics, lines) for dataset in plan.datasets]
-    return pd.concat(parts, ignore_index=True)
-
-
-def _of_dataset(
-    plan: Plan, dataset: str, metrics: pd.DataFrame, lines: pd.DataFrame
-) -> pd.DataFrame:
-    _, subset, label = plan.facts(dataset).first_test()
-    part = {"dataset": dataset, "subset": subset, "label": label}
-    mine = rows_where(metrics, split="test", selection=plan.control_selection, **part)
-    first = min(plan.benchmark.evaluation.recall_at)
-    # NMI's k is a number of clusters: one for each part.
-    mine = mine[mine["metric"].isin(_SHOWN) & ((mine["metric"] != "recall") | (mine["k"] == first))]
-    values = mine.groupby([*METHOD_KEYS, *COLUMN])["value"].agg(list)
-    kinds = sorted({key[-2:] for key in values.index}, key=lambda kind: _SHOWN.index(kind[0]))
     # Each method and control once, whatever experiments it is in; methods first.
-    planned = lines.query("dataset == @dataset").sort_values("control", kind="stable")
-    rows = []
-    for line in planned.drop_duplicates(METHOD_KEYS).to_dict("records"):
-        for kind in kinds:
-            seeds = values.get((*(line[name] for name in METHOD_KEYS), *kind))
-            found = NO_SEEDS if seeds is None else summarize(100 * np.array(seeds))
-            rows.append(part | line | dict(zip(COLUMN, kind, strict=True)) | vars(found))
-    return _ranked(pd.DataFrame(rows).drop(columns="experiment")) if rows else pd.DataFrame()
+    lines = pd.DataFrame(names.lines(plan)).drop(columns="experiment")
+    lines = lines.sort_values("control", kind="stable").drop_duplicates(_METHOD)
+    first = min(plan.benchmark.evaluation.recall_at)
+    boards = [pd.DataFrame()]
+    for dataset in plan.datasets:
+        _, subset, label = plan.facts(dataset).first_test()
+        part = {"dataset": dataset, "subset": subset, "label": label}
+        mine = rows_where(metrics, split="test", selection=plan.control_selection, **part)
+        # NMI's k is a number of clusters: one for each part.
+        shown = (mine["metric"] != "recall") | (mine["k"] == first)
+        mine = mine[mine["metric"].isin(_SHOWN) & shown]
+        values = mine.groupby([*METHOD_KEYS, *COLUMN])["value"].agg(list)
+        kinds = sorted({key[-2:] for key in values.index}, key=lambda kind: _SHOWN.index(kind[0]))
+        rows = []
+        for line in rows_where(lines, dataset=dataset).to_dict("records"):
+            for kind in kinds:
+                seeds = values.get((*(line[name] for name in METHOD_KEYS), *kind))
+                found = NO_SEEDS if seeds is None else summarize(100 * np.array(seeds))
+                rows.append(part | line | dict(zip(COLUMN, kind, strict=True)) | vars(found))
+        boards += [_ranked(pd.DataFrame(rows))] if rows else []
+    return pd.concat(boards, ignore_index=True)
 
 
 def _ranked(table: pd.DataFrame) -> pd.DataFrame:
