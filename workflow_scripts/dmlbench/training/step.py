@@ -151,13 +151,8 @@ class Step:
     ) -> None:
         """Forward, backward and update, noted in ``record``.
 
-        Args:
-            images: B x C x H x W network input.
-            labels, content, generator: As of :class:`Batch`.
-            record: Where the step is noted.
-
-        Raises:
-            DivergedError: The loss is not finite; the weights are those before the step.
+        ``images`` are B x C x H x W; the next three are those of a :class:`Batch`. Where the loss
+        is not finite, a DivergedError leaves the weights as they were before the step.
         """
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.half):
             batch = Batch.of(self.model(images), labels, content, generator)
