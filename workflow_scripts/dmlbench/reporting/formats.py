@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import escape
 
 from dmlbench.files import replacing
-from dmlbench.version import BENCHMARK_VERSION
+from dmlbench.version import BENCHMARK_VERSION, STAMP
 
 #: Follows the difference to a published number that our interval does not hold.
 OUTSIDE = "*"
@@ -100,6 +100,11 @@ def markdown_section(table: Table) -> str:
 def render(template: str, **values: object) -> str:
     """A file of ``templates/`` filled in; values are escaped for HTML, not for LaTeX."""
     return _TEMPLATES.get_template(template).render(**values)
+
+
+def render_notes(template: str, **values: object) -> str:
+    """A template of sentences, filled in, as one line."""
+    return " ".join(render(template, stamp=STAMP, **values).split())
 
 
 def write_csv(path: Path, table: pd.DataFrame, float_format: str = "%.6f") -> None:

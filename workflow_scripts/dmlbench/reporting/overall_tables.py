@@ -6,7 +6,7 @@ import pandas as pd
 from dmlbench.config import METHOD_KEYS, RUN_KEYS, SHUFFLED, UNTRAINED, Plan
 from dmlbench.reporting import names
 from dmlbench.reporting.cells import COLUMN, count, rows_where
-from dmlbench.reporting.formats import Cell, Table
+from dmlbench.reporting.formats import Cell, Table, render_notes
 from dmlbench.reporting.statistics import NO_SEEDS, summarize
 
 _SHOWN = ("recall", "map_at_r", "nmi")
@@ -60,15 +60,13 @@ def _ranked(table: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values("score", ascending=False, kind="stable").drop(columns="score")
 
 
-def leaderboard_tables(long: pd.DataFrame, foot: str) -> list[Table]:
-    """One table for each dataset of a :func:`leaderboard`; ``foot`` ends the notes.
-
-    The recipe is named where methods have several.
-    """
-    return [_table(mine, foot) for _, mine in long.groupby("dataset", sort=False)]
+def leaderboard_tables(long: pd.DataFrame, partial: str) -> list[Table]:
+    """One table for each dataset of a :func:`leaderboard`; ``partial`` says which runs lack."""
+    return [_board(mine, partial) for _, mine in long.groupby("dataset", sort=False)]
 
 
-def _table(mine: pd.DataFrame, foot: str) -> Table:
+def _board(mine: pd.DataFrame, partial: str) -> Table:
+    # The recipe is named where methods have several.
     several = mine.loc[mine["control"] == "", "recipe"].nunique() > 1
     rows = []
     for _, found in mine.groupby(METHOD_KEYS, sort=False):
@@ -81,11 +79,8 @@ def _table(mine: pd.DataFrame, foot: str) -> Table:
             row[names.measure(one["metric"], one["k"]).label] = cell
         rows.append(row | {"gain": Cell(first["gain"])})
     dataset, subset, label, *metric = mine.iloc[0][["dataset", "subset", "label", *COLUMN]]
-    notes = (
-        "Percent ± half of the 95% t-interval, last epoch. Gain: points of "
-        f"{names.measure(*metric).label} over the untrained backbone of the same recipe. Controls "
-        f"have no rank. {foot}"
-    )
+    words = names.measure(*metric).label
+    notes = render_notes("leaderboard.txt.j2", metric=words, partial=partial)
     title = f"Leaderboard of {dataset}: {names.part('test', subset, label)}"
     return Table(title, notes, f"leaderboard-{dataset}", {"": pd.DataFrame(rows).set_index("")})
 
@@ -116,8 +111,8 @@ def cost(plan: Plan, history: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     return table.fillna({"device": "not run", "runs": 0}).astype({"runs": int})
 
 
-def cost_table(long: pd.DataFrame, foot: str) -> Table:
-    """A block for each experiment and device; ``foot`` ends the notes."""
+def cost_table(long: pd.DataFrame, partial: str) -> Table:
+    """A block for each experiment and device; ``partial`` says which runs lack."""
     blocks = {}
     for (experiment, device), mine in long.groupby(["experiment", "device"], sort=False):
         rows = {}
@@ -134,10 +129,5 @@ def cost_table(long: pd.DataFrame, foot: str) -> Table:
     once = long[long["runs"] > 0].drop_duplicates([*_METHOD, "device"])
     sums = once.groupby("device")["hours"].sum()
     total = ", ".join(f"{hours:.2f} hours on {device}" for device, hours in sums.items())
-    notes = (
-        "Hours: all runs of a method together. s/epoch: mean over runs ± half of the 95% "
-        "t-interval, without the first epoch and without measuring. Memory: the most that a run "
-        f"took. All trainings together: {total}; a run that several experiments share counts "
-        f"once. {foot}"
-    )
+    notes = render_notes("cost.txt.j2", total=total, partial=partial)
     return Table("Cost of training", notes, "cost", blocks)

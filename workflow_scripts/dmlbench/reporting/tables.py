@@ -22,27 +22,18 @@ from dmlbench.reporting.formats import (
     Table,
     markdown,
     markdown_section,
-    render,
+    render_notes,
     write_csv,
 )
 from dmlbench.reporting.latex import latex
 from dmlbench.reporting.overall_tables import cost, cost_table, leaderboard, leaderboard_tables
 from dmlbench.reporting.published import published_of, published_rows
-from dmlbench.version import STAMP
 
 #: So many missing runs are named; the ledger has all.
 _NAMED = 5
 #: Letters of a reason that are printed.
 _REASON = 90
 _TESTS_HEAD = ["difference", "p (t)", "p (exact)", "d", "more seeds"]
-_TESTS_NOTES = (
-    "Each row compares two methods over the seeds that both have. Difference: mean in points ± "
-    "half of the 95% t-interval. p (t): paired t-test. p (exact): exact sign-flip test, which for "
-    "n seeds is never below 2 / 2^n. Both are Holm-corrected over all rows of this table. d: "
-    "effect size, the mean difference over its standard deviation. More seeds: how many more an "
-    "effect of this size needs to show at p < 0.05 with 80% power. The CSV file has all metrics; "
-    f"each is corrected by itself. {STAMP}"
-)
 
 
 def write_tables(plan: Plan, experiment: str) -> None:
@@ -77,13 +68,13 @@ def write_overview(plan: Plan, which: str) -> None:
         pd.read_parquet(paths.summary(name, table)) for table in ("metrics", "history", "runs")
     )
     ledger = pd.read_csv(paths.ledger(name), keep_default_na=False)
-    foot = f"{partial(missing_runs(plan, None, ledger))} {STAMP}".strip()
+    gaps = partial(missing_runs(plan, None, ledger))
     if which == "leaderboard":
         long = leaderboard(plan, metrics)
-        title, tables = "Leaderboard", leaderboard_tables(long, foot)
+        title, tables = "Leaderboard", leaderboard_tables(long, gaps)
     else:
         long = cost(plan, history, runs)
-        title, tables = "Cost of training", [cost_table(long, foot)]
+        title, tables = "Cost of training", [cost_table(long, gaps)]
     write_csv(Path(paths.table(name, which, "csv")), long)
     write_text(Path(paths.table(name, which, "tex")), latex(tables))
     text = "\n".join([f"## {title}", "", *map(markdown_section, tables)])
@@ -96,7 +87,7 @@ def caption(plan: Plan, experiment: str, long: pd.DataFrame, gaps: list[str]) ->
     recipes = [plan.recipes[method[0]] for method in plan.methods[experiment]]
     other = [t for t in tables if t.parts and any(map(t.other_network, recipes))]
     nmi_plus = long.loc[long["metric"] == "nmi_plus", "label"].head(1)
-    text = render(
+    return render_notes(
         "caption.txt.j2",
         partial=partial(gaps),
         seeds=len(plan.benchmark.seeds),
@@ -110,9 +101,7 @@ def caption(plan: Plan, experiment: str, long: pd.DataFrame, gaps: list[str]) ->
         ours=dict.fromkeys(recipe["backbone"] for recipe in recipes),
         r_precision=(long["metric"] == "r_precision").any(),
         clusters=[plan.benchmark.evaluation.nmi_plus_of(label) for label in nmi_plus],
-        stamp=STAMP,
     )
-    return " ".join(text.split())
 
 
 def missing_runs(plan: Plan, experiment: str | None, ledger: pd.DataFrame) -> list[str]:
@@ -192,7 +181,8 @@ def _tests_table(plan: Plan, experiment: str, tests: pd.DataFrame, gaps: list[st
             lines[pair] = _test_cells(test)
         blocks[name] = _block(lines, _TESTS_HEAD)
     title = f"{names.title(plan, experiment)}: paired tests"
-    return Table(title, f"{partial(gaps)} {_TESTS_NOTES}".strip(), f"{experiment}-tests", blocks)
+    notes = render_notes("tests.txt.j2", partial=partial(gaps))
+    return Table(title, notes, f"{experiment}-tests", blocks)
 
 
 def _test_cells(test: NamedTuple) -> list[Cell | str]:
