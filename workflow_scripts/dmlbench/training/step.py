@@ -129,10 +129,9 @@ def _moments(*sums: float) -> Moments:
 
 @dataclass(frozen=True)
 class Step:
-    """What a step is made of.
+    """What a step is made of; ``sampler`` is None for a loss on whole batches.
 
-    ``sampler`` is None for a loss on whole batches. ``half`` runs the network under autocast to
-    bfloat16; selection and loss stay float32.
+    ``half`` runs the network under autocast to bfloat16; selection and loss stay float32.
     """
 
     model: Embedder
