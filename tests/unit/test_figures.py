@@ -71,6 +71,11 @@ def made(index, tmp_path, monkeypatch):
     return make
 
 
+def test_every_figure_is_a_file_of_its_own():
+    modules = [figure.draw.__module__ for figure in figures().values()]
+    assert len(set(modules)) == len(modules)
+
+
 def test_asking_which_figures_there_are_imports_nothing_heavy():
     code = (
         "import sys; from dmlbench.reporting.figures import figures; print(len(figures()),"

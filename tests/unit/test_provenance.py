@@ -132,7 +132,7 @@ def test_every_module_decides_something_or_is_said_to_decide_nothing(again, run)
     idle = {module for module, steps in again.items() if not steps}
     idle -= {m for m in idle if provenance.is_in(m, provenance.DECIDES_NOTHING)} | BESIDE
     # A dataset, a loss or a choice that this run does not name is of others.
-    others = re.compile(r"dmlbench\.(data\.(datasets|folder|read_archive)|losses|samplers)\b")
+    others = re.compile(r"dmlbench\.(data\.(datasets|read_archive)|losses|samplers)\b")
     assert {module for module in idle if not others.match(module)} <= {"dmlbench.__init__"}
 
 

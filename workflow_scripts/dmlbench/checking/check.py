@@ -26,7 +26,6 @@ class Breach(NamedTuple):
 
 
 Find = Callable[[Results], Iterator[Breach]]
-FindInRun = Callable[[Results, Measured], Iterator[str]]
 
 
 class Rule(NamedTuple):
@@ -59,18 +58,15 @@ def rule(identity: str, text: str, since: str = "1.0") -> Callable[[Find], Find]
     return decorate
 
 
-def run_rule(
-    identity: str, text: str, remedy: str = MEASURE_AGAIN, since: str = "1.0"
-) -> Callable[[FindInRun], FindInRun]:
+def run_rule(identity: str, text: str, remedy: str = MEASURE_AGAIN, since: str = "1.0") -> Callable:
     """Register a rule that holds for each run by itself: the function says what is wrong."""
 
-    def decorate(find: FindInRun) -> FindInRun:
-        @rule(identity, text, since)
-        def of_all(results: Results) -> Iterator[Breach]:
+    def decorate(find: Callable[[Results, Measured], Iterator[str]]) -> Find:
+        def find_in_all(results: Results) -> Iterator[Breach]:
             for one in results.measured.values():
                 yield from (Breach(one.run.id, what, remedy) for what in find(results, one))
 
-        return find
+        return rule(identity, text, since)(find_in_all)
 
     return decorate
 

@@ -24,6 +24,7 @@ _UNIT = 1e-4
 #: How many standard deviations a random embedding may be from chance.
 _CHANCE = 5
 _EMBED_AGAIN = "embed it again"
+_LEAK = "labels leak into the measurement; report this bug"
 
 
 @rule("R01", "Every planned run is there, controls included; or the config says partial.")
@@ -140,11 +141,7 @@ def last_epoch(results: Results, one: Measured) -> Iterator[str]:
         yield f"the weights of the last epoch are of epoch {last} of {epochs}"
 
 
-@run_rule(
-    "R16",
-    "A random embedding scores chance.",
-    "labels leak into the measurement; report this bug",
-)
+@run_rule("R16", "A random embedding scores chance.", _LEAK)
 def chance(results: Results, one: Measured) -> Iterator[str]:
     expected = {_part(part): part for part in one.metrics["parts"]}
     for row in one.recalls() if one.run.loss == RANDOM else []:

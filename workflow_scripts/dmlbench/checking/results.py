@@ -83,31 +83,13 @@ _LENGTHS = {"vectors": int, "dimension": int, "shortest": float, "longest": floa
 _Vectors = TypedDict("_Vectors", {**_PART, "selection": str, **_LENGTHS})
 _VALUE = {"metric": str, "k": int, "value": float | None, "note": str}
 _Row = TypedDict("_Row", {**_PART, "selection": str, **_VALUE})
-
-
-class _Control(TypedDict):
-    run: dict[str, Any]
-    fingerprint: str
-    data: str
-
-
-class _Trained(_Control):
-    initial_weights: str
-    selected_epochs: dict[str, int]
-    files: dict[str, str]
-
-
-class _Metrics(TypedDict):
-    fingerprint: str
-    data: str
-    code: str
-    evaluation: dict[str, Any]
-    parts: list[_Counts]
-    vectors: list[_Vectors]
-    metrics: list[_Row]
-
-
-_FORMS = {form: TypeAdapter(form) for form in (_Control, _Trained, _Metrics)}
+_CONTROL = {"run": dict[str, Any], "fingerprint": str, "data": str}
+_OF_TRAINING = {"initial_weights": str, "selected_epochs": dict[str, int], "files": dict[str, str]}
+_MEASURED = {"parts": list[_Counts], "vectors": list[_Vectors], "metrics": list[_Row]}
+_SETTINGS = {"fingerprint": str, "data": str, "code": str, "evaluation": dict[str, Any]}
+_CONTROL_FORM = TypeAdapter(TypedDict("_Control", _CONTROL))
+_TRAINED_FORM = TypeAdapter(TypedDict("_Trained", {**_CONTROL, **_OF_TRAINING}))
+_METRICS_FORM = TypeAdapter(TypedDict("_Metrics", {**_SETTINGS, **_MEASURED}))
 
 
 @dataclass(frozen=True)
@@ -156,9 +138,10 @@ class Results:
             if version != BENCHMARK_VERSION:
                 results.versions[run] = str(version or "none")
                 continue
-            _validate(_Metrics, metrics, place / paths.METRICS_FILE, _MEASURE)
+            _validate(_METRICS_FORM, metrics, place / paths.METRICS_FILE, _MEASURE)
             record = _read(place / "run.json", _TRAIN)
-            _validate(_Trained if run.trained else _Control, record, place / "run.json", _TRAIN)
+            form = _TRAINED_FORM if run.trained else _CONTROL_FORM
+            _validate(form, record, place / "run.json", _TRAIN)
             history = _read_history(place / "history.csv") if run.trained else pd.DataFrame()
             results.measured[run] = Measured(run, record, metrics, history)
         return results
@@ -182,9 +165,9 @@ def _read(file: Path, remedy: str) -> Any:
         raise DataError(f"{file}: cannot be read ({error}); {remedy}") from None
 
 
-def _validate(form: type, content: object, file: Path, remedy: str) -> None:
+def _validate(form: TypeAdapter, content: object, file: Path, remedy: str) -> None:
     try:
-        _FORMS[form].validate_python(content, strict=True)
+        form.validate_python(content, strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "top level"

@@ -1,10 +1,11 @@
 """From archives to an index and a pixel store, in one pass."""
 
 import hashlib
+import itertools
 import logging
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -52,7 +53,7 @@ def prepare(
     whole = [n for part, n in dataset.facts.counts.items() if not {"/", ":"} & set(part)]
     total = sum(whole) or None  # train and test, or all folds
     decode = partial(_decode, dataset=dataset, short_side=STORES[store])
-    with closing(look_ahead(decode, dataset().records(raw), threads)) as decoded:
+    with closing(in_threads(decode, dataset().records(raw), threads)) as decoded:
         images = checking_room(decoded, what, folder, total)
         # The index is written last, so that none is there without its pixels.
         with replacing(folder / paths.PIXELS_FILE) as temporary, disk_full_is_told(folder):
@@ -67,23 +68,15 @@ def prepare(
     return table
 
 
-def look_ahead(function: Callable, items: Iterable, threads: int) -> Iterator[Any]:
-    """``function(item)`` of each item, in order, computed by threads.
+def in_threads(function: Callable, items: Iterable, threads: int) -> Iterator[Any]:
+    """``function(item)`` of each item, in order, computed by threads; a few items are taken ahead.
 
-    At most ``threads + 1`` items are taken beyond the result that was asked for, by the caller's
-    thread. An error comes at the item's turn; the rest is not begun.
+    Only the thread of the caller reads ``items``.
     """
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="look-ahead")
-    waiting: deque[Future] = deque()
-    try:
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) > threads + 1:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    items = iter(items)
+    with ThreadPoolExecutor(threads) as pool:
+        while some := list(itertools.islice(items, 4 * threads)):
+            yield from pool.map(function, some)
 
 
 def _decode(record: Record, dataset: type[Dataset], short_side: int | None) -> Decoded:

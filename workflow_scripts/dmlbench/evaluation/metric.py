@@ -109,14 +109,10 @@ class Sample:
 
 
 def row(metric: str, k: int, value: float | None, note: str, otherwise: str = "") -> dict:
-    """One row of the long form.
+    """One row of the long form, of a ``metric`` among :attr:`Metric.measures`.
 
-    Args:
-        metric: A name of :attr:`Metric.measures`.
-        k: K of Recall@K, or the number of clusters, else 0.
-        value: The value, shares in 0 .. 1; None where the metric is not defined.
-        note: How it was computed.
-        otherwise: Why there is no value.
+    ``k`` is that of Recall@K, or the number of clusters, else 0. Shares are in 0 .. 1. ``note``
+    says how the value was computed, ``otherwise`` why it is None.
     """
     note = otherwise if value is None and otherwise else note
     return {"metric": metric, "k": k, "value": value, "note": note}
@@ -126,10 +122,8 @@ def row(metric: str, k: int, value: float | None, note: str, otherwise: str = ""
 def find_measure(stored: str, k: int = 0, of_pairs: bool | None = None) -> Measure | None:
     """What is known of a stored name, its label filled in with ``k``; None where no metric has it.
 
-    Args:
-        stored: The name in ``metrics.json``, such as ``recall`` or ``tar_at_far_0.01``.
-        k: The k that fills the label.
-        of_pairs: Look only among metrics of pairs, or only among the others; None for both.
+    A name is that of ``metrics.json``, such as ``recall`` or ``tar_at_far_0.01``. ``of_pairs``
+    looks only among metrics of pairs, or only among the others; None among both.
     """
     for cls in sorted(METRICS.classes().values(), key=lambda cls: cls.of_pairs):
         for name, measure in cls.measures.items() if of_pairs in (None, cls.of_pairs) else ():

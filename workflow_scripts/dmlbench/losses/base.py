@@ -47,11 +47,8 @@ class Loss(nn.Module):
         """The loss of a batch, computed in float32 (float64 for such a batch) under autocast too.
 
         Without any pair to learn from it is exactly zero and can still be differentiated. NaN
-        embeddings give NaN, also where no chosen tuple holds them.
-
-        Args:
-            batch: Embeddings and labels.
-            tuples: What the sampler chose; None for a loss that takes the whole batch.
+        embeddings give NaN, also where no chosen tuple holds them. ``tuples`` is what the sampler
+        chose; None for a loss that takes the whole batch.
         """
         with full_precision(batch.embeddings.device):
             result = self.result(batch, tuples)
@@ -59,11 +56,7 @@ class Loss(nn.Module):
         return LossResult(value, result.active, result.counts)
 
     def start(self, class_means: torch.Tensor) -> None:
-        """Initialise from the mean embedding of each training class before training.
-
-        Args:
-            class_means: num_classes x D means of L2-normalised embeddings of the initial network.
-        """
+        """Initialise from the means of each class's L2-normalised embeddings: num_classes x D."""
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Optimiser groups of the loss's own parameters; none may be left out."""

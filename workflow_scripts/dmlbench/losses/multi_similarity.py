@@ -60,9 +60,6 @@ class MultiSimilarity(TupleLoss):
 def _soft_excess(
     similarities: torch.Tensor, mask: torch.Tensor, rate: float, threshold: float
 ) -> torch.Tensor:
-    """log(1 + sum of exp(rate (S - threshold))) / |rate| over the marked entries of each row.
-
-    B numbers, zero for a row that marks nothing.
-    """
+    """log(1 + sum of exp(rate (S - threshold))) / |rate| over the marks of each row: B numbers."""
     terms = (rate * (similarities - threshold)).masked_fill(~mask, -torch.inf)
     return F.pad(terms, (1, 0)).logsumexp(dim=1) / abs(rate)  # exp(0) is the 1 of the sum

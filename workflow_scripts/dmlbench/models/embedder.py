@@ -99,10 +99,10 @@ def _timm_backbone(name: str, weights: str, channels: int) -> nn.Module:
             f"backbone '{name}' is neither small_cnn nor a timm model; "
             f"near it: {timm.list_models(f'*{name[:6]}*')[:5]}"
         )
-    if weights.endswith(WEIGHT_FILES) and not Path(weights).is_file():
-        raise ConfigError(f"weights: no file {weights}")
     tag, options = name, {"pretrained": weights != "none"}
     if weights.endswith(WEIGHT_FILES):
+        if not Path(weights).is_file():
+            raise ConfigError(f"weights: no file {weights}")
         options["pretrained_cfg_overlay"] = {"file": weights}
     elif weights != "none":
         tag = f"{name}.{weights}"

@@ -125,16 +125,11 @@ def printed_cells(block: pd.DataFrame) -> pd.DataFrame:
 
 
 def _cell(row: dict) -> Cell:
-    covered = row["covered"]
-    return Cell(
-        value=row["mean"],
-        half_width=row["half_width"],
-        decimals=measure(row["metric"], int(row["k"])).decimals,
-        bold=bool(row["best"]),
-        note=count(row["n"], row["planned"]),
-        published=row["published"],
-        outside=not pd.isna(covered) and not covered,
-    )
+    decimals = measure(row["metric"], int(row["k"])).decimals
+    cell = Cell(row["mean"], row["half_width"], decimals, bool(row["best"]))
+    outside = not pd.isna(row["covered"]) and not row["covered"]
+    note = count(row["n"], row["planned"])
+    return cell._replace(note=note, published=row["published"], outside=outside)
 
 
 def count(n: float, planned: float) -> str:

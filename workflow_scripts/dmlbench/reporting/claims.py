@@ -19,14 +19,6 @@ NOT_RUN, NO_NUMBER, OTHER = "not run", "no number published", "other network"
 ORDER = [REPRODUCED, WITHIN, NOT, OTHER, NO_NUMBER, NOT_RUN]
 #: Percentage points: seeds of one method differ by about as much on most datasets.
 TOLERANCE = 1.0
-EXPLAINED = (
-    f"A number is reproduced when our mean is within {TOLERANCE:g} percentage point of it. It is "
-    "within interval when our mean is farther, but our 95% interval over seeds holds it. A claim "
-    "that one method is better is reproduced when the paired difference over seeds has the "
-    "published sign and its 95% interval does not hold 0. It is within interval when that interval "
-    "holds the published difference. One seed has no interval. Numbers of another network are "
-    "shown but not judged."
-)
 COLUMNS = [
     "kind", "source", "claim", "experiment", "part", "metric", "selection", "published", "ours",
     "half_width", "seeds", "verdict",

@@ -6,16 +6,22 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
+from jinja2 import Environment, FileSystemLoader
 from markupsafe import escape
 
 from dmlbench.files import replacing
-from dmlbench.version import BENCHMARK_VERSION
+from dmlbench.version import BENCHMARK_VERSION, STAMP
 
 #: Follows the difference to a published number that our interval does not hold.
 OUTSIDE = "*"
 MINUS = "−"  # noqa: RUF001
 DASH = "–"  # noqa: RUF001
 NAN = float("nan")
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=lambda template: template.endswith("html.j2"),
+    trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+)  # fmt: skip
 
 
 class Cell(NamedTuple):
@@ -89,6 +95,16 @@ def markdown_section(table: Table) -> str:
     if len(table.blocks) == 1:
         frame = frame.drop(columns="block")
     return f"**{table.title}**\n\n{table.notes}\n\n{markdown(frame)}\n"
+
+
+def render(template: str, **values: object) -> str:
+    """A file of ``templates/`` filled in; values are escaped for HTML, not for LaTeX."""
+    return _TEMPLATES.get_template(template).render(**values)
+
+
+def render_notes(template: str, **values: object) -> str:
+    """A template of sentences, filled in, as one line."""
+    return " ".join(render(template, stamp=STAMP, **values).split())
 
 
 def write_csv(path: Path, table: pd.DataFrame, float_format: str = "%.6f") -> None:

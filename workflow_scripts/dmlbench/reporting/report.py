@@ -9,7 +9,6 @@ import tempfile
 from pathlib import Path
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
 from dmlbench import __version__, paths
@@ -19,10 +18,10 @@ from dmlbench.errors import UserError
 from dmlbench.files import replacing, write_text
 from dmlbench.reporting import names
 from dmlbench.reporting.cells import BLOCK, printed_cells
-from dmlbench.reporting.claims import EXPLAINED, verdicts
+from dmlbench.reporting.claims import TOLERANCE, verdicts
 from dmlbench.reporting.figures import figures, planned
 from dmlbench.reporting.figures.critical_difference import same_methods
-from dmlbench.reporting.formats import HTML, cell_text, write_csv
+from dmlbench.reporting.formats import HTML, cell_text, render, write_csv
 from dmlbench.reporting.latex import PACKAGES, tex
 from dmlbench.reporting.overall_tables import cost
 from dmlbench.reporting.tables import caption, missing_runs, partial
@@ -34,24 +33,6 @@ _ENGINE = "pdflatex"
 #: A longtable learns the widths of its columns from the pass before, and LaTeX says so.
 _AGAIN, _MOST_PASSES = "Rerun", 5
 _PACKAGES = "texlive-latex-recommended texlive-latex-extra texlive-science lmodern"
-_HEAD = r"""%% Made by dmlbench; compile it in the folder that it lies in.
-\documentclass[10pt,a4paper]{article}
-\usepackage[margin=2.2cm]{geometry}
-%(packages)s
-\usepackage{graphicx}
-\title{%(name)s: tables and figures}
-\author{dmlbench, benchmark version %(version)s}
-\date{}
-\sloppy
-\begin{document}
-\maketitle"""
-_SECTION = "\\clearpage\n\\section{%s}\n\\input{%s}"
-# In its own size, unless that is more than the page has.
-_FIGURE = r"""\begin{figure}[htbp]
-\centering
-\adjustbox{max width=\linewidth, max totalheight=0.86\textheight}{\includegraphics{%s}}
-\caption{%s}
-\end{figure}"""
 
 
 def write_pages(plan: Plan) -> None:
@@ -63,10 +44,10 @@ def write_pages(plan: Plan) -> None:
     write_csv(Path(paths.verdicts(name)), found, "%.4f")
     check = Path(paths.check(name))
     shared = {"name": name, "version": __version__, "benchmark_version": BENCHMARK_VERSION}
-    page = _render(
+    page = render(
         "summary.html.j2",
         **shared,
-        explained=EXPLAINED,
+        tolerance=TOLERANCE,
         verdicts=_by(found, "kind"),
         counts=found["verdict"].value_counts().to_dict(),
         states=entries["state"].value_counts().to_dict(),
@@ -83,7 +64,7 @@ def write_pages(plan: Plan) -> None:
     write_text(Path(paths.summary_page(name)), page)
     for experiment in plan.benchmark.experiments:
         long = pd.read_csv(paths.table(name, experiment, "csv")).fillna({"subset": ""})
-        page = _render(
+        page = render(
             "experiment.html.j2",
             **shared,
             title=names.title(plan, experiment),
@@ -92,12 +73,6 @@ def write_pages(plan: Plan) -> None:
             methods=_runs_of_methods(plan, experiment, entries, runs),
         )
         write_text(Path(paths.experiment_page(name, experiment)), page)
-
-
-def _render(template: str, **values: object) -> str:
-    loader = FileSystemLoader(Path(__file__).parent / "templates")
-    environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    return environment.get_template(template).render(**values)
 
 
 def _blocks(long: pd.DataFrame) -> list[dict]:
@@ -184,25 +159,27 @@ def document(plan: Plan) -> str:
     name = plan.benchmark.name
     folder = Path(paths.document(name, "tex")).parent
 
-    def section(title: str, table: str) -> str:
-        return _SECTION % (tex(title), os.path.relpath(paths.table(name, table, "tex"), folder))
+    def figure(file: str, caption: str) -> dict:
+        return {"file": os.path.relpath(file, folder), "caption": tex(caption)}
 
-    def figure(file: str, caption: str) -> str:
-        return _FIGURE % (os.path.relpath(file, folder), tex(caption))
+    def section(title: str, table: str, shown: list[dict]) -> dict:
+        file = os.path.relpath(paths.table(name, table, "tex"), folder)
+        return {"title": tex(title), "table": file, "figures": shown}
 
-    parts = [_HEAD % {"packages": PACKAGES, "name": tex(name), "version": BENCHMARK_VERSION}]
+    sections = []
     for experiment in plan.benchmark.experiments:
         title = names.title(plan, experiment)
-        parts.append(section(title, experiment))
+        shown = []
         for kind in planned(plan, experiment):
-            about = figures()[kind]
-            file = paths.figure(name, experiment, kind, "pdf")
-            parts.append(figure(file, f"{title}: {about.title}. {about.caption}"))
-    parts += [section(which.capitalize(), which) for which in paths.OVERVIEWS]
+            about, file = figures()[kind], paths.figure(name, experiment, kind, "pdf")
+            shown.append(figure(file, f"{title}: {about.title}. {about.caption}"))
+        sections.append(section(title, experiment, shown))
+    sections += [section(which.capitalize(), which, []) for which in paths.OVERVIEWS]
     if same_methods(plan):
         file = paths.overall_figure(name, "critical_difference", "pdf")
-        parts.append(figure(file, "Critical difference over datasets"))
-    return "\n".join([*parts, r"\end{document}", ""])
+        sections[-1]["figures"].append(figure(file, "Critical difference over datasets"))
+    shared = {"name": tex(name), "version": BENCHMARK_VERSION, "packages": PACKAGES}
+    return render("document.tex.j2", **shared, sections=sections)
 
 
 def _compile(source: Path, folder: Path) -> list[str]:

@@ -1,7 +1,6 @@
 """All tables as LaTeX, CSV and Markdown, and the notes below them."""
 
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,26 +22,18 @@ from dmlbench.reporting.formats import (
     Table,
     markdown,
     markdown_section,
+    render_notes,
     write_csv,
 )
 from dmlbench.reporting.latex import latex
 from dmlbench.reporting.overall_tables import cost, cost_table, leaderboard, leaderboard_tables
-from dmlbench.reporting.published import Published, published_of, published_rows
-from dmlbench.version import STAMP
+from dmlbench.reporting.published import published_of, published_rows
 
 #: So many missing runs are named; the ledger has all.
 _NAMED = 5
 #: Letters of a reason that are printed.
 _REASON = 90
 _TESTS_HEAD = ["difference", "p (t)", "p (exact)", "d", "more seeds"]
-_TESTS_NOTES = (
-    "Each row compares two methods over the seeds that both have. Difference: mean in points ± "
-    "half of the 95% t-interval. p (t): paired t-test. p (exact): exact sign-flip test, which for "
-    "n seeds is never below 2 / 2^n. Both are Holm-corrected over all rows of this table. d: "
-    "effect size, the mean difference over its standard deviation. More seeds: how many more an "
-    "effect of this size needs to show at p < 0.05 with 80% power. The CSV file has all metrics; "
-    f"each is corrected by itself. {STAMP}"
-)
 
 
 def write_tables(plan: Plan, experiment: str) -> None:
@@ -77,13 +68,13 @@ def write_overview(plan: Plan, which: str) -> None:
         pd.read_parquet(paths.summary(name, table)) for table in ("metrics", "history", "runs")
     )
     ledger = pd.read_csv(paths.ledger(name), keep_default_na=False)
-    foot = f"{partial(missing_runs(plan, None, ledger))} {STAMP}".strip()
+    gaps = partial(missing_runs(plan, None, ledger))
     if which == "leaderboard":
         long = leaderboard(plan, metrics)
-        title, tables = "Leaderboard", leaderboard_tables(long, foot)
+        title, tables = "Leaderboard", leaderboard_tables(long, gaps)
     else:
         long = cost(plan, history, runs)
-        title, tables = "Cost of training", [cost_table(long, foot)]
+        title, tables = "Cost of training", [cost_table(long, gaps)]
     write_csv(Path(paths.table(name, which, "csv")), long)
     write_text(Path(paths.table(name, which, "tex")), latex(tables))
     text = "\n".join([f"## {title}", "", *map(markdown_section, tables)])
@@ -92,42 +83,25 @@ def write_overview(plan: Plan, which: str) -> None:
 
 def caption(plan: Plan, experiment: str, long: pd.DataFrame, gaps: list[str]) -> str:
     """How to read an experiment's table; ``gaps`` are its missing runs."""
-    seeds = len(plan.benchmark.seeds)
-    parts = [partial(gaps), "Percent; one seed, so no interval and no test."]
-    if seeds > 1:
-        parts[1] = (
-            f"Percent; mean over {seeds} seeds ± half of the 95% t-interval. Bold: better than "
-            "every other method (paired t-tests, Holm-corrected over the block of rows, p < 0.05)."
-        )
-    if plan.controls[experiment]:
-        parts.append("Controls are one run with the first seed.")
-    parts.append(names.legend(plan, experiment))
-    if sources := list(dict.fromkeys(long.loc[long["published"].notna(), "source"])):
-        parts.append(
-            f"In brackets: the published number ({'; '.join(sources)}) and the difference, ours "
-            f"minus published ({OUTSIDE}: our interval does not hold the published number)."
-        )
+    tables = published_of(plan, experiment)
     recipes = [plan.recipes[method[0]] for method in plan.methods[experiment]]
-    parts += _not_comparable(published_of(plan, experiment), recipes)
-    if (long["metric"] == "r_precision").any():
-        parts.append("RP: R-precision.")
-    for label in long.loc[long["metric"] == "nmi_plus", "label"].head(1):
-        factor = plan.benchmark.evaluation.nmi_plus_of(label)
-        parts.append(f"NMI+ uses {factor} clusters per class.")
-    return " ".join(filter(None, [*parts, STAMP]))
-
-
-def _not_comparable(tables: list[Published], recipes: list[dict]) -> Iterator[str]:
-    """A sentence for published tables without numbers, and one for those of other networks."""
-    if silent := [table.source for table in tables if not table.parts]:
-        yield f"Without published numbers: {'; '.join(silent)}."
-    if other := [t for t in tables if t.parts and any(map(t.other_network, recipes))]:
-        theirs = ", ".join(dict.fromkeys(table.protocol["backbone"] for table in other))
-        ours = ", ".join(dict.fromkeys(recipe["backbone"] for recipe in recipes))
-        yield (
-            f"{'; '.join(table.source for table in other)}: another network ({theirs}; ours: "
-            f"{ours}), so compare the differences between methods, not the levels."
-        )
+    other = [t for t in tables if t.parts and any(map(t.other_network, recipes))]
+    nmi_plus = long.loc[long["metric"] == "nmi_plus", "label"].head(1)
+    return render_notes(
+        "caption.txt.j2",
+        partial=partial(gaps),
+        seeds=len(plan.benchmark.seeds),
+        controls=plan.controls[experiment],
+        legend=names.legend(plan, experiment),
+        sources=dict.fromkeys(long.loc[long["published"].notna(), "source"]),
+        outside=OUTSIDE,
+        silent=[table.source for table in tables if not table.parts],
+        other=[table.source for table in other],
+        theirs=dict.fromkeys(table.protocol["backbone"] for table in other),
+        ours=dict.fromkeys(recipe["backbone"] for recipe in recipes),
+        r_precision=(long["metric"] == "r_precision").any(),
+        clusters=[plan.benchmark.evaluation.nmi_plus_of(label) for label in nmi_plus],
+    )
 
 
 def missing_runs(plan: Plan, experiment: str | None, ledger: pd.DataFrame) -> list[str]:
@@ -207,7 +181,8 @@ def _tests_table(plan: Plan, experiment: str, tests: pd.DataFrame, gaps: list[st
             lines[pair] = _test_cells(test)
         blocks[name] = _block(lines, _TESTS_HEAD)
     title = f"{names.title(plan, experiment)}: paired tests"
-    return Table(title, f"{partial(gaps)} {_TESTS_NOTES}".strip(), f"{experiment}-tests", blocks)
+    notes = render_notes("tests.txt.j2", partial=partial(gaps))
+    return Table(title, notes, f"{experiment}-tests", blocks)
 
 
 def _test_cells(test: NamedTuple) -> list[Cell | str]:

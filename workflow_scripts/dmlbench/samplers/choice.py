@@ -33,12 +33,8 @@ class NegativeChoice(ABC):
     def __call__(self, batch: Batch, *chosen: torch.Tensor) -> torch.Tensor:
         """For ``one``, T positions; for ``set``, a B x B mask.
 
-        What is chosen for an anchor without any negative is ignored.
-
-        Args:
-            batch: The batch.
-            chosen: For ``one``: T anchors and their T positives, as positions. For ``set``: the
-                B x B mask of chosen positives.
+        What is chosen for an anchor without any negative is ignored. ``chosen`` are T anchors and
+        their T positives, as positions, for ``one``; the B x B mask of positives for ``set``.
         """
 
 
@@ -51,8 +47,8 @@ def draw(weights: torch.Tensor, rows: torch.Tensor, generator: torch.Generator) 
     """One column for each of ``rows``, drawn in proportion to that row's weights.
 
     The cumulative sum of all rows is searched for a random number in the row's part of it. It is of
-    integers: a sum of floats is not the same on every device and may step back where it should
-    not fall. Nothing waits for a GPU.
+    integers: a sum of floats is not the same on every device and may fall where it should not.
+    Nothing waits for a GPU.
 
     Args:
         weights: R x C, a mask, or weights between 0 and 1; below 2^-30 a weight counts as zero, so

@@ -59,11 +59,11 @@ class Checkpoint:
             with temporary.open("w+b") as file:
                 torch.save({"identity": self._identity, "state": state}, file)
                 file.seek(0)
-                # PyTorch reads a file with a flipped bit without a word.
+                # PyTorch does not notice a flipped bit.
                 file.write(hashlib.file_digest(file, "sha256").digest())
                 file.flush()
                 os.fsync(file.fileno())  # a machine that loses power must not keep an empty file
-            # Last, as writing may have hung for as long as a shared disk was away.
+            # Last: a shared disk may have been away while this was written.
             if self._lock:
                 self._lock.check()
         self._saved = time.monotonic()

@@ -26,7 +26,7 @@ def make_deterministic(threads: int) -> None:
     torch.set_num_threads(threads)
     # The same as use_deterministic_algorithms(True), which also imports the compiler: 4 s a job.
     torch.set_deterministic_debug_mode("error")
-    # For finding code that reads what nobody wrote; ours is tested without.
+    # Filling helps only to find code that reads uninitialised memory.
     torch.utils.deterministic.fill_uninitialized_memory = False
     torch.backends.cudnn.benchmark = False
     torch.backends.cuda.matmul.allow_tf32 = False

@@ -84,7 +84,8 @@ class Trainer:
         self._stopping = stopping or self._stopping
         if lost := unsaved(self.loss, self.step.sampler):
             log.warning(
-                "no checkpoint holds %s: interrupted, this run may end otherwise", ", ".join(lost)
+                "no checkpoint holds %s: if interrupted, this run may end differently",
+                ", ".join(lost),
             )
         try:
             self._epochs(epoch_ended)
@@ -176,7 +177,7 @@ class Trainer:
                 progress.seconds = time.monotonic() - started
                 count(1)
                 if self._checkpoint.due:
-                    progress.record.check()  # a state that holds NaN takes no good one's place
+                    progress.record.check()  # a state with NaN must not replace a good one
                     self._checkpoint.save(self._state())
                 self._stopping.check()
             if self.device.type == "cuda":

@@ -39,6 +39,7 @@ class _FileSystemLock(Lock):
     """A flufl.lock that names its holder's job, and takes the time from the file system."""
 
     _asked = -ASK
+    _judged: dict | None = None
 
     @property
     def hostname(self) -> str:
@@ -55,15 +56,16 @@ class _FileSystemLock(Lock):
 
     @property
     def _releasetime(self) -> int | datetime:
-        """When it may be broken: at once where the holder is gone, and nobody took over from it."""
-        holder = self.holder
-        if holder and self._is_gone(holder) and self.holder == holder:
-            return datetime.min
-        return super()._releasetime
+        """When it may be broken: at once where the holder is gone."""
+        self._judged = self.holder
+        gone = self._judged and self._is_gone(self._judged)
+        return datetime.min if gone else super()._releasetime
 
     def _break(self) -> None:
         """Break a damaged file too, such as a full disk leaves; flufl.lock would not."""
         holder = self.holder
+        if holder != self._judged:  # another process was faster
+            return
         log.info("took over from a process that is gone: %s", _words(holder))
         if holder is None:
             Path(self.lockfile).unlink(missing_ok=True)

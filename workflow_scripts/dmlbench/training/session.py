@@ -120,7 +120,7 @@ def _tensorboard(folder: Path) -> Writer:
     from torch.utils.tensorboard import SummaryWriter
 
     def write(row: dict) -> None:
-        # What a killed process wrote of later epochs is not shown.
+        # Later epochs, which a killed process wrote, are not shown.
         with SummaryWriter(str(folder), purge_step=row["epoch"]) as file:
             for name, value in _numbers(row).items():
                 file.add_scalar(name, value, row["epoch"])

@@ -35,13 +35,11 @@ class Selections:
 
         ``measured`` has Recall@1 by selection (``val``, ``test_max``) where ``epoch`` was measured.
         """
-        better = {
-            name: value
-            for name, value in measured.items()
-            if name in self.names and value > self.best.get(name, -1.0)
-        }
-        self.best |= better
-        keep = [*better, "last"] if "last" in self.names else list(better)
+        keep = ["last"] if "last" in self.names else []
+        for name, value in measured.items():
+            if name in self.names and value > self.best.get(name, -1.0):
+                self.best[name] = value
+                keep.append(name)
         if keep:
             whole = {"copy": True, "memory_format": torch.contiguous_format}
             weights = {k: v.detach().to("cpu", **whole) for k, v in model.state_dict().items()}

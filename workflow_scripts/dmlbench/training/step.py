@@ -129,10 +129,9 @@ def _moments(*sums: float) -> Moments:
 
 @dataclass(frozen=True)
 class Step:
-    """What a step is made of.
+    """What a step is made of; ``sampler`` is None for a loss on whole batches.
 
-    ``sampler`` is None for a loss on whole batches. ``half`` runs the network under autocast to
-    bfloat16; selection and loss stay float32.
+    ``half`` runs the network under autocast to bfloat16; selection and loss stay float32.
     """
 
     model: Embedder
@@ -151,13 +150,8 @@ class Step:
     ) -> None:
         """Forward, backward and update, noted in ``record``.
 
-        Args:
-            images: B x C x H x W network input.
-            labels, content, generator: As of :class:`Batch`.
-            record: Where the step is noted.
-
-        Raises:
-            DivergedError: The loss is not finite; the weights are those before the step.
+        ``images`` are B x C x H x W; the next three are those of a :class:`Batch`. Where the loss
+        is not finite, a DivergedError leaves the weights as they were before the step.
         """
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.half):
             batch = Batch.of(self.model(images), labels, content, generator)

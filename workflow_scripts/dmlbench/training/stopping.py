@@ -58,7 +58,7 @@ class Stopping:
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """While this lasts, a signal ends what takes long and changes nothing at once."""
+        """While this lasts, a signal ends the block at once: it is long, and changes nothing."""
         self.check()
         self._at_once = True
         try:

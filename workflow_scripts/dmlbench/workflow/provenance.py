@@ -30,6 +30,7 @@ DECIDES_NOTHING = {
     "dmlbench.config": "what it reads from a config is a parameter of each rule",
     "dmlbench.data.disk": "says how much room there is, and copies files",
     "dmlbench.data.download": "archives are what their checksums say",
+    "dmlbench.data.folder": "counts where it is the dataset",
     "dmlbench.data.http_source": "archives are what their checksums say",
     "dmlbench.errors": "names of mistakes",
     "dmlbench.files": "writes files whole",
@@ -61,15 +62,15 @@ PACKAGES = (
 )  # fmt: skip
 
 
-def step_files(script: str, step: str | None = None, *more: str, stop: str = "") -> dict[str, str]:
+def step_files(script: str, step: str | None = None, *more: str) -> dict[str, str]:
     """The hashes of the source files that a step depends on: of the script, and by module.
 
     ``script`` is named without ``.py``, ``step`` where it has several. The modules ``more`` count
-    too; ``stop`` does not, though the script imports it.
+    whatever they are.
     """
     more = (*more, *_ALSO.get(script, ()))
     roots = {*_script_imports(script, step), *more}
-    modules = closure(roots, {*DECIDES_NOTHING, stop}, {*_DECIDES, *more})
+    modules = closure(roots, DECIDES_NOTHING, {*_DECIDES, *more})
     hashes = {name: _hash(_source(name)) for name in sorted(modules)}
     return {f"{script}.py": _hash(SCRIPTS / f"{script}.py")} | hashes
 
@@ -88,9 +89,7 @@ def step_code(script: str, step: str | None = None) -> str:
 @cache
 def data_code(dataset: str) -> str:
     """The hash of the sources that a prepared dataset depends on."""
-    module = _dataset_module(dataset)
-    folder = "dmlbench.data.folder"
-    return _digest(step_files("prepare", None, module, stop=folder if module != folder else ""))
+    return _digest(step_files("prepare", None, _dataset_module(dataset)))
 
 
 @cache

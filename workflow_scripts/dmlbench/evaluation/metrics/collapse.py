@@ -35,9 +35,9 @@ class Collapse(Metric):
             modes = modes_per_class(embeddings, labels, ids, float(-pairs.impostor_mean))
             d_prime = float(pairs.decidability()) if pairs.spread > 0 else None
         same = _LONE if pairs is None else "similarities do not vary"
-        ratio, coincide = variance_ratio(embeddings, labels), "all images have one embedding"
+        ratio, none = variance_ratio(embeddings, labels), "all images have one embedding"
         rows = [
-            row("variance_ratio", 0, ratio, "within classes / all", coincide),
+            row("variance_ratio", 0, ratio, "within classes / all", none),
             row("d_prime", 0, d_prime, "similarity: minus squared distance; all pairs", same),
             row("modes_per_class", 0, modes, "Vendi score", _LONE),
         ]
