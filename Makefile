@@ -38,7 +38,7 @@ CONFIG ?= config.yaml
 export DATASET STORE CONFIG MIRROR DATA
 data: $(READY) ## fetch, prepare and show one dataset: make data DATASET=omniglot
 	@test -n "$$DATASET" || { echo "error: name a dataset: make data DATASET=omniglot"; exit 2; }
-	@$(BIN)/python workflow_scripts/make_data.py --cores $(CORES) --config "$$CONFIG" \
+	@$(BIN)/python workflow_scripts/data.py make --cores $(CORES) --config "$$CONFIG" \
 	  --dataset "$$DATASET" --store "$$STORE" --mirror "$$MIRROR" \
 	  $(if $(filter command,$(word 1,$(origin DATA))),--data "$$DATA")
 

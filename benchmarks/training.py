@@ -24,12 +24,10 @@ from dmlbench.config.dataset_facts import DatasetFacts
 from dmlbench.config.recipe import Recipe
 from dmlbench.data.dataset import Dataset, Record
 from dmlbench.data.prepare import prepare
+from dmlbench.data.reader import IMAGENET_MEAN, IMAGENET_STD
 from dmlbench.data.store import ImageStore
-from dmlbench.data.transforms import IMAGENET_MEAN, IMAGENET_STD
-from dmlbench.training.diagnostics import EpochRecord
 from dmlbench.training.loop import Trainer
-from dmlbench.training.monitors import Selections
-from dmlbench.training.snapshot import Progress, Snapshot
+from dmlbench.training.step import EpochRecord
 
 BATCH, PER_CLASS = 112, 8
 #: Backbone, image size and precision by kind of device.
@@ -88,10 +86,8 @@ def as_run(trainer: Trainer) -> Callable[[], int]:
     """One epoch through the trainer."""
 
     def run() -> int:
-        progress = Progress(Selections(["last"]), torch.Generator(trainer.device))
-        progress.record = EpochRecord("triplet", 1, [])
-        parts = (trainer.model, trainer.loss, trainer.optimizer, trainer.sampler, progress)
-        return trainer._pass(progress, Snapshot(*parts))
+        trainer.progress.step, trainer.progress.record = 0, EpochRecord("triplet", 1, [])
+        return trainer._pass()
 
     return run
 

@@ -20,7 +20,6 @@ from dmlbench.config.archive_table import all_archives
 from dmlbench.config.recipe import Recipe
 from dmlbench.config.folders import listing
 from dmlbench.errors import UserError
-from dmlbench.files import write_text
 from dmlbench.reporting.figures import figures, planned
 from dmlbench.reporting.figures.critical_difference import same_methods
 from dmlbench.workflow.snakemake_jobs import set_job_environment
@@ -93,9 +92,14 @@ def on_config(step):
     return f"{script(step)} --config {quote(CONFIG)}"
 
 
-def code_of(step):
-    """The hash of a step's code; a call that needs no such job does not ask for it."""
-    return lambda wildcards: provenance.step_code(*step.split())
+def on_run(step):
+    """The same for a step that works on one run of it."""
+    return f"{on_config(step)} --run {paths.RUN_ID}"
+
+
+def step_code(step):
+    """The hash of a step's code."""
+    return provenance.step_code(*step.split())
 
 
 def asked(rule):
@@ -103,8 +107,8 @@ def asked(rule):
     need = getattr(RESOURCES, rule)
     where = {"slurm_partition": need.partition} if need.partition else {}
     return {
-        "mem_mb": lambda wildcards, attempt: RESOURCES.mem_mb(rule, attempt),
-        "runtime": lambda wildcards, attempt: RESOURCES.runtime(rule, attempt),
+        "mem_mb": lambda wildcards, attempt: RESOURCES.grown(rule, "mem_mb", attempt),
+        "runtime": lambda wildcards, attempt: RESOURCES.grown(rule, "runtime", attempt),
         "gpu": need.gpu,
         **where,
     }
@@ -150,21 +154,19 @@ def prepared_index(wildcards, file=paths.INDEX):
     return file.format(dataset=wildcards.dataset, store=store)
 
 
-def pairs_of_run(wildcards):
-    """What verification takes: the pairs, and embeddings of their images."""
-    if not PLAN.verifies(wildcards.dataset):
-        return []
+def embeddings_of_run(wildcards, parts=BENCHMARK.evaluation.splits):
     chosen = PLAN.selections(run_of(wildcards))
-    files = [paths.embeddings(paths.OF_PAIRS, s) for s in chosen]
-    embeddings = [f"{RUN}/{file}".format(**wildcards) for file in files]
-    return [prepared_index(wildcards, paths.PAIRS), *embeddings]
-
-
-def embeddings_of_run(wildcards):
-    chosen = PLAN.selections(run_of(wildcards))
-    splits = BENCHMARK.evaluation.splits
-    files = [paths.embeddings(split, s) for split in splits for s in chosen]
+    files = [paths.embeddings(part, s) for part in parts for s in chosen]
     return [f"{RUN}/{file}".format(**wildcards) for file in files]
+
+
+def measured_files(wildcards):
+    """What the metrics of a run are computed from; verification also takes pairs."""
+    files = [*embeddings_of_run(wildcards), prepared_index(wildcards)]
+    if PLAN.verifies(wildcards.dataset):
+        files += embeddings_of_run(wildcards, [paths.OF_PAIRS])
+        files.append(prepared_index(wildcards, paths.PAIRS))
+    return files
 
 
 def measured_runs():

@@ -69,7 +69,7 @@ use rule download as pairs with:
             f"{script('data pairs')} --dataset {wildcards.dataset} --index {input.index}"
             f" --raw {join(input.raw)} --out {output}"
         ),
-        code=code_of("data pairs"),
+        code=step_code("data pairs"),
     message:
         "pairs of {wildcards.dataset}"
 
@@ -90,12 +90,12 @@ use rule pairs as summarise with:
             f"{script('data summarise')} --dataset {wildcards.dataset}"
             f" --folder {Path(input.index).parent} --out {output.text} --sheet {output.sheet}"
         ),
-        code=code_of("data summarise"),
+        code=step_code("data summarise"),
     message:
         "summarise {wildcards.dataset}"
 
 
-# Where results came from elsewhere and the data did not, this comes before all: Snakemake would
+# To be run before all where results came from elsewhere and the data did not: Snakemake would
 # train every run anew whose data it has to prepare, even to the same bytes.
 rule datasets:
     input:

@@ -1,5 +1,5 @@
-# Embeddings of each run: of a trained one, the last step that needs its weights; of a control that
-# no training is needed for (random vectors, the backbone as it is), the first.
+# Embeddings of each run. No later step needs the weights of a trained run; a control without a
+# training (random vectors, the backbone as it is) begins here.
 
 
 rule embed:
@@ -24,14 +24,13 @@ rule embed:
     resources:
         **asked("embed"),
     params:
-        command=on_config("embed"),
-        code=code_of("embed"),
+        command=on_run("embed"),
+        code=step_code("embed"),
         pairs="",
     message:
         "embed {wildcards}"
     shell:
-        "{params.command} --run {wildcards.dataset}/{wildcards.recipe}/{wildcards.loss}/{wildcards.sampler}/seed{wildcards.seed}"
-        " {params.pairs} --log {log:q}"
+        "{params.command} {params.pairs} --log {log:q}"
 
 
 # Verification also needs images of the training, to choose a threshold. They are embedded when it
@@ -72,8 +71,8 @@ use rule embed as control with:
     wildcard_constraints:
         loss=one_of([RANDOM, UNTRAINED]),
     params:
-        command=on_config("control"),
-        code=code_of("control"),
+        command=on_run("control"),
+        code=step_code("control"),
         run=fingerprint,
     message:
         "control {wildcards}"

@@ -3,9 +3,7 @@
 
 use rule embed as evaluate with:
     input:
-        embeddings_of_run,
-        prepared_index,
-        pairs_of_run,
+        measured_files,
     output:
         f"{RUN}/{paths.METRICS_FILE}",
     log:
@@ -18,8 +16,8 @@ use rule embed as evaluate with:
     resources:
         **asked("evaluate"),
     params:
-        command=on_config("evaluate"),
-        code=code_of("evaluate"),
+        command=on_run("measure evaluate"),
+        code=step_code("measure evaluate"),
         settings=BENCHMARK.evaluation.model_dump_json(),
     message:
         "evaluate {wildcards}"
@@ -42,8 +40,8 @@ use rule evaluate as project with:
     resources:
         **asked("project"),
     params:
-        command=on_config("pictures project"),
-        code=code_of("pictures project"),
+        command=on_run("measure project"),
+        code=step_code("measure project"),
         settings=PROJECTION.model_dump_json(),
     message:
         "project {wildcards}"
@@ -61,8 +59,8 @@ use rule project as illustrate with:
     resources:
         **asked("illustrate"),
     params:
-        command=on_config("pictures illustrate"),
-        code=code_of("pictures illustrate"),
+        command=on_run("measure illustrate"),
+        code=step_code("measure illustrate"),
         gallery=BENCHMARK.gallery.model_dump_json(),
     message:
         "look up neighbours and similarities of {wildcards}"
@@ -83,8 +81,8 @@ use rule evaluate as roc with:
     resources:
         **asked("illustrate"),
     params:
-        command=on_config("pictures roc"),
-        code=code_of("pictures roc"),
+        command=on_run("measure roc"),
+        code=step_code("measure roc"),
         settings=PROJECTION.selection,
     message:
         "accept rates of {wildcards}"

@@ -2,10 +2,10 @@
 
 import shutil
 
-from dmlbench.workflow.slurm import head
-from dmlbench.workflow.slurm.preflight import problems
+from dmlbench.workflow import head
+from dmlbench.workflow.preflight import problems
 from dmlbench.workflow.file_records import settle
-from dmlbench.workflow.run_record import vouches
+from dmlbench.workflow.job_records import vouches
 
 RUN_FOLDERS = {RUN.format(**run.__dict__): run for run in PLAN.runs.values()}
 

@@ -21,7 +21,7 @@ rule collect:
         **asked("collect"),
     params:
         command=on_config("report collect"),
-        code=code_of("report collect"),
+        code=step_code("report collect"),
         what=[sorted(PLAN.all_runs), BENCHMARK.partial],
     message:
         "collect the metrics of {NAME}"
@@ -42,7 +42,7 @@ use rule collect as check with:
             f"{on_config('check')} {paths.results(NAME)}"
             f" --out {output.check} --ledger {output.ledger}"
         ),
-        code=code_of("check"),
+        code=step_code("check"),
     message:
         "check the results of {NAME} against the rules"
 
@@ -84,7 +84,7 @@ use rule collect as tables with:
     params:
         command=f"{on_config('report tables')} --experiment {{experiment}}",
         what=lambda wildcards: BENCHMARK.experiments[wildcards.experiment].model_dump(),
-        code=code_of("report tables"),
+        code=step_code("report tables"),
     message:
         "make the table of {wildcards.experiment}"
 
@@ -138,7 +138,7 @@ use rule tables as means with:
     params:
         command=on_config("report means"),
         what=None,
-        code=code_of("report means"),
+        code=step_code("report means"),
     message:
         "write the means of {NAME}"
 
@@ -165,7 +165,7 @@ for _experiment in BENCHMARK.experiments:
             **asked("figures"),
         params:
             command=f"{on_config('report figures')} --experiment {_experiment}",
-            code=code_of("report figures"),
+            code=step_code("report figures"),
             what=[
                 BENCHMARK.experiments[_experiment].model_dump(),
                 PROJECTION.model_dump(),
@@ -201,7 +201,7 @@ use rule collect as figures_overall with:
     params:
         command=f"{on_config('report figures')} --overall",
         what=same_methods(PLAN),
-        code=code_of("report figures"),
+        code=step_code("report figures"),
     message:
         "draw the ranks of methods over datasets"
 
@@ -234,7 +234,7 @@ use rule collect as summary with:
     params:
         command=on_config("report pages"),
         what=None,
-        code=code_of("report pages"),
+        code=step_code("report pages"),
     message:
         "write the pages of the report of {NAME}"
 
@@ -287,6 +287,6 @@ use rule summary as document with:
         f"{BENCHMARKS}/document.tsv"
     params:
         command=on_config("report pdf"),
-        code=code_of("report pdf"),
+        code=step_code("report pdf"),
     message:
         "compile all tables and figures of {NAME}"

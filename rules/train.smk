@@ -20,13 +20,13 @@ rule train:
     resources:
         **asked("train"),
     params:
-        command=on_config("train"),
+        command=f"{on_config('train')} --run {paths.RUN_ID}",
         run=fingerprint,
         code=training_code,
     message:
         "train {wildcards}"
     shell:
-        # Without a shell in between, which would die of a signal and end the job before it is saved.
-        "exec {params.command} --run {wildcards.dataset}/{wildcards.recipe}/{wildcards.loss}/{wildcards.sampler}/seed{wildcards.seed}"
+        # No shell stays in between: it would die of a signal and end the job before it is saved.
+        "exec {params.command}"
         # Only a scheduler ends a job when its time is up.
         ' --time-budget "${{SLURM_JOB_ID:+{resources.runtime}}}" --log {log:q}'

@@ -4,10 +4,8 @@
 from pathlib import Path
 
 from dmlbench import cli, paths
-from dmlbench.checking.check import check, refuse, write_check
-from dmlbench.checking.ledger import write_ledger
-from dmlbench.checking.results import Results
-from dmlbench.checking.rule import RULES
+from dmlbench.checking.check import check, refuse, rules, write_check
+from dmlbench.checking.results import Results, write_ledger
 from dmlbench.config import load_config
 
 
@@ -22,7 +20,7 @@ def main(args) -> None:
         write_check(results, breaches, args.out)
     refuse(breaches)
     if not args.log:
-        print(f"{args.results}: {len(results.measured)} runs hold all {len(RULES)} rules")
+        print(f"{args.results}: {len(results.measured)} runs hold all {len(rules())} rules")
 
 
 if __name__ == "__main__":

@@ -60,8 +60,7 @@ def backbone_features(spec: dict, store) -> tuple:
     from torch import nn
 
     from dmlbench.data.reader import ImageReader
-    from dmlbench.models.embed import embed
-    from dmlbench.models.embedder import Embedder
+    from dmlbench.models.embedder import Embedder, embed
     from dmlbench.seeding import derive_seed
     from dmlbench.training.device import make_deterministic, pick_device, seed_everything
     from dmlbench.workflow.provenance import hardware

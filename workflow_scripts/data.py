@@ -1,11 +1,14 @@
 #!/usr/bin/env python
-"""The small steps of a dataset: its archives, its pairs, and what it holds."""
+"""The small steps of a dataset: its archives, its pairs, what it holds, and all of them."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
+from typing import get_args
 
 from dmlbench import cli
-from dmlbench.errors import DataError
+from dmlbench.errors import ConfigError, DataError
 from dmlbench.files import replacing, write_text
 
 
@@ -47,6 +50,51 @@ def summarise(args) -> None:
     write_text(args.out, f"{summarise(args.dataset, store.index)}\nimages: {args.sheet}\n")
 
 
+def make(args) -> None:
+    """Fetch, prepare and show one dataset with Snakemake: what `make data` runs."""
+    from dmlbench import paths
+    from dmlbench.config import read_config, resolve_config
+    from dmlbench.config.read_yaml import merge
+    from dmlbench.config.recipe import Recipe
+    from dmlbench.plugins.entries import entries
+    from dmlbench.plugins.messages import nearest
+
+    config = read_config(args.config)
+    given = data_section(args.data) | ({"mirror": args.mirror} if args.mirror else {})
+    if given and isinstance(config, dict):
+        config["data"] = merge(config.get("data") or {}, given)
+    plan = resolve_config(config, str(args.config))
+    datasets = [*entries("dataset"), *plan.benchmark.datasets]
+    stores = list(get_args(Recipe.model_fields["store"].annotation))
+    for what, name, valid in (("dataset", args.dataset, datasets), ("store", args.store, stores)):
+        if name not in valid:
+            raise ConfigError(f"there is no {what} '{name}'{nearest(name, valid)}")
+    summary = paths.local(paths.DATA_SUMMARY, dataset=args.dataset, store=args.store)
+    # All downloads are tried, so that everything that is missing is told at once.
+    command = [sys.executable, "-m", "snakemake", f"-c{args.cores}", str(summary), "--keep-going"]
+    command += ["--configfile", str(args.config), *(["-n"] if args.dry_run else [])]
+    # As JSON, which is YAML: no comma or space of a path is taken for more than it is.
+    command += ["--config", f"data={json.dumps(given)}"] if given else []
+    if code := subprocess.run(command).returncode:
+        sys.exit(code)
+    if not args.dry_run:
+        print(summary.read_text(encoding="utf-8"))
+
+
+def data_section(text: str) -> dict:
+    """The keys of the config's section ``data``, given as YAML with or without braces."""
+    from ruamel.yaml.error import YAMLError
+
+    from dmlbench.config.read_yaml import parse_yaml
+
+    text = text.strip()
+    try:
+        return parse_yaml(text if text.startswith("{") else f"{{{text}}}")
+    except YAMLError as error:
+        reason = " ".join(str(getattr(error, "problem", "") or error).split())
+        raise ConfigError(f"DATA='{text}': no keys of the section data ({reason})") from None
+
+
 if __name__ == "__main__":
     steps = cli.Steps(__doc__)
     step = steps.add(download, cli.parser)
@@ -66,4 +114,12 @@ if __name__ == "__main__":
     step.add_argument("--folder", type=Path, required=True, help="where it was prepared")
     step.add_argument("--out", type=Path, required=True, help="the counts, as text")
     step.add_argument("--sheet", type=Path, required=True, help="the images, as PNG")
+    step = steps.add(make, cli.parser)
+    step.add_argument("--dataset", required=True, help="such as omniglot")
+    step.add_argument("--store", default="original", help="which pixels")
+    step.add_argument("--config", type=Path, default=Path("config.yaml"), help="config file")
+    step.add_argument("--mirror", help="folder or URL tried before upstream")
+    step.add_argument("--data", default="", help="YAML: more keys of the config's section data")
+    step.add_argument("--cores", type=int, default=2, help="for Snakemake")
+    step.add_argument("--dry-run", action="store_true", help="only say what would be done")
     steps.run()

@@ -15,10 +15,10 @@ def main(args) -> None:
     from dmlbench.data.splits import run_index
     from dmlbench.data.store import ImageStore
     from dmlbench.evaluation.embeddings import images_of_files, save_embeddings
-    from dmlbench.models.embed import embed
+    from dmlbench.models.embedder import embed
     from dmlbench.training.artefacts import load_model
     from dmlbench.training.device import make_deterministic, pick_device
-    from dmlbench.workflow.run_record import read_record
+    from dmlbench.workflow.job_records import read_record
 
     folder = plan.run_folder(run)
     record = read_record(folder, plan.fingerprint(run))

@@ -3,8 +3,10 @@
 
 from pathlib import Path
 
+import pandas as pd
+
 from dmlbench import cli, paths
-from dmlbench.checking.ledger import OK, ledger
+from dmlbench.checking.results import OK, ledger
 from dmlbench.config import Plan, Run, load_config
 from dmlbench.workflow.estimate import ASSUMED, BASES, Cost, History, epoch_images, run_bytes
 from dmlbench.workflow.snakemake_jobs import planned_jobs
@@ -21,33 +23,29 @@ def main(args) -> None:
     measured = [entry.run for entry in ledger(plan) if entry.state == OK]
     done = {run for run in measured if (plan.run_folder(run) / weights).is_file()}
     history = History(Path(paths.results(plan.benchmark.name)).parent)
-    costs = {
-        run: history.cost(plan.spec(run), lambda run=run: epoch_images(plan, run))
-        for run in plan.runs.values()
-    }
-    left = [cost for run, cost in costs.items() if run not in done]
-    print(f"trainings: {len(costs)}, {len(left)} of them to do")
-    print_time(plan, list(costs.values()), left)
+    runs = plan.runs.values()
+    costs = [history.cost(plan.spec(run), lambda run=run: epoch_images(plan, run)) for run in runs]
+    left = [run not in done for run in runs]
+    print(f"trainings: {len(runs)}, {sum(left)} of them to do")
+    print_time(plan, pd.DataFrame(costs, columns=Cost._fields).assign(left=left))
     print_disk(plan)
 
 
-def print_time(plan: Plan, costs: list[Cost], left: list[Cost]) -> None:
+def print_time(plan: Plan, costs: pd.DataFrame) -> None:
     """Hours of training, all and left, and how they are known; those on GPUs apart."""
-
-    def hours(cost: Cost) -> str:
-        on_gpu = plan.benchmark.resources.train.gpu and "cpu" not in cost.device
-        return "GPU-hours" if on_gpu else "hours"
-
-    for unit in sorted({hours(cost) for cost in costs}):
-        both = [sum(c.seconds for c in some if hours(c) == unit) / 3600 for some in (costs, left)]
-        print(f"time: {both[0]:.3g} {unit} of training in all, {both[1]:.3g} to do")
-    known = {cost[1:] for cost in costs}
-    for basis, device in sorted(known, key=lambda each: (BASES.index(each[0]), each[1])):
-        like = [cost for cost in costs if cost[1:] == (basis, device)]
-        on = f" ({device})" if device else ""
-        sum_of = sum(cost.seconds for cost in like) / 3600
-        print(f"  {len(like)} trainings, {sum_of:.3g} {hours(like[0])}: {basis}{on}")
-    if any(cost.basis == BASES[-1] for cost in costs):
+    on_gpu = bool(plan.benchmark.resources.train.gpu) & ~costs["device"].str.contains("cpu")
+    costs = costs.assign(
+        hours=costs["seconds"] / 3600, unit=on_gpu.map({True: "GPU-hours", False: "hours"})
+    )
+    for unit, some in costs.groupby("unit"):
+        left = some["hours"][some["left"]].sum()
+        print(f"time: {some['hours'].sum():.3g} {unit} of training in all, {left:.3g} to do")
+    for basis in BASES:
+        for device, some in costs[costs["basis"] == basis].groupby("device"):
+            on = f" ({device})" if device else ""
+            amount = f"{some['hours'].sum():.3g} {some['unit'].iloc[0]}"
+            print(f"  {len(some)} trainings, {amount}: {basis}{on}")
+    if (costs["basis"] == BASES[-1]).any():
         print(f"  {ASSUMED}")
 
 

@@ -9,9 +9,9 @@ from dmlbench.config.archive_table import archive, archives
 from dmlbench.config.models import FolderDataset
 from dmlbench.data.dataset import get_dataset
 from dmlbench.data.decode import STORES
+from dmlbench.data.download import verify
 from dmlbench.data.folder import folder_dataset
 from dmlbench.data.prepare import prepare
-from dmlbench.data.verify_archive import verify
 from dmlbench.errors import ConfigError, DataError
 
 

@@ -52,14 +52,14 @@ def html(args) -> None:
 
 def pdf(args) -> None:
     """Compile all tables and figures into one PDF; LaTeX must be installed."""
-    from dmlbench.reporting.document import write_document
+    from dmlbench.reporting.report import write_document
 
     write_document(load_config(args.config))
 
 
 def means(args) -> None:
     """Write the means of all tables as plain files, which git and DVC compare between commits."""
-    from dmlbench.reporting.means import write_means
+    from dmlbench.reporting.collect import write_means
 
     write_means(load_config(args.config))
 

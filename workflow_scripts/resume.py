@@ -15,7 +15,7 @@ from pathlib import Path
 from dmlbench import cli, paths
 from dmlbench.config import read_config
 from dmlbench.config.load import validate
-from dmlbench.workflow.slurm import head
+from dmlbench.workflow import head
 
 log = logging.getLogger("dmlbench")
 

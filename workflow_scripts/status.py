@@ -2,10 +2,10 @@
 """Say how far a config is: done, running, failed and missing runs of each experiment."""
 
 from dmlbench import cli, paths
-from dmlbench.checking.ledger import MISSING, OK, LedgerEntry, ledger
+from dmlbench.checking.results import MISSING, OK, LedgerEntry, ledger
 from dmlbench.config import Plan, load_config
 from dmlbench.training.run_lock import holder_of
-from dmlbench.workflow.job_states import RUNNING
+from dmlbench.workflow.job_records import RUNNING
 
 #: Reasons beyond this many are counted: the ledger has them all.
 MOST = 20

@@ -24,7 +24,7 @@ def test_a_dataset_is_one_file_and_the_entry_of_its_archive(tmp_path):
         table.write(ENTRY)
     (tmp_path / "leaves.yaml").write_text(CONFIG)
     subprocess.run([sys.executable, "-c", ARCHIVE], cwd=tmp_path, check=True)
-    make = [sys.executable, "workflow_scripts/make_data.py", "--config", "leaves.yaml"]
+    make = [sys.executable, "workflow_scripts/data.py", "make", "--config", "leaves.yaml"]
     made = subprocess.run(
         [*make, "--dataset", "leaves"], cwd=tmp_path, capture_output=True, text=True
     )

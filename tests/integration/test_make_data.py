@@ -20,7 +20,7 @@ def make_data(tmp_path, *arguments):
     for part in ("rules", "workflow_scripts"):
         (tmp_path / part).symlink_to(ROOT / part)
     return run_script(
-        "make_data", "--config", ROOT / "config.yaml", "--cores", 1, *arguments, cwd=tmp_path
+        "data", "make", "--config", ROOT / "config.yaml", "--cores", 1, *arguments, cwd=tmp_path
     )
 
 

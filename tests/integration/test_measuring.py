@@ -106,8 +106,8 @@ def test_faces_are_verified_on_the_fold_that_was_not_trained_on(smoke_config, tm
     run = "lfw_view2/digits_8d/triplet/eps/seed0"
     arguments = ("--config", "config.yaml", "--run", run)
     pairs = ("--pairs", "data/prepared/lfw_view2/original/pairs.parquet")
-    for script, *more in (("train",), ("embed",), ("embed", *pairs), ("evaluate",)):
-        done = run_script(script, *arguments, *more, cwd=tmp_path)
+    for step, more in (("train", ()), ("embed", ()), ("embed", pairs), ("measure evaluate", ())):
+        done = run_script(*step.split(), *arguments, *more, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
     folder = tmp_path / "results/smoke/runs" / run
     with np.load(folder / "embeddings_pairs_last.npz") as stored:

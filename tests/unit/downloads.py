@@ -10,7 +10,7 @@ from dmlbench.data.http_source import Patience
 from dmlbench.errors import UserError
 
 CONTENT = bytes(range(256)) * 2000
-QUICK = Patience(wait=0.01, stall=0.3, connect=1)
+QUICK = Patience(wait=0.01, stall=0.3, least=1000)
 
 
 def archive_of(path, **changes):

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from dmlbench import paths
-from dmlbench.checking.ledger import ledger, write_ledger
+from dmlbench.checking.results import ledger, write_ledger
 from dmlbench.config import RANDOM, Plan, Run
 from dmlbench.reporting.collect import collect
 from dmlbench.seeding import derive_seed
@@ -21,7 +21,7 @@ IMAGES = {"queries": 363, "gallery": 362, "held_out": 0, "classes": 6, "chance":
 def make_results(plan: Plan, folder: Path) -> None:
     """Write the records, histories and metrics of every run of ``plan`` into ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / paths.CONFIG_FILE).write_text(plan.as_json())
+    (folder / paths.CONFIG_FILE).write_text(plan.benchmark.as_json())
     for run in plan.all_runs.values():
         make_run(plan, run, paths.run_in(folder, run.id))
 

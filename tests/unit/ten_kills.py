@@ -16,7 +16,7 @@ from argparse import Namespace
 from pathlib import Path
 
 import embed
-import evaluate
+import measure
 import train
 
 KILLS = 10
@@ -39,7 +39,7 @@ def trained(folder: str, options: Namespace) -> int:
 def measured(folder: str, options: Namespace) -> None:
     os.chdir(folder)
     embed.main(options)
-    evaluate.main(options)
+    measure.evaluate(options)
 
 
 def main(config: str, run: str, whole: str, killed: str, seed: str) -> None:

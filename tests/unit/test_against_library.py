@@ -5,8 +5,8 @@ import torch
 from pytorch_metric_learning import distances, losses, miners, reducers
 
 from dmlbench.losses.build import build_loss
+from dmlbench.plugins.registry import REGISTRIES
 from dmlbench.samplers.batch import Batch
-from dmlbench.samplers.choice import get_negative
 from dmlbench.samplers.sampler import build_sampler
 
 #: The library normalises embeddings by default, which changes gradients even of unit vectors.
@@ -187,7 +187,7 @@ def test_distance_weights_are_equal(dim, monkeypatch):
         lambda *args, weights, **others: seen.append(weights) or (torch.zeros(0).long(),) * 3,
     )
     miners.DistanceWeightedMiner()(batch.embeddings, batch.labels)
-    weights = get_negative("distance")().weights(batch)
+    weights = REGISTRIES["negative"].get("distance")().weights(batch)
     near = (batch.negatives & (batch.distances < 1.4)).any(dim=1)
     shares = weights / weights.sum(dim=1, keepdim=True)
     assert near.sum() > 30

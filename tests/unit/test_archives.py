@@ -12,7 +12,7 @@ from test_hostile_archives import tar_of
 
 from dmlbench.config import archive_table, resolve_config
 from dmlbench.config.archive_table import archive, archives
-from dmlbench.data.verify_archive import members_sha256, verify
+from dmlbench.data.download import members_sha256, verify
 from dmlbench.errors import ConfigError, DataError
 from dmlbench.workflow.snakemake_jobs import set_job_environment
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmlbench.samplers.batches import class_batches, shuffled_batches
+from dmlbench.training.training_images import class_batches, shuffled_batches
 
 
 @given(

@@ -11,9 +11,8 @@ from conftest import ROOT, run_script
 from made_results import make_results
 
 from dmlbench import paths
-from dmlbench.checking.check import check, refuse, words
+from dmlbench.checking.check import check, refuse, rules, words
 from dmlbench.checking.results import Results
-from dmlbench.checking.rule import RULES
 from dmlbench.config import RANDOM, resolve_config
 from dmlbench.errors import DataError
 from dmlbench.seeding import derive_seed
@@ -56,7 +55,7 @@ def of_metric(content, metric, k=None):
 
 def test_results_that_hold_every_rule_pass(plan, folder):
     assert breaches(plan, folder) == []
-    assert len(RULES) == 17
+    assert len(rules()) == 17
 
 
 def set_in(*keys):
@@ -206,7 +205,7 @@ def test_doctored_results_break_one_rule_which_names_run_and_remedy(plan, folder
 
 
 def test_every_rule_has_doctored_results():
-    assert set(DOCTORED) == set(RULES)
+    assert set(DOCTORED) == set(rules())
 
 
 @pytest.mark.parametrize(
@@ -380,5 +379,5 @@ def test_a_strangers_folder_is_checked_alone(plan, folder, tmp_path):
 
 def test_the_protocol_lists_every_rule():
     text = (ROOT / "docs" / "protocol.md").read_text()
-    for rule in RULES.values():
+    for rule in rules().values():
         assert f"| {rule.id} | {rule.text} | {rule.since} |" in text

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -12,12 +13,12 @@ from test_lock import holder
 
 from dmlbench.config import resolve_config
 from dmlbench.config.settings import Resources as ConfigResources
+from dmlbench.data.disk import near
 from dmlbench.errors import ConfigError, TrainingError, UserError
 from dmlbench.paths import LOCK_FILE
 from dmlbench.training.run_lock import RunLock, holder_of
-from dmlbench.workflow.slurm import commands, head, preflight, scratch
-from dmlbench.workflow.slurm.commands import has_ended, minutes_left
-from dmlbench.workflow.slurm.scratch import near
+from dmlbench.workflow import head, preflight, slurm
+from dmlbench.workflow.slurm import has_ended, minutes_left
 
 
 class Resources(dict):
@@ -44,7 +45,7 @@ def says(tmp_path, monkeypatch):
         file.write_text(f"#!/bin/sh\n{script}\ncat {folder}/{command}.said{stream}\nexit {code}\n")
         file.chmod(0o755)
 
-    for command in preflight.COMMANDS:
+    for command in ("sbatch", "squeue", "scancel", "scontrol", "sinfo", "srun"):
         say(command)
     say("scontrol", "MinJobAge               = 300 sec\n")
     say("sinfo", "gpu 12:00:00")
@@ -71,7 +72,7 @@ class TestBeforeAnyJob:
     def test_a_machine_without_slurm(self, says, tmp_path, monkeypatch):
         monkeypatch.setenv("PATH", str(tmp_path))
         (line,) = told(tmp_path)
-        assert line.startswith("sbatch, squeue, scancel, scontrol, sinfo, srun: not found")
+        assert line.startswith("scontrol: not found; this is no machine to submit jobs from")
 
     @pytest.mark.parametrize(
         ("change", "sinfo", "line"),
@@ -119,7 +120,7 @@ class TestBeforeAnyJob:
         (line,) = told(tmp_path)
         assert line == ("scontrol: slurm_load_ctl_conf error: Unable to contact slurm controller")
         says("scontrol", script="exec sleep 30")
-        monkeypatch.setattr(commands.ask, "__kwdefaults__", {"seconds": 0.2})
+        monkeypatch.setattr(slurm.ask, "__kwdefaults__", {"seconds": 0.2})
         started = time.monotonic()
         (line,) = told(tmp_path)
         assert line == "scontrol: no answer from Slurm within 0 s"
@@ -191,7 +192,7 @@ class TestTrialJob:
     ],
 )
 def test_time_limits(limit, number):
-    assert commands.minutes(limit) == number
+    assert slurm.minutes(limit) == number
 
 
 @pytest.mark.parametrize(("left", "minutes"), [("1:30", 1.5), ("5:00", 2), ("UNLIMITED", 2)])
@@ -213,10 +214,14 @@ def test_a_key_of_a_rule_leaves_its_others_as_they_are(smoke_config):
 
 def test_each_try_asks_for_more_up_to_a_limit():
     resources = ConfigResources(train={"mem_mb": 1000, "runtime": 10}, max_runtime=12, growth=1.5)
-    assert [resources.mem_mb("train", attempt) for attempt in (1, 2, 3)] == [1000, 1500, 2250]
-    assert [resources.runtime("train", attempt) for attempt in (1, 2, 3)] == [10, 12, 12]
+    assert [resources.grown("train", "mem_mb", attempt) for attempt in (1, 2, 3)] == [
+        1000,
+        1500,
+        2250,
+    ]
+    assert [resources.grown("train", "runtime", attempt) for attempt in (1, 2, 3)] == [10, 12, 12]
     same = ConfigResources(train={"runtime": 10}, max_runtime=5, growth=1)
-    assert [same.runtime("train", attempt) for attempt in (1, 2)] == [10, 10]
+    assert [same.grown("train", "runtime", attempt) for attempt in (1, 2)] == [10, 10]
 
 
 # Which Snakemake has jobs there
@@ -359,7 +364,7 @@ def test_a_training_reads_a_copy_of_its_images_on_the_nodes_disk(tmp_path, monke
 def test_a_disk_that_is_too_small_is_told_and_not_used(tmp_path, monkeypatch, caplog):
     for name in ("index.parquet", "pixels.bin"):
         (tmp_path / name).write_bytes(b"12345")
-    monkeypatch.setattr(scratch.shutil, "disk_usage", lambda place: SimpleNamespace(free=9))
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=9))
     with near(tmp_path, str(tmp_path)) as folder:
         assert folder == tmp_path
     assert "reads" in caplog.text

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
+from dmlbench.config.dataset_facts import Part
 from dmlbench.evaluation.metric import Sample
 from dmlbench.evaluation.metrics import collapse
-from dmlbench.evaluation.run_metrics import measure_images
-from dmlbench.evaluation.split_parts import Part, with_coarse_labels
+from dmlbench.evaluation.run_metrics import measure_images, with_coarse_labels
 
 
 def measure_collapse(points, labels, ids, sub_labels=None):

@@ -198,7 +198,7 @@ def test_a_method_is_the_product_of_its_lists(smoke_config):
 def test_defaults_are_filled_in_and_the_result_is_a_config_again(smoke_config):
     plan = resolve_config(smoke_config, "my.yaml")
     assert plan.losses["triplet"]["squared"] is True
-    again = resolve_config(json.loads(plan.as_json()), "again")
+    again = resolve_config(json.loads(plan.benchmark.as_json()), "again")
     assert {r: plan.fingerprint(run) for r, run in plan.runs.items()} == {
         r: again.fingerprint(run) for r, run in again.runs.items()
     }
@@ -208,7 +208,7 @@ def test_the_config_beside_results_names_no_place_of_this_machine(smoke_config):
     data = {"mirror": "/some/mirror", "files": {"lfw.tgz": "/some/lfw.tgz"}}
     plan = resolve_config(smoke_config | {"data": data}, "my.yaml")
     assert plan.benchmark.data.mirror == "/some/mirror"
-    assert "/some/" not in plan.as_json()
+    assert "/some/" not in plan.benchmark.as_json()
 
 
 def test_fingerprint_follows_what_decides_the_result(smoke_config):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dmlbench.tensors.distances import pairwise_distances
+from dmlbench.samplers.batch import pairwise_distances
 
 
 def near_pair(gap: float) -> torch.Tensor:

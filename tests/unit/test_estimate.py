@@ -10,10 +10,7 @@ from test_lock import expire, holder
 
 from dmlbench import paths
 from dmlbench.config import load_config, resolve_config
-from dmlbench.reporting.published.read import read_published
-from dmlbench.reporting.report import write_pages
-from dmlbench.reporting.tables import write_tables
-from dmlbench.reporting.verdicts import (
+from dmlbench.reporting.claims import (
     NO_NUMBER,
     NOT,
     NOT_RUN,
@@ -22,7 +19,10 @@ from dmlbench.reporting.verdicts import (
     WITHIN,
     verdicts,
 )
-from dmlbench.workflow import job_states as jobs
+from dmlbench.reporting.published import read_published
+from dmlbench.reporting.report import write_pages
+from dmlbench.reporting.tables import write_tables
+from dmlbench.workflow import job_records as jobs
 from dmlbench.workflow.estimate import BASES, History, epoch_images, images_of_split, run_bytes
 
 

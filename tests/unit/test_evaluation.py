@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dmlbench.config.dataset_facts import Part
 from dmlbench.config.settings import Evaluation
 from dmlbench.errors import DataError
 from dmlbench.evaluation.embeddings import load_embeddings, save_embeddings
@@ -11,7 +12,6 @@ from dmlbench.evaluation.illustrations import evenly, tsne
 from dmlbench.evaluation.metric import Sample, find_measure
 from dmlbench.evaluation.metrics.clustering import kmeans, mutual_information
 from dmlbench.evaluation.run_metrics import measure_images
-from dmlbench.evaluation.split_parts import Part
 
 OF_IMAGES = ("recall", "r_precision", "map_at_r", "mrr", "nmi", "nmi_plus", "ami", "collapse")
 

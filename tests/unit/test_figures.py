@@ -24,16 +24,15 @@ from dmlbench.evaluation.illustrations import accept_curve, nearest, queries, si
 from dmlbench.evaluation.scored_pairs import Scored
 from dmlbench.knn import nearest_neighbours
 from dmlbench.reporting import names
-from dmlbench.reporting.draw_figures import draw
-from dmlbench.reporting.figure_data import FigureData
+from dmlbench.reporting.draw_figures import FigureData, draw
 from dmlbench.reporting.figures import figures, planned
 from dmlbench.reporting.figures.critical_difference import (
     friedman,
     nemenyi_difference,
     same_methods,
 )
-from dmlbench.reporting.figures.curves import SWEPT, swept_key
-from dmlbench.reporting.style import PAGE, method_styles, paper_style, plt
+from dmlbench.reporting.figures.sweep import SWEPT, swept_key
+from dmlbench.reporting.style import PAGE, PAGE_HEIGHT, method_styles, paper_style, plt
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +69,11 @@ def made(index, tmp_path, monkeypatch):
         return plan
 
     return make
+
+
+def test_every_figure_is_a_file_of_its_own():
+    modules = [figure.draw.__module__ for figure in figures().values()]
+    assert len(set(modules)) == len(modules)
 
 
 def test_asking_which_figures_there_are_imports_nothing_heavy():
@@ -170,6 +174,7 @@ def check_page(figure, kind):
     box = figure.get_tightbbox()
     plt.close(figure)
     assert figure.get_figwidth() <= PAGE + 1e-9, kind
+    assert figure.get_figheight() <= PAGE_HEIGHT, kind  # the PDF would shrink it
     assert box.x0 > -0.05, kind
     assert box.x1 < figure.get_figwidth() + 0.05, kind
     small = [t for t in figure.findobj(Text) if t.get_text() and t.get_fontsize() < 7]
@@ -201,10 +206,11 @@ def test_equal_results_give_equal_bytes_whatever_the_user_set(made, monkeypatch)
     for size in (10, 30):
         monkeypatch.setitem(plt.rcParams, "font.size", size)
         monkeypatch.setitem(plt.rcParams, "savefig.bbox", None if size == 10 else "tight")
-        draw(plan, "even_odd", ["recall_at_k", "retrieval"])
+        kinds = ["recall_at_k", "retrieval", "similarities", "embedding", "critical_difference"]
+        draw(plan, "even_odd", kinds)
         folder = ROOT.cwd() / "results" / "smoke" / "figures"
         files.append({file.name: file.read_bytes() for file in folder.iterdir()})
-    assert len(files[0]) == 8
+    assert len(files[0]) == 19
     assert files[0] == files[1]
 
 

@@ -11,10 +11,8 @@ from dmlbench.data.dataset import get_dataset
 from dmlbench.data.prepare import prepare
 from dmlbench.data.reader import ImageReader
 from dmlbench.data.store import ImageStore
-from dmlbench.training.diagnostics import EpochRecord
 from dmlbench.training.loop import Trainer
-from dmlbench.training.monitors import Selections
-from dmlbench.training.snapshot import Progress, Snapshot
+from dmlbench.training.step import EpochRecord
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 CROPS = {"crop": "random_resized", "image_size": 32, "device": "cuda"}
@@ -53,14 +51,12 @@ def test_images_are_the_cpus_with_channels_last(store, smoke_config, mean_std):
 
 def test_an_epoch_waits_for_nothing(trainer):
     run = trainer()
-    progress = Progress(Selections(["last"]), torch.Generator("cuda"))
-    progress.record = EpochRecord("triplet", 1, [])
-    parts = (run.model, run.loss, run.optimizer, run.sampler, progress)
-    run._pass(progress, Snapshot(*parts))  # what is allocated the first time
-    progress.step, progress.record = 0, EpochRecord("triplet", 1, [])
+    run.progress.record = EpochRecord("triplet", 1, [])
+    run._pass()  # what is allocated the first time
+    run.progress.step, run.progress.record = 0, EpochRecord("triplet", 1, [])
     torch.cuda.set_sync_debug_mode("error")
     try:
-        run._pass(progress, Snapshot(*parts))
+        run._pass()
     finally:
         torch.cuda.set_sync_debug_mode("default")
 
@@ -70,4 +66,4 @@ def test_a_run_repeats_to_the_bit(trainer):
     for name, weights in first.selections.weights["last"].items():
         assert weights.is_contiguous()
         assert torch.equal(weights, second.selections.weights["last"][name])
-    assert first.history["loss"].tolist() == second.history["loss"].tolist()
+    assert [row["loss"] for row in first.history] == [row["loss"] for row in second.history]

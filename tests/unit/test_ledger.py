@@ -13,11 +13,11 @@ import pytest
 from conftest import SCRIPTS
 
 from dmlbench import paths
-from dmlbench.checking.ledger import OK, STATES, ledger, write_ledger
+from dmlbench.checking.results import OK, STATES, ledger, write_ledger
 from dmlbench.config import resolve_config
 from dmlbench.errors import DataError, DivergedError, OutOfMemoryError, Unfinished
-from dmlbench.workflow import job_states as jobs
-from dmlbench.workflow.job_states import noted, read_state, state_file
+from dmlbench.workflow import job_records as jobs
+from dmlbench.workflow.job_records import noted, read_state, state_file
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_a_killed_job_failed_without_a_word(plan, run):
     log = log_of(plan, run)
     code = (
         "import sys, time; from pathlib import Path\n"
-        "from dmlbench.workflow.job_states import noted\n"
+        "from dmlbench.workflow.job_records import noted\n"
         "with noted(Path(sys.argv[1])): print('now', flush=True); time.sleep(60)"
     )
     environment = {**os.environ, "PYTHONPATH": str(SCRIPTS)}

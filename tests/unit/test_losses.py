@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from loss_loops import LOOPS
 
 from dmlbench.errors import ConfigError
-from dmlbench.losses.base import get_loss, loss_names
 from dmlbench.losses.build import build_loss
+from dmlbench.plugins.registry import REGISTRIES
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.sampler import build_sampler
 from dmlbench.training.step import build_optimizer
@@ -68,7 +68,7 @@ def combinations():
     """Every loss with every form of tuples that it takes."""
     for spec in CASES:
         name = spec["type"]
-        forms = TUPLES if get_loss(name).takes == "tuples" else [None]
+        forms = TUPLES if REGISTRIES["loss"].get(name).takes == "tuples" else [None]
         if spec.get("loss") == {"type": "triplet"}:
             forms = [f for f in TUPLES if f[1] == "random"]  # the others are refused
         yield from ((spec, form) for form in forms)
@@ -130,7 +130,7 @@ def test_nothing_trimmed_is_the_inner_loss(normalizer, choices):
 SMALLEST = {"trimmed": {"loss": {"type": "margin"}}}
 
 
-@pytest.mark.parametrize("name", loss_names())
+@pytest.mark.parametrize("name", REGISTRIES["loss"].names())
 class TestEveryRegisteredLoss:
     def make(self, name, classes=2):
         torch.manual_seed(0)
@@ -291,4 +291,4 @@ def test_proxies_start_where_the_class_means_lie():
     means = torch.randn(3, 4)
     loss.start(means)
     torch.testing.assert_close(loss.proxies.data, torch.nn.functional.normalize(means, dim=1))
-    assert not get_loss("pd_loss")(num_classes=3, embedding_dim=4).wants_class_means
+    assert not REGISTRIES["loss"].get("pd_loss")(num_classes=3, embedding_dim=4).wants_class_means

@@ -10,12 +10,12 @@ import pytest
 from conftest import ROOT, SCRIPTS
 
 from dmlbench.config import load_config
-from dmlbench.workflow import import_closure, provenance
+from dmlbench.workflow import provenance
 
-SINGLE = ("embed", "control", "evaluate", "check")
+SINGLE = ("embed", "control", "check")
 STEPS = {
     "data": ("pairs", "summarise"),
-    "pictures": ("project", "illustrate", "roc"),
+    "measure": ("evaluate", "project", "illustrate", "roc"),
     "report": ("collect", "tables", "figures", "pages", "pdf", "means"),
 }
 #: Of no step: they say what is planned, or run beside the steps.
@@ -24,19 +24,18 @@ BESIDE = {
 }  # fmt: skip
 EVALUATED = {"evaluate", "illustrate", "roc"}
 REPORT = set(STEPS["report"])
-DRAWN = {"figures", "pdf"}
+DRAWN = {"figures", "pages", "pdf"}
 #: What is done again once a module has changed, besides what is made from that.
 AGAIN = {
     "seeding": {"train", "embed", "control", "check", "summarise", "project"} | EVALUATED,
     # Metrics register their labels where they are computed, and reports read those.
-    "knn": {"train", "project", "check"} | EVALUATED | (REPORT - {"means"}),
-    "tensors.distances": {"train"},
+    "knn": {"train", "project", "check"} | EVALUATED | REPORT,
+    "samplers.batch": {"train"},
     "data.splits": {"train", "embed", "control", "project"} | EVALUATED,
     "data.store": {"train", "embed", "control", "evaluate", "summarise"} | DRAWN,
     "data.verification_pairs": {"pairs", "project"} | EVALUATED,
     "config.archive_table": set(),
     "data.prepare": {"prepare"},
-    "data.verify_archive": {"prepare"},
     "data.datasets.digits": {"prepare", "train"},
     "data.datasets.mnist": set(),
     "data.folder": set(),
@@ -45,19 +44,18 @@ AGAIN = {
     "losses.triplet": {"train"},
     "losses.contrastive": set(),
     "samplers.sampler": {"train"},
-    "models.embed": {"train", "embed", "control"},
     "models.embedder": {"train", "embed", "control"},
     "training.loop": {"train"},
     "training.checkpoint": set(),
     "training.run_lock": set(),
     "evaluation.embeddings": {"embed", "control", "project"} | EVALUATED,
-    "checking.rule": {"check"},
-    "workflow.run_record": {"check"},
-    "workflow.slurm.preflight": set(),
-    "version": {"evaluate", "check"} | (REPORT - {"means"}),
-    "reporting.means": {"means"},
-    "reporting.draw_figures": {"figures"},
-    "reporting.figures.curves": DRAWN,
+    "checking.number_rules": {"check"},
+    "workflow.job_records": {"check"},
+    "workflow.preflight": set(),
+    "version": {"evaluate", "check"} | REPORT,
+    "reporting.names": REPORT,
+    "reporting.draw_figures": DRAWN,
+    "reporting.figures.roc": DRAWN,
     "cli": set(),
     "paths": set(),
     "errors": set(),
@@ -88,8 +86,7 @@ def copied(copy):
     """A copy of the library and its scripts in ``copy``, whose code is what is hashed."""
     shutil.copytree(SCRIPTS, copy, dirs_exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
-        for module in (import_closure, provenance):
-            patch.setattr(module, "SCRIPTS", copy)
+        patch.setattr(provenance, "SCRIPTS", copy)
         patch.setattr(provenance, "PACKAGE", copy / "dmlbench")
         yield
 
@@ -133,9 +130,9 @@ def test_another_address_of_an_archive_changes_no_code(run, tmp_path, dataset):
 
 def test_every_module_decides_something_or_is_said_to_decide_nothing(again, run):
     idle = {module for module, steps in again.items() if not steps}
-    idle -= {m for m in idle if import_closure.is_in(m, provenance.DECIDES_NOTHING)} | BESIDE
+    idle -= {m for m in idle if provenance.is_in(m, provenance.DECIDES_NOTHING)} | BESIDE
     # A dataset, a loss or a choice that this run does not name is of others.
-    others = re.compile(r"dmlbench\.(data\.(datasets|folder)|losses|samplers)\b")
+    others = re.compile(r"dmlbench\.(data\.(datasets|read_archive)|losses|samplers)\b")
     assert {module for module in idle if not others.match(module)} <= {"dmlbench.__init__"}
 
 
@@ -163,7 +160,7 @@ finally:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "step",
-    ["embed", "control", "evaluate", "check", "pictures project", "pictures illustrate",
+    ["embed", "control", "check", "measure evaluate", "measure project", "measure illustrate",
      "report collect", "report tables --experiment even_odd", "report means",
      "report figures --experiment even_odd", "report pages", "train"],
 )  # fmt: skip
@@ -176,7 +173,7 @@ def test_a_step_loads_nothing_that_its_code_does_not_cover(step, run, smoke_run,
     one = "digits_even_odd/digits_8d/triplet/eps/seed0"
     if script == "control":
         one = one.replace("triplet/eps", "untrained-backbone/none")
-    if script in ("embed", "control", "evaluate", "pictures", "train"):
+    if script in ("embed", "control", "measure", "train"):
         options += ["--run", one]
     if script == "train":
         (tmp_path / "results/smoke/runs" / one / "run.json").unlink()
@@ -190,11 +187,11 @@ def test_a_step_loads_nothing_that_its_code_does_not_cover(step, run, smoke_run,
     covered = set(files or provenance.step_files(script, name))
     # What reading a config loads, the registered classes among it, does not count; nor does what
     # the functions that read weights are kept beside.
-    beside = {m for m in loaded if import_closure.is_in(m, provenance.DECIDES_NOTHING)}
+    beside = {m for m in loaded if provenance.is_in(m, provenance.DECIDES_NOTHING)}
     beside |= loaded_by("import dmlbench.cli, dmlbench.config as c; c.load_config('smoke.yaml')")
     beside |= {"dmlbench", "dmlbench.data.folder"}
     if script == "embed":
-        beside |= import_closure.closure(["dmlbench.training.loop"])
+        beside |= provenance.closure(["dmlbench.training.loop"])
     assert loaded - covered <= beside
 
 

@@ -18,9 +18,8 @@ from torchvision.transforms import InterpolationMode, v2
 from dmlbench.config import resolve_config
 from dmlbench.config.recipe import Recipe
 from dmlbench.data.prepare import prepare
-from dmlbench.data.reader import ImageReader
+from dmlbench.data.reader import IMAGENET_MEAN, IMAGENET_STD, ImageReader, input_format
 from dmlbench.data.store import ImageStore
-from dmlbench.data.transforms import IMAGENET_MEAN, IMAGENET_STD, input_format
 from dmlbench.errors import ConfigError, DataError
 from dmlbench.plugins.image_transforms import build_transforms
 from dmlbench.training.loop import Trainer

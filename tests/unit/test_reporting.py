@@ -18,14 +18,13 @@ from dmlbench import paths
 from dmlbench.config import resolve_config
 from dmlbench.errors import ConfigError, DataError
 from dmlbench.reporting import names
-from dmlbench.reporting.captions import headline, partial
 from dmlbench.reporting.cells import BLOCK, cells
 from dmlbench.reporting.claims import claimed_pairs, paired_tests
 from dmlbench.reporting.collect import collect
 from dmlbench.reporting.formats import HTML, MARKDOWN, Cell, Table, cell_text
 from dmlbench.reporting.latex import LATEX, PACKAGES, latex, tex
 from dmlbench.reporting.statistics import supported_best
-from dmlbench.reporting.tables import write_overview, write_tables
+from dmlbench.reporting.tables import headline, partial, write_overview, write_tables
 from dmlbench.version import BENCHMARK_VERSION
 
 EPS = "digits_even_odd/digits_8d/triplet/eps/seed1"

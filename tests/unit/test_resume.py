@@ -19,10 +19,9 @@ from dmlbench import paths
 from dmlbench.config import resolve_config
 from dmlbench.errors import DivergedError, LeaveNow, TrainingError
 from dmlbench.training.checkpoint import Checkpoint
-from dmlbench.training.diagnostics import EpochRecord
 from dmlbench.training.session import train_run
 from dmlbench.training.snapshot import _module_state, _restore_module, unsaved
-from dmlbench.training.step import Step
+from dmlbench.training.step import EpochRecord, Step
 
 TIMES = ["seconds", "images_per_second"]
 

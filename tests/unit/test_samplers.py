@@ -15,8 +15,9 @@ from selection_loops import (
     distance_weights,
 )
 
+from dmlbench.plugins.registry import REGISTRIES
 from dmlbench.samplers.batch import Batch
-from dmlbench.samplers.choice import draw, get_negative, negative_names, positive_names
+from dmlbench.samplers.choice import draw
 from dmlbench.samplers.sampler import build_sampler
 from dmlbench.samplers.tuples import PairSets, Triplets
 
@@ -126,7 +127,7 @@ def test_draws_have_the_probabilities_of_the_loop(positive, negative):
 @SHAPES
 def test_distance_weights_follow_the_density(seed, size, classes, dim):
     batch = random_batch(seed, size, classes, max(dim, 3))
-    weights = get_negative("distance")().weights(batch)
+    weights = REGISTRIES["negative"].get("distance")().weights(batch)
     for i in range(size):
         anchor = Anchor(batch, i)
         total = weights[i].sum().item()
@@ -140,9 +141,8 @@ def test_one_near_pair_does_not_silence_the_other_anchors():
     batch = random_batch(1, 112, 1, dim=512)
     points = batch.embeddings.float()
     points[1] = points[0] + 1e-3
-    weights = get_negative("distance")(upper_cutoff=2.0).weights(
-        batch_of(points, torch.arange(112) % 56)
-    )
+    choice = REGISTRIES["negative"].get("distance")(upper_cutoff=2.0)
+    weights = choice.weights(batch_of(points, torch.arange(112) % 56))
     assert (weights.sum(dim=1) > 0).all()
 
 
@@ -159,7 +159,7 @@ def test_a_second_copy_of_an_image_is_no_positive():
     assert sets.positives.nonzero().tolist() == [[0, 2], [1, 2], [2, 0], [2, 1]]
 
 
-POSITIVE_NAMES, NEGATIVE_NAMES = positive_names(), negative_names()
+POSITIVE_NAMES, NEGATIVE_NAMES = REGISTRIES["positive"].names(), REGISTRIES["negative"].names()
 
 
 @pytest.mark.parametrize("negative", NEGATIVE_NAMES)

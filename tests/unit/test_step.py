@@ -6,8 +6,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from dmlbench.losses.build import build_loss
 from dmlbench.samplers.sampler import build_sampler
-from dmlbench.training.diagnostics import EpochRecord
-from dmlbench.training.step import Step
+from dmlbench.training.step import EpochRecord, Step
 
 #: To read a number, to count what a mask keeps, and to send a number over. An index that is a mask
 #: counts too.

@@ -20,11 +20,11 @@ from dmlbench.losses.base import LossResult
 from dmlbench.models.embedder import Embedder
 from dmlbench.samplers.batch import Batch
 from dmlbench.training.artefacts import load_model, save_run
-from dmlbench.training.diagnostics import EpochRecord
 from dmlbench.training.loop import Trainer
-from dmlbench.training.monitors import Selections
+from dmlbench.training.snapshot import Selections
+from dmlbench.training.step import EpochRecord
 from dmlbench.training.training_images import TrainingImages
-from dmlbench.workflow.run_record import read_record, vouches
+from dmlbench.workflow.job_records import read_record, vouches
 
 DATASET = get_dataset("digits_even_odd")
 CPU = torch.device("cpu")
@@ -53,16 +53,15 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(spec, store
     for name in spec["selections"]:
         assert same(first.selections.weights[name], second.selections.weights[name])
     times = ["seconds", "images_per_second"]
-    pd.testing.assert_frame_equal(
-        first.history.drop(columns=times), second.history.drop(columns=times)
-    )
+    histories = [pd.DataFrame(each.history).drop(columns=times) for each in (first, second)]
+    pd.testing.assert_frame_equal(*histories)
     other = Trainer(spec | {"seed": 1}, DATASET, store).train()
     assert not same(first.selections.weights["last"], other.selections.weights["last"])
 
 
 def test_training_learns_parity_and_records_it(spec, store):
     spec["recipe"]["epochs"] = 8
-    history = Trainer(spec, DATASET, store).train().history
+    history = pd.DataFrame(Trainer(spec, DATASET, store).train().history)
     assert history["epoch"].tolist() == list(range(1, 9))
     assert history["loss"].iloc[-1] < history["loss"].iloc[0] / 3
     assert history["recall_at_1_val"].iloc[-1] > 0.9
@@ -157,7 +156,7 @@ def test_proxies_train_on_shuffled_images(spec, store):
     trainer.begin()
     before = trainer.loss.proxies.detach().clone()
     torch.testing.assert_close(before.norm(dim=1), torch.ones(2))
-    history = trainer.train().history
+    history = pd.DataFrame(trainer.train().history)
     assert (trainer.loss.proxies != before).all()
     assert history["clamped_steps"].iloc[-1] == 0
     assert history["decidability"].iloc[-1] > history["decidability"].iloc[0]
@@ -178,7 +177,7 @@ def test_half_precision_trains_the_network_only(spec, store, loss):
     record = EpochRecord(loss, 1, [])
     trainer.step.take(images, labels, torch.arange(len(labels)), torch.Generator(), record)
     assert seen == [torch.bfloat16, torch.float32]
-    assert trainer.train().history["loss"].notna().all()
+    assert pd.DataFrame(trainer.train().history)["loss"].notna().all()
 
 
 def test_selections_keep_the_first_best_and_the_last():
@@ -196,7 +195,7 @@ def test_a_saved_model_gives_the_recall_that_was_measured(smoke_config, spec, st
     trained = trainer.train()
     plan = resolve_config(smoke_config, "test")
     run = plan.run_by_id(RUN)
-    save_run(tmp_path, plan, run, trained)
+    save_run(tmp_path, plan, run, trainer)
     record = read_record(tmp_path, plan.fingerprint(run))
     with pytest.raises(DataError, match="other settings"):
         read_record(tmp_path, "another")
@@ -210,7 +209,9 @@ def test_a_saved_model_gives_the_recall_that_was_measured(smoke_config, spec, st
 def test_a_record_vouches_for_the_files_of_its_training(smoke_config, spec, store, tmp_path):
     plan = resolve_config(smoke_config, "test")
     run = plan.run_by_id(RUN)
-    save_run(tmp_path, plan, run, Trainer(spec, DATASET, store).train())
+    trainer = Trainer(spec, DATASET, store)
+    trainer.train()
+    save_run(tmp_path, plan, run, trainer)
     fingerprint, weights = plan.fingerprint(run), tmp_path / "model_last.safetensors"
     code = read_record(tmp_path, fingerprint)["code"]
     files = list(tmp_path.iterdir())
@@ -227,7 +228,8 @@ def test_a_record_vouches_for_the_files_of_its_training(smoke_config, spec, stor
 def test_an_interrupt_leaves_no_file_that_looks_finished(
     smoke_config, spec, store, tmp_path, monkeypatch
 ):
-    trained = Trainer(spec, DATASET, store).train()
+    trainer = Trainer(spec, DATASET, store)
+    trainer.train()
     plan = resolve_config(smoke_config, "test")
 
     def interrupted(*args, **kwargs):
@@ -235,7 +237,7 @@ def test_an_interrupt_leaves_no_file_that_looks_finished(
 
     monkeypatch.setattr(pd.DataFrame, "to_csv", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        save_run(tmp_path, plan, plan.run_by_id(RUN), trained)
+        save_run(tmp_path, plan, plan.run_by_id(RUN), trainer)
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "model_last.safetensors",
         "model_test_max.safetensors",
@@ -248,7 +250,7 @@ def test_an_interrupt_leaves_no_file_that_looks_finished(
 def test_any_timm_backbone_trains(spec, store):
     spec["recipe"] |= {"backbone": "test_resnet", "epochs": 1, "image_size": 32, "freeze_bn": True}
     trained = Trainer(spec, DATASET, store).train()
-    assert trained.history["loss"].notna().all()
+    assert pd.DataFrame(trained.history)["loss"].notna().all()
 
 
 @pytest.mark.parametrize("ending", ["safetensors", "pth"])
@@ -329,7 +331,7 @@ def test_every_method_of_the_benchmark_trains(spec, store, loss, sampler):
     spec["sampler"] = plan.samplers[sampler] | classes  # digits have two classes
     trainer = Trainer(spec, DATASET, store)
     before = [p.detach().clone() for p in (*trainer.loss.parameters(), *trainer.model.parameters())]
-    history = trainer.train().history
+    history = pd.DataFrame(trainer.train().history)
     after = [*trainer.loss.parameters(), *trainer.model.parameters()]
     assert np.isfinite(history["loss"]).all()
     assert all((a != b).any() for a, b in zip(after, before, strict=True))

@@ -79,7 +79,7 @@ def test_six_pairs_by_eye():
 def test_d_prime_is_what_the_loss_takes():
     import torch
 
-    from dmlbench.tensors.decidability import Moments
+    from dmlbench.losses.decidability import Moments
 
     pairs = scores(3)
     similarity, genuine = torch.tensor(pairs.similarity), torch.tensor(pairs.genuine)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dmlbench.errors import Unfinished, UserError
-from dmlbench.workflow.job_states import noted
+from dmlbench.workflow.job_records import noted
 
 log = logging.getLogger("dmlbench")
 
@@ -54,10 +54,7 @@ class Steps:
         main: Callable[[argparse.Namespace], None],
         make: Callable[..., argparse.ArgumentParser] = config_parser,
     ) -> argparse.ArgumentParser:
-        """Add the step that ``main`` does, under its name and with its docstring as help.
-
-        ``make`` makes its parser from a description, such as :func:`run_parser`.
-        """
+        """Add the step that ``main`` does, under its name and with its docstring as help."""
         text = " ".join(main.__doc__.split())
         made = [make(text, add_help=False)]
         step = self._steps.add_parser(main.__name__, parents=made, help=text, description=text)
@@ -107,7 +104,6 @@ def run(
         log.error("interrupted; nothing half-written counts as finished")
         sys.exit(130)
     except Exception:
-        # Nobody foresaw it: the traceback says where it comes from.
         log.exception(
             "unexpected error; if the last lines below are in a class of your own, fix it there, "
             "otherwise please report this bug"

@@ -27,9 +27,8 @@ def checksum_of(path: Path | str, method: str = "sha256") -> str:
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it there when the block ends well.
 
-    The temporary name keeps the suffix, because several writers choose their format by it. What a
-    killed process left of the same path is removed first: a lock on the temporary file says that
-    its process lives, and ends with it.
+    The temporary name keeps the suffix, because several writers choose their format by it. A lock
+    on the temporary file ends with its process; what a killed process left is removed first.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_stale(path)

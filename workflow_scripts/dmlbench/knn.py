@@ -17,17 +17,13 @@ from typing import Any
 
 import numpy as np
 
-#: Queries that faiss is given at a time. The fewer, the longer each takes: of 256, five times.
-BLOCK = 16384
-#: Queries that are handed on at a time; sums of metrics are rounded once for each.
-PART = 256
+BLOCK = 16384  #: queries that faiss is given at a time; 256 would take five times as long each
+PART = 256  #: queries that are handed on at a time; sums of metrics are rounded once for each
 #: Candidates beyond those wanted, so that one of them is surely too far; and where none is, as many
 #: as the images of a class of most datasets, since a collapsed class lies on one point.
 PADDING, WIDE = 8, 96
-#: Longer lists are so dense that float32 settles few of them. A GPU gives at most 2,048.
-LONG = 256
-#: Numbers in a working array.
-ENTRIES = 2**20
+LONG = 256  #: float32 settles few of longer lists, and a GPU gives at most 2,048
+ENTRIES = 2**20  #: numbers in a working array
 #: Processors that NumPy's OpenBLAS knows, as faiss's older one calls those with the same kernels.
 _KERNELS = dict.fromkeys(("SkylakeX", "Cooperlake", "SapphireRapids"), "SkylakeX")
 _KERNELS |= dict.fromkeys(("Haswell", "Zen"), "Haswell")
@@ -36,8 +32,8 @@ _KERNELS |= dict.fromkeys(("Haswell", "Zen"), "Haswell")
 def load_faiss() -> ModuleType:
     """Faiss, told which processor this is.
 
-    The OpenBLAS of 2021 that comes with it takes what it does not know for one without AVX, which
-    makes it four times as slow; NumPy's knows it. The choice is read when faiss is loaded.
+    It comes with an OpenBLAS of 2021, which takes a newer processor for one without AVX and is four
+    times as slow. NumPy's knows the processor. The choice is read when faiss is loaded.
     """
     from threadpoolctl import threadpool_info
 
@@ -64,15 +60,14 @@ def tie_keys(ids: np.ndarray) -> np.ndarray:
 
 
 class Gallery:
-    """Embeddings to search among themselves; an image is known by its place in :attr:`order`.
+    """Embeddings to search among themselves, sorted by tie key.
+
+    An image is known by its place here; ``order`` is the row of the input at each place.
 
     Args:
         embeddings: N x D; a NumPy array or a torch tensor, used as float32.
         ids: N distinct image ids.
         gpu: Let faiss search on the GPUs that it sees. No result depends on it.
-
-    Attributes:
-        order: The row of the input at each place of the gallery, which is sorted by tie key.
 
     Raises:
         ValueError: An embedding is not finite.
@@ -87,23 +82,16 @@ class Gallery:
         self.centre = self.source.mean(axis=0, dtype=np.float64)
         if not np.isfinite(self.centre).all():
             raise ValueError("embeddings hold NaN or infinity")
-        self.lengths = np.concatenate(
-            [np.sqrt(np.square(points).sum(axis=1)) for points in self._tiles()]
-        )
+        squares = [np.square(points).sum(axis=1) for points in self._tiles()]
+        self.lengths = np.sqrt(np.concatenate(squares))
 
     def __len__(self) -> int:
         return len(self.order)
 
     def search(self, k: int, threads: int | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """The ``k`` nearest other images of every image, block by block; ``k`` is below N.
+        """Yield the places of n images and of their ``k`` nearest others (n x k), nearest first.
 
-        Args:
-            k: How many.
-            threads: Threads of faiss and BLAS; None for as many as they take. No result depends
-                on it.
-
-        Yields:
-            The places of n images, and those of their neighbours (n x k), nearest first.
+        faiss and BLAS take ``threads``, or as many as they like; no result depends on it.
 
         Raises:
             ValueError: ``k`` is not in 1 .. N - 1.
@@ -128,9 +116,8 @@ class Gallery:
         left = np.flatnonzero(~self._by_faiss(rows, PADDING, lists))
         if len(left):
             # Equal embeddings have equal lists.
-            _, first, which = np.unique(
-                self.embedding[rows[left]], return_index=True, return_inverse=True
-            )
+            equal = self.embedding[rows[left]]
+            _, first, which = np.unique(equal, return_index=True, return_inverse=True)
             once, some = rows[left[first]], np.empty((len(first), k + 1), dtype=np.int64)
             rest = ~self._by_faiss(once, WIDE, some)
             some[rest] = self._by_products(once[rest], k + 1)
@@ -152,7 +139,7 @@ class Gallery:
         return result
 
     def ranks(self, rows: np.ndarray, than: np.ndarray) -> np.ndarray:
-        """The rank, from 1, of one other image (``than``) among the neighbours of each row."""
+        """The rank, from 1, of one other image (``than``) among the neighbours of each place."""
         result = np.ones(len(rows), dtype=np.int64)
         size = max(1, ENTRIES // len(self))
         for start in range(0, len(rows), size):
@@ -179,9 +166,8 @@ class Gallery:
         two, so that no square over- or underflows.
         """
         _, exponent = np.frexp(self.lengths.max() or 1.0)
-        points = np.concatenate(
-            [np.ldexp(points, -exponent).astype(np.float32) for points in self._tiles()]
-        )
+        scaled = [np.ldexp(points, -exponent).astype(np.float32) for points in self._tiles()]
+        points = np.concatenate(scaled)
         faiss = load_faiss()
         index = faiss.IndexFlatL2(points.shape[1])
         if self.gpu and faiss.get_num_gpus():
@@ -204,8 +190,7 @@ class Gallery:
     def _error(self, lengths: np.ndarray, dtype: type) -> np.ndarray:
         """How far |x|^2 - 2 x.y + |y|^2 of each x may be from :meth:`distances` to any y.
 
-        Sums of D products in any order (Higham 2002, section 3.1), of points that were rounded; and
-        the rounding errors of ``distances`` themselves.
+        For sums of D products in any order (Higham 2002, section 3.1) of rounded points.
         """
         dim, unit = self.source.shape[1], np.finfo(dtype).eps / 2
         return 1.01 * ((dim + 8) * unit + dim * 2.0**-53) * np.square(lengths + lengths.max())
@@ -244,9 +229,9 @@ class Gallery:
             last = np.partition(near, k - 1, axis=1)[:, k - 1] + 2 * error
             width = np.count_nonzero(near <= last[:, None], axis=1).max()
             found = np.argpartition(near, width - 1, axis=1)[:, :width]
-            by = np.argsort(np.take_along_axis(near, found, axis=1), axis=1)
-            found = np.take_along_axis(found, by, axis=1)
             near = np.take_along_axis(near, found, axis=1)
+            by = np.argsort(near, axis=1)
+            near, found = (np.take_along_axis(each, by, axis=1) for each in (near, found))
             lists[start : start + size] = self._settled(query, near, found, error, k)
         return lists
 
@@ -255,8 +240,8 @@ class Gallery:
     ) -> np.ndarray:
         """The first ``k`` of sorted candidates in their true order.
 
-        Neighbouring candidates that are closer than the errors form runs. Within a run exact
-        distances and ties decide.
+        Neighbouring candidates that are closer than the errors form runs; exact distances and ties
+        decide within a run.
         """
         linked = np.zeros(found.shape, dtype=bool)
         linked[:, 1:] = np.diff(near, axis=1) <= 2 * error[:, None]

@@ -1,7 +1,7 @@
 """Where every artefact lies: the one place that spells a path.
 
-Patterns in braces are Snakemake wildcards. A function made by :func:`_path` takes what stands in
-the braces of its pattern, in their order: ``paths.summary("demo", "metrics")``.
+Words in braces are Snakemake wildcards. A function made by :func:`_path` takes their values in
+their order: ``paths.summary("demo", "metrics")``.
 """
 
 from collections.abc import Callable
@@ -74,7 +74,7 @@ def figure(name: str, experiment: str, kind: str, suffix: str) -> str:
 
 
 def is_taken(experiment: str) -> bool:
-    """Whether files of an experiment of this name would be those of something else."""
+    """Whether an experiment of this name would have the files of something else."""
     return experiment in (*OVERVIEWS, "results") or experiment.endswith("_tests")
 
 
@@ -89,10 +89,7 @@ def run(name: str) -> str:
 
 
 def checkpoints(name: str) -> str:
-    """The pattern of the folder of one run's checkpoint and lock.
-
-    Not below the run's own: Snakemake deletes what a failed job was to make.
-    """
+    """The pattern of the folder of a run's checkpoint and lock, which Snakemake never deletes."""
     return f"results/{name}/checkpoints/{RUN_ID}"
 
 
@@ -125,7 +122,7 @@ ROC_FILE = "roc.parquet"
 #: The weights of a selection.
 model = _path("model_{selection}.safetensors")
 embeddings = _path("embeddings_{split}_{selection}.npz")
-#: Of one split: t-SNE coordinates; the neighbours of the queries that a figure shows; histograms of
+#: t-SNE coordinates of a split; the neighbours of the queries that a figure shows; histograms of
 #: genuine and impostor similarities.
 projection = _path("projection_{split}.parquet")
 neighbours = _path("neighbours_{split}.parquet")

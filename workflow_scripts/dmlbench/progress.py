@@ -3,13 +3,10 @@
 import io
 import logging
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
 
 from tqdm import tqdm
-
-T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 #: Seconds between two lines of the log.
@@ -29,25 +26,14 @@ class _LogLines(io.StringIO):
         return len(text)
 
 
-def progress(items: Iterable[T], total: int | None, what: str, unit: str) -> Iterator[T]:
-    """Yield ``items`` and show how many have come; see :func:`counting`."""
-    with counting(what, total, unit) as count:
-        for item in items:
-            yield item
-            count(1)
-
-
 @contextmanager
 def counting(
     what: str, total: int | None, unit: str, start: int = 0
 ) -> Iterator[Callable[[int], None]]:
     """Yield a function that counts; show how much has come, how fast, and the time that is left.
 
-    Args:
-        what: The heading.
-        total: The amount at the end; None where it is not known.
-        unit: What is counted, such as ``images``; ``B`` for bytes.
-        start: The amount at the start.
+    ``what`` is the heading, ``total`` the amount at the end, where it is known, ``unit`` what is
+    counted, such as ``images``, or ``B`` for bytes.
     """
     options = {"desc": what, "initial": start, "total": total, "leave": False}
     options |= {"unit": "B", "unit_scale": True} if unit == "B" else {"unit": f" {unit}"}

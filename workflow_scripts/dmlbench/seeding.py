@@ -1,8 +1,7 @@
 """Seeds as hashes of named axes, and how many classes a validation split draws.
 
-A seed that is a sum or a product of others makes streams collide across a sweep; a hash of what
-the stream is for does not. Two methods that share an axis value share the stream, which is what
-makes them comparable in pairs.
+Sums of seeds would make streams collide across a sweep. Methods that share the values of all axes
+share the stream, which makes them comparable in pairs.
 """
 
 import hashlib

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Hashable, Iterator
 
+from dmlbench.checking.check import MEASURE_AGAIN, TRAIN_AGAIN, Breach, rule, run_rule
 from dmlbench.checking.results import Measured, Results
-from dmlbench.checking.rule import MEASURE_AGAIN, TRAIN_AGAIN, Breach, rule, run_rule
 from dmlbench.seeding import derive_seed
 from dmlbench.version import BENCHMARK_VERSION
 
@@ -11,14 +11,14 @@ from dmlbench.version import BENCHMARK_VERSION
 _ARCHITECTURE = ("backbone", "weights", "widths", "hidden", "embedding_dim", "image_size")
 
 
-@rule("R02", "1.0", "All metrics were measured under this version of the benchmark.")
+@rule("R02", "All metrics were measured under this version of the benchmark.")
 def version(results: Results) -> Iterator[Breach]:
     for run, found in results.versions.items():
         what = f"was measured under benchmark version {found}, this is {BENCHMARK_VERSION}"
         yield Breach(run.id, what, "rescore: make rescore CONFIG=...")
 
 
-@rule("R03", "1.0", "The metrics are of the training beside them, with the settings it records.")
+@rule("R03", "The metrics are of the training beside them, with the settings it records.")
 def settings(results: Results) -> Iterator[Breach]:
     for one in results.measured.values():
         recorded = one.record["fingerprint"]
@@ -29,7 +29,7 @@ def settings(results: Results) -> Iterator[Breach]:
             yield Breach(one.run.id, "the metrics are of another training", MEASURE_AGAIN)
 
 
-@rule("R04", "1.0", "No two seeds of a method are one training under two names.")
+@rule("R04", "No two seeds of a method are one training under two names.")
 def seeds(results: Results) -> Iterator[Breach]:
     seen: dict[Hashable, str] = {}
     for one in results.trained:
@@ -44,7 +44,7 @@ def seeds(results: Results) -> Iterator[Breach]:
                 yield Breach(one.run.id, f"has the same {what} as {first}", TRAIN_AGAIN)
 
 
-@rule("R05", "1.0", "Inside a comparison, training and measuring saw the same images and splits.")
+@rule("R05", "Inside a comparison, training and measuring saw the same images and splits.")
 def data(results: Results) -> Iterator[Breach]:
     for name, runs in results.comparisons():
         yield from _differing(name, runs, "data", lambda m: m.record["data"], TRAIN_AGAIN)
@@ -53,7 +53,7 @@ def data(results: Results) -> Iterator[Breach]:
                 yield Breach(one.run.id, "was measured on other data than trained", MEASURE_AGAIN)
 
 
-@rule("R06", "1.0", "Inside a comparison, sources that two runs share were the same for both.")
+@rule("R06", "Inside a comparison, sources that two runs share were the same for both.")
 def code(results: Results) -> Iterator[Breach]:
     for name, runs in results.comparisons():
         known: dict[str, tuple[str, str]] = {}
@@ -69,14 +69,14 @@ def code(results: Results) -> Iterator[Breach]:
         yield from _differing(name, runs, measured, lambda m: m.metrics["code"], MEASURE_AGAIN)
 
 
-@run_rule("R07", "1.0", "All runs are measured with the settings of the config.")
+@run_rule("R07", "All runs are measured with the settings of the config.")
 def evaluation(results: Results, one: Measured) -> Iterator[str]:
     planned, found = results.plan.benchmark.evaluation.model_dump(), one.metrics["evaluation"]
     if differ := sorted(key for key in planned if planned[key] != found.get(key)):
         yield f"was measured with other settings: evaluation.{', evaluation.'.join(differ)}"
 
 
-@rule("R08", "1.0", "Methods of one seed and one architecture start from the same weights.")
+@rule("R08", "Methods of one seed and one architecture start from the same weights.")
 def weights(results: Results) -> Iterator[Breach]:
     known: dict[Hashable, tuple[str, str]] = {}
     for one in results.trained:
@@ -88,17 +88,16 @@ def weights(results: Results) -> Iterator[Breach]:
             yield Breach(one.run.id, f"started from other weights than {by}", TRAIN_AGAIN)
 
 
-@rule("R09", "1.0", "Inside a comparison, runs of one recipe took equally many steps.")
+@rule("R09", "Inside a comparison, runs of one recipe took equally many steps.")
 def budget(results: Results) -> Iterator[Breach]:
     for name, runs in results.comparisons():
         trained = [one for one in runs if one.run.trained]
         for recipe in dict.fromkeys(one.run.recipe for one in trained):
             group = [one for one in trained if one.run.recipe == recipe]
-            yield from _differing(name, group, "number of steps", _steps, TRAIN_AGAIN)
-
-
-def _steps(one: Measured) -> int:
-    return int(one.history["steps"].sum())
+            steps = "number of steps"
+            yield from _differing(
+                name, group, steps, lambda m: int(m.history["steps"].sum()), TRAIN_AGAIN
+            )
 
 
 def _differing(

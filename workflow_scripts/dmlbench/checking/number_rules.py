@@ -7,27 +7,27 @@ from collections.abc import Hashable, Iterator
 
 import numpy as np
 
-from dmlbench.checking.ledger import OK
-from dmlbench.checking.results import Measured, Results
-from dmlbench.checking.rule import MEASURE_AGAIN, TRAIN_AGAIN, Breach, rule, run_rule
+from dmlbench.checking.check import MEASURE_AGAIN, TRAIN_AGAIN, Breach, rule, run_rule
+from dmlbench.checking.results import OK, Measured, Results
 from dmlbench.config import RANDOM
 from dmlbench.evaluation.metric import METRICS, find_measure
 
-PART = ["split", "subset", "label"]
-#: The subset of a test whose classes training knew, such as MNIST's digits 0-5.
+_PART = ["split", "subset", "label"]
+#: The subset of a test whose classes were trained on, such as MNIST's digits 0-5.
 SEEN = "seen"
 #: What rounding may add to a range.
 _ROUNDING = 1e-9
-#: In the place of k where the config does not say it, such as the number of clusters.
+#: Stands for k where the config does not say it, such as the number of clusters.
 _ANY = -1
 #: How far from 1 the length of a normalised float32 vector may be.
 _UNIT = 1e-4
 #: How many standard deviations a random embedding may be from chance.
 _CHANCE = 5
 _EMBED_AGAIN = "embed it again"
+_LEAK = "labels leak into the measurement; report this bug"
 
 
-@rule("R01", "1.0", "Every planned run is there, controls included; or the config says partial.")
+@rule("R01", "Every planned run is there, controls included; or the config says partial.")
 def complete(results: Results) -> Iterator[Breach]:
     if results.plan.benchmark.partial:
         return
@@ -40,7 +40,6 @@ def complete(results: Results) -> Iterator[Breach]:
 
 @run_rule(
     "R10",
-    "1.0",
     "No test class was trained on, unless the part of the test says so (seen).",
     "prepare the dataset again with its own split",
 )
@@ -51,32 +50,31 @@ def disjoint(results: Results, one: Measured) -> Iterator[str]:
             yield f"{_words(part)}: {known} of {part['classes']} classes were trained on"
 
 
-@rule("R11", "1.0", "Queries and gallery are as many as the dataset's published counts say.")
+@rule("R11", "Queries and gallery are as many as the dataset's published counts say.")
 def counts(results: Results) -> Iterator[Breach]:
     left_out: dict[Hashable, tuple[int, str]] = {}
     for one in results.measured.values():
         known = results.plan.facts(one.run.dataset).counts
         for part in one.metrics["parts"]:
-            # Validation takes from the training images alone, and from all methods the same.
+            # Validation takes training images only, the same for all methods.
             same = (one.run.dataset, one.run.recipe, one.run.seed, *_part(part))
-            mine, told = part["held_out"], []
+            mine, what = part["held_out"], ""
             held_out, by = left_out.setdefault(same, (mine, one.run.id))
-            if part["split"] == "test" and mine:
-                told.append(f"{mine:,} images of the test were left out")
-            elif mine != held_out:
-                told.append(f"{mine:,} images left out, {held_out:,} in {by}")
             where = "/".join(filter(None, (part["split"], part["subset"])))
             queries, gallery = part["queries"], part["gallery"]
             expected = known.get(where, queries + mine) - mine
-            if (queries, gallery) != (expected, expected - 1):
-                told.append(
-                    f"{queries:,} queries in {gallery:,} images, "
-                    f"should be {expected:,} in {expected - 1:,}"
-                )
-            yield from (Breach(one.run.id, f"{_words(part)}: {t}", MEASURE_AGAIN) for t in told)
+            if part["split"] == "test" and mine:
+                what = f"{mine:,} images of the test were left out"
+            elif mine != held_out:
+                what = f"{mine:,} images left out, {held_out:,} in {by}"
+            elif (queries, gallery) != (expected, expected - 1):
+                what = f"{queries:,} queries in {gallery:,} images, should be {expected:,} in "
+                what += f"{expected - 1:,}"
+            if what:
+                yield Breach(one.run.id, f"{_words(part)}: {what}", MEASURE_AGAIN)
 
 
-@rule("R12", "1.0", "Every metric is a number in its range, or absent with the reason.")
+@rule("R12", "Every metric is a number in its range, or absent with the reason.")
 def finite(results: Results) -> Iterator[Breach]:
     for one in results.measured.values():
         for row in one.rows:
@@ -100,7 +98,6 @@ def finite(results: Results) -> Iterator[Breach]:
 
 @run_rule(
     "R13",
-    "1.0",
     "Embeddings have the recipe's dimension, length 1 if it says so, and no gap.",
     _EMBED_AGAIN,
 )
@@ -122,16 +119,16 @@ def vectors(results: Results, one: Measured) -> Iterator[str]:
             yield f"{_words(found)}: lengths {lengths}, but the recipe normalises"
 
 
-@run_rule("R14", "1.0", "Recall@K does not fall as K rises.")
+@run_rule("R14", "Recall@K does not fall as K rises.")
 def rising(results: Results, one: Measured) -> Iterator[str]:
     reached: dict[tuple, float] = {}
     for row in sorted(one.recalls(), key=lambda row: row["k"]):
         if row["value"] < reached.get(_where(row), 0.0):
-            yield f"{' '.join(filter(None, _where(row)))}: R@{row['k']} is lower than before"
+            yield f"{_words(row)}: R@{row['k']} is lower than before"
         reached[_where(row)] = row["value"]
 
 
-@run_rule("R15", "1.0", "Training reached its last epoch, epoch by epoch.", TRAIN_AGAIN)
+@run_rule("R15", "Training reached its last epoch, epoch by epoch.", TRAIN_AGAIN)
 def last_epoch(results: Results, one: Measured) -> Iterator[str]:
     if not one.run.trained:
         return
@@ -144,12 +141,7 @@ def last_epoch(results: Results, one: Measured) -> Iterator[str]:
         yield f"the weights of the last epoch are of epoch {last} of {epochs}"
 
 
-@run_rule(
-    "R16",
-    "1.0",
-    "A random embedding scores chance.",
-    "labels leak into the measurement; report this bug",
-)
+@run_rule("R16", "A random embedding scores chance.", _LEAK)
 def chance(results: Results, one: Measured) -> Iterator[str]:
     expected = {_part(part): part for part in one.metrics["parts"]}
     for row in one.recalls() if one.run.loss == RANDOM else []:
@@ -159,9 +151,9 @@ def chance(results: Results, one: Measured) -> Iterator[str]:
             yield f"{_words(part)}: R@1 {value:.3f}, chance is {part['chance']:.3f}"
 
 
-@rule("R17", "1.0", "Every metric of every selection and part is there once, and no other.")
+@rule("R17", "Every metric of every selection and part is there once, and no other.")
 def once(results: Results) -> Iterator[Breach]:
-    # Of each dataset what was measured of any of its runs: part, metric and k.
+    # What was measured in any run of a dataset: part, metric and k.
     measured: dict[str, set[tuple]] = {}
     for one in results.measured.values():
         found = ((*_part(row), row["metric"], row["k"]) for row in one.rows)
@@ -201,7 +193,7 @@ def _asked(results: Results, one: Measured) -> Iterator[tuple]:
 
 
 def _part(row: dict) -> tuple[str, ...]:
-    return tuple(row[key] for key in PART)
+    return tuple(row[key] for key in _PART)
 
 
 def _where(row: dict) -> tuple[str, ...]:
@@ -211,5 +203,5 @@ def _where(row: dict) -> tuple[str, ...]:
 
 def _words(part: dict) -> str:
     """A part, or a row of a part, in words."""
-    names = ("selection", *PART, "metric")
+    names = ("selection", *_PART, "metric")
     return " ".join(str(part[name]) for name in names if part.get(name))

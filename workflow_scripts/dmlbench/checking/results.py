@@ -1,7 +1,7 @@
-"""A folder of results, read once for all rules."""
+"""What became of every planned run: the ledger, and what finished runs left, read for all rules."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,71 @@ from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from dmlbench import paths
-from dmlbench.checking.ledger import OK, LedgerEntry, ledger
 from dmlbench.config import Plan, Run
 from dmlbench.errors import DataError
+from dmlbench.files import replacing
 from dmlbench.version import BENCHMARK_VERSION
+from dmlbench.workflow.job_records import RUNNING, DamagedRecordError, read_record, read_state
 
+OK, MISSING = "ok", "missing"
+#: Every run has one of these.
+STATES = (OK, RUNNING, "diverged", "out of memory", "out of time", "failed", MISSING)
+#: The steps of a run, in their order.
+_STEPS = ("train", "embed", "embed_pairs", "control", "control_pairs", "evaluate")
 _TRAIN, _MEASURE = "train the run again", "measure it again"
 
-# What rules need of a run.json and a metrics.json; what else a file holds is not looked at.
+
+@dataclass(frozen=True)
+class LedgerEntry:
+    """What became of one planned run."""
+
+    run: Run
+    state: str  # one of STATES; ok: it is trained as the config says, and measured
+    reason: str = ""  # why it is not ok, in one line
+    step: str = ""  # where it stopped; empty where that is not known
+    log: str = ""  # of that step
+
+
+def ledger(plan: Plan, results: Path | None = None) -> list[LedgerEntry]:
+    """The state of every planned run, in ``results`` or where the workflow keeps them."""
+    results = results or Path(paths.results(plan.benchmark.name))
+    return [_entry(plan, results, run) for run in plan.all_runs.values()]
+
+
+def _entry(plan: Plan, results: Path, run: Run) -> LedgerEntry:
+    folder = paths.run_in(results, run.id)
+    reason = "not run yet"
+    if (folder / "run.json").is_file():
+        try:
+            read_record(folder, plan.fingerprint(run))
+            if (folder / paths.METRICS_FILE).is_file():
+                return LedgerEntry(run, OK)
+            reason = "trained, not measured yet"
+        except DamagedRecordError as error:
+            return LedgerEntry(run, "failed", str(error), "train")
+        except DataError:
+            reason = "trained with other settings than the config's"
+    for step in _STEPS:
+        log = paths.log_in(results, step, run.id)
+        if state := read_state(log):
+            return LedgerEntry(run, state.state, state.reason, step, str(log))
+    return LedgerEntry(run, MISSING, reason)
+
+
+def as_table(entries: Iterable[LedgerEntry]) -> pd.DataFrame:
+    """One row for each run: its names, state, reason, step and log."""
+    columns = ["run", *Run.__dataclass_fields__, "state", "reason", "step", "log"]
+    rows = [{**vars(c.run), **vars(c), "run": c.run.id} for c in entries]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def write_ledger(entries: Iterable[LedgerEntry], path: Path) -> None:
+    """Write the ledger as CSV."""
+    with replacing(path) as temporary:
+        as_table(entries).to_csv(temporary, index=False)
+
+
+# What rules need of a run.json and a metrics.json; a file may hold more.
 _PART = {"split": str, "subset": str, "label": str}
 _COUNTS = dict.fromkeys(("queries", "gallery", "held_out", "classes", "trained_classes"), int)
 _Counts = TypedDict("_Counts", {**_PART, **_COUNTS, "chance": float})
@@ -26,44 +83,23 @@ _LENGTHS = {"vectors": int, "dimension": int, "shortest": float, "longest": floa
 _Vectors = TypedDict("_Vectors", {**_PART, "selection": str, **_LENGTHS})
 _VALUE = {"metric": str, "k": int, "value": float | None, "note": str}
 _Row = TypedDict("_Row", {**_PART, "selection": str, **_VALUE})
-
-
-class _Control(TypedDict):
-    run: dict[str, Any]
-    fingerprint: str
-    data: str
-
-
-class _Trained(_Control):
-    initial_weights: str
-    selected_epochs: dict[str, int]
-    files: dict[str, str]
-
-
-class _Metrics(TypedDict):
-    fingerprint: str
-    data: str
-    code: str
-    evaluation: dict[str, Any]
-    parts: list[_Counts]
-    vectors: list[_Vectors]
-    metrics: list[_Row]
-
-
-_CONTROL, _TRAINED, _METRICS = (TypeAdapter(form) for form in (_Control, _Trained, _Metrics))
+_CONTROL = {"run": dict[str, Any], "fingerprint": str, "data": str}
+_OF_TRAINING = {"initial_weights": str, "selected_epochs": dict[str, int], "files": dict[str, str]}
+_MEASURED = {"parts": list[_Counts], "vectors": list[_Vectors], "metrics": list[_Row]}
+_SETTINGS = {"fingerprint": str, "data": str, "code": str, "evaluation": dict[str, Any]}
+_CONTROL_FORM = TypeAdapter(TypedDict("_Control", _CONTROL))
+_TRAINED_FORM = TypeAdapter(TypedDict("_Trained", {**_CONTROL, **_OF_TRAINING}))
+_METRICS_FORM = TypeAdapter(TypedDict("_Metrics", {**_SETTINGS, **_MEASURED}))
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a run left: its ``run.json`` (``record``), ``metrics.json`` and ``history.csv``.
-
-    The history of a control without a training is empty.
-    """
+    """What a run left."""
 
     run: Run
-    record: dict
-    metrics: dict
-    history: pd.DataFrame
+    record: dict  # run.json
+    metrics: dict  # metrics.json
+    history: pd.DataFrame  # history.csv; empty for a control without a training
 
     @property
     def rows(self) -> list[dict]:
@@ -77,38 +113,37 @@ class Measured:
 
 @dataclass
 class Results:
-    """Results of a config.
-
-    Attributes:
-        plan, entries: The config, and what became of every run that it plans.
-        measured: What the finished runs left, in the config's order.
-        versions: The benchmark version of the runs that were measured under another one. No other
-            rule looks at them: what files hold may differ between versions.
-    """
+    """Results of a config."""
 
     plan: Plan
     entries: list[LedgerEntry]
+    #: What the finished runs left, in the config's order.
     measured: dict[Run, Measured] = field(default_factory=dict)
+    #: The version of runs that were measured under another one, whose files may have another form.
     versions: dict[Run, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, plan: Plan, folder: Path | None = None) -> "Results":
-        """Read every finished run of ``folder`` (None: where the workflow keeps them).
+        """Read every finished run of ``folder``, or of where the workflow keeps them.
 
         Raises:
             DataError: A file of a finished run is missing or damaged; names it, and what in it.
         """
         folder = folder or Path(paths.results(plan.benchmark.name))
         results = cls(plan, ledger(plan, folder))
-        for entry in results.entries:
-            if entry.state != OK:
-                continue
-            metrics = _read(paths.run_in(folder, entry.run.id) / paths.METRICS_FILE, _MEASURE)
+        for run in (entry.run for entry in results.entries if entry.state == OK):
+            place = paths.run_in(folder, run.id)
+            metrics = _read(place / paths.METRICS_FILE, _MEASURE)
             version = metrics.get("benchmark_version") if isinstance(metrics, dict) else None
-            if version == BENCHMARK_VERSION:
-                results.measured[entry.run] = _measured(folder, entry.run, metrics)
-            else:
-                results.versions[entry.run] = str(version or "none")
+            if version != BENCHMARK_VERSION:
+                results.versions[run] = str(version or "none")
+                continue
+            _validate(_METRICS_FORM, metrics, place / paths.METRICS_FILE, _MEASURE)
+            record = _read(place / "run.json", _TRAIN)
+            form = _TRAINED_FORM if run.trained else _CONTROL_FORM
+            _validate(form, record, place / "run.json", _TRAIN)
+            history = _read_history(place / "history.csv") if run.trained else pd.DataFrame()
+            results.measured[run] = Measured(run, record, metrics, history)
         return results
 
     @property
@@ -121,16 +156,6 @@ class Results:
         for name in self.plan.benchmark.experiments:
             runs = [*self.plan.experiment_runs(name), *self.plan.controls[name].values()]
             yield name, [self.measured[run] for run in runs if run in self.measured]
-
-
-def _measured(results: Path, run: Run, metrics: dict) -> Measured:
-    """What a finished run left, each file of the form that rules need."""
-    folder = paths.run_in(results, run.id)
-    record = _read(folder / "run.json", _TRAIN)
-    _validate(_METRICS, metrics, folder / paths.METRICS_FILE, _MEASURE)
-    _validate(_TRAINED if run.trained else _CONTROL, record, folder / "run.json", _TRAIN)
-    history = _read_history(folder / "history.csv") if run.trained else pd.DataFrame()
-    return Measured(run, record, metrics, history)
 
 
 def _read(file: Path, remedy: str) -> Any:

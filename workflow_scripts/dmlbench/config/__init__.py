@@ -4,9 +4,17 @@ Importing it imports nothing heavy: every cluster job does, and reads the stored
 """
 
 from dmlbench.config.load import load_config, resolve_config
-from dmlbench.config.plan import SHUFFLED, Plan
+from dmlbench.config.plan import (
+    METHOD_KEYS,
+    NO_SAMPLER,
+    RANDOM,
+    RUN_KEYS,
+    SHUFFLED,
+    UNTRAINED,
+    Plan,
+    Run,
+)
 from dmlbench.config.read_yaml import read_config
-from dmlbench.config.run import METHOD_KEYS, NO_SAMPLER, RANDOM, RUN_KEYS, UNTRAINED, Run
 
 __all__ = [
     "METHOD_KEYS",

@@ -18,11 +18,10 @@ class Archive:
 
     Attributes:
         source: Which upstream it belongs to, such as ``mnist``; the folder that it is kept in.
-        file: Its name, upstream's.
         urls: Where it lies, in the order tried: full addresses, or folders that end in ``/``.
         bytes: Its size, where it is known.
         sha256, sha1, md5: Its checksums; the first that is known counts.
-        members_sha256: See :func:`dmlbench.data.verify_archive.members_sha256`.
+        members_sha256: See :func:`dmlbench.data.download.members_sha256`.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -59,11 +58,7 @@ class Archive:
 
 @cache
 def all_archives() -> tuple[Archive, ...]:
-    """Every archive of every source.
-
-    Raises:
-        ConfigError: A value of the table is missing, unknown or of another type.
-    """
+    """Every archive of every source; a ConfigError where a value of the table is wrong."""
     entries = read_config(_TABLE).items()
     rows = [row | {"source": source} for source, listed in entries for row in listed]
     try:
@@ -75,11 +70,7 @@ def all_archives() -> tuple[Archive, ...]:
 
 
 def archives(source: str) -> dict[str, Archive]:
-    """The archives of ``source`` by file name; none for the source "", a package.
-
-    Raises:
-        DataError: There is no such source.
-    """
+    """The archives of ``source`` by file name; none for the source "", a package."""
     found = {archive.file: archive for archive in all_archives() if archive.source == source}
     if source and not found:
         raise DataError(f"{_TABLE.name} has no source '{source}'")
@@ -87,11 +78,7 @@ def archives(source: str) -> dict[str, Archive]:
 
 
 def archive(source: str, file: str) -> Archive:
-    """The archive ``file`` of ``source``.
-
-    Raises:
-        DataError: There is no such archive.
-    """
+    """The archive ``file`` of ``source``; a DataError where there is none."""
     known = archives(source)
     if file not in known:
         raise DataError(f"source '{source}' has no archive '{file}'; it has {sorted(known)}")

@@ -11,12 +11,13 @@ from dmlbench.config.read_yaml import read_config
 from dmlbench.config.recipe import Recipe
 from dmlbench.config.settings import Data, Evaluation
 from dmlbench.errors import ConfigError
+from dmlbench.plugins.arguments import is_described
 from dmlbench.plugins.entries import entries, entry
 from dmlbench.plugins.image_transforms import build_transforms
 from dmlbench.plugins.messages import nearest
 from dmlbench.seeding import validation_classes
 
-PACKAGE = Path(__file__).resolve().parent.parent
+_PACKAGE = Path(__file__).resolve().parent.parent
 #: Distances of unit vectors between which float32 holds the weights that go with them.
 _NEAREST, _FARTHEST = 1e-4, 1.99
 
@@ -24,7 +25,7 @@ _NEAREST, _FARTHEST = 1e-4, 1.99
 def recipe_problems(recipe: Recipe, selections: list[str], where: str) -> Iterator[str]:
     """Keys of a recipe that contradict each other."""
     if recipe.backbone != "small_cnn":
-        for key in sorted({"widths", "hidden"} & recipe.model_fields_set):
+        for key in ("hidden", "widths"):
             if getattr(recipe, key) != Recipe.model_fields[key].default:
                 yield f"{where}.{key}: only small_cnn has it, the backbone is '{recipe.backbone}'"
     elif recipe.weights != "none":
@@ -86,7 +87,7 @@ def folder_problems(name: str, folder: FolderDataset) -> Iterator[str]:
 
 def published_problems(experiment: Experiment, where: str) -> Iterator[str]:
     """Published tables that there are not, or of another dataset."""
-    files = {file.stem: file for file in (PACKAGE / "reporting/published").glob("*.yaml")}
+    files = {file.stem: file for file in (_PACKAGE / "reporting/published").glob("*.yaml")}
     for name in experiment.published:
         if name not in files:
             yield f"{where}.published: no such entry (got '{name}'){nearest(name, list(files))}"
@@ -97,8 +98,6 @@ def published_problems(experiment: Experiment, where: str) -> Iterator[str]:
 
 def data_problems(data: Data) -> Iterator[str]:
     """Forms, places or checksums of archives that there are not."""
-    if not (data.sources or data.files or data.checksums):
-        return
     datasets = {name: each.cls.facts for name, each in entries("dataset").items()}
     archives = {archive.file: archive for archive in all_archives()}
     for dataset, source in data.sources.items():
@@ -148,41 +147,27 @@ def batch_problems(
 
 def method_problems(recipe: dict, loss: dict, sampler: dict, names: str) -> Iterator[str]:
     """A loss and a sampler that do not fit, or a sampler that the embedding does not allow."""
-    facts = entry("loss", loss["type"]).facts
-    takes = facts["takes"]
+    facts, name = entry("loss", loss["type"]).facts, loss["type"]
     chooses = bool(sampler["positive"] or sampler["miner"])
-    if takes == "tuples" and not chooses:
+    if facts["takes"] == "tuples" and not chooses:
         yield (
-            f"{names}: {loss['type']} needs positives and negatives, which this sampler does not "
+            f"{names}: {name} needs positives and negatives, which this sampler does not "
             "choose; give it a sampler with positive and negative"
         )
-    if takes == "batch" and chooses:
+    if facts["takes"] == "batch" and chooses:
         yield (
-            f"{names}: {loss['type']} takes whole batches and no tuples; give it sampler none, or "
+            f"{names}: {name} takes whole batches and no tuples; give it sampler none, or "
             "one with per_class only"
         )
-    inner = loss.get("loss")
-    inner = inner["type"] if isinstance(inner, dict) and "type" in inner else None
+    inner = loss["loss"]["type"] if is_described(loss.get("loss")) else None
     inside = entry("loss", inner).facts if inner else {}
-    if takes == "tuples" and inner and inside["takes"] != "tuples":
+    if facts["takes"] == "tuples" and inner and inside["takes"] != "tuples":
         yield f"{names}: {inner} is no loss on tuples: it has no terms to trim"
-    if inner == loss["type"]:
+    if inner == name:
         yield f"{names}: {inner} inside {inner}; describe one of them"
-    if sampler["negative"]:
-        needs_triplets = facts.get("needs_triplets") or inside.get("terms_need_triplets")
-        needs_triplets = needs_triplets or inside.get("needs_triplets")
-        yield from _negative_problems(
-            sampler["negative"], recipe, loss["type"] if needs_triplets else "", names
-        )
-
-
-def _negative_problems(
-    chosen: dict, recipe: dict, needs_triplets: str, names: str
-) -> Iterator[str]:
-    """Negatives that have no weights, no unit sphere, or no triplets for the loss that needs them.
-
-    ``needs_triplets`` is that loss, or empty.
-    """
+    if not sampler["negative"]:
+        return
+    chosen = sampler["negative"]
     if not _NEAREST <= chosen.get("cutoff", 0.5) < _FARTHEST:
         yield (
             f"{names}: cutoff {chosen['cutoff']} is not from {_NEAREST} to below {_FARTHEST}, "
@@ -193,14 +178,19 @@ def _negative_problems(
             f"{names}: cutoff {chosen['cutoff']} is not below upper_cutoff "
             f"{chosen['upper_cutoff']}; all weights would be equal"
         )
-    facts = entry("negative", chosen["type"]).facts
-    if facts.get("needs_normalized") and not recipe["normalize"]:
+    negative = entry("negative", chosen["type"]).facts
+    if negative.get("needs_normalized") and not recipe["normalize"]:
         yield (
             f"{names}: '{chosen['type']}' negatives are defined on the unit sphere, but the "
             "recipe has normalize: false"
         )
-    if facts.get("chooses") == "set" and needs_triplets:
+    needs_triplets = (
+        facts.get("needs_triplets")
+        or inside.get("needs_triplets")
+        or inside.get("terms_need_triplets")
+    )
+    if negative.get("chooses") == "set" and needs_triplets:
         yield (
-            f"{names}: {needs_triplets} needs single triplets here, but '{chosen['type']}' "
+            f"{names}: {name} needs single triplets here, but '{chosen['type']}' "
             "negatives are sets; take negatives that choose one"
         )

@@ -6,13 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Part(NamedTuple):
-    """What is measured by itself: a split, a named part of it and a label column.
-
-    Attributes:
-        split: ``train`` or ``test``.
-        subset: A part of the split; empty for all of it.
-        label: The label column.
-    """
+    """What is measured by itself: a split, a named part of it (empty: all), a label column."""
 
     split: str
     subset: str
@@ -34,31 +28,24 @@ class DatasetFacts(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    sources: tuple[str, ...] = Field(
-        (),
-        description="Its sources in data/archives.yaml, the preferred one first: each holds the "
-        "same images in another form. None for a dataset that comes in a package.",
-    )
-    mode: Literal["L", "RGB"] = Field(
-        "RGB", description="What encoded images become: gray, or colour."
-    )
+    sources: tuple[str, ...] = ()
+    """Its sources in data/archives.yaml, the preferred one first: each holds the same images in
+    another form. None for a dataset that comes in a package.
+    """
+    mode: Literal["L", "RGB"] = "RGB"
+    """What encoded images become: gray, or colour."""
     train_label: str = Field(description="The label column that training sees.")
     train_classes: int = Field(description="Classes of that column in the training split.")
-    evaluations: tuple[Part, ...] = Field(
-        description="What is measured. The first part of the test split selects test_max."
-    )
-    counts: dict[str, int] = Field(
-        description="Images as split or split/subset, classes as split:column; all are asserted."
-    )
-    sub_labels: dict[str, str] = Field(
-        {}, description="Of a label column, the finer one inside it, to see classes collapse."
-    )
-    pairs: dict[str, str] = Field(
-        {}, description="The file of pairs of each verification protocol; x_threshold is that of x."
-    )
-    folds: int = Field(
-        0, description="Its splits are fold1, fold2 and so on; test_fold picks the one to test on."
-    )
+    evaluations: tuple[Part, ...]
+    """What is measured. The first part of the test split selects test_max."""
+    counts: dict[str, int]
+    """Images as split or split/subset, classes as split:column; all are asserted."""
+    sub_labels: dict[str, str] = {}
+    """The finer label column inside a label column, to see classes collapse."""
+    pairs: dict[str, str] = {}
+    """The file of pairs of each verification protocol; x_threshold is that of x."""
+    folds: int = 0
+    """Its splits are fold1, fold2 and so on; test_fold picks the one to test on."""
 
     def first_test(self) -> Part:
         """The part that selects the epoch of ``test_max``."""

@@ -19,107 +19,90 @@ SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".webp"}
 
 @dataclass(frozen=True)
 class Contents:
-    """What a folder holds.
+    """What a folder holds: the file names of each class, both sorted.
 
-    Attributes:
-        images: The file names of each class, both sorted.
-        left_out: How many things of each kind look as if they were meant to be images of the
-            dataset, and are not.
+    ``told`` says in words what else is there and is left out; empty where that is nothing.
     """
 
     images: dict[str, list[str]]
-    left_out: Counter[str]
-
-    @property
-    def told(self) -> str:
-        """What is left out, in words; empty where that is nothing."""
-        return ", ".join(f"{what} ({count:,})" for what, count in sorted(self.left_out.items()))
+    told: str
 
 
 def contents(dataset: FolderDataset) -> Contents:
     """Look through a folder once; no file is opened.
 
     Raises:
-        ConfigError: See :func:`classes_of`; or a class without images, or something with an
+        ConfigError: See :func:`training_classes`; or a class without images, or something with an
             image's name that is no file.
     """
-    names, top = classes_of(dataset), Path(dataset.folder)
-    beside = [entry for entry in _entries(top) if _is_image(entry.name) and entry.is_file()]
-    left_out = Counter({"images beside the class folders": len(beside)})
-    images = {}
-    for name in names:
-        files = []
-        for entry in _entries(top / name):
-            if entry.is_dir() and not _is_image(entry.name):
+    images: dict[str, list[str]] = {}
+    left_out: Counter[str] = Counter()
+    for place in _class_folders(dataset):
+        images[place.name] = []
+        for path in _entries(place):
+            if path.suffix.lower() in SUFFIXES:
+                if not path.is_file():
+                    raise _no_file(path)
+                images[place.name].append(path.name)
+            elif path.is_dir():
                 left_out["folders inside class folders"] += 1
-            elif not _is_image(entry.name):
-                left_out[f"{Path(entry.name).suffix.lower() or 'other'} files"] += 1
-            elif entry.is_file():
-                files.append(entry.name)
             else:
-                raise _no_file(entry)
-        if not files:
-            raise ConfigError(f"'{top / name}' holds no images ({', '.join(sorted(SUFFIXES))})")
-        images[name] = sorted(files)
-    return Contents(images, +left_out)
+                left_out[f"{path.suffix.lower() or 'other'} files"] += 1
+        if not images[place.name]:
+            raise ConfigError(f"'{place}' holds no images ({', '.join(sorted(SUFFIXES))})")
+    beside = [path for path in _entries(Path(dataset.folder)) if path.suffix.lower() in SUFFIXES]
+    left_out["images beside the class folders"] = sum(path.is_file() for path in beside)
+    counts = sorted((+left_out).items())
+    return Contents(images, ", ".join(f"{what} ({count:,})" for what, count in counts))
 
 
-def _is_image(name: str) -> bool:
-    return Path(name).suffix.lower() in SUFFIXES
-
-
-def _no_file(entry: os.DirEntry) -> ConfigError:
-    kind = "is a link that leads nowhere" if entry.is_symlink() else "is a pipe or device, no file"
-    kind = "is a folder with an image's name" if entry.is_dir() else kind
-    return ConfigError(f"'{entry.path}' {kind}; take it away or mend it")
-
-
-def _entries(folder: Path) -> list[os.DirEntry]:
-    """What lies in ``folder``, hidden things left out; a ConfigError where a name is no text."""
-    try:
-        with os.scandir(folder) as found:
-            entries = [entry for entry in found if not entry.name.startswith(".")]
-    except OSError as error:
-        raise ConfigError(f"'{folder}' cannot be read ({error.strerror})") from None
-    for entry in entries:
-        # Undecodable bytes are lone surrogates to Python; line breaks would break messages.
-        if re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", entry.name):
-            name = os.fsencode(entry.name)
-            raise ConfigError(
-                f"'{folder}' holds {name!r}, a name that is not UTF-8 text; rename it"
-            )
-    return entries
-
-
-def classes_of(dataset: FolderDataset) -> list[str]:
-    """The names of the class folders, sorted.
-
-    Raises:
-        ConfigError: There is no such folder, it cannot be read, or has too few classes for training
-            and test.
-    """
+def _class_folders(dataset: FolderDataset) -> list[Path]:
     folder = Path(dataset.folder)
     if not folder.is_dir():
         raise ConfigError(f"no folder '{folder}'; it should have a folder of images for each class")
-    entries = _entries(folder)
-    for entry in entries:
-        if entry.is_symlink() and not os.path.exists(entry.path):
-            raise _no_file(entry)
-    names = sorted(entry.name for entry in entries if entry.is_dir())
-    if len(names) < 4:
+    found = _entries(folder)
+    for path in found:
+        if not path.exists():
+            raise _no_file(path)
+    classes = [path for path in found if path.is_dir()]
+    if len(classes) < 4:
         raise ConfigError(
-            f"'{folder}' has {len(names)} class folders; two are needed to train and two to test"
+            f"'{folder}' has {len(classes)} class folders; two are needed to train and two to test"
         )
-    return names
+    return classes
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What lies in ``folder`` by name, hidden things left out."""
+    try:
+        os.stat(f"{folder}/.")  # fails where names can be read, but nothing can be opened
+        found = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise ConfigError(f"'{folder}' cannot be read ({error.strerror})") from None
+    for path in found:
+        # Undecodable bytes are lone surrogates to Python; line breaks would break messages.
+        if re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", path.name):
+            name = os.fsencode(path.name)
+            raise ConfigError(
+                f"'{folder}' holds {name!r}, a name that is not UTF-8 text; rename it"
+            )
+    return found
+
+
+def _no_file(path: Path) -> ConfigError:
+    kind = "is a link that leads nowhere" if path.is_symlink() else "is a pipe or device, no file"
+    kind = "is a folder with an image's name" if path.is_dir() else kind
+    return ConfigError(f"'{path}' {kind}; take it away or mend it")
 
 
 def training_classes(dataset: FolderDataset) -> set[str]:
     """The classes to train on: at least two, and at least two are left for the test.
 
     Raises:
-        ConfigError: See :func:`classes_of`.
+        ConfigError: There is no such folder, it cannot be read, or has too few classes for training
+            and test.
     """
-    names = classes_of(dataset)
+    names = [folder.name for folder in _class_folders(dataset)]
     count = math.ceil(len(names) * dataset.train_share)
     if dataset.split == "random":
         random.Random(dataset.seed).shuffle(names)

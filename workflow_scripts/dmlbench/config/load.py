@@ -1,7 +1,7 @@
 """From a config to a plan, or to one line for each mistake; and the plan as a stored file.
 
-The plan is made once, by the process that plans. Every job reads ``plan.json``, which holds what is
-looked up in classes that take PyTorch to import. It names no place of this machine.
+The plan is made once, by the process that plans, which imports PyTorch to look into classes. Every
+job reads ``plan.json``. It names no place of this machine.
 """
 
 import hashlib
@@ -15,10 +15,9 @@ from pydantic import ValidationError
 
 from dmlbench import paths
 from dmlbench.config.models import Benchmark
-from dmlbench.config.plan import Plan, Swept
+from dmlbench.config.plan import Plan, Run, Swept
 from dmlbench.config.planning import build_plan
 from dmlbench.config.read_yaml import read_config
-from dmlbench.config.run import Run
 from dmlbench.errors import ConfigError
 from dmlbench.files import write_text
 from dmlbench.plugins.messages import describe
@@ -41,9 +40,7 @@ def load_config(path: str | Path) -> Plan:
 
 
 def resolve_config(data: Any, source: str) -> Plan:
-    """Validate config ``data`` that came from ``source`` (named in messages); make its plan.
-
-    The classes that it names are imported, and PyTorch with them.
+    """Validate config ``data`` and make its plan; ``source`` is named in messages.
 
     Raises:
         ConfigError: One line for each mistake, with section, key, value and nearest valid key.
@@ -52,11 +49,7 @@ def resolve_config(data: Any, source: str) -> Plan:
 
 
 def validate(data: Any, source: str) -> Benchmark:
-    """Check the sections of a config, each by itself. Nothing heavy is imported.
-
-    Raises:
-        ConfigError: One line for each mistake.
-    """
+    """Check the sections of a config, each by itself; see :func:`resolve_config`."""
     if not isinstance(data, dict) or not data:
         raise ConfigError(f"{source}: holds no keys; start from configs/demo.yaml")
     if lines := [f"{source}: {line}" for line in _not_plain(data)]:
@@ -91,7 +84,7 @@ def write_plan(plan: Plan, folder: Path) -> None:
         for experiment, runs in plan.controls.items()
     }
     write_text(folder / paths.PLAN_FILE, json.dumps(stored, indent=1) + "\n")
-    write_text(folder / paths.CONFIG_FILE, plan.as_json())
+    write_text(folder / paths.CONFIG_FILE, plan.benchmark.as_json())
 
 
 def read_plan(config: Path) -> Plan:

@@ -7,7 +7,7 @@ field has a description, from which the JSON schema for editors is made.
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from dmlbench.config.recipe import Recipe
 from dmlbench.config.settings import (
@@ -17,6 +17,7 @@ from dmlbench.config.settings import (
     Projection,
     Resources,
     Training,
+    Unique,
 )
 from dmlbench.plugins.types import Name, Section, Seed, Selection
 
@@ -28,39 +29,27 @@ def _choice(value: Any) -> Any:
 class Choice(BaseModel):
     """A class and its options: ``easy`` or ``{type: semihard, margin: 0.1}``."""
 
-    model_config = ConfigDict(extra="allow")
-    type: str = Field(
-        description="The registered name, or the path of a class: package.module.Class."
-    )
+    model_config = ConfigDict(extra="allow", use_attribute_docstrings=True)
+    type: str
+    """The registered name, or the path of a class: package.module.Class."""
 
     @property
     def options(self) -> dict:
         return dict(self.model_extra or {})
-
-    def flat(self) -> dict:
-        return {"type": self.type, **self.options}
 
 
 ChoiceField = Annotated[Choice, BeforeValidator(_choice, json_schema_input_type=str | Choice)]
 
 
 class Sampler(Section):
-    per_class: Annotated[int, Field(ge=2)] | None = Field(
-        None,
-        description="Images of each class in a batch. Empty: all images are shuffled, as proxy "
-        "losses take them.",
-    )
-    positive: ChoiceField | None = Field(
-        None, description="How an anchor's positives are chosen. Empty: the loss needs none."
-    )
-    negative: ChoiceField | None = Field(
-        None, description="How an anchor's negatives are chosen. Give it together with positive."
-    )
-    miner: ChoiceField | None = Field(
-        None,
-        description="A miner of pytorch-metric-learning instead of positive and negative: its "
-        "class path and arguments.",
-    )
+    per_class: Annotated[int, Field(ge=2)] | None = None
+    """Images of each class in a batch. Empty: all images are shuffled."""
+    positive: ChoiceField | None = None
+    """How an anchor's positives are chosen. Empty: the loss needs none."""
+    negative: ChoiceField | None = None
+    """How an anchor's negatives are chosen. Give it together with positive."""
+    miner: ChoiceField | None = None
+    """Instead of the two: a miner of pytorch-metric-learning by its class path."""
 
     @model_validator(mode="after")
     def _choices_go_together(self) -> "Sampler":
@@ -76,15 +65,32 @@ Names = Annotated[list[Name], Field(min_length=1)]
 
 class Method(Section):
     loss: Name | Names = Field(description="A loss, or several.")
-    sampler: Name | Names = Field(
-        "none", description="A sampler, or several. none shuffles images and chooses no tuples."
-    )
+    sampler: Name | Names = "none"
+    """A sampler, or several. none shuffles images and chooses no tuples."""
 
     def pairs(self) -> list[tuple[str, str]]:
         """Every loss of the method with every sampler of it."""
         losses = [self.loss] if isinstance(self.loss, str) else self.loss
         samplers = [self.sampler] if isinstance(self.sampler, str) else self.sampler
         return [(loss, sampler) for loss in losses for sampler in samplers]
+
+
+def with_changes(entry: BaseModel, changes: dict[str, Any]) -> Any:
+    """A copy of a recipe, loss or sampler with other values, by dotted key.
+
+    Raises:
+        KeyError: The entry has no section on the way to a key.
+        ValidationError: A value is not valid.
+    """
+    data = entry.model_dump()
+    for path, value in changes.items():
+        section, *inner = data, *path.split(".")
+        for part in inner[:-1]:
+            section = section.get(part)
+            if not isinstance(section, dict):
+                raise KeyError(path)
+        section[inner[-1]] = value
+    return type(entry).model_validate(data)
 
 
 def _several(value: Any) -> Any:
@@ -101,28 +107,23 @@ class Experiment(Section):
     dataset: Name = Field(description="A registered dataset.")
     recipe: Name = Field(description="A recipe of this file.")
     methods: list[Method] = Field(description="What is compared.", min_length=1)
-    sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(
-        default_factory=dict,
-        description="Keys such as recipe.batch_size or sampler.per_class, each with a list of "
-        "values. Each value makes an entry of its own.",
-    )
-    published: PublishedNames = Field(
-        [],
-        description="Published tables that are printed beside ours, such as eps_table1 or "
-        "[eps_table3, eps_table4].",
-    )
+    sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(default_factory=dict)
+    """Keys such as recipe.batch_size, each with a list of values to compare."""
+    published: PublishedNames = Field([])
+    """Published tables to print beside ours, such as [eps_table3, eps_table4]."""
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """The (loss, sampler) names of all methods, before a sweep."""
+        return [pair for method in self.methods for pair in method.pairs()]
 
 
 class FolderDataset(Section):
-    folder: str = Field(
-        min_length=1, description="A folder with one folder of images for each class."
-    )
-    split: Literal["first", "random"] = Field(
-        "first", description="Which classes are for training: the first by name, or random ones."
-    )
-    train_share: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.5, description="Share of the classes for training. The others are for the test."
-    )
+    folder: str = Field(min_length=1)
+    """A folder with one folder of images for each class."""
+    split: Literal["first", "random"] = "first"
+    """Which classes are for training: the first by name, or random ones."""
+    train_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """Share of the classes for training. The others are for the test."""
     seed: Seed = Field(0, description="Seed of the random split.")
     mode: Literal["RGB", "L"] = Field("RGB", description="Read images in colour, or as gray.")
 
@@ -134,37 +135,30 @@ class Benchmark(Section):
     """One config file."""
 
     name: Name = Field(description="Everything this config makes lies under results/<name>/.")
-    seeds: list[Seed] = Field(description="Training seeds.", min_length=1)
-    selections: list[Selection] = Field(
-        ["last", "val", "test_max"],
-        description="Which epochs' weights are kept: the last, the best on validation, or the best "
-        "on test (the papers' protocol; tables say so).",
-        min_length=1,
+    seeds: Annotated[list[Seed], Unique] = Field(description="Training seeds.", min_length=1)
+    selections: Annotated[list[Selection], Unique] = Field(
+        ["last", "val", "test_max"], min_length=1
     )
+    """Which epochs' weights are kept: the last, the best on validation or on test (the papers'
+    protocol; tables say so).
+    """
     data: Data = Field(default_factory=Data, description="Where archives come from.")
-    datasets: dict[Name, FolderDataset] = Field(
-        default_factory=dict, description="Your own folders of images, by name."
-    )
+    datasets: dict[Name, FolderDataset] = Field(default_factory=dict)
+    """Your own folders of images, by name."""
     recipes: dict[Name, Recipe] = Field(description="How to train.")
     losses: dict[Name, ChoiceField] = Field(description="Losses by name.")
     samplers: dict[Name, Sampler] = Field(description="Samplers by name.")
     experiments: dict[Name, Experiment] = Field(description="What is compared.", min_length=1)
     evaluation: Evaluation = Field(default_factory=Evaluation, description="What is measured.")
     projection: Projection = Field(default_factory=Projection, description="t-SNE.")
-    gallery: Gallery = Field(
-        default_factory=Gallery, description="The figure of images and their nearest neighbours."
-    )
-    controls: list[Control] = Field(
-        ["random", "untrained", "shuffled"],
-        description="Rows below the methods of every table, with the first seed only. random: "
-        "random vectors. untrained: the backbone's features before any training. shuffled: the "
-        "first method, trained on shuffled labels.",
-    )
-    partial: bool = Field(
-        False,
-        description="Make tables and figures of the finished runs. A mean over fewer seeds than "
-        "planned says k/n, and its table says PARTIAL.",
-    )
+    gallery: Gallery = Field(default_factory=Gallery)
+    """The figure of images and their nearest neighbours."""
+    controls: Annotated[list[Control], Unique] = Field(["random", "untrained", "shuffled"])
+    """Rows below the methods of every table, with the first seed only: random vectors, the
+    untrained backbone's features, the first method on shuffled labels.
+    """
+    partial: bool = False
+    """Make tables and figures of the finished runs; the tables say PARTIAL."""
     training: Training = Field(default_factory=Training, description="How trainings are run.")
     resources: Resources = Field(default_factory=Resources, description="What rules ask for.")
 
@@ -175,10 +169,3 @@ class Benchmark(Section):
         """
         here = {"data": {"mirror", "files"}}
         return json.dumps(self.model_dump(mode="json", exclude=here), indent=1)
-
-    @field_validator("seeds", "selections", "controls")
-    @classmethod
-    def _no_repeats(cls, values: list) -> list:
-        if len(set(values)) != len(values):
-            raise ValueError("a value is named twice")
-        return values

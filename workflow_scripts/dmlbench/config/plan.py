@@ -1,7 +1,7 @@
 """What a config plans: its runs and everything looked up for them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,6 @@ from dmlbench.config.dataset_facts import DatasetFacts
 from dmlbench.config.folders import folder_facts
 from dmlbench.config.models import Benchmark
 from dmlbench.config.recipe import weights_hash
-from dmlbench.config.run import Run
 from dmlbench.errors import ConfigError
 from dmlbench.plugins.arguments import is_described
 from dmlbench.plugins.class_paths import ClassSource
@@ -20,6 +19,45 @@ from dmlbench.plugins.entries import entry
 from dmlbench.plugins.messages import nearest
 from dmlbench.seeding import derive_seed
 
+#: What stands in the place of a loss where nothing is trained. No entry of a config can have such a
+#: name: it has a hyphen.
+RANDOM, UNTRAINED = "random-embedding", "untrained-backbone"
+#: The sampler that every config has: images shuffled, no tuples chosen.
+NO_SAMPLER = "none"
+
+
+@dataclass(frozen=True, order=True)
+class Run:
+    """One training: the names of its config entries and its seed.
+
+    A control without training has its kind in the place of the loss.
+    """
+
+    dataset: str
+    recipe: str
+    loss: str
+    sampler: str
+    seed: int
+
+    @property
+    def id(self) -> str:
+        """The run's path below ``runs/``, which is also how scripts name it."""
+        return paths.RUN_ID.format(**self.__dict__)
+
+    @property
+    def method(self) -> tuple[str, str, str]:
+        """What a run compares, whatever its dataset and seed: recipe, loss and sampler."""
+        return self.recipe, self.loss, self.sampler
+
+    @property
+    def trained(self) -> bool:
+        """Whether it is a training, not a control without one."""
+        return self.loss not in (RANDOM, UNTRAINED)
+
+
+#: The columns that identify a run in tables, and those that identify a method.
+RUN_KEYS = [field.name for field in fields(Run)]
+METHOD_KEYS = RUN_KEYS[1:4]
 #: How a recipe's name ends that is another's with shuffled labels.
 SHUFFLED = "_labels_shuffled"
 
@@ -28,9 +66,8 @@ SHUFFLED = "_labels_shuffled"
 class Swept:
     """Where an entry of a sweep comes from.
 
-    Attributes:
-        base: The (recipe, loss, sampler) names that the config has.
-        settings: The value of each swept key, such as ``sampler.per_class``.
+    ``base`` are the (recipe, loss, sampler) names that the config has; ``settings`` the value of
+    each swept key, such as ``sampler.per_class``.
     """
 
     base: tuple[str, str, str]
@@ -81,7 +118,7 @@ class Plan:
 
     @property
     def control_selection(self) -> str:
-        """The selection that controls are shown with: the last epoch, where it is kept."""
+        """The selection of controls: the last epoch, where it is kept."""
         return "last" if "last" in self.benchmark.selections else self.benchmark.selections[0]
 
     @property
@@ -109,10 +146,7 @@ class Plan:
         return self._folders[dataset]
 
     def source_of(self, dataset: str) -> str:
-        """Where a dataset's archives come from: the config's choice, or the first it has.
-
-        Empty for a dataset without archives.
-        """
+        """The config's choice of a dataset's sources, or its first; "" where it has no archives."""
         known = self.facts(dataset).sources
         return self.benchmark.data.sources.get(dataset) or next(iter(known), "")
 
@@ -122,16 +156,11 @@ class Plan:
         return [paths.RAW.format(source=source, archive=file) for file in archives(source)]
 
     def class_facts(self, kind: str, name: str) -> dict:
-        """What the decorator of a planned run's class says, such as its ``label``.
-
-        Args:
-            kind: loss, positive, negative or miner; ``object`` for a class inside another.
-            name: What the config calls the class.
-        """
+        """What the decorator says of the class that the config calls ``name``."""
         return self._class(kind, name)["facts"]
 
     def _class(self, kind: str, name: str) -> dict:
-        # Inside a loss may stand another loss, or any object.
+        # A loss may have another loss inside it, or any object.
         kinds = (k for k in (kind, "loss", "object") if name in self.classes.get(k, {}))
         return self.classes[next(kinds)][name]
 
@@ -165,7 +194,7 @@ class Plan:
         return tuple(sorted({ClassSource(tuple(c["modules"]), c["package"]) for c in known}))
 
     def fingerprint(self, run: Run) -> str:
-        """A short hash of :meth:`spec`."""
+        """A short hash of :meth:`spec`: the run's result is made anew where it changes."""
         return f"{derive_seed(self.spec(run)):016x}"
 
     def run_folder(self, run: Run) -> Path:
@@ -208,10 +237,6 @@ class Plan:
                 f"run '{run_id}' is not planned by config '{self.benchmark.name}'{hint}"
             )
         return self.all_runs[run_id]
-
-    def as_json(self) -> str:
-        """See :meth:`Benchmark.as_json`."""
-        return self.benchmark.as_json()
 
 
 def _class_names(spec: Any) -> Iterator[str]:

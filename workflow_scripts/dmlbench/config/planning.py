@@ -1,30 +1,41 @@
 """From a valid config to a plan: names looked up, sweeps spread, combinations checked."""
 
-import json
+import itertools
+from typing import Any
+
+from pydantic import ValidationError
 
 from dmlbench import paths
 from dmlbench.config import checks
-from dmlbench.config.models import Benchmark, Experiment
-from dmlbench.config.plan import SHUFFLED, Plan
-from dmlbench.config.resolve import Resolver
-from dmlbench.config.run import NO_SAMPLER, RANDOM, UNTRAINED, Run
+from dmlbench.config.models import Benchmark, Choice, Experiment, Sampler, with_changes
+from dmlbench.config.plan import (
+    METHOD_KEYS,
+    NO_SAMPLER,
+    RANDOM,
+    SHUFFLED,
+    UNTRAINED,
+    Plan,
+    Run,
+    Swept,
+)
+from dmlbench.config.recipe import Recipe
 from dmlbench.errors import ConfigError
-from dmlbench.plugins.entries import build_object, entries
-from dmlbench.plugins.messages import nearest
+from dmlbench.plugins.arguments import Argument, has_described, is_described
+from dmlbench.plugins.entries import build_object, entries, entry
+from dmlbench.plugins.messages import describe, nearest
+
+_PLURAL = {"recipe": "recipes", "loss": "losses", "sampler": "samplers"}
+_CHOICES = ("positive", "negative", "miner")
 
 
 def build_plan(benchmark: Benchmark, source: str) -> Plan:
-    """Look everything up that ``benchmark`` names.
-
-    Args:
-        benchmark: The validated config.
-        source: Where it came from, for messages.
+    """Look everything up that ``benchmark`` names; ``source`` is named in messages.
 
     Raises:
         ConfigError: One line for each name that does not exist or combination that cannot be.
     """
     builder = _Builder(benchmark)
-    for step in (builder.entries, builder.experiments, builder.controls):
+    for step in (builder.check_entries, builder.plan_experiments, builder.plan_controls):
         step()
         if builder.problems:
             lines = dict.fromkeys(f"{source}: {problem}" for problem in builder.problems)
@@ -38,98 +49,196 @@ class _Builder:
     def __init__(self, benchmark: Benchmark) -> None:
         self.benchmark = benchmark
         self.plan = Plan(benchmark)
-        self.resolver = Resolver(self.plan)
-        self.problems = self.resolver.problems
-        self.built: set[str] = set()
+        self.problems: list[str] = []
+        self.given: dict[str, dict] = {
+            "recipe": benchmark.recipes,
+            "loss": benchmark.losses,
+            "sampler": {NO_SAMPLER: Sampler(), **benchmark.samplers},
+        }
+        self.resolved: dict[str, dict[str, dict]] = {section: {} for section in METHOD_KEYS}
 
-    def entries(self) -> None:
+    def check_entries(self) -> None:
         """Check each entry of the config by itself."""
-        benchmark = self.benchmark
-        self.problems += checks.data_problems(benchmark.data)
-        for section in ("losses", "samplers", "recipes"):
-            for name, given in getattr(benchmark, section).items():
-                self.resolver.resolve(given, f"{section}.{name}")
-        if NO_SAMPLER in benchmark.samplers:
+        self.problems += checks.data_problems(self.benchmark.data)
+        for section in ("loss", "sampler", "recipe"):
+            for name, given in self.given[section].items():
+                self.resolved[section][name] = self._resolve(given, f"{_PLURAL[section]}.{name}")
+        if NO_SAMPLER in self.benchmark.samplers:
             self.problems.append(
                 f"samplers.{NO_SAMPLER}: every config has this one (images shuffled, no tuples); "
                 "take another name"
             )
-        for name, folder in benchmark.datasets.items():
+        for name, folder in self.benchmark.datasets.items():
             self.problems += checks.folder_problems(name, folder)
 
-    def experiments(self) -> None:
+    def _resolve(self, given: Recipe | Sampler | Choice, where: str) -> dict:
+        """A recipe, a sampler or a loss as plain data, all defaults filled in."""
+        if isinstance(given, Recipe):
+            self.problems += checks.recipe_problems(given, self.benchmark.selections, where)
+            return given.model_dump(mode="json")
+        if isinstance(given, Choice):
+            return self._choice("loss", given, where)
+        resolved: dict[str, Any] = {"per_class": given.per_class}
+        for kind in _CHOICES:
+            choice = getattr(given, kind)
+            resolved[kind] = choice and self._choice(kind, choice, f"{where}.{kind}")
+        return resolved
+
+    def _choice(self, kind: str, choice: Choice, where: str) -> dict:
+        """A choice with the descriptions inside it resolved too.
+
+        A class that does not register itself keeps its own defaults: only what the config gives is
+        resolved.
+        """
+        try:
+            found = entry(kind, choice.type)
+            source = found.source
+        except ConfigError as error:
+            self.problems.append(f"{where}: {error}")
+            return {}
+        # What jobs need to know of a class that they do not import.
+        self.plan.classes.setdefault(kind, {})[found.name] = {
+            "facts": {k: v for k, v in found.facts.items() if isinstance(v, str | int | float)},
+            "modules": list(source.modules),
+            "package": source.package,
+        }
+        arguments = found.arguments
+        if problems := [f"{where}.{problem}" for problem in arguments.problems(choice.options)]:
+            self.problems += problems
+            return {}
+        values = {} if found.foreign else arguments.defaults()
+        values |= arguments.plain(choice.options)
+        for key, value in values.items():
+            if has_described(value):
+                argument = arguments.known[key]
+                inner = kind if argument.keeps_description() else "object"
+                values[key] = self._inside(inner, value, f"{where}.{key}", argument)
+        return {"type": choice.type, **values}
+
+    def _inside(self, kind: str, value: Any, where: str, wanted: Argument) -> Any:
+        """A value of an option: descriptions of other classes, also listed, are resolved too."""
+        if isinstance(value, list):
+            return [
+                self._inside(kind, each, f"{where}.{i}", wanted) for i, each in enumerate(value)
+            ]
+        if not is_described(value):
+            return value
+        made = self._choice(kind, Choice(**value), where)
+        if made and (reason := wanted.refusal(entry(kind, value["type"]).cls)):
+            self.problems.append(f"{where}: {reason}")
+        return made
+
+    def plan_experiments(self) -> None:
         """Plan the methods of all experiments."""
         for name, experiment in self.benchmark.experiments.items():
-            before = len(self.problems)
-            self._look_up(f"experiments.{name}", name, experiment)
+            where, before = f"experiments.{name}", len(self.problems)
+            if paths.is_taken(name):
+                self.problems.append(f"{where}: another table has this name; take another one")
+            self.problems += checks.published_problems(experiment, where)
+            self._look_up(where, experiment)
             if len(self.problems) == before:
-                self.plan.methods[name] = self._methods(f"experiments.{name}", experiment)
+                self.plan.methods[name] = self._methods(where, experiment)
         self.problems += checks.projection_problems(self.benchmark)
 
-    def _look_up(self, where: str, name: str, experiment: Experiment) -> None:
+    def _look_up(self, where: str, experiment: Experiment) -> None:
         """Note names of an experiment that stand for nothing."""
-        if paths.is_taken(name):
-            self.problems.append(f"{where}: another table has this name; take another one")
-        self.problems += checks.published_problems(experiment, where)
-        known = {section: list(found) for section, found in self.resolver.entries.items()}
-        datasets = [*entries("dataset"), *self.benchmark.datasets]
-        lookups = [("dataset", experiment.dataset, datasets)]
-        lookups += [("recipe", experiment.recipe, known["recipe"])]
-        for pair in (pair for method in experiment.methods for pair in method.pairs()):
-            for section, value in zip(("loss", "sampler"), pair, strict=True):
-                lookups.append((f"methods.{section}", value, known[section]))
+        lookups = [
+            ("dataset", experiment.dataset, [*entries("dataset"), *self.benchmark.datasets]),
+            ("recipe", experiment.recipe, self.given["recipe"]),
+        ]
+        for loss, sampler in experiment.pairs():
+            lookups.append(("methods.loss", loss, self.given["loss"]))
+            lookups.append(("methods.sampler", sampler, self.given["sampler"]))
         for key, value, valid in lookups:
             if value not in valid:
-                hint = nearest(value, valid)
+                hint = nearest(value, list(valid))
                 self.problems.append(f"{where}.{key}: no such entry (got '{value}'){hint}")
 
     def _methods(self, where: str, experiment: Experiment) -> list[tuple[str, str, str]]:
         """The methods of an experiment, each checked."""
         before = len(self.problems)
-        pairs = [pair for method in experiment.methods for pair in method.pairs()]
-        methods = [m for pair in pairs for m in self.resolver.spread(experiment, pair, where)]
+        keys = [k for k in experiment.sweep if k.partition(".")[0] in METHOD_KEYS and "." in k]
+        for key in sorted(set(experiment.sweep) - set(keys)):
+            self.problems.append(
+                f"{where}.sweep: key '{key}' must start with recipe., loss. or sampler."
+            )
+        values = list(itertools.product(*(experiment.sweep[key] for key in keys)))
+        methods = [
+            self._method((experiment.recipe, *pair), dict(zip(keys, each, strict=True)), where)
+            for pair in experiment.pairs()
+            for each in values
+        ]
         if len(self.problems) > before:
             return methods
         if len(set(methods)) < len(methods):
             self.problems.append(f"{where}.methods: the same loss and sampler are listed twice")
-        facts = self.plan.facts(experiment.dataset)
-        self.problems += checks.measure_problems(
-            self.benchmark.evaluation, experiment.dataset, facts
-        )
-        for recipe, loss, sampler in methods:
-            self._combination(experiment.dataset, recipe, loss, sampler, where)
+        dataset, facts = experiment.dataset, self.plan.facts(experiment.dataset)
+        self.problems += checks.measure_problems(self.benchmark.evaluation, dataset, facts)
+        for method in methods:
+            self._combination(dataset, method, where)
         return methods
 
-    def _combination(self, dataset: str, recipe: str, loss: str, sampler: str, where: str) -> None:
+    def _method(self, base: tuple[str, str, str], settings: dict, where: str) -> tuple:
+        """The method that ``base`` becomes with swept ``settings``; its entries are planned."""
+        names = dict(zip(METHOD_KEYS, base, strict=True))
+        changes: dict[str, dict] = {section: {} for section in METHOD_KEYS}
+        for key, value in settings.items():
+            section, _, path = key.partition(".")
+            changes[section][path] = value
+            names[section] += f"_{path.split('.')[-1]}_{_slug(value)}"
+        for section, original in zip(METHOD_KEYS, base, strict=True):
+            self._add(section, original, names[section], changes[section], where)
+        method = tuple(names.values())
+        if settings:
+            self.plan.swept[method] = Swept(base, settings)
+        return method
+
+    def _add(self, section: str, base: str, name: str, changes: dict, where: str) -> None:
+        """Add the entry ``base`` with ``changes`` as ``name`` to the plan."""
+        resolved = self.resolved[section][base]
+        if changes:
+            original = self.given[section][base]
+            try:
+                changed = with_changes(original, changes)
+            except KeyError as error:
+                path = error.args[0]
+                self.problems.append(f"{where}.sweep: {section} '{base}' has no key '{path}'")
+                return
+            except ValidationError as error:
+                lines = [describe(e, type(original)) for e in error.errors()]
+                self.problems += [f"{where}.sweep: {section}.{line}" for line in lines]
+                return
+            resolved = self._resolve(changed, f"{where}.sweep: {section}")
+        planned = getattr(self.plan, _PLURAL[section])
+        taken = changes and name in self.given[section]
+        if taken or planned.setdefault(name, resolved) != resolved:
+            self.problems.append(
+                f"{where}.sweep: would make the {section} '{name}', a name that another entry has; "
+                "rename that one"
+            )
+
+    def _combination(self, dataset: str, method: tuple[str, str, str], where: str) -> None:
         """Refuse what cannot be trained, with the reason."""
-        plan, facts = self.plan, self.plan.facts(dataset)
-        how, chosen, costs = plan.recipes[recipe], plan.samplers[sampler], plan.losses[loss]
+        facts, (recipe, loss, sampler) = self.plan.facts(dataset), method
+        how, costs = self.plan.recipes[recipe], self.plan.losses[loss]
+        chosen = self.plan.samplers[sampler]
         names = f"{where}: recipe '{recipe}' with sampler '{sampler}'"
         self.problems += checks.fold_problems(dataset, facts.folds, how["test_fold"], where)
         self.problems += checks.batch_problems(dataset, facts.train_classes, how, chosen, names)
         names = f"{where}: loss '{loss}' with sampler '{sampler}'"
         if problems := list(checks.method_problems(how, costs, chosen, names)):
             self.problems += problems
-        else:
-            self._try_to_build(costs, chosen, facts.train_classes, how["embedding_dim"], names)
-
-    def _try_to_build(
-        self, loss: dict, sampler: dict, classes: int, dimension: int, names: str
-    ) -> None:
-        """Call the constructors once: they may refuse what their signatures allow."""
-        key = json.dumps([loss, sampler, classes, dimension])
-        if key in self.built:
             return
-        self.built.add(key)
-        options = {key: value for key, value in loss.items() if key != "loss_lr"}
+        sizes = {"num_classes": facts.train_classes, "embedding_dim": how["embedding_dim"]}
+        # The constructors are called once: they may refuse what their signatures allow.
         try:
-            build_object("loss", options, num_classes=classes, embedding_dim=dimension)
-            for kind in ("positive", "negative", "miner"):
-                build_object(kind, sampler[kind])
+            build_object("loss", {k: v for k, v in costs.items() if k != "loss_lr"}, **sizes)
+            for kind in _CHOICES:
+                build_object(kind, chosen[kind])
         except ConfigError as error:
             self.problems.append(f"{names}: {error}")
 
-    def controls(self) -> None:
+    def plan_controls(self) -> None:
         """Plan the controls of each experiment: of its first method, with the first seed."""
         plan, benchmark = self.plan, self.benchmark
         for name, experiment in benchmark.experiments.items():
@@ -146,9 +255,15 @@ class _Builder:
             }
             if "shuffled" not in benchmark.controls:
                 continue
-            entry = {**plan.recipes[recipe], "labels": "shuffled"}
-            if shuffled in benchmark.recipes or plan.recipes.setdefault(shuffled, entry) != entry:
+            made = {**plan.recipes[recipe], "labels": "shuffled"}
+            if shuffled in benchmark.recipes or plan.recipes.setdefault(shuffled, made) != made:
                 self.problems.append(
                     f"controls: shuffled would make the recipe '{shuffled}', a name that another "
                     "entry has; rename that one"
                 )
+
+
+def _slug(value: object) -> str:
+    """A value as part of a name: 0.5 -> 0p5, -1 -> m1."""
+    text = str(value).lower().replace("-", "m").replace(".", "p").replace("+", "")
+    return "".join(c if c.isalnum() else "_" for c in text)

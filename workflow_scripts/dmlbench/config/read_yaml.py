@@ -17,7 +17,7 @@ def read_config(path: str | Path) -> Any:
         ConfigError: The file is missing, is not YAML, or has a key twice.
     """
     try:
-        return _parse(Path(path).read_text(encoding="utf-8"))
+        return parse_yaml(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(
             f"{path}: cannot be read ({error.strerror}); is the path right?"
@@ -30,7 +30,8 @@ def read_config(path: str | Path) -> Any:
         raise ConfigError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from None
 
 
-def _parse(text: str) -> Any:
+def parse_yaml(text: str) -> Any:
+    """What YAML 1.2 text holds."""
     return YAML(typ="safe", pure=True).load(text)
 
 
@@ -38,10 +39,7 @@ def merge_configs(files: Sequence[str | Path], overrides: Mapping[str, Any]) -> 
     """The sections of several files, later ones over earlier ones, with single keys on top.
 
     Snakemake merges likewise, but reads YAML 1.1, where ``no`` is no text and ``1e-3`` no number.
-
-    Args:
-        files: Config files; paths are named in messages as they are given here.
-        overrides: What ``--config key=value`` says; Snakemake leaves inner values as text.
+    ``overrides`` is what ``--config key=value`` says; Snakemake leaves inner values as text.
 
     Raises:
         ConfigError: A file cannot be read, or holds no keys.
@@ -71,7 +69,7 @@ def _typed(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        read = _parse(value)
+        read = parse_yaml(value)
     except YAMLError:
         return value
     return read if isinstance(read, bool | int | float) or value == "null" else value

@@ -20,87 +20,58 @@ class Optimizer(Section):
 
 class Recipe(Section):
     backbone: str = Field(description="small_cnn, or the name of any timm model.")
-    weights: str = Field(
-        "none",
-        description="none (from scratch), a timm tag such as tv_in1k, or a file: .safetensors, or "
-        ".pth, which is read without running code.",
-    )
-    widths: list[PositiveInt] = Field(
-        [32, 64], description="Channels of each block of small_cnn.", min_length=1
-    )
+    weights: str = "none"
+    """none (from scratch), a timm tag such as tv_in1k, or a file of weights."""
+    widths: list[PositiveInt] = Field([32, 64], min_length=1)
+    """Channels of each block of small_cnn."""
     hidden: int = Field(0, ge=0, description="Units of small_cnn's hidden layer; 0 for none.")
     embedding_dim: int = Field(ge=2, description="Dimension of the embedding.")
     normalize: bool = Field(True, description="L2-normalise the embedding.")
     freeze_bn: bool = Field(False, description="Keep batch norm in evaluation mode.")
-    store: Literal["original", "resize256"] = Field(
-        "original",
-        description="Which prepared pixels to read: original keeps whole images; resize256 has "
-        "their short side resized to 256, which is smaller and faster. Random crops of the two "
-        "differ: 8% of 500 x 375 pixels are some 122 pixels wide, and 84 once resized, so that "
-        "more of them are enlarged to 224. Papers use either; see docs/data.md.",
-    )
-    image_size: PositiveInt | None = Field(
-        None,
-        description="Side of the square input in pixels; empty keeps the stored size, or takes "
-        "that of the weights (mean_std: weights).",
-    )
-    crop: Literal["none", "random_resized"] = Field(
-        "none",
-        description="Which transforms image_size stands for. none: Resize to a square. "
-        "random_resized: RandomResizedCrop and RandomHorizontalFlip for training; for evaluation "
-        "Resize of the short side to 256/224 of image_size, and CenterCrop.",
-    )
-    train_transforms: list[TransformEntry] | None = Field(
-        None,
-        description="Transforms of torchvision.transforms.v2 for training, by name with their "
-        "arguments: [{RandomResizedCrop: {size: 224}}, RandomHorizontalFlip]. Empty: what crop and "
-        "image_size say; with crop none the same as for evaluation.",
-    )
-    eval_transforms: list[TransformEntry] | None = Field(
-        None,
-        description="The same for evaluation and monitors. Empty: what crop and image_size say.",
-    )
-    mean_std: Literal["none", "imagenet", "weights"] = Field(
-        "none",
-        description="Mean and deviation taken out of the pixels. none: pixels from 0 to 1; "
-        "imagenet: ImageNet's; weights: what timm says that the weights were trained with, and the "
-        "same for the interpolation and, where it is empty, for image_size.",
-    )
+    store: Literal["original", "resize256"] = "original"
+    """Which prepared pixels to read: whole images, or their short side resized to 256, which is
+    faster. Random crops of the two differ: see docs/data.md.
+    """
+    image_size: PositiveInt | None = None
+    """Side of the square input in pixels. Empty: the stored size, or that of the weights (mean_std:
+    weights).
+    """
+    crop: Literal["none", "random_resized"] = "none"
+    """What image_size stands for. none: Resize to a square. random_resized: RandomResizedCrop and
+    RandomHorizontalFlip for training; for evaluation Resize of the short side to 256/224 of
+    image_size, and CenterCrop.
+    """
+    train_transforms: list[TransformEntry] | None = None
+    """Transforms of torchvision.transforms.v2 for training, by name with their arguments:
+    [{RandomResizedCrop: {size: 224}}, RandomHorizontalFlip]. Empty: what crop and image_size say;
+    with crop none the same as for evaluation.
+    """
+    eval_transforms: list[TransformEntry] | None = None
+    """The same for evaluation. Empty: what crop and image_size say."""
+    mean_std: Literal["none", "imagenet", "weights"] = "none"
+    """Mean and deviation taken out of the pixels (none: pixels from 0 to 1). weights: those of the
+    weights by timm, with their interpolation and, where it is empty, their image_size.
+    """
     batch_size: PositiveInt = Field(description="Images per batch.")
     epochs: PositiveInt = Field(description="Passes over as many images as the training set has.")
     optimizer: Optimizer = Field(default_factory=Optimizer, description="How to step.")
-    labels: Literal["own", "shuffled"] = Field(
-        "own",
-        description="shuffled deals the training labels out at random, once: a control, from which "
-        "nothing can be learnt that holds for other images.",
-    )
-    validation: float = Field(
-        0.1,
-        ge=0,
-        le=0.5,
-        description="Share of the training classes held out (of the images, where the training "
-        "labels are too few to hold classes out).",
-    )
-    test_fold: PositiveInt | None = Field(
-        None, description="Of a dataset in folds, the one to test on; the others train."
-    )
+    labels: Literal["own", "shuffled"] = "own"
+    """shuffled: a control on training labels dealt out at random, once."""
+    validation: float = Field(0.1, ge=0, le=0.5)
+    """Share of the training classes held out; of the images, where classes are few."""
+    test_fold: PositiveInt | None = None
+    """The fold to test on, where a dataset comes in folds; the others train."""
     monitor_every: PositiveInt = Field(1, description="Epochs between two measurements.")
-    precision: Literal["float32", "bfloat16"] = Field(
-        "float32",
-        description="bfloat16 runs the network under autocast; selection and loss stay float32.",
-    )
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """bfloat16 runs the network under autocast; selection and loss stay float32."""
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where to train.")
 
     @model_validator(mode="after")
-    def _no_decay_by_accident(self) -> "Recipe":
+    def _keys_go_together(self) -> "Recipe":
         if self.optimizer.momentum and self.optimizer.name != "sgd":
             raise ValueError(f"optimizer.momentum has no effect with {self.optimizer.name}")
-        return self
-
-    @model_validator(mode="after")
-    def _images_have_a_size(self) -> "Recipe":
-        given = [self.train_transforms is not None, self.eval_transforms is not None]
-        if all(given) and (self.image_size or self.crop != "none"):
+        own = self.train_transforms is not None and self.eval_transforms is not None
+        if own and (self.image_size or self.crop != "none"):
             raise ValueError(
                 "image_size and crop have no effect beside train_transforms and eval_transforms; "
                 "leave them out"

@@ -3,47 +3,42 @@
 import math
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from dmlbench.plugins.messages import nearest
 from dmlbench.plugins.registry import REGISTRIES
-from dmlbench.plugins.types import (
-    Name,
-    PositiveFloat,
-    PositiveInt,
-    Section,
-    Seed,
-    Selection,
-    Split,
-)
+from dmlbench.plugins.types import Name, PositiveFloat, PositiveInt, Section, Seed, Selection, Split
 
+
+def _unique(values: list) -> list:
+    if len(set(values)) != len(values):
+        raise ValueError("a value is named twice")
+    return values
+
+
+Unique = AfterValidator(_unique)
 ClustersPerClass = Annotated[int, Field(ge=2)]
 Growth = Annotated[float, Field(ge=1, le=10)]
 
 
 class Evaluation(Section):
     splits: list[Split] = Field(["test"], description="Splits to embed and measure.", min_length=1)
-    metrics: list[str] = Field(
+    metrics: Annotated[list[str], Unique] = Field(
         default_factory=REGISTRIES["metric"].names,
         json_schema_extra=lambda schema: schema["items"].update(enum=REGISTRIES["metric"].names()),
-        description="What is measured; verification only on datasets with pairs. A change here "
-        "measures the stored embeddings again and trains nothing, except for splits.",
         min_length=1,
     )
-    recall_at: list[PositiveInt] = Field([1, 2, 4, 8], description="K of Recall@K.", min_length=1)
-    nmi_plus: ClustersPerClass | dict[str, ClustersPerClass] = Field(
-        10,
-        description="Clusters per class for NMI+. By label column, such as {alphabet: 30}, it is "
-        "measured for those columns only.",
-    )
-    kmeans_seeds: list[Seed] = Field([0, 1, 2], description="Seeds of k-means.", min_length=1)
-    kmeans_restarts: PositiveInt = Field(
-        3, description="Starts of each k-means. The best one is kept."
-    )
-    far: list[Annotated[float, Field(gt=0, lt=1)]] = Field(
-        [0.01, 0.001],
-        description="False accept rates for which verification states the true accept rate.",
-    )
+    """What is measured; verification only on datasets with pairs."""
+    recall_at: Annotated[list[PositiveInt], Unique] = Field([1, 2, 4, 8], min_length=1)
+    """K of Recall@K."""
+    nmi_plus: ClustersPerClass | dict[str, ClustersPerClass] = 10
+    """Clusters per class for NMI+; {alphabet: 30} measures it for that label only."""
+    kmeans_seeds: Annotated[list[Seed], Unique] = Field([0, 1, 2], min_length=1)
+    """Seeds of k-means."""
+    kmeans_restarts: PositiveInt = 3
+    """Starts of each k-means. The best one is kept."""
+    far: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Unique] = Field([0.01, 0.001])
+    """False accept rates for which verification states the true accept rate."""
 
     @field_validator("metrics")
     @classmethod
@@ -65,27 +60,15 @@ class Evaluation(Section):
         """Clusters per class for NMI+ of a label column; None where it is not measured."""
         return self.nmi_plus.get(label) if isinstance(self.nmi_plus, dict) else self.nmi_plus
 
-    @field_validator("metrics", "recall_at", "kmeans_seeds", "far")
-    @classmethod
-    def _no_repeats(cls, values: list) -> list:
-        if len(set(values)) != len(values):
-            raise ValueError("a value is named twice")
-        return values
-
 
 class Projection(Section):
-    seeds: list[int] = Field(
-        [], description="Training seeds whose embeddings are projected. Empty: the first seed."
-    )
+    seeds: list[int] = Field([])
+    """Training seeds whose embeddings are projected. Empty: the first seed."""
     selection: Selection = Field("last", description="Which weights.")
-    splits: list[Split] = Field(
-        [], description="Splits to project, each in a figure. Empty: those of evaluation.splits."
-    )
-    max_images: PositiveInt = Field(
-        2000,
-        description="At most this many images, evenly spaced, here and in the histograms of "
-        "similarities.",
-    )
+    splits: list[Split] = Field([])
+    """Splits to project, each in a figure. Empty: those of evaluation.splits."""
+    max_images: PositiveInt = 2000
+    """At most this many images, here and in the histograms of similarities."""
     perplexity: PositiveFloat = Field(30.0, description="Perplexity of t-SNE.")
 
 
@@ -95,23 +78,14 @@ class Gallery(Section):
 
 
 class Data(Section):
-    mirror: str | None = Field(
-        None,
-        description="Folder or URL (file:// too) with <source>/<archive>. Tried before upstream.",
-    )
-    sources: dict[Name, Name] = Field(
-        default_factory=dict,
-        description="Which form of a dataset to take, where it comes in several, such as "
-        "{cars196: cars196_ims}.",
-    )
-    files: dict[str, str] = Field(
-        {},
-        description="Path or URL of single archives, by file name. Tried before the mirror.",
-    )
-    checksums: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = Field(
-        {},
-        description="SHA-256 of archives without a published checksum, by file name.",
-    )
+    mirror: str | None = None
+    """Folder or URL (file:// too) with <source>/<archive>. Tried before upstream."""
+    sources: dict[Name, Name] = Field(default_factory=dict)
+    """Which form of a dataset to take, such as {cars196: cars196_ims}."""
+    files: dict[str, str] = Field({})
+    """Path or URL of single archives, by file name. Tried before the mirror."""
+    checksums: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = Field({})
+    """SHA-256 of archives without a published checksum, by file name."""
 
     @field_validator("mirror", "files")
     @classmethod
@@ -129,19 +103,12 @@ class Data(Section):
 class Training(Section):
     """How trainings are run. No result depends on it."""
 
-    checkpoint_minutes: PositiveFloat = Field(
-        5.0, description="Minutes between two checkpoints: the most that a killed training loses."
-    )
-    scratch: str | None = Field(
-        None,
-        description="Folder on each node's own disk, such as $SLURM_TMPDIR. Images are copied "
-        "there for the time of a training.",
-        min_length=1,
-    )
-    loggers: list[Literal["tensorboard", "dvclive"]] = Field(
-        default_factory=list,
-        description="Loggers that get each epoch's numbers. They write to results/<name>/loggers/.",
-    )
+    checkpoint_minutes: PositiveFloat = 5.0
+    """Minutes between two checkpoints: the most that a killed training loses."""
+    scratch: str | None = Field(None, min_length=1)
+    """Folder on each node's own disk, such as $SLURM_TMPDIR, to copy images to."""
+    loggers: list[Literal["tensorboard", "dvclive"]] = Field(default_factory=list)
+    """Which get each epoch's numbers; they write to results/<name>/loggers/."""
 
 
 class RuleResources(Section):
@@ -149,17 +116,15 @@ class RuleResources(Section):
     mem_mb: PositiveInt = Field(4000, description="Memory in MB.")
     runtime: PositiveInt = Field(60, description="Time limit in minutes.")
     gpu: int = Field(0, ge=0, description="GPUs.")
-    partition: str | None = Field(
-        None, description="Slurm partition of this rule. Empty: the profile's.", min_length=1
-    )
+    partition: str | None = Field(None, min_length=1)
+    """Slurm partition of this rule. Empty: the profile's."""
 
 
 class Resources(Section):
     """What each rule asks of a scheduler. The threads of training also decide its rounding."""
 
-    growth: Growth = Field(
-        1.5, description="A retry asks for this many times the memory and time of the last try."
-    )
+    growth: Growth = 1.5
+    """A retry asks for this many times the memory and time of the last try."""
     max_mem_mb: PositiveInt | None = Field(None, description="Most memory of a retry, in MB.")
     max_runtime: PositiveInt | None = Field(1440, description="Longest retry, in minutes.")
     download: RuleResources = RuleResources(mem_mb=1000, runtime=240)
@@ -180,22 +145,14 @@ class Resources(Section):
         """``train: {mem_mb: 16000}`` still asks for a GPU and half a day."""
         if not isinstance(values, dict):
             return values
-        rules = {name: field.default for name, field in cls.model_fields.items()}
-        return {
-            name: rules[name].model_dump() | value
-            if isinstance(rules.get(name), RuleResources) and isinstance(value, dict)
-            else value
-            for name, value in values.items()
-        }
+        filled = dict(values)
+        for name, field in cls.model_fields.items():
+            if isinstance(field.default, RuleResources) and isinstance(values.get(name), dict):
+                filled[name] = field.default.model_dump() | values[name]
+        return filled
 
-    def mem_mb(self, rule: str, attempt: int) -> int:
-        """Megabytes that a rule asks for when it is tried for the ``attempt``-th time."""
-        return self._grown(getattr(self, rule).mem_mb, attempt, self.max_mem_mb)
-
-    def runtime(self, rule: str, attempt: int) -> int:
-        """Minutes that a rule asks for when it is tried for the ``attempt``-th time."""
-        return self._grown(getattr(self, rule).runtime, attempt, self.max_runtime)
-
-    def _grown(self, first: int, attempt: int, most: int | None) -> int:
+    def grown(self, rule: str, key: Literal["mem_mb", "runtime"], attempt: int) -> int:
+        """What a rule asks for when it is tried for the ``attempt``-th time."""
+        first = getattr(getattr(self, rule), key)
         grown = math.ceil(first * self.growth ** (attempt - 1))
-        return max(first, min(grown, most or grown))
+        return max(first, min(grown, getattr(self, f"max_{key}") or grown))

@@ -17,44 +17,29 @@ from dmlbench.plugins.registry import REGISTRIES
 class Record:
     """One image.
 
-    Attributes:
-        path: Its name inside its source, which is its identity.
-        split: ``train`` or ``test``.
-        subset: A named part of the split that is evaluated by itself; empty where there is none.
-        labels: One value for each label column.
-        image: uint8 pixels, height x width x channels; or the bytes of an image file (JPEG, PNG),
-            which are decoded when the dataset is prepared, several at a time.
+    ``image`` is uint8 pixels, height x width x channels; or the bytes of an image file (JPEG, PNG),
+    which are decoded when the dataset is prepared, several at a time.
     """
 
-    path: str
-    split: str
-    subset: str
-    labels: dict[str, int | str]
+    path: str  #: its name inside its source, which is its identity
+    split: str  #: ``train`` or ``test``
+    subset: str  #: a named part of the split that is evaluated by itself, or empty
+    labels: dict[str, int | str]  #: one value for each label column
     image: np.ndarray | bytes
 
 
 class Dataset(ABC):
-    """Base of the registered datasets.
-
-    Attributes:
-        name: What configs call it; set by the decorator, like ``facts``.
-        facts: What it states of itself.
-        damaged_image: The end of a message: what to think of an image that cannot be read.
-        wrong_count: The same of a count that is not the published one.
-    """
+    """Base of the registered datasets; the decorator sets ``name`` and ``facts``."""
 
     name: str
     facts: DatasetFacts
-    damaged_image: str = "the archive may be damaged"
-    wrong_count: str = "published are {expected:,}; the archive is another version or damaged"
+    #: How messages end that tell of an image that cannot be read, and of a count that is wrong.
+    damaged_image = "the archive may be damaged"
+    wrong_count = "published are {expected:,}; the archive is another version or damaged"
 
     @abstractmethod
     def records(self, raw: dict[str, str]) -> Iterator[Record]:
-        """Every image, one at a time, in any order; paths are unique.
-
-        Args:
-            raw: The verified archives' paths by file name.
-        """
+        """Every image in any order, from the paths of the verified archives by file name."""
 
 
 def register_dataset(name: str, /, **facts: object) -> Callable[[type], type]:

@@ -1,59 +1,54 @@
-"""Room on the disk: told before a store is written, and where it runs out."""
+"""Room on disks: for the store that is written, and for a copy of it on a node's own disk."""
 
 import errno
 import logging
-import math
+import os
 import shutil
-from collections.abc import Collection, Iterator
+import tempfile
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dmlbench.data.dataset import Dataset, Record
-from dmlbench.data.decode import CHANNELS, STORES, image_size, stored_size
-from dmlbench.errors import DataError
+import numpy as np
+
+from dmlbench import paths
+from dmlbench.data.dataset import Record
+from dmlbench.errors import DataError, TrainingError
 
 log = logging.getLogger(__name__)
 
-_NO_ROOM = {
-    errno.ENOSPC: "no room left on the disk",
-    errno.EDQUOT: "no room left in your quota of the disk",
-    errno.EFBIG: "a file may not be as large as the store (see `ulimit -f`, and the file system)",
-}
+#: A record, its pixels for the store and their hash.
+Decoded = tuple[Record, np.ndarray, bytes]
+
+_FIRST = 300  #: images whose mean size is taken for that of all
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def refuse_full_disk(
-    dataset: type[Dataset], store: str, folder: Path, first: Collection[Record], total: int | None
-) -> None:
-    """Say how large a store will be, and refuse where it does not fit.
+def checking_room(
+    images: Iterable[Decoded], what: str, folder: Path, total: int | None
+) -> Iterator[Decoded]:
+    """Hand on ``images``; after the first ones, say how large the store will be.
 
-    Args:
-        dataset: What is prepared.
-        store: Which pixels of it, one of :data:`dmlbench.data.decode.STORES`.
-        folder: Where the store will lie; it exists.
-        first: Some of its images, to estimate the mean size from.
-        total: How many images there will be; None where that is not known.
+    ``what`` names the store, ``folder`` is where it will lie and exists, ``total`` is how many
+    images there will be, where that is known.
 
     Raises:
-        DataError: The disk has less room than the estimate, or an image cannot be read.
+        DataError: The disk had less room at the start.
     """
-    if not first or total is None:
-        return
-    free, what = shutil.disk_usage(folder).free, f"{dataset.name}/{store}"
-    sizes = []
-    for record in first:
-        image = record.image
-        whole = image_size(image, f"{dataset.name}: {record.path}", dataset.damaged_image)
-        channels = CHANNELS[dataset.facts.mode] if isinstance(image, bytes) else image.shape[2]
-        sizes.append(math.prod(stored_size(*whole, STORES[store])) * channels)
-    size = sum(sizes) * total // len(sizes)
-    text = f"{'' if len(set(sizes)) == 1 else 'about '}{_size(size)}"
-    if size > free:
-        raise DataError(
-            f"{what}: the store takes {text}, but {folder} has only {_size(free)} free; make room "
-            "or put the folder on another disk (a link will do)"
-        )
-    told = f"the store will take {text} of disk, {_size(free)} are free"
-    log.info("%s: %s", what, told, extra={"tell": True})
+    free, sizes = shutil.disk_usage(folder).free, []
+    for each in images:
+        sizes.append(each[1].nbytes)
+        if len(sizes) == min(_FIRST, total or 0):
+            size = sum(sizes) * total // len(sizes)
+            text = f"{'' if len(set(sizes)) == 1 else 'about '}{_size(size)}"
+            if size > free:
+                raise DataError(
+                    f"{what}: the store takes {text}, but {folder} has only {_size(free)} free; "
+                    "make room or put the folder on another disk (a link will do)"
+                )
+            told = f"the store will take {text} of disk, {_size(free)} are free"
+            log.info("%s: %s", what, told, extra={"tell": True})
+        yield each
 
 
 @contextmanager
@@ -64,8 +59,37 @@ def disk_full_is_told(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _NO_ROOM:
             raise
-        reason = f"{_NO_ROOM[error.errno]}; nothing half-written stays"
-        raise DataError(f"{folder}: {reason}") from None
+        told = f"{os.strerror(error.errno)}; nothing half-written stays"
+        raise DataError(f"{folder}: {told}") from None
+
+
+@contextmanager
+def near(folder: Path, scratch: str | None) -> Iterator[Path]:
+    """Yield a folder with the prepared images of ``folder``: a copy below ``scratch``, if given.
+
+    The copy goes when the block ends. Where the disk is too small, ``folder`` itself is read, and
+    the log says so. Variables in ``scratch`` such as ``$SLURM_TMPDIR`` are filled in.
+
+    Raises:
+        TrainingError: There is no folder ``scratch`` here.
+    """
+    if not scratch:
+        yield folder
+        return
+    place = Path(os.path.expandvars(scratch))
+    if not place.is_dir():
+        raise TrainingError(f"training.scratch: this machine has no folder {place}")
+    files = [folder / paths.INDEX_FILE, folder / paths.PIXELS_FILE]
+    size, free = sum(file.stat().st_size for file in files), shutil.disk_usage(place).free
+    if size > free:
+        log.warning("%s has %s of %s: reads %s", place, _size(free), _size(size), folder)
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="dmlbench-", dir=place) as copy:
+        for file in files:
+            shutil.copy(file, copy)
+        log.info("%s copied to %s", _size(size), copy)
+        yield Path(copy)
 
 
 def _size(count: int) -> str:

@@ -1,12 +1,12 @@
 """An archive, fetched from the first of its sources that has it intact."""
 
 import errno
+import hashlib
 import logging
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import zip_longest
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -14,14 +14,17 @@ from filelock import FileLock, Timeout
 
 from dmlbench.config.archive_table import Archive
 from dmlbench.data.http_source import HttpSource, Patience, SourceError, size_of
-from dmlbench.data.verify_archive import verify
-from dmlbench.errors import DataError
-from dmlbench.files import NO_LOCKS
+from dmlbench.data.read_archive import read_members
+from dmlbench.errors import DataError, UserError
+from dmlbench.files import NO_LOCKS, checksum_of
 
 log = logging.getLogger(__name__)
 
-_BLOCK = 1 << 20
 _PATIENCE = Patience()
+
+
+class NoChecksumError(UserError):
+    """Nobody has said what this file should be."""
 
 
 def download(
@@ -33,19 +36,16 @@ def download(
 ) -> None:
     """Fetch ``archive`` to ``target`` from the first source that has it intact.
 
-    A process that fetches the same file is waited for. What is here so far lies in a file beside
-    the target that ends in ``.part``.
+    An intact file there is kept; a process that fetches the same file is waited for. What is here
+    so far lies beside the target, in a file that ends in ``.part``.
 
     Args:
-        archive: What to fetch.
-        target: Where to put it; an intact file there is kept.
         mirror: The user's folder, or http or file URL, that holds ``<source>/<file>``.
         own: The user's path or URL of this very file, tried before the mirror.
-        patience: How long to wait for each source.
 
     Raises:
-        DataError: No source has it intact (the message names each source, what was wrong there,
-            and what to do by hand), or it cannot be written.
+        DataError: No source has it intact (the message says what was wrong with each, and what to
+            do by hand), or it cannot be written.
         NoChecksumError: Nothing says whether it is the right one.
     """
     mirrored = [f"{mirror.rstrip('/')}/{archive.source}/{archive.file}"] if mirror else []
@@ -57,7 +57,7 @@ def download(
             if target.exists():
                 _check_existing(archive, target)
             else:
-                _download(archive, part, target, sources, patience)
+                _fill(part, archive, target, sources, patience)
                 part.replace(target)
                 log.info("%s verified", target)
     except OSError as error:
@@ -65,6 +65,53 @@ def download(
         raise DataError(
             f"{where}: {error.strerror}; mend that and run again{_kept(part)}"
         ) from None
+
+
+def verify(path: Path, archive: Archive) -> None:
+    """Check that ``path`` is ``archive``, itself or with the same members packed anew.
+
+    Raises:
+        NoChecksumError: There is nothing to hold it against; the message says how to pin it.
+        DataError: It is something else.
+    """
+    if archive.checksum is None:
+        raise NoChecksumError(
+            f"{archive.file}: nobody has published a checksum of it, so it is not taken for what "
+            f"its name says; this copy has {path.stat().st_size:,} bytes. If you know that it is "
+            "the right one, pin it and run again: --config "
+            f"'data={{checksums: {{{archive.file}: {checksum_of(path)}}}}}'"
+        )
+    method, expected = archive.checksum
+    actual = checksum_of(path, method)
+    if actual == expected:
+        return
+    should = f"{expected[:16]}…" + ("" if archive.bytes is None else f" with {archive.bytes:,}")
+    wrong = (
+        f"{archive.file}: wrong checksum: {method} is {actual[:16]}… with "
+        f"{path.stat().st_size:,} bytes, should be {should}"
+    )
+    if archive.members_sha256:
+        try:
+            if members_sha256(path) == archive.members_sha256:
+                return
+        except DataError as error:
+            wrong += f"; nor the same members packed anew ({error})"
+    raise DataError(wrong)
+
+
+def members_sha256(path: Path) -> str:
+    """The SHA-256 over the sorted names and contents of an archive's files.
+
+    An archive that a mirror has packed anew has the same one.
+
+    Raises:
+        DataError: It is damaged or unsafe.
+    """
+    contents = {name: hashlib.sha256(content).digest() for name, content in read_members(path)}
+    digest = hashlib.sha256()
+    for name in sorted(contents):
+        digest.update(name.encode() + b"\0" + contents[name])
+    return digest.hexdigest()
 
 
 @contextmanager
@@ -94,40 +141,30 @@ def _check_existing(archive: Archive, target: Path) -> None:
     log.info("%s is there already and intact", target)
 
 
-def _download(
-    archive: Archive, part: Path, target: Path, sources: list[str], patience: Patience
+def _fill(
+    part: Path, archive: Archive, target: Path, sources: list[str], patience: Patience
 ) -> None:
-    """Fill ``part`` with the verified archive."""
-    failures: list[str] = []
-    try:
-        if _may_be_whole(archive, part):
-            verify(part, archive)
-            log.info("%s was whole", part)
-            return
-    except DataError as error:
-        if not sources:  # that could bring the rest
-            failures.append(f"{part}: {error}")
-    missing = (archive.bytes or 0) - size_of(part)
+    """Make ``part`` the verified archive."""
+    failures, size = [], size_of(part)
+    short = archive.bytes is not None and size < archive.bytes and not archive.members_sha256
+    if size and archive.checksum and not short:  # perhaps whole: a copy that was put there by hand
+        try:
+            return verify(part, archive)
+        except DataError as error:
+            if not sources:  # that could bring the rest
+                failures.append(f"{part}: {error}")
+    missing = (archive.bytes or 0) - size
     if missing > (free := shutil.disk_usage(part.parent).free):
         told = f"{os.strerror(errno.ENOSPC)}: {free:,} bytes are free, {missing:,} are missing"
         raise OSError(errno.ENOSPC, told)
-    for source, following in zip_longest(sources, sources[1:]):
+    for source in sources:
         log.info("fetching %s (%s)", source, archive.described())
         try:
-            _fetch(source, archive, part, patience)
-            return
+            return _fetch(source, archive, part, patience)
         except SourceError as error:
             failures.append(f"{source}: {error}")
-            then = f"next is {following}" if following else "it was the last"
-            log.warning("%s: %s; %s", source, error, then)
+            log.warning("%s", failures[-1])
     raise DataError(_by_hand(archive, target, failures) + _kept(part))
-
-
-def _may_be_whole(archive: Archive, part: Path) -> bool:
-    """Whether the part may be the whole archive, such as a copy that was put there by hand."""
-    size = size_of(part)
-    short = archive.bytes is not None and size < archive.bytes and not archive.members_sha256
-    return size > 0 and not short and archive.checksum is not None
 
 
 def _fetch(source: str, archive: Archive, part: Path, patience: Patience) -> None:
@@ -151,8 +188,7 @@ def _bring(source: str, archive: Archive, part: Path, patience: Patience) -> boo
     except ValueError as error:
         raise SourceError(f"not an address ({error})") from None
     if url.scheme in ("http", "https"):
-        if archive.bytes is None or size_of(part) != archive.bytes:
-            HttpSource(source, archive, part, patience).fetch()
+        HttpSource(source, archive, part, patience).fetch()
         return True
     if url.scheme not in ("file", ""):
         raise SourceError(f"cannot fetch {url.scheme}:// addresses, only http, https and file")
@@ -161,12 +197,8 @@ def _bring(source: str, archive: Archive, part: Path, patience: Patience) -> boo
         raise SourceError("is a folder" if path.is_dir() else "no such file")
     if part.exists() and path.samefile(part):  # put there by hand
         return False
-    try:
-        stream = path.open("rb")
-    except OSError as error:
-        raise SourceError(f"cannot be read ({error.strerror})") from None
-    with stream, part.open("wb") as file:
-        shutil.copyfileobj(stream, file, _BLOCK)
+    with path.open("rb") as stream, part.open("wb") as file:
+        shutil.copyfileobj(stream, file)
     return False
 
 
@@ -187,6 +219,5 @@ def _by_hand(archive: Archive, target: Path, failures: list[str]) -> str:
 
 
 def _kept(part: Path) -> str:
-    if not (size := size_of(part)):
-        return ""
-    return f". {size:,} bytes are kept in {part}; the next run goes on from there"
+    size = size_of(part)
+    return f". {size:,} bytes are kept in {part}; the next run goes on from there" if size else ""

@@ -3,32 +3,25 @@
 import hashlib
 import itertools
 import logging
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import Any, BinaryIO
 
-import numpy as np
 import pandas as pd
 
 from dmlbench import paths
 from dmlbench.data.dataset import Dataset, Record
 from dmlbench.data.decode import STORES, pixels
-from dmlbench.data.disk import disk_full_is_told, refuse_full_disk
+from dmlbench.data.disk import Decoded, checking_room, disk_full_is_told
 from dmlbench.errors import DataError
 from dmlbench.files import replacing
-from dmlbench.progress import progress
-
-T = TypeVar("T")
-R = TypeVar("R")
+from dmlbench.progress import counting
 
 log = logging.getLogger(__name__)
-
-#: How many records, and how many bytes of them, are looked at to estimate the store's size.
-_PEEK, _PEEK_BYTES = 300, 64_000_000
 
 
 def prepare(
@@ -47,9 +40,7 @@ def prepare(
     images first, then by path, whatever the order in the archives.
 
     Args:
-        dataset: What to prepare.
         raw: The verified archives' paths by file name.
-        folder: Where to write.
         store: Which pixels to keep, one of :data:`dmlbench.data.decode.STORES`.
         threads: Images decoded at a time.
 
@@ -59,21 +50,17 @@ def prepare(
     """
     folder.mkdir(parents=True, exist_ok=True)
     what = f"{dataset.name}/{store}"
-    records = dataset().records(raw)
-    first = _peek(records)
-    whole = (count for part, count in dataset.facts.counts.items() if not {"/", ":"} & set(part))
+    whole = [n for part, n in dataset.facts.counts.items() if not {"/", ":"} & set(part)]
     total = sum(whole) or None  # train and test, or all folds
-    refuse_full_disk(dataset, store, folder, first, total)
     decode = partial(_decode, dataset=dataset, short_side=STORES[store])
-    # The index is written last: one without its pixels, or with those of another, is never there.
-    with replacing(folder / paths.PIXELS_FILE) as temporary, disk_full_is_told(folder):
-        drained = (first.popleft() for _ in range(len(first)))  # each let go as it is taken
-        decoded = look_ahead(decode, itertools.chain(drained, records), threads)
-        with closing(decoded), temporary.open("wb") as file:
-            columns = _write(file, progress(decoded, total, what, "images"), dataset.name)
-        table = _index(columns)
-        check_counts(dataset, table)
-        (folder / paths.INDEX_FILE).unlink(missing_ok=True)
+    with closing(in_threads(decode, dataset().records(raw), threads)) as decoded:
+        images = checking_room(decoded, what, folder, total)
+        # The index is written last, so that none is there without its pixels.
+        with replacing(folder / paths.PIXELS_FILE) as temporary, disk_full_is_told(folder):
+            with temporary.open("wb") as file, counting(what, total, "images") as count:
+                table = _index(_write(file, images, dataset.name, count))
+            check_counts(dataset, table)
+            (folder / paths.INDEX_FILE).unlink(missing_ok=True)
     with replacing(folder / paths.INDEX_FILE) as temporary, disk_full_is_told(folder):
         table.to_parquet(temporary, index=False)
     size = (folder / paths.PIXELS_FILE).stat().st_size
@@ -81,42 +68,18 @@ def prepare(
     return table
 
 
-def _peek(records: Iterator[Record]) -> deque[Record]:
-    """The first records, few enough to keep."""
-    first: deque[Record] = deque()
-    size = 0
-    for record in itertools.islice(records, _PEEK):
-        first.append(record)
-        size += len(record.image) if isinstance(record.image, bytes) else record.image.nbytes
-        if size > _PEEK_BYTES:
-            break
-    return first
+def in_threads(function: Callable, items: Iterable, threads: int) -> Iterator[Any]:
+    """``function(item)`` of each item, in order, computed by threads; a few items are taken ahead.
 
-
-def look_ahead(function: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
-    """``function(item)`` of each item, in order, computed by threads.
-
-    At most ``threads + 1`` items are taken beyond the result that was asked for. Only the thread of
-    the caller reads ``items``. What ``items`` or ``function`` raise comes at the item's turn; the
-    rest is not begun.
+    Only the thread of the caller reads ``items``.
     """
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="look-ahead")
-    waiting: deque[Future[R]] = deque()
-    try:
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) > threads + 1:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    items = iter(items)
+    with ThreadPoolExecutor(threads) as pool:
+        while some := list(itertools.islice(items, 4 * threads)):
+            yield from pool.map(function, some)
 
 
-def _decode(
-    record: Record, dataset: type[Dataset], short_side: int | None
-) -> tuple[Record, np.ndarray, bytes]:
-    """A record, its pixels for the store and their hash."""
+def _decode(record: Record, dataset: type[Dataset], short_side: int | None) -> Decoded:
     what = f"{dataset.name}: {record.path}"
     image = pixels(record.image, dataset.facts.mode, short_side, what, dataset.damaged_image)
     digest = hashlib.sha256(repr(image.shape).encode())
@@ -125,9 +88,9 @@ def _decode(
 
 
 def _write(
-    file: BinaryIO, decoded: Iterator[tuple[Record, np.ndarray, bytes]], name: str
+    file: BinaryIO, decoded: Iterator[Decoded], name: str, count: Callable[[int], None]
 ) -> dict[str, list]:
-    """Write all pixels to ``file``; returns the index's columns in the order of the file."""
+    """Write all pixels to ``file``; return the index's columns in the order of the file."""
     columns: dict[str, list] = defaultdict(list)
     seen: set[str] = set()
     offset = 0
@@ -140,6 +103,7 @@ def _write(
         for column, value in (row | {"offset": offset, "digest": digest}).items():
             columns[column].append(value)
         offset += file.write(image.data)
+        count(1)
     if not columns:
         raise DataError(f"{name}: there is no image in its archives")
     return columns
@@ -154,18 +118,14 @@ def _index(columns: dict[str, list]) -> pd.DataFrame:
     digests = columns.pop("digest")
     content = [first_with.setdefault(digest, number) for number, digest in enumerate(digests)]
     table = pd.DataFrame({"id": range(len(order)), **columns, "content": content})
-    # Of everything but where the pixels lie, which follows the archive: mirrors give one hash.
+    # Without the offsets, which follow the archive: the images of all mirrors have one hash.
     known = zip(*(v for name, v in columns.items() if name != "offset"), digests, strict=True)
     table.attrs["sha256"] = hashlib.sha256(repr(list(known)).encode()).hexdigest()
     return table
 
 
 def check_counts(dataset: type[Dataset], index: pd.DataFrame) -> None:
-    """Compare an index with the published counts.
-
-    Raises:
-        DataError: One differs; names which, with both numbers.
-    """
+    """Raise a DataError where a count of an index is not the published one."""
     for key, expected in dataset.facts.counts.items():
         where, _, column = key.partition(":")
         split, _, subset = where.partition("/")

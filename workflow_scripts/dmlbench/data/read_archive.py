@@ -20,17 +20,13 @@ from typing import BinaryIO
 
 from dmlbench.errors import DataError
 
-#: Bytes of one member: it is held in memory.
-MEMBER_BYTES = 256 << 20
-#: Bytes of all members together.
-TOTAL_BYTES = 64 << 30
+MEMBER_BYTES = 256 << 20  #: of one member, which is held in memory
+TOTAL_BYTES = 64 << 30  #: of all members together
 #: Unpacked bytes for each packed one. Images grow by little, MNIST's fivefold, text tenfold; a
 #: gzip bomb a thousandfold.
 RATIO = 100
-#: Unpacked bytes that are allowed whatever the ratio.
-HARMLESS_BYTES = 64 << 20
-#: Bytes of names and attributes before one member of a tar.
-HEADER_BYTES = 1 << 20
+HARMLESS_BYTES = 64 << 20  #: are allowed whatever the ratio
+HEADER_BYTES = 1 << 20  #: of names and attributes before one member of a tar
 _BLOCK = 1 << 20
 _EXTENDED_HEADERS = (
     *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
@@ -58,11 +54,9 @@ def read_members(
             wanted), a device or pipe, a second file of the same name, or too large.
     """
     path, seen = Path(path), set()
+    unpacked = _Unpacked(path)
     with _damage_told(path, "a damaged archive"), path.open("rb") as stream:
-        unpacked = _Unpacked(path)
-        start = stream.read(4)
-        stream.seek(0)
-        members = _zip_members if start[:2] == b"PK" else _tar_members
+        members = _zip_members if stream.read(2) == b"PK" else _tar_members
         for info, content in members(stream, unpacked):
             name = _checked_name(path, info)
             if wanted(name) and not info.isdir():
@@ -80,18 +74,13 @@ def read_gzip(path: Path) -> bytes:
     Raises:
         DataError: It is damaged or too large.
     """
-    path = Path(path)
+    unpacked = _Unpacked(path)
     with _damage_told(path, "not a readable gzip file"), path.open("rb") as stream:
-        unpacked = _Unpacked(path)
         return unpacked.read(_Counted(GzipFile(fileobj=stream), unpacked), path.stem)
 
 
 def read_rows(path: Path, columns: list[str]) -> Iterator[dict]:
     """Yield the rows of a Parquet file, each as a dict of ``columns``.
-
-    The header of a group of rows says what it unpacks to; a group that is too large is refused
-    before it is decoded. Rows are decoded one at a time: a file of a few kB may repeat one large
-    value in every row. Decoding 32 at a time is hardly faster.
 
     Raises:
         DataError: The file is damaged, lacks a column, or unpacks to too much.
@@ -108,12 +97,10 @@ def read_rows(path: Path, columns: list[str]) -> Iterator[dict]:
         for number in range(file.num_row_groups):
             group = file.metadata.row_group(number)
             chunks = [group.column(n) for n in range(group.num_columns)]
-            sizes = [
-                chunk.total_uncompressed_size
-                for chunk in chunks
-                if chunk.path_in_schema.partition(".")[0] in columns
-            ]
-            unpacked.check(sum(sizes))
+            wanted = [c for c in chunks if c.path_in_schema.partition(".")[0] in columns]
+            # What the header says; a group that is too large is refused before it is decoded.
+            unpacked.check(sum(chunk.total_uncompressed_size for chunk in wanted))
+            # One at a time, as a file of a few kB may repeat one large value in every row.
             for batch in file.iter_batches(1, row_groups=[number], columns=columns):
                 unpacked.add(batch.nbytes)
                 yield from batch.to_pylist()
@@ -123,16 +110,14 @@ class _Unpacked:
     """Counts the bytes that come out of one archive."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.total = 0
+        self.path, self.total = path, 0
         self.limit = min(TOTAL_BYTES, max(HARMLESS_BYTES, RATIO * path.stat().st_size))
 
     def check(self, size: int) -> None:
         """Raise DataError where ``size`` more bytes are too many, or fewer than none."""
         if size < 0 or self.total + size > self.limit:
-            raise DataError(
-                f"{self.path} unpacks to more than {self.limit:,} bytes; the archive is refused"
-            )
+            told = f"unpacks to more than {self.limit:,} bytes; the archive is refused"
+            raise DataError(f"{self.path} {told}")
 
     def add(self, size: int) -> None:
         """Count ``size`` more bytes; raise DataError where they are too many."""
@@ -187,6 +172,7 @@ def _zip_members(stream: BinaryIO, unpacked: _Unpacked) -> Iterator[_Member]:
 
 
 def _tar_members(stream: BinaryIO, unpacked: _Unpacked) -> Iterator[_Member]:
+    stream.seek(0)
     gzipped = stream.read(2) == b"\x1f\x8b"
     stream.seek(0)
     source = _Counted(GzipFile(fileobj=stream) if gzipped else stream, unpacked)

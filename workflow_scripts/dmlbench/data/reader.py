@@ -5,15 +5,19 @@ import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from threading import Thread
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from dmlbench.data.store import ImageStore
-from dmlbench.data.transforms import input_format
-from dmlbench.errors import DataError
-from dmlbench.plugins.image_transforms import build_transforms
+from dmlbench.errors import ConfigError, DataError
+from dmlbench.files import WEIGHT_FILES
+from dmlbench.plugins.image_transforms import TransformEntry, build_transforms
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
 
 #: Up to so many bytes, images without random transforms are made once and kept on the device.
 _KEPT = 1 << 30
@@ -26,14 +30,60 @@ _TO_LEAVE = {signal.SIGINT, signal.SIGUSR1, signal.SIGTERM}
 Place = tuple[int, int, bool]
 
 
-class ImageReader:
-    """Batches of network input from a store, as the recipe wants them.
+class InputFormat(NamedTuple):
+    """How images become network input: transforms, then mean and deviation of each colour."""
 
-    Attributes:
-        channels: Colour channels of the input.
-        size: Its height and width in pixels.
-        device: Where it comes to lie.
+    train: list[TransformEntry] | None  #: None: those of evaluation
+    evaluation: list[TransformEntry]
+    mean: tuple[float, ...] | None  #: of pixels from 0 to 1; None leaves these as they are
+    std: tuple[float, ...] | None
+
+
+def input_format(recipe: dict) -> InputFormat:
+    """What the image keys of a resolved recipe stand for.
+
+    Raises:
+        ConfigError: It takes mean and deviation from weights that timm does not know.
     """
+    size, options, mean, std = recipe["image_size"], {}, None, None
+    if recipe["mean_std"] == "imagenet":
+        mean, std = IMAGENET_MEAN, IMAGENET_STD
+    elif recipe["mean_std"] == "weights":
+        known = _data_config(recipe["backbone"], recipe["weights"])
+        mean, std = known["mean"], known["std"]
+        options = {"interpolation": known["interpolation"]}
+        size = size or known["input_size"][-1]
+    train, evaluation = recipe["train_transforms"], recipe["eval_transforms"]
+    if recipe["crop"] == "random_resized" and size:
+        crop = [{"RandomResizedCrop": {"size": size, **options}}, "RandomHorizontalFlip"]
+        short = round(size * 256 / 224)
+        whole = [{"Resize": {"size": short, **options}}, {"CenterCrop": {"size": size}}]
+    else:
+        crop = None
+        whole = [{"Resize": {"size": [size, size], **options}}] if size else []
+    return InputFormat(
+        crop if train is None else train, whole if evaluation is None else evaluation, mean, std
+    )
+
+
+def _data_config(backbone: str, weights: str) -> dict:
+    """timm's data config of weights; of a file, that of the backbone's default weights."""
+    import timm  # takes seconds
+    from timm.data import resolve_data_config
+
+    name = backbone if weights.endswith(WEIGHT_FILES) else f"{backbone}.{weights}"
+    try:
+        known = timm.get_pretrained_cfg(name)
+    except RuntimeError:  # no such tag
+        known = None
+    if known is None:
+        told = f"timm knows no mean and deviation of {name}; take mean_std: imagenet or none"
+        raise ConfigError(f"mean_std: {told}")
+    return resolve_data_config(pretrained_cfg=known.to_dict())
+
+
+class ImageReader:
+    """Batches of network input from a store: ``channels`` x ``size`` x ``size`` on ``device``."""
 
     def __init__(
         self,
@@ -42,13 +92,9 @@ class ImageReader:
         workers: int,
         device: torch.device = torch.device("cpu"),  # noqa: B008
     ) -> None:
-        """Open a store.
+        """Read ``store`` as the image keys of a resolved ``recipe`` say.
 
-        Args:
-            store: The prepared dataset.
-            recipe: The resolved recipe, whose image keys say what the network sees.
-            workers: Processes that make batches ahead of the one in use. Changes no bit.
-            device: Where the network is.
+        ``workers`` processes make batches ahead of the one in use; they change no bit.
 
         Raises:
             DataError: The images differ in channels, or do not become squares of one size.
@@ -56,10 +102,10 @@ class ImageReader:
         if len(set(store.shapes[:, 2])) > 1:
             raise DataError("images differ in channels; the dataset must say their mode")
         self.device = device
-        wanted = input_format(recipe)
-        self._views = _Views(store, wanted.train, wanted.evaluation)
+        train, evaluation, *mean_std = input_format(recipe)
+        self._views = _Views(store, train, evaluation)
         self.size, _, self.channels = self._views.shape
-        self._mean, self._std = (self._per_channel(values) for values in (wanted.mean, wanted.std))
+        self._mean, self._std = (self._per_channel(values) for values in mean_std)
         self._places: list[list[Place]] = []  # batches that the loader is to make next
         self._memory = torch.empty(0)
         workers = workers if len(store.pixels) > _SMALL else 0
@@ -73,9 +119,8 @@ class ImageReader:
             generator=torch.Generator(),  # or it would draw from the global one
         )
         whole = len(store.index) * self.channels * self.size**2
-        self._kept = None
-        if wanted.train is None and whole <= _KEPT:
-            self._kept = self._all().to(device)
+        keep = train is None and whole <= _KEPT
+        self._kept = self._all().to(device) if keep else None
 
     def batches(
         self, rows: Iterable[np.ndarray], seeds: Iterable[np.ndarray] | None = None
@@ -83,12 +128,8 @@ class ImageReader:
         """The images of each batch: float32, B x C x size x size, on the device.
 
         From 0 to 1, or with mean and deviation taken out; with channels last in memory, which the
-        next batch overwrites. A GPU is not waited for.
-
-        Args:
-            rows: Rows of the index, batch by batch.
-            seeds: For training: as many seeds as rows, each of one image's random transforms. None
-                takes the transforms of evaluation.
+        next batch overwrites. ``rows`` are rows of the index, batch by batch. For training, each
+        has a seed, of its random transforms; without ``seeds`` the transforms are evaluation's.
         """
         if self._kept is not None:
             for batch in rows:
@@ -101,8 +142,6 @@ class ImageReader:
     def _all(self) -> torch.Tensor:
         """All images as evaluation sees them: N x H x W x C."""
         rows = np.arange(len(self._views.store.index))
-        if self._views.unchanged:
-            return torch.from_numpy(self._views.store.images(rows))
         blocks = np.array_split(rows, -(-len(rows) // 512))
         return torch.cat(list(self._made(_places(block, block, False) for block in blocks)))
 
@@ -113,7 +152,7 @@ class ImageReader:
                 made = iter(self._loader)
             yield from made
         except DataError as error:
-            # That of a worker comes with its traceback; the message is the last line.
+            # A worker's comes with its traceback; the message is the last line.
             last = str(error).strip().splitlines()[-1]
             raise DataError(last.removeprefix("dmlbench.errors.DataError: ")) from None
 
@@ -130,16 +169,16 @@ class ImageReader:
         else:
             # The same bits on one core: PyTorch's threads would wait for those of the workers.
             np.divide(pixels.numpy(), np.float32(255), out=images.numpy())
-        images = images if self._mean is None else images.sub_(self._mean).div_(self._std)
+        if self._mean is not None:
+            images.sub_(self._mean).div_(self._std)
         return images.permute(0, 3, 1, 2)
 
     def _per_channel(self, values: tuple[float, ...] | None) -> torch.Tensor | None:
         """C numbers on the device; gray images take the average of the colours."""
         if values is None:
             return None
-        of_channels = torch.tensor(values)
-        of_channels = of_channels if self.channels == 3 else of_channels.mean()[None]
-        return of_channels.to(self.device)
+        colours = torch.tensor(values)
+        return (colours if self.channels == 3 else colours.mean()[None]).to(self.device)
 
 
 class _Views(Dataset):
@@ -148,7 +187,6 @@ class _Views(Dataset):
     def __init__(self, store: ImageStore, train: list | None, evaluation: list) -> None:
         self.store = store
         self._given = store, train, evaluation
-        self.unchanged = train is None and not evaluation and store.uniform() is not None
         self._evaluation = build_transforms(evaluation)
         self._train = self._evaluation if train is None else build_transforms(train)
         self.shape: torch.Size | None = None

@@ -10,11 +10,10 @@ VALIDATION = "val"
 
 
 def run_index(index: pd.DataFrame, recipe: dict, dataset: str, label: str) -> pd.DataFrame:
-    """The prepared index with the splits of one run.
+    """The prepared index with the splits of one run, which trains on ``label``.
 
-    Of a dataset in folds, one becomes the test and the others train; what is held out for
-    validation becomes a split of its own, so that ``train`` is what the run trained on. ``label``
-    is the column that training sees.
+    Where a dataset is in folds, one becomes the test and the others train. What is held out for
+    validation becomes a split of its own, so that ``train`` is what the run trained on.
     """
     if recipe["test_fold"] is not None:
         test = index["split"] == f"fold{recipe['test_fold']}"
@@ -27,14 +26,8 @@ def validation_mask(index: pd.DataFrame, label: str, share: float, *axes: object
     """Which rows of ``index`` are held out for validation: a boolean mask, True only in train.
 
     Whole classes where there are enough of them, so that validation measures what the test
-    measures: unseen classes. Else the same share of each class's images, copies of an image
-    (equal ``content``) staying on one side.
-
-    Args:
-        index: The prepared index.
-        label: The label column that training sees.
-        share: The share of classes, or of images, to hold out.
-        axes: What the draw depends on besides the share (the dataset's name).
+    measures: unseen classes. Else the same ``share`` of each class's images, copies of an image
+    (equal ``content``) staying on one side. The draw depends on the share and ``axes``.
     """
     train = (index["split"] == "train").to_numpy()
     classes = np.sort(index.loc[train, label].unique())

@@ -15,8 +15,7 @@ class ImageStore:
     Attributes:
         index: One row per image; see :func:`dmlbench.data.prepare.prepare`.
         shapes: N x 3: height, width and channels of each row.
-        pixels: Those of all images one after the other, flat uint8. What is
-            written to them stays in this process.
+        pixels: Those of all images one after the other, flat uint8.
         starts: Where the pixels of each of the N rows begin.
     """
 
@@ -37,7 +36,7 @@ class ImageStore:
         sizes, size = self.shapes.prod(axis=1), pixels.stat().st_size
         if size != sizes.sum() or size != (self.starts + sizes).max():
             raise DataError(f"{pixels} does not belong to {index}; delete both and prepare again")
-        # Copy on write: PyTorch warns of arrays that cannot be written to.
+        # Copy on write, for this process only: PyTorch warns of arrays that cannot be written to.
         self.pixels = np.memmap(pixels, dtype=np.uint8, mode="c").view(np.ndarray)
         self._folder = folder
 
@@ -50,30 +49,7 @@ class ImageStore:
         shape, start = self.shapes[row], self.starts[row]
         return self.pixels[start : start + shape.prod()].reshape(shape)
 
-    def images(self, rows: np.ndarray) -> np.ndarray:
-        """The pixels of rows of one shape: uint8, N x H x W x C; a copy.
-
-        The store has the order of the archives, rows have that of the index.
-        """
-        images = np.empty((len(rows), *self.shapes[rows[0]]), dtype=np.uint8)
-        for image, row in zip(images, rows, strict=True):
-            image[...] = self.image(row)
-        return images
-
-    def uniform(self) -> tuple[int, int, int] | None:
-        """Height, width and channels of all images, or None where they differ."""
-        same = (self.shapes == self.shapes[0]).all()
-        return tuple(self.shapes[0].tolist()) if same else None
-
 
 def content_hash(index: pd.DataFrame) -> str:
-    """The hash of a prepared index: names, splits, labels and pixels of all its images.
-
-    It is the same for archives of the same images in another form or order.
-
-    Raises:
-        DataError: The index was prepared before there was such a hash.
-    """
-    if "sha256" not in index.attrs:
-        raise DataError("the prepared dataset does not say what it holds; prepare it again")
+    """The hash of a prepared index: names, splits, labels and pixels, whatever their archive."""
     return index.attrs["sha256"]

@@ -45,8 +45,7 @@ def contact_sheet(name: str, store: ImageStore) -> Image.Image:
         top = number * block
         title = f"{name}, {split} {subset}".rstrip() + f": {len(part):,} images"
         ImageDraw.Draw(sheet).text((4, top + 4), title, fill="black")
-        positions = np.flatnonzero(store.index.index.isin(part.index))
-        chosen = rng.choice(positions, size=min(len(part), _COLUMNS * _ROWS), replace=False)
+        chosen = rng.choice(part.index, size=min(len(part), _COLUMNS * _ROWS), replace=False)
         for place, row in enumerate(chosen):
             image = Image.fromarray(store.image(row).squeeze()).convert("RGB")
             image = ImageOps.contain(image, (_TILE - 4, _TILE - 4))

@@ -43,18 +43,11 @@ def read_pairs(text: str, file: str) -> pd.DataFrame:
 
 
 def pair_table(pairs: pd.DataFrame, index: pd.DataFrame, protocol: str) -> pd.DataFrame:
-    """Pairs as image ids, with what is needed to tell which of them training leaves clean.
+    """Pairs as image ids, and which of them training leaves clean.
 
-    The columns: protocol, fold (of the protocol), left, right (image ids), same, and trained_on,
-    whether training saw anyone. Of a dataset in folds that depends on the run, so that trained_on
-    is missing (NA) and :func:`of_run` fills it in; :func:`clean` refuses a table that still lacks
-    it.
-
-    Args:
-        pairs: See :func:`read_pairs`.
-        index: The prepared index, or that of a run, with a ``person`` column; those of its training
-            split are the people that training saw.
-        protocol: The name of the protocol, for the table.
+    The columns are protocol, fold (of the protocol), left and right (image ids), same, and
+    trained_on: whether the training split of ``index`` shows anyone of the pair. Where the dataset
+    is in folds that depends on the run: trained_on is missing (NA) until :func:`of_run` fills it.
 
     Raises:
         DataError: An image is not in the index, its training people are not marked, or someone is
@@ -72,19 +65,16 @@ def pair_table(pairs: pd.DataFrame, index: pd.DataFrame, protocol: str) -> pd.Da
     splits = set(index["split"])
     if "train" in splits:
         return of_run(table, index, "person")
-    if not all(re.fullmatch(r"fold\d+", split) for split in splits):
-        # As nobody would be marked, every pair would pass for clean.
+    if not all(re.fullmatch(r"fold\d+", split) for split in splits):  # all would pass for clean
         raise DataError(f"{protocol}: the index has neither training images nor folds")
     return table.assign(trained_on=pd.array([pd.NA] * len(table), dtype="boolean"))
 
 
 def of_run(table: pd.DataFrame, index: pd.DataFrame, label: str) -> pd.DataFrame:
-    """The table with ``trained_on`` as it is for one run: of a dataset in folds, nine train.
+    """The table of :func:`pair_table` with ``trained_on`` as it is for one run.
 
-    Args:
-        table: See :func:`pair_table`.
-        index: The index of the run; what is not ``test`` it trained on or chose its epoch with.
-        label: The column that says who is on an image.
+    The run trained on what is not ``test`` in its index, or chose its epoch with it. The column
+    ``label`` says who is on an image.
 
     Raises:
         DataError: Nobody is marked as trained on, so that everybody would pass for unseen.
@@ -101,8 +91,7 @@ def clean(table: pd.DataFrame) -> pd.DataFrame:
     """The pairs of one protocol that show nobody whom training saw: all that may be scored.
 
     Raises:
-        DataError: Whom training saw is not known, or no pair is left of one kind, so that nothing
-            can be verified.
+        DataError: Whom training saw is not known, or no pair is left of one kind.
     """
     name = table["protocol"].iloc[0]
     if table["trained_on"].isna().any():
@@ -120,11 +109,7 @@ def clean(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def all_pairs(files: dict[str, Path], index: pd.DataFrame) -> pd.DataFrame:
-    """The pairs of every protocol, one table below the other; see :func:`pair_table`.
-
-    Args:
-        files: The file of each protocol.
-        index: The prepared index.
+    """The pairs of every protocol's file, one table below the other; see :func:`pair_table`.
 
     Raises:
         DataError: A file is damaged, or an image is missing.
@@ -132,10 +117,6 @@ def all_pairs(files: dict[str, Path], index: pd.DataFrame) -> pd.DataFrame:
     tables = []
     for protocol, file in files.items():
         pairs = read_pairs(file.read_text(encoding="utf-8"), str(file))
-        tables.append(table := pair_table(pairs, index, protocol))
-        known = not table["trained_on"].isna().any()
-        log.info(
-            "%s: training saw people of %s of %s pairs",
-            *(protocol, f"{table['trained_on'].sum():,}" if known else "some", f"{len(table):,}"),
-        )
+        tables.append(pair_table(pairs, index, protocol))
+        log.info("%s: %d pairs", protocol, len(pairs))
     return pd.concat(tables, ignore_index=True)

@@ -1,12 +1,14 @@
 """Stored embeddings: writing and reading them."""
 
 import zipfile
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from dmlbench import paths
+from dmlbench.config.dataset_facts import Part
 from dmlbench.errors import DataError
 from dmlbench.files import replacing
 
@@ -16,7 +18,7 @@ def images_of_files(
 ) -> dict[str, np.ndarray]:
     """The rows of a run's index that each file of embeddings holds.
 
-    One file for every split; where there is a table of ``pairs``, only one: of what it names.
+    That is one file for every split, or one file of the images in a table of ``pairs``.
     """
     if pairs:
         named = np.unique(pd.read_parquet(pairs, columns=["left", "right"]))
@@ -31,11 +33,7 @@ def save_embeddings(path: Path, embeddings: np.ndarray, ids: np.ndarray) -> None
 
 
 def load_embeddings(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Embeddings and image ids.
-
-    Raises:
-        DataError: The file is missing or damaged.
-    """
+    """Embeddings and image ids; a DataError where the file is missing or damaged."""
     try:
         with np.load(path) as stored:
             embeddings, ids = stored["embeddings"], stored["ids"]
@@ -44,3 +42,25 @@ def load_embeddings(path: Path) -> tuple[np.ndarray, np.ndarray]:
         return embeddings, ids
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: no readable embeddings ({error}); embed the run again") from None
+
+
+class StoredEmbeddings:
+    """The embeddings of one selection in a run's folder, and the run's index."""
+
+    def __init__(self, folder: Path, selection: str, index: pd.DataFrame) -> None:
+        self.folder, self.selection, self.index = folder, selection, index
+        self._load = cache(load_embeddings)
+
+    def of(self, part: Part) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Embeddings (n x D), image ids and class numbers of a part; a DataError if any lacks."""
+        vectors, ids = self._load(self.folder / paths.embeddings(part.split, self.selection))
+        mine = self.index["id"].to_numpy()[part.rows(self.index)]
+        place = pd.Index(ids).get_indexer(mine)
+        if (place < 0).any():
+            raise DataError(f"{self.folder}: embeddings of {part.split} lack images; embed again")
+        return vectors[place], mine, self.labels(part, part.label)
+
+    def labels(self, part: Part, column: str) -> np.ndarray:
+        """The class numbers of a part by a label column."""
+        codes = self.index[column].astype("category").cat.codes.to_numpy()
+        return codes[part.rows(self.index)]

@@ -14,8 +14,8 @@ BINS, TAIL = 80, 0.002
 def queries(labels: np.ndarray, ids: np.ndarray, count: int) -> np.ndarray:
     """The ids of ``count`` queries (fewer where there are no more), of different classes first.
 
-    They follow from the ids alone, so that all methods show the same ones, and nobody picks them.
-    Images alone in their class are left out: nothing could be found for them.
+    They follow from the ids alone: all methods show the same ones, and nobody picks them. Images
+    alone in their class are left out.
     """
     table = pd.DataFrame({"id": ids, "label": labels, "key": tie_keys(ids)}).sort_values("key")
     table = table[table.groupby("label")["id"].transform("size") > 1]
@@ -28,9 +28,9 @@ def nearest(
 ) -> pd.DataFrame:
     """The ``k`` nearest images of some queries, in the order of :mod:`dmlbench.knn`.
 
-    Of embeddings (N x D, float32), N labels and N ids; ``asked`` are the ids of the queries. Fewer
-    than ``k`` where there are no more. One row for each neighbour: query (its id), rank (from 1),
-    id, right (same class).
+    The embeddings are N x D, float32; ``asked`` are the ids of the queries. There are fewer than
+    ``k`` in a small gallery. One row for each neighbour: query (its id), rank (from 1), id, right
+    (same class).
     """
     gallery = Gallery(embeddings, ids)
     mine, classes = ids[gallery.order], np.asarray(labels)[gallery.order]
@@ -50,12 +50,12 @@ def nearest(
 def similarity_histogram(embeddings: np.ndarray, labels: np.ndarray, at_most: int) -> pd.DataFrame:
     """How alike images of one class are, and images of different ones.
 
-    The similarity is minus the squared distance, as in :mod:`dmlbench.evaluation.scored_pairs`, of
-    embeddings (N x D, float32); pairs are those of ``at_most`` images, evenly spaced.
+    The similarity is minus the squared distance of two embeddings (N x D, float32); pairs are those
+    of ``at_most`` images, evenly spaced.
 
     One row for each bin: left and right edge, the shares of genuine and of impostor pairs in it,
-    and d' of all pairs (the same in each row; NaN where a kind of pair or any spread is missing).
-    The few pairs that are less alike than all others are in no bin.
+    and d' of all pairs (NaN where a kind of pair or any spread is missing). The few pairs that are
+    least alike are in no bin.
     """
     from scipy.spatial.distance import pdist
 
@@ -79,7 +79,7 @@ def similarity_histogram(embeddings: np.ndarray, labels: np.ndarray, at_most: in
 
 
 def accept_curve(pairs: Scored) -> pd.DataFrame:
-    """False and true accept rates (columns far, tar) at each threshold that is a corner."""
+    """False and true accept rates (columns far, tar) at each corner of the ROC curve."""
     from sklearn.metrics import roc_curve
 
     far, tar, _ = roc_curve(pairs.genuine, pairs.similarity)

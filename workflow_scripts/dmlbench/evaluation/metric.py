@@ -1,8 +1,4 @@
-"""What a metric is: how it is computed, what values it can have and how tables print them.
-
-A metric is one file in ``evaluation/metrics/``. It registers a class under the name that the config
-lists in ``evaluation.metrics``.
-"""
+"""What a metric is: how it is computed, what values it can have and how tables print them."""
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
@@ -25,8 +21,8 @@ class Measure:
     """How one stored number is printed and checked.
 
     Attributes:
-        label: Its name in a table's head; ``{}`` stands for k, or for what the stored name has
-            in the place of its own ``{}``.
+        label: Its name in a table's head; ``{}`` stands for k, or for what fills the ``{}`` of the
+            stored name.
         printed: Whether tables print it; the rest stays in the collected metrics.
         low, high: The least and the greatest value that is possible.
         scale: What a table multiplies the stored value by: 100 for percent.
@@ -59,7 +55,7 @@ class Metric:
     def rows(self, sample: Any) -> list[dict]:
         """The metric's rows of the long form, each made by :func:`row`.
 
-        Of a :class:`Sample`, or a :class:`~dmlbench.evaluation.scored_pairs.PairSample`.
+        ``sample`` is a :class:`Sample`, or a PairSample (:mod:`.scored_pairs`).
         """
         raise NotImplementedError
 
@@ -74,8 +70,7 @@ class Sample:
         settings: The config's ``evaluation`` section.
         label: The label column.
         sub_labels: N finer labels; None where there are none.
-        threads: Threads of the search for neighbours; None for as many as it takes by itself.
-        gpu: Search on the GPUs that faiss sees. Neither changes a result.
+        threads, gpu: For the search (:class:`dmlbench.knn.Gallery`); neither changes a result.
 
     Attributes:
         others: How many others are of each image's class: R.
@@ -114,14 +109,10 @@ class Sample:
 
 
 def row(metric: str, k: int, value: float | None, note: str, otherwise: str = "") -> dict:
-    """One row of the long form; where the metric is not defined, ``value`` is None.
+    """One row of the long form, of a ``metric`` among :attr:`Metric.measures`.
 
-    Args:
-        metric: A name of :attr:`Metric.measures`.
-        k: K of Recall@K, or the number of clusters, else 0.
-        value: The value; shares are in 0 .. 1.
-        note: How it was computed.
-        otherwise: Why there is no value, if it may be so.
+    ``k`` is that of Recall@K, or the number of clusters, else 0. Shares are in 0 .. 1. ``note``
+    says how the value was computed, ``otherwise`` why it is None.
     """
     note = otherwise if value is None and otherwise else note
     return {"metric": metric, "k": k, "value": value, "note": note}
@@ -129,12 +120,10 @@ def row(metric: str, k: int, value: float | None, note: str, otherwise: str = ""
 
 @cache
 def find_measure(stored: str, k: int = 0, of_pairs: bool | None = None) -> Measure | None:
-    """What is known of a stored name, its label filled in; None where no metric stores it.
+    """What is known of a stored name, its label filled in with ``k``; None where no metric has it.
 
-    Args:
-        stored: The name in ``metrics.json``, such as ``recall`` or ``tar_at_far_0.01``.
-        k: The k that fills the label.
-        of_pairs: Look only among metrics of pairs, or only among the others; None for both.
+    A name is that of ``metrics.json``, such as ``recall`` or ``tar_at_far_0.01``. ``of_pairs``
+    looks only among metrics of pairs, or only among the others; None among both.
     """
     for cls in sorted(METRICS.classes().values(), key=lambda cls: cls.of_pairs):
         for name, measure in cls.measures.items() if of_pairs in (None, cls.of_pairs) else ():

@@ -20,12 +20,9 @@ from dmlbench.progress import counting
 class Queries:
     """Some queries and their nearest others.
 
-    Attributes:
-        gallery: What was searched.
-        labels: The class of each of its images.
-        rows: The queries, n places in the gallery.
-        relevant: n x depth; whether each neighbour, nearest first, is of the query's class.
-        others: How many others are of each query's class: R.
+    ``rows`` are n places in the ``gallery``, whose images have ``labels``. ``relevant`` (n x depth)
+    says whether each neighbour, nearest first, is of the query's class; ``others`` how many others
+    are of that class: R.
     """
 
     gallery: Gallery
@@ -47,12 +44,7 @@ class Queries:
 
 
 class QueryMetric(Metric):
-    """A mean over queries.
-
-    Attributes:
-        alone_too: Whether queries that are alone in their class count, else they are left out.
-        note: What stands beside the value.
-    """
+    """A mean over queries; ``alone_too`` counts also those that are alone in their class."""
 
     alone_too: ClassVar[bool] = False
     note: ClassVar[str] = "mean over images not alone in their class"
@@ -71,11 +63,7 @@ class QueryMetric(Metric):
 
 
 def query_rows(sample: Sample, metrics: list[QueryMetric]) -> list[dict]:
-    """The rows of several metrics from one search, block by block.
-
-    Raises:
-        DataError: A metric looks at as many neighbours as there are images, or more.
-    """
+    """The rows of several metrics from one search; a DataError where there are too few images."""
     columns = [(metric, k) for metric in metrics for k in metric.ks(sample)]
     depth = max(1, *(metric.depth(sample) for metric in metrics))
     if depth >= len(sample.ids):

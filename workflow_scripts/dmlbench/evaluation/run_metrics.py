@@ -8,32 +8,26 @@ import pandas as pd
 
 from dmlbench import paths
 from dmlbench.config import Plan, Run
-from dmlbench.data.splits import run_index
+from dmlbench.config.dataset_facts import Part
+from dmlbench.data.splits import VALIDATION, run_index
 from dmlbench.data.store import content_hash
 from dmlbench.data.verification_pairs import of_run
-from dmlbench.evaluation.embeddings import load_embeddings
+from dmlbench.evaluation.embeddings import StoredEmbeddings, load_embeddings
 from dmlbench.evaluation.metric import METRICS, Sample
 from dmlbench.evaluation.query_metric import QueryMetric, query_rows
 from dmlbench.evaluation.scored_pairs import pair_samples
-from dmlbench.evaluation.split_parts import Part, StoredEmbeddings, part_counts, with_coarse_labels
 from dmlbench.version import BENCHMARK_VERSION
+from dmlbench.workflow.job_records import read_record
 from dmlbench.workflow.provenance import step_code
-from dmlbench.workflow.run_record import read_record
 
 log = logging.getLogger(__name__)
 
 
 def measure_images(sample: Sample, names: Iterable[str]) -> list[dict]:
-    """The rows of the named metrics for one part; those that are means over queries share a search.
-
-    Metrics of pairs are left out.
-
-    Raises:
-        DataError: There are too few images for a metric.
-    """
+    """The rows of the named metrics for one part, without metrics of pairs."""
     metrics = [cls() for cls in map(METRICS.get, names) if not cls.of_pairs]
     of_queries = [metric for metric in metrics if isinstance(metric, QueryMetric)]
-    rows = query_rows(sample, of_queries) if of_queries else []
+    rows = query_rows(sample, of_queries) if of_queries else []  # one search for all of them
     for metric in metrics:
         rows += [] if metric in of_queries else metric.rows(sample)
     return rows
@@ -42,14 +36,10 @@ def measure_images(sample: Sample, names: Iterable[str]) -> list[dict]:
 def measure_run(plan: Plan, run: Run) -> dict:
     """Measure every part of the dataset that the config's splits cover.
 
-    Raises:
-        DataError: Embeddings are missing, damaged or not finite, or a metric cannot be computed.
+    A DataError says that embeddings are missing, damaged or not finite, or too few for a metric.
     """
-    settings, folder, facts = (
-        plan.benchmark.evaluation,
-        plan.run_folder(run),
-        plan.facts(run.dataset),
-    )
+    settings, facts = plan.benchmark.evaluation, plan.facts(run.dataset)
+    folder = plan.run_folder(run)
     prepared = pd.read_parquet(plan.data_folder(run) / paths.INDEX_FILE)
     index = run_index(prepared, plan.recipes[run.recipe], run.dataset, facts.train_label)
     parts = [part for part in facts.evaluations if part.split in settings.splits]
@@ -72,11 +62,44 @@ def measure_run(plan: Plan, run: Run) -> dict:
         "fingerprint": record["fingerprint"],
         "data": content_hash(prepared),
         "evaluation": settings.model_dump(),
-        "code": step_code("evaluate"),
+        "code": step_code("measure", "evaluate"),
         "parts": [part_counts(part, index) for part in parts],
         "vectors": vectors,
         "metrics": rows,
     }
+
+
+def part_counts(part: Part, index: pd.DataFrame) -> dict:
+    """What a checker must know of one evaluated part of a run's index.
+
+    Every image is one of the ``queries``; its ``gallery`` are the others. ``held_out`` are training
+    images left out of the part, for validation; ``trained_classes`` those of its ``classes`` that
+    training images have; ``chance`` is the Recall@1 of neighbours drawn at random.
+    """
+    labels = index[part.label].iloc[part.rows(index)]
+    sizes = labels.value_counts().to_numpy()
+    trained = index.loc[index["split"] == "train", part.label]
+    others = len(labels) - 1
+    held_out = part._replace(split=VALIDATION).rows(index) if part.split == "train" else ()
+    return {
+        **part._asdict(),
+        "queries": len(labels),
+        "gallery": others,
+        "held_out": len(held_out),
+        "classes": len(sizes),
+        "trained_classes": int(labels.drop_duplicates().isin(trained).sum()),
+        "chance": float((sizes * (sizes - 1)).sum() / len(labels) / others),
+    }
+
+
+def with_coarse_labels(parts: list[Part], sub_labels: dict[str, str]) -> list[Part]:
+    """The parts, and each place of one by every coarse label (the keys of ``sub_labels``).
+
+    Training sees the coarse label where tests may only measure the finer one; classes collapse by
+    the coarse one.
+    """
+    coarse = [Part(p.split, p.subset, label) for p in parts for label in sub_labels]
+    return list(dict.fromkeys([*parts, *coarse]))
 
 
 def _lengths(vectors: np.ndarray) -> dict:

@@ -1,8 +1,8 @@
 """The pairs of verification protocols with the similarity of their images.
 
 The similarity of two images is minus the squared Euclidean distance of their embeddings; for unit
-vectors that is 2 cos - 2, and every measure is what the cosine gives. A pair is accepted when its
-similarity reaches a threshold.
+vectors that is 2 cos - 2, so that every measure equals that of the cosine. A pair is accepted when
+its similarity reaches a threshold.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ import pandas as pd
 from dmlbench.data.verification_pairs import clean
 from dmlbench.errors import DataError
 
-#: What a protocol's name gets where it only chooses the threshold of another.
+#: What ends the name of a protocol that only chooses the threshold of another.
 THRESHOLD = "_threshold"
 
 
@@ -65,11 +65,6 @@ class PairSample:
     given_folds: np.ndarray | None
     settings: Any = None
 
-    @property
-    def chooser(self) -> str:
-        """The protocol whose pairs choose the threshold."""
-        return self.protocol + (THRESHOLD if self.given_folds is None else "")
-
 
 def pair_samples(
     table: pd.DataFrame, embeddings: np.ndarray, ids: np.ndarray, settings: Any = None
@@ -77,18 +72,16 @@ def pair_samples(
     """Every protocol of a table of pairs, with its similarities.
 
     Thresholds come from the pairs of ``<protocol>_threshold`` where there are such (LFW, View 1),
-    else from the other folds (View 2): from those of their pairs that may be scored too, or from
-    all where there is one such fold, as in ten trainings that each leave one fold out.
+    else from the other folds (View 2). These are the pairs that may be scored, or all pairs where
+    only one fold may be scored, as in ten trainings that each leave one fold out.
 
     Args:
         table: Pairs of all protocols (:func:`dmlbench.data.verification_pairs.of_run`).
-        embeddings: N x D, float32, of all images in ``table``.
-        ids: Their image ids.
+        embeddings, ids: N x D, float32, of all images in ``table``, and their ids.
         settings: The config's ``evaluation`` section.
 
     Raises:
-        DataError: An image has no embedding, an embedding is not finite, no pair can be scored, or
-            no threshold can be chosen.
+        DataError: An embedding is missing or not finite, or no threshold can be chosen.
     """
     if not np.isfinite(embeddings).all():
         raise DataError("the embeddings hold NaN or infinity: the run diverged")

@@ -2,20 +2,17 @@
 
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
 
 from dmlbench.plugins.registry import REGISTRIES
-from dmlbench.samplers.batch import Batch
+from dmlbench.plugins.types import LossRate
+from dmlbench.samplers.batch import Batch, cosine_similarities, full_precision
 from dmlbench.samplers.tuples import Tuples
-from dmlbench.tensors.distances import cosine_similarities, full_precision
 
-_LOSSES = REGISTRIES["loss"]
-register_loss = _LOSSES.register
-get_loss = _LOSSES.get
-loss_names = _LOSSES.names
+register_loss = REGISTRIES["loss"].register
 
 
 @dataclass(frozen=True)
@@ -32,13 +29,8 @@ class LossResult:
 
 
 class Loss(nn.Module):
-    """Base of all losses.
+    """Base of all losses; ``wants_class_means`` calls for :meth:`start` before the first step."""
 
-    One ``takes`` the ``tuples`` of a sampler, the whole ``batch``, or ``any`` of the two, and may
-    call for :meth:`start` before the first step (``wants_class_means``).
-    """
-
-    takes = "batch"
     wants_class_means = False
 
     def __init__(self, *, num_classes: int, embedding_dim: int) -> None:
@@ -55,11 +47,8 @@ class Loss(nn.Module):
         """The loss of a batch, computed in float32 (float64 for such a batch) under autocast too.
 
         Without any pair to learn from it is exactly zero and can still be differentiated. NaN
-        embeddings give NaN, also where no chosen tuple holds them.
-
-        Args:
-            batch: Embeddings and labels.
-            tuples: What the sampler chose; None for a loss that takes the whole batch.
+        embeddings give NaN, also where no chosen tuple holds them. ``tuples`` is what the sampler
+        chose; None for a loss that takes the whole batch.
         """
         with full_precision(batch.embeddings.device):
             result = self.result(batch, tuples)
@@ -67,11 +56,7 @@ class Loss(nn.Module):
         return LossResult(value, result.active, result.counts)
 
     def start(self, class_means: torch.Tensor) -> None:
-        """Initialise from the means of the training classes' embeddings before training.
-
-        Args:
-            class_means: num_classes x D means of L2-normalised embeddings of the initial network.
-        """
+        """Initialise from the means of each class's L2-normalised embeddings: num_classes x D."""
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Optimiser groups of the loss's own parameters; none may be left out."""
@@ -80,14 +65,7 @@ class Loss(nn.Module):
 
 
 class TupleLoss(Loss):
-    """Base of the losses on tuples: terms first, then one number.
-
-    ``reduction`` is the ``mean`` over all terms, or the sum over the number of ``active`` ones,
-    which are not zero.
-    """
-
-    takes = "tuples"
-    reduction = "mean"
+    """Base of the losses on tuples: terms first, then their mean (:meth:`divisor`)."""
 
     @abstractmethod
     def terms(self, batch: Batch, tuples: Tuples) -> tuple[torch.Tensor, torch.Tensor]:
@@ -105,8 +83,8 @@ class TupleLoss(Loss):
         return LossResult(total / self.divisor(batch, count, active).clamp(min=1), active)
 
     def divisor(self, batch: Batch, count: torch.Tensor, active: torch.Tensor) -> torch.Tensor:
-        """What the sum is divided by; at least one."""
-        return active if self.reduction == "active" else count
+        """What the sum is divided by, at least one: the number of terms."""
+        return count
 
 
 class ProxyLoss(Loss):
@@ -115,21 +93,14 @@ class ProxyLoss(Loss):
     ``proxies`` are num_classes x D, learned; only their directions matter.
     """
 
-    def __init__(
-        self,
-        *,
-        num_classes: int,
-        embedding_dim: int,
-        proxy_lr: float | None,
-        initial: Literal["random", "class_means"] = "random",
-    ) -> None:
-        """Start proxies in random directions, or wait for :meth:`start`."""
-        super().__init__(num_classes=num_classes, embedding_dim=embedding_dim)
+    def __init__(self, *, proxy_lr: LossRate = 5.0e-4, **sizes: int) -> None:
+        """Start proxies in random directions; ``proxy_lr`` is their learning rate."""
+        super().__init__(**sizes)
         self.proxy_lr = proxy_lr
-        self.wants_class_means = initial == "class_means"
         # Entries of about the size of a unit vector's, so that a step of the optimiser turns a
         # proxy as much as it would turn one on the sphere.
-        self.proxies = nn.Parameter(torch.randn(num_classes, embedding_dim) / embedding_dim**0.5)
+        proxies = torch.randn(self.num_classes, self.embedding_dim) / self.embedding_dim**0.5
+        self.proxies = nn.Parameter(proxies)
 
     @torch.no_grad()
     def start(self, class_means: torch.Tensor) -> None:

@@ -11,17 +11,13 @@ from dmlbench.samplers.tuples import Tuples
 
 
 def build_loss(spec: dict, num_classes: int, embedding_dim: int) -> Loss:
-    """The loss of a resolved config entry.
-
-    Raises:
-        ConfigError: A class path cannot be imported or its class refuses its arguments.
-    """
+    """The loss of a resolved config entry; a ConfigError where it cannot be built."""
     options = {key: value for key, value in spec.items() if key not in ("name", "loss_lr")}
     sizes = {"num_classes": num_classes, "embedding_dim": embedding_dim}
     loss = build_object("loss", options, **sizes)
-    if not entry("loss", spec["type"]).foreign:
-        return loss
-    return ForeignLoss(loss, spec.get("loss_lr"), **sizes)
+    if entry("loss", spec["type"]).foreign:
+        return ForeignLoss(loss, spec.get("loss_lr"), **sizes)
+    return loss
 
 
 class ForeignLoss(Loss):
@@ -31,29 +27,21 @@ class ForeignLoss(Loss):
     they form all pairs of the batch, copies of an image among the positives.
     """
 
-    takes = "any"
-
-    def __init__(
-        self, module: nn.Module, lr: float | None, *, num_classes: int, embedding_dim: int
-    ) -> None:
+    def __init__(self, module: nn.Module, lr: float | None, **sizes: int) -> None:
         """Parameters of ``module`` move at ``lr``, or at the recipe's rate if None."""
-        super().__init__(num_classes=num_classes, embedding_dim=embedding_dim)
+        super().__init__(**sizes)
         self.module = module
         self.lr = lr
         self._parameter_ids = [id(p) for p in self.parameters()]
         _check_registered(module)
 
     def result(self, batch: Batch, tuples: Tuples | None) -> LossResult:
-        """See the base.
-
-        Raises:
-            ConfigError: It gives no scalar, or made parameters that the optimizer does not know.
-        """
-        embeddings, labels = batch.embeddings, batch.labels
-        if not embeddings.isfinite().all():  # what it would do with them, no loss says
+        """A ConfigError where it gives no scalar, or made parameters that no optimizer knows."""
+        embeddings = batch.embeddings
+        if not embeddings.isfinite().all():  # no loss says what it would do with them
             return LossResult(embeddings.sum() * torch.nan)
         indices = () if tuples is None else (tuples.indices(),)
-        value = self.module(embeddings, labels, *indices)
+        value = self.module(embeddings, batch.labels, *indices)
         name = type(self.module).__name__
         if not isinstance(value, torch.Tensor) or value.dim():
             shape = f" of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else ""
@@ -67,10 +55,8 @@ class ForeignLoss(Loss):
 
     def parameter_groups(self) -> list[dict]:
         """One group; a rate of their own frees them from weight decay too."""
-        groups = super().parameter_groups()
-        if self.lr is None:
-            return groups
-        return [group | {"lr": self.lr, "weight_decay": 0.0} for group in groups]
+        rate = {} if self.lr is None else {"lr": self.lr, "weight_decay": 0.0}
+        return [group | rate for group in super().parameter_groups()]
 
 
 def _check_registered(module: nn.Module) -> None:

@@ -17,16 +17,9 @@ class Contrastive(TupleLoss):
     the active negative pairs apart and adds the two.
     """
 
-    def __init__(
-        self,
-        *,
-        num_classes: int,
-        embedding_dim: int,
-        margin: PositiveFloat = 1.0,
-        squared: bool = True,
-    ) -> None:
+    def __init__(self, *, margin: PositiveFloat = 1.0, squared: bool = True, **sizes: int) -> None:
         """``margin`` is the distance (squared like D) at which negatives stop counting."""
-        super().__init__(num_classes=num_classes, embedding_dim=embedding_dim)
+        super().__init__(**sizes)
         self.margin = margin
         self.squared = squared
 

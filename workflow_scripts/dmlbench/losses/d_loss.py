@@ -5,33 +5,32 @@ from typing import Literal
 import torch
 
 from dmlbench.losses.base import Loss, LossResult, register_loss
+from dmlbench.losses.decidability import Moments
 from dmlbench.plugins.types import PositiveFloat
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.tuples import Tuples
-from dmlbench.tensors.decidability import Moments
 
 
 @register_loss("d_loss", takes="batch", label="D-Loss")
 class DLoss(Loss):
     """D-Loss: the decidability d' of all genuine and impostor pairs of the batch, made a loss.
 
-    Silva et al. 2022 (arXiv 2109.05524), which compares all pairs by similarity and has no
-    parameters; which falling function of d' it takes could not be read (abstract only), so three
-    are here: -d', 1/d' and -log d'. d' keeps its sign and, where it is divided by or its logarithm
-    taken, its numerator is at least ``epsilon``; such steps are counted. A batch without genuine or
-    without impostor pairs costs exactly zero; two copies of an image are no pair.
+    Silva et al. 2022 (arXiv 2109.05524) compare all pairs by similarity, without parameters. Only
+    the abstract could be read, which does not name the falling function of d', so there are three:
+    -d', 1/d' and -log d'. d' keeps its sign. For 1/d' and -log d' its numerator is raised to
+    ``epsilon``; such steps are counted. A batch without genuine or without impostor pairs costs
+    exactly zero; two copies of an image are no pair.
     """
 
     def __init__(
         self,
         *,
-        num_classes: int,
-        embedding_dim: int,
         form: Literal["negative", "inverse", "log"] = "log",
         epsilon: PositiveFloat = 1.0e-6,
+        **sizes: int,
     ) -> None:
         """``form``: -d' (negative), 1/d' (inverse) or -log d' (log)."""
-        super().__init__(num_classes=num_classes, embedding_dim=embedding_dim)
+        super().__init__(**sizes)
         self.form = form
         self.epsilon = epsilon
 

@@ -18,28 +18,28 @@ class Margin(TupleLoss):
     number of active terms, positive and negative together.
     """
 
-    reduction = "active"
-
     def __init__(
         self,
         *,
-        num_classes: int,
-        embedding_dim: int,
         margin: PositiveFloat = 0.2,
         beta: PositiveFloat = 1.2,
         beta_lr: PositiveFloat = 5.0e-4,
+        **sizes: int,
     ) -> None:
         """``beta`` is where every class's boundary starts, ``beta_lr`` its own learning rate."""
-        super().__init__(num_classes=num_classes, embedding_dim=embedding_dim)
+        super().__init__(**sizes)
         self.margin = margin
         self.beta_lr = beta_lr
-        self.beta = nn.Parameter(torch.full((num_classes,), float(beta)))
+        self.beta = nn.Parameter(torch.full((self.num_classes,), float(beta)))
 
     def terms(self, batch: Batch, tuples: Tuples) -> tuple[torch.Tensor, torch.Tensor]:
         """One term for each pair."""
         pairs = Pairs.of(batch, tuples)
         excess = pairs.distance - pairs.of_class(self.beta)
         return (excess * pairs.sign + self.margin).relu(), pairs.counted
+
+    def divisor(self, batch: Batch, count: torch.Tensor, active: torch.Tensor) -> torch.Tensor:
+        return active
 
     def parameter_groups(self) -> list[dict]:
         """Beta moves at its own rate and is not decayed towards zero."""

@@ -27,19 +27,18 @@ class MultiSimilarity(TupleLoss):
     def __init__(
         self,
         *,
-        num_classes: int,
-        embedding_dim: int,
         alpha: Rate = 2.0,
         beta: Rate = 50.0,
         threshold: float = 1.0,
         normalizer: Literal["batch", "mined"] = "batch",
+        **sizes: int,
     ) -> None:
-        """Set the constants.
+        """``normalizer`` is what the sum is divided by.
 
-        ``normalizer`` is what the sum is divided by: the images of the ``batch`` (the paper and its
-        code), or the anchors that the sampler left a pair (Roth et al. 2020).
+        That is the images of the ``batch`` (the paper and its code), or the anchors that have a
+        pair (``mined``, Roth et al. 2020).
         """
-        super().__init__(num_classes=num_classes, embedding_dim=embedding_dim)
+        super().__init__(**sizes)
         self.alpha = alpha
         self.beta = beta
         self.threshold = threshold
@@ -61,9 +60,6 @@ class MultiSimilarity(TupleLoss):
 def _soft_excess(
     similarities: torch.Tensor, mask: torch.Tensor, rate: float, threshold: float
 ) -> torch.Tensor:
-    """log(1 + sum of exp(rate (S - threshold))) / |rate| over the marked entries of each row.
-
-    B numbers, zero for a row that marks nothing.
-    """
+    """log(1 + sum of exp(rate (S - threshold))) / |rate| over the marks of each row: B numbers."""
     terms = (rate * (similarities - threshold)).masked_fill(~mask, -torch.inf)
     return F.pad(terms, (1, 0)).logsumexp(dim=1) / abs(rate)  # exp(0) is the 1 of the sum

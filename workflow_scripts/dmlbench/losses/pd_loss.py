@@ -1,13 +1,13 @@
 """Proxy-Decidability loss."""
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 from dmlbench.losses.base import LossResult, ProxyLoss, register_loss
-from dmlbench.plugins.types import LossRate, PositiveFloat
+from dmlbench.losses.decidability import Moments
+from dmlbench.plugins.types import PositiveFloat
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.tuples import Tuples
-from dmlbench.tensors.decidability import Moments
 
 
 @register_loss("pd_loss", takes="batch", label="PD-Loss")
@@ -26,26 +26,19 @@ class PDLoss(ProxyLoss):
     def __init__(
         self,
         *,
-        num_classes: int,
-        embedding_dim: int,
         log: bool = True,
         temperature: PositiveFloat = 1.0,
         epsilon: PositiveFloat = 1.0e-6,
         proxies: Literal["random", "class_means"] = "random",
-        proxy_lr: LossRate = 5.0e-4,
+        **others: Any,
     ) -> None:
-        """Set the form.
+        """Set the form; neither the paper nor its README says ``proxy_lr``.
 
         ``proxies`` start at ``random`` directions (the paper's plots) or at the mean of each
-        class's initial embeddings (the README), which hardly ever needs the clamp; ``proxy_lr``
-        is their learning rate, which neither of the two says.
+        class's initial embeddings (the README), which hardly ever needs the clamp.
         """
-        super().__init__(
-            num_classes=num_classes,
-            embedding_dim=embedding_dim,
-            proxy_lr=proxy_lr,
-            initial=proxies,
-        )
+        super().__init__(**others)
+        self.wants_class_means = proxies == "class_means"
         self.log = log
         self.temperature = temperature
         self.epsilon = epsilon

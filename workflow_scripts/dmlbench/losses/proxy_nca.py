@@ -1,9 +1,11 @@
 """ProxyNCA loss."""
 
+from typing import Any
+
 import torch
 
 from dmlbench.losses.base import LossResult, ProxyLoss, register_loss
-from dmlbench.plugins.types import LossRate, PositiveFloat
+from dmlbench.plugins.types import PositiveFloat
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.tuples import Tuples
 
@@ -20,16 +22,10 @@ class ProxyNCA(ProxyLoss):
     """
 
     def __init__(
-        self,
-        *,
-        num_classes: int,
-        embedding_dim: int,
-        scale: PositiveFloat = 9.0,
-        positive_in_denominator: bool = False,
-        proxy_lr: LossRate = 5.0e-4,
+        self, *, scale: PositiveFloat = 9.0, positive_in_denominator: bool = False, **others: Any
     ) -> None:
-        """``scale`` is s (one over the temperature), ``proxy_lr`` the proxies' learning rate."""
-        super().__init__(num_classes=num_classes, embedding_dim=embedding_dim, proxy_lr=proxy_lr)
+        """``scale`` is s, one over the temperature."""
+        super().__init__(**others)
         self.scale = scale
         self.positive_in_denominator = positive_in_denominator
 

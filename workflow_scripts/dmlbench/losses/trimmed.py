@@ -17,21 +17,14 @@ class Trimmed(TupleLoss):
     """Trimmed loss: only the tuples that cost least count in a batch.
 
     Shen and Sanghavi 2019, as EPS (section 5.2.5) applies it: of n triplets the ceil((1 - trim) n)
-    of lowest loss are kept; where a sampler gives sets, of n pairs or anchors. Their sum is divided
-    as the inner loss divides, which for most is the mean over what is kept. EPS is trimming of the
-    positives only.
+    of lowest loss are kept; where a sampler gives sets, of n pairs or anchors. The inner loss
+    divides their sum; most take the mean over what is kept. EPS is trimming of the positives only.
     """
 
-    def __init__(
-        self, *, num_classes: int, embedding_dim: int, loss: LossSpec, trim: Share = 0.1
-    ) -> None:
-        """``loss`` is described like any entry of ``losses``; ``trim`` is the share left out.
-
-        Raises:
-            ConfigError: The loss has no terms to trim.
-        """
-        super().__init__(num_classes=num_classes, embedding_dim=embedding_dim)
-        inner = build_loss(loss, num_classes, embedding_dim)
+    def __init__(self, *, loss: LossSpec, trim: Share = 0.1, **sizes: int) -> None:
+        """``loss`` is described like any entry of ``losses``; ``trim`` is the share left out."""
+        super().__init__(**sizes)
+        inner = build_loss(loss, **sizes)
         if not isinstance(inner, TupleLoss):
             raise ConfigError(
                 f"trimmed: {loss['type']} is no loss on tuples: it has no terms to trim"

@@ -17,44 +17,27 @@ class Triplet(TupleLoss):
     is over all triplets; pytorch-metric-learning's default is over those that are not zero.
     """
 
-    def __init__(
-        self,
-        *,
-        num_classes: int,
-        embedding_dim: int,
-        margin: PositiveFloat = 0.2,
-        squared: bool = True,
-    ) -> None:
+    def __init__(self, *, margin: PositiveFloat = 0.2, squared: bool = True, **sizes: int) -> None:
         """``margin`` is how much farther (squared like D) the negative must be."""
-        super().__init__(num_classes=num_classes, embedding_dim=embedding_dim)
+        super().__init__(**sizes)
         self.margin = margin
         self.squared = squared
 
     def terms(self, batch: Batch, tuples: Tuples) -> tuple[torch.Tensor, torch.Tensor]:
-        """T terms, one for each triplet.
-
-        Raises:
-            ConfigError: Given pair sets, whose triplets are too many to list.
-        """
+        """T terms, one for each triplet; pair sets are a ConfigError (:meth:`sums` takes them)."""
         near, far = triplet_distances(batch, tuples, self.squared)
         return (near - far + self.margin).relu(), tuples.valid
 
     def sums(self, batch: Batch, tuples: Tuples) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """See the base; of pair sets, every positive with every negative of an anchor."""
-        if isinstance(tuples, PairSets):
-            return self._all_triplets(batch, tuples)
-        return super().sums(batch, tuples)
+        """See the base; pair sets stand for every positive with every negative of an anchor.
 
-    def _all_triplets(
-        self, batch: Batch, sets: PairSets
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """All triplets of pair sets, without listing them: memory grows with B^2, not B^3.
-
-        The sum of the active terms is the sum over pairs of (D_ap + margin) and -D_an, each as
-        often as it is in an active triplet; sorted distances give how often. Those counts are
-        constant where the loss has a gradient.
+        These triplets are not listed: memory grows with B^2, not B^3. The sum of the active terms
+        is the sum over pairs of (D_ap + margin) and -D_an, each as often as it is in an active
+        triplet. Sorted distances give how often; the counts are constant where there is a gradient.
         """
-        distance = batch.distances.double()
+        if not isinstance(tuples, PairSets):
+            return super().sums(batch, tuples)
+        sets, distance = tuples, batch.distances.double()
         distance = distance.square() if self.squared else distance
         edge = (distance + self.margin).detach()  # a positive is active with negatives below it
         fixed = distance.detach()

@@ -1,17 +1,21 @@
-"""Networks: a backbone (timm's, or a shallow one for small images) and the embedding head."""
+"""Networks: a backbone (timm's, or a small one), the embedding head, and embedding images."""
 
 import hashlib
 import pickle
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError
 from torch import nn
 
+from dmlbench.data.reader import ImageReader
 from dmlbench.errors import ConfigError
 from dmlbench.files import WEIGHT_FILES
 
+#: Images embedded at a time, and their input values: those of 112 colour images at 224 pixels.
+_IMAGES, _VALUES = 512, 112 * 3 * 224 * 224
 #: What reading weights raises where they are damaged or cannot be had.
 _UNREADABLE = (
     OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError, SafetensorError,
@@ -24,8 +28,7 @@ class Embedder(nn.Module):
     def __init__(self, recipe: dict, channels: int, image_size: int) -> None:
         """Build from a resolved recipe for images of ``channels`` x ``image_size`` squared.
 
-        Raises:
-            ConfigError: The backbone or its weights cannot be had.
+        A ConfigError says that the backbone or its weights cannot be had.
         """
         super().__init__()
         self.normalize = recipe["normalize"]
@@ -63,11 +66,10 @@ class SmallCNN(nn.Module):
     """Blocks of 3x3 convolution, ReLU and 2x2 max-pooling, then an optional hidden layer.
 
     EPS calls its MNIST network "a simple shallow architecture" (section 5.1) and says no more.
-    ``num_features`` is the size of the output.
+    ``num_features`` is the size of the output. Pooling stops at one pixel.
     """
 
     def __init__(self, channels: int, image_size: int, widths: list[int], hidden: int) -> None:
-        """Pooling stops at one pixel: small images can go through any number of blocks."""
         super().__init__()
         layers: list[nn.Module] = []
         size = image_size
@@ -97,10 +99,10 @@ def _timm_backbone(name: str, weights: str, channels: int) -> nn.Module:
             f"backbone '{name}' is neither small_cnn nor a timm model; "
             f"near it: {timm.list_models(f'*{name[:6]}*')[:5]}"
         )
-    if weights.endswith(WEIGHT_FILES) and not Path(weights).is_file():
-        raise ConfigError(f"weights: no file {weights}")
     tag, options = name, {"pretrained": weights != "none"}
     if weights.endswith(WEIGHT_FILES):
+        if not Path(weights).is_file():
+            raise ConfigError(f"weights: no file {weights}")
         options["pretrained_cfg_overlay"] = {"file": weights}
     elif weights != "none":
         tag = f"{name}.{weights}"
@@ -125,3 +127,32 @@ def _timm_backbone(name: str, weights: str, channels: int) -> nn.Module:
                 "they of another model?"
             )
     return model
+
+
+@torch.no_grad()
+def embed(model: nn.Module, reader: ImageReader, rows: np.ndarray) -> torch.Tensor:
+    """The embeddings of ``rows``, in their order: float32, N x D, where the reader's images are.
+
+    The model is in evaluation mode meanwhile and as before afterwards.
+    """
+    batch_size = max(1, min(_IMAGES, _VALUES // (reader.channels * reader.size**2)))
+    was_training = model.training
+    model.eval()
+    batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
+    parts = [model(images).float() for images in reader.batches(batches)]
+    model.train(was_training)
+    return torch.cat(parts)
+
+
+def class_means(
+    model: nn.Module, reader: ImageReader, rows: np.ndarray, labels: np.ndarray
+) -> torch.Tensor:
+    """The mean of each class's L2-normalised embeddings: classes x D, on the reader's device.
+
+    ``rows`` are N rows of the index, ``labels`` their class numbers from 0.
+    """
+    embeddings = F.normalize(embed(model, reader, rows).cpu(), dim=1)
+    classes = torch.from_numpy(labels)
+    sums = torch.zeros(int(classes.max()) + 1, embeddings.shape[1])
+    sums.index_add_(0, classes, embeddings)
+    return (sums / classes.bincount()[:, None]).to(reader.device)

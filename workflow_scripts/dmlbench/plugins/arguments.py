@@ -7,18 +7,26 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
+from pydoc import locate
 from typing import Any, Optional, get_args, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from dmlbench.errors import ConfigError
-from dmlbench.plugins.library_classes import wanted_class
 from dmlbench.plugins.messages import describe, nearest
 from dmlbench.plugins.types import LossRate, LossSpec, Number
 
-#: Arguments that the program supplies, not the user.
-SUPPLIED = {"num_classes", "embedding_dim", "embedding_size"}
+#: Arguments that the program gives, not the user.
+_SUPPLIED = {"num_classes", "embedding_dim", "embedding_size"}
 _KEYWORDS = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+#: What pytorch-metric-learning's constructors take under these names: they have no annotations.
+_LIBRARY_ARGUMENTS = {
+    "distance": "pytorch_metric_learning.distances.BaseDistance",
+    "reducer": "pytorch_metric_learning.reducers.BaseReducer",
+    "embedding_regularizer": "pytorch_metric_learning.regularizers.BaseRegularizer",
+    "weight_regularizer": "pytorch_metric_learning.regularizers.BaseRegularizer",
+    "loss": "torch.nn.Module",
+}
 
 
 def is_described(value: Any) -> bool:
@@ -33,13 +41,7 @@ def has_described(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class Argument:
-    """One keyword argument of a constructor.
-
-    Attributes:
-        annotation: Its type, with pydantic's constraints; Any where nothing is known.
-        required: The user must give it.
-        default: What it is else; ``inspect.Parameter.empty`` if the signature does not say.
-    """
+    """One keyword argument of a constructor; the ``annotation`` may have pydantic's constraints."""
 
     annotation: Any
     required: bool
@@ -72,6 +74,10 @@ class Argument:
             raise ValueError(f"{self.default!r} is no plain data")
         return made
 
+    def keeps_description(self) -> bool:
+        """Whether the constructor takes an object's description in the place of the object."""
+        return LossSpec in (self.annotation, *get_args(self.annotation))
+
     def refusal(self, described: type) -> str:
         """Why an object of the class ``described`` cannot be given; empty if it can."""
         hints = (self.annotation, *get_args(self.annotation))
@@ -86,9 +92,7 @@ class Argument:
 class Arguments:
     """The keyword arguments of a class's constructor, those it hands on to its bases included.
 
-    Attributes:
-        known: Each argument that the user can give.
-        supplied: Those of :data:`SUPPLIED` that the constructor takes.
+    ``known`` are those that the user can give, ``supplied`` those that the program gives.
     """
 
     known: dict[str, Argument]
@@ -96,11 +100,7 @@ class Arguments:
 
     @classmethod
     def of(cls, target: type, foreign: str = "") -> "Arguments":
-        """Read the signature of ``target``.
-
-        Args:
-            target: The class.
-            foreign: Its kind, where it does not register itself.
+        """Read the signature of ``target``; ``foreign`` is its kind if it does not register itself.
 
         Raises:
             ConfigError: An annotation means nothing.
@@ -109,12 +109,14 @@ class Arguments:
         for name, parameter, hint, inherited in _parameters(target, bool(foreign)):
             if hint is parameter.empty:
                 hint = _type_of(parameter.default)
-                hint = wanted_class(target.__module__, name) if hint is Any else hint
+                from_library = target.__module__.startswith("pytorch_metric_learning.")
+                if hint is Any and from_library and name in _LIBRARY_ARGUMENTS:
+                    hint = locate(_LIBRARY_ARGUMENTS[name])
             if parameter.default is None:
                 hint = Optional[hint]  # noqa: UP045 (a quoted annotation has no |)
             required = parameter.default is parameter.empty and not inherited
             known[name] = Argument(hint, required, parameter.default)
-        supplied = SUPPLIED & set(known)
+        supplied = _SUPPLIED & set(known)
         known = {name: argument for name, argument in known.items() if name not in supplied}
         if foreign == "loss":
             known["loss_lr"] = Argument(LossRate, required=False)
@@ -125,7 +127,7 @@ class Arguments:
         for name, value in options.items():
             if name not in self.known:
                 yield f"{name}: unknown key (got {value!r:.80}){nearest(name, list(self.known))}"
-            elif not has_described(value) or self.keeps_description(name):
+            elif not has_described(value) or self.known[name].keeps_description():
                 try:
                     self.known[name].value(value)
                 except ValidationError as error:
@@ -136,7 +138,7 @@ class Arguments:
                 yield f"{name}: this key is missing"
 
     def defaults(self) -> dict:
-        """The defaults as plain data; of those that are no data, such as objects, none."""
+        """The defaults as plain data; those that are no data, such as objects, are left out."""
         found = {}
         for name, argument in self.known.items():
             with suppress(ValueError):
@@ -151,15 +153,6 @@ class Arguments:
             else self.known[name].plain(self.known[name].value(value))
             for name, value in options.items()
         }
-
-    def keeps_description(self, name: str) -> bool:
-        """Whether the constructor takes the description of an object in the place of the object."""
-        annotation = self.known[name].annotation if name in self.known else Any
-        return LossSpec in (annotation, *get_args(annotation))
-
-    def value(self, name: str, given: Any) -> Any:
-        """The Python value of a valid option."""
-        return self.known[name].value(given) if name in self.known else given
 
 
 def _parameters(target: type, foreign: bool) -> Iterator[tuple[str, inspect.Parameter, Any, bool]]:

@@ -6,8 +6,14 @@ from typing import Any
 
 from dmlbench.errors import ConfigError
 from dmlbench.plugins.arguments import Arguments, has_described, is_described
-from dmlbench.plugins.class_paths import ClassSource, class_source, import_class, said
-from dmlbench.plugins.library_classes import refuse_what_is_no, takes_of
+from dmlbench.plugins.class_paths import (
+    ClassSource,
+    class_source,
+    import_class,
+    refuse_what_is_no,
+    said,
+    takes_of,
+)
 from dmlbench.plugins.messages import nearest
 from dmlbench.plugins.registry import REGISTRIES
 
@@ -16,13 +22,8 @@ from dmlbench.plugins.registry import REGISTRIES
 class Entry:
     """One class that a config can name.
 
-    Attributes:
-        name: What the config calls it.
-        cls: The class.
-        facts: The decorator's keyword arguments; of a loss without one, ``takes``.
-        arguments: What its constructor takes.
-        foreign: It does not register itself, so only the arguments that the user gives are
-            passed to it.
+    ``facts`` are the decorator's keyword arguments; of a loss without one, ``takes``. A ``foreign``
+    class does not register itself; its constructor gets only the options that the user gives.
     """
 
     name: str
@@ -31,14 +32,9 @@ class Entry:
     arguments: Arguments
     foreign: bool = False
 
-    @property
-    def summary(self) -> str:
-        """The first line of the class docstring."""
-        return (self.cls.__doc__ or "").strip().partition("\n")[0]
-
     @cached_property
     def source(self) -> ClassSource:
-        """The code that the class is."""
+        """The code of the class."""
         return class_source(self.cls)
 
 
@@ -46,9 +42,7 @@ class Entry:
 def entry(kind: str, name: str) -> Entry:
     """The class that a config calls ``name``: a registered name or a class path.
 
-    Args:
-        kind: loss, positive, negative or dataset; miner; or ``object`` for any other class.
-        name: The name or path.
+    ``kind`` is one of the registries', miner, or ``object`` for any other class.
 
     Raises:
         ConfigError: There is none, it cannot be imported, or it does not belong there.
@@ -75,21 +69,23 @@ def _unregistered(kind: str, path: str, cls: type) -> Entry:
     if kind in REGISTRIES and kind != "loss":
         raise ConfigError(f"{path} is no {kind}: put @register_{kind}(...) above the class")
     refuse_what_is_no(kind, path, cls)
-    takes = {"takes": takes_of(cls)} if kind == "loss" else {}
-    return Entry(path, cls, takes, Arguments.of(cls, foreign=kind), foreign=True)
+    facts = {"takes": takes_of(cls)} if kind == "loss" else {}
+    return Entry(path, cls, facts, Arguments.of(cls, foreign=kind), foreign=True)
 
 
 def entries(kind: str) -> dict[str, Entry]:
-    """All registered classes of a ``kind``: loss, positive, negative or dataset."""
+    """All registered classes of a ``kind``."""
     return {name: entry(kind, name) for name in REGISTRIES[kind].classes()}
 
 
 def build_object(kind: str, spec: Any, **supplied: object) -> Any:
     """The object that ``{type: class, argument: value, ...}`` describes, inside values too.
 
+    A list of descriptions gives a list of objects.
+
     Args:
-        kind: loss, positive, negative, miner, or ``object`` for any other class.
-        spec: The description, valid; a list of them gives a list.
+        kind: See :func:`entry`.
+        spec: The description, which is valid.
         supplied: Arguments that the program knows. A class that registers itself is given all of
             them, any other those that its constructor has (``embedding_size`` is another name of
             ``embedding_dim``).
@@ -104,15 +100,16 @@ def build_object(kind: str, spec: Any, **supplied: object) -> Any:
     found = entry(kind, spec["type"])
     values: dict = supplied
     if found.foreign:
-        known = supplied | {"embedding_size": supplied.get("embedding_dim")}
-        values = {key: known[key] for key in found.arguments.supplied if key in known}
+        given = supplied | {"embedding_size": supplied.get("embedding_dim")}
+        values = {key: given[key] for key in found.arguments.supplied if key in given}
     for key, value in spec.items():
         if key == "type":
             continue
-        if has_described(value) and not found.arguments.keeps_description(key):
+        argument = found.arguments.known.get(key)
+        if has_described(value) and not (argument and argument.keeps_description()):
             values[key] = build_object("object", value, **supplied)
         else:
-            values[key] = found.arguments.value(key, value)
+            values[key] = argument.value(value) if argument else value
     try:
         return found.cls(**values)
     except ConfigError:

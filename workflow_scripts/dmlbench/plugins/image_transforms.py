@@ -23,9 +23,6 @@ def build_transforms(entries: list[TransformEntry]) -> Any:
 
     ``RandomApply``, ``RandomChoice`` and ``RandomOrder`` take such a list as ``transforms``.
 
-    Args:
-        entries: Names, with their arguments where they have some.
-
     Raises:
         ConfigError: There is no such transform, or it refuses its arguments.
     """
@@ -70,16 +67,13 @@ def _build(entry: TransformEntry, known: dict[str, type]) -> Any:
     if name not in known:
         near = nearest(name, list(known))
         raise ConfigError(f"no transform '{name}' in torchvision.transforms.v2{near}")
+    where = f"transform {name}:"
     parameters = inspect.signature(known[name]).parameters
-    for key in options:
-        if key not in parameters:
-            raise ConfigError(
-                f"transform {name}: unknown argument '{key}'{nearest(key, list(parameters))}"
-            )
+    if unknown := [key for key in options if key not in parameters]:
+        near = nearest(unknown[0], list(parameters))
+        raise ConfigError(f"{where} unknown argument '{unknown[0]}'{near}")
     if "inplace" in options:
-        raise ConfigError(
-            f"transform {name}: inplace would change the images of the store; leave it out"
-        )
+        raise ConfigError(f"{where} inplace would change the images of the store; leave it out")
     try:
         values = {key: _value(parameters[key], options[key], known) for key in options}
         with warnings.catch_warnings():
@@ -89,9 +83,7 @@ def _build(entry: TransformEntry, known: dict[str, type]) -> Any:
         raise
     except Exception as error:  # a constructor may refuse its arguments with any of them
         reason = str(error).partition("\n")[0]
-        raise ConfigError(
-            f"transform {name}: {reason.removeprefix(f'{name}.__init__() ')}"
-        ) from None
+        raise ConfigError(f"{where} {reason.removeprefix(f'{name}.__init__() ')}") from None
 
 
 def _value(parameter: inspect.Parameter, given: Any, known: dict[str, type]) -> Any:

@@ -9,9 +9,7 @@ from pydantic import BaseModel
 def describe(error: dict, model: type[BaseModel] | None = None) -> str:
     """One pydantic ``error`` as 'section.key: what is wrong (got value); hint'.
 
-    Args:
-        error: What pydantic found.
-        model: What was validated; its fields give the keys that would have been valid.
+    The fields of ``model``, which was validated, give the keys that would have been valid.
     """
     where = ".".join(str(part) for part in error["loc"]) or "top level"
     kind = error["type"]
@@ -24,11 +22,10 @@ def describe(error: dict, model: type[BaseModel] | None = None) -> str:
         return f"{where}: this key is missing"
     message = error["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
-    choices = error.get("ctx", {}).get("expected", "")
     hint = ""
     if kind == "literal_error":
-        valid = [c.strip(" '") for c in choices.replace(" or ", ",").split(",")]
-        hint = nearest(str(error["input"]), valid)
+        choices = error["ctx"]["expected"].replace(" or ", ",").split(",")
+        hint = nearest(str(error["input"]), [choice.strip(" '") for choice in choices])
     return f"{where}: {message} {_got(error)}{hint}"
 
 

@@ -19,21 +19,14 @@ class Registry:
     """The registered classes of one kind, found in the modules of one package."""
 
     def __init__(self, kind: str, package: str, **required: tuple[str, ...]) -> None:
-        """Make an empty registry for the classes in the modules of ``package``.
-
-        The decorator must state each fact of ``required``, with one of the values there.
-        """
+        """The decorator must state each fact of ``required``, with one of the values there."""
         self.kind = kind
         self.package = package
         self._required = required
         self._classes: dict[str, type] = {}
 
     def register(self, name: str, /, **facts: object) -> Callable[[type], type]:
-        """A class decorator: register the class as ``name``, set ``facts`` as class attributes.
-
-        Raises:
-            ConfigError: A required fact is missing, or another class has the name.
-        """
+        """A class decorator: register the class as ``name``, set ``facts`` as class attributes."""
         said = f"register_{self.kind}"
         if not isinstance(name, str):
             raise ConfigError(f"@{said} needs a name in parentheses: @{said}('my_name')")
@@ -47,7 +40,7 @@ class Registry:
             cls.registration = Registration(self.kind, facts)  # type: ignore[attr-defined]
             # A class of the user's own module is named by its path and needs no entry.
             if cls.__module__.startswith(f"{self.package}."):
-                other = self._classes.setdefault(name, cls)
+                other = self._classes.get(name, cls)
                 if (other.__module__, other.__name__) != (cls.__module__, cls.__name__):
                     raise ConfigError(
                         f"{self.kind} '{name}' is registered twice: in {other.__module__} and in "

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 class Section(BaseModel):
     """A part of the config: unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
 
 def _number(value: Any) -> int | float:
@@ -32,7 +32,6 @@ NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True
 #: A factor in an exponent: far beyond any in use, and far below what float32 rounds away.
 Rate = Annotated[float, Field(gt=0, le=1e6, strict=True)]
 Share = Annotated[float, Field(ge=0, lt=1, strict=True)]
-PositiveShare = Annotated[float, Field(gt=0, le=1, strict=True)]
 PositiveInt = Annotated[int, Field(gt=0, strict=True)]
 Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=48)]

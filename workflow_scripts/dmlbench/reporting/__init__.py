@@ -1,1 +1,1 @@
-"""From collected metrics to tables, figures and report; imports no torch."""
+"""From collected metrics to tables, figures and report; only one figure imports torch."""

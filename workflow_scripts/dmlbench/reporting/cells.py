@@ -3,22 +3,19 @@
 import numpy as np
 import pandas as pd
 
-from dmlbench.config import METHOD_KEYS, Plan
+from dmlbench.config import METHOD_KEYS, RANDOM, UNTRAINED, Plan
 from dmlbench.errors import DataError
 from dmlbench.evaluation.metric import find_measure
 from dmlbench.reporting.formats import Cell
-from dmlbench.reporting.names import measure
-from dmlbench.reporting.published.read import published_rows
+from dmlbench.reporting.names import lines_of, measure
+from dmlbench.reporting.published import published_rows
 from dmlbench.reporting.statistics import NO_SEEDS, summarize, supported_best
-from dmlbench.reporting.table_lines import lines_of
 
 #: What tells the blocks of a printed table apart, and the columns of a block.
 BLOCK = ["selection", "split", "subset", "label"]
 COLUMN = ["metric", "k"]
 #: The first columns of a table, in their order; other metrics follow.
 _FIRST = ("recall", "r_precision", "map_at_r", "nmi", "nmi_plus")
-#: Controls that have the same embeddings for every selection.
-_UNTRAINED = ("random", "untrained")
 
 
 def cells(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataFrame:
@@ -26,41 +23,36 @@ def cells(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataFrame:
 
     Columns: selection, split, subset, label, metric, k; method (in words), recipe, loss, sampler,
     control (its kind, empty for a method); mean, sd, half_width (of the 95% t-interval), n and
-    planned (seeds); published, difference (mean - published), covered (whether the interval holds
-    the published number), source (of the published number); best (whether tests support that it is
-    the best).
+    planned (seeds); published (number), difference (mean - published), covered (whether the
+    interval holds the published number), source; best (whether tests support that it is the best).
 
     Raises:
-        DataError: A method lacks a planned seed, and the config does not say partial.
+        DataError: No run of the experiment is finished.
     """
     mine = table_values(plan, experiment, metrics)
     if mine.empty:
         raise DataError(f"{experiment}: none of its runs is finished; run the pipeline first")
     keys = mine[[*BLOCK, *COLUMN]].drop_duplicates()
     seeds = mine.groupby([*METHOD_KEYS, *BLOCK, *COLUMN], sort=False)["value"].agg(list).to_dict()
-    parts = keys[BLOCK[1:]].drop_duplicates().itertuples(index=False, name=None)
-    published = _published(plan, experiment, list(parts))
+    published = _published(plan, experiment, keys[BLOCK[1:]].drop_duplicates())
     rows = []
     for line in lines_of(plan, experiment):
-        del line["experiment"], line["dataset"]
-        same = {"selection": plan.control_selection} if line["control"] in _UNTRAINED else {}
+        # Controls without a training have the same embeddings for every selection.
+        untrained = line["loss"] in (RANDOM, UNTRAINED)
+        same = {"selection": plan.control_selection} if untrained else {}
         for key in keys.to_dict("records"):
             where = line | key | same
-            values = seeds.get(tuple(where[name] for name in [*METHOD_KEYS, *BLOCK, *COLUMN]), [])
+            values = seeds.get(tuple(where[name] for name in [*METHOD_KEYS, *BLOCK, *COLUMN]))
             row = line | key | vars(summarize(values) if values else NO_SEEDS)
             rows.append(row | _against(row, published))
-    table = pd.DataFrame(rows)
-    if not plan.benchmark.partial:
-        _refuse_gaps(experiment, table)
-    return _with_best(table, mine)
+    return _with_best(pd.DataFrame(rows), mine)
 
 
 def table_values(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataFrame:
     """The collected values that the experiment's table prints, controls included; in percent."""
     dataset = plan.benchmark.experiments[experiment].dataset
-    wanted = [tuple(line[name] for name in METHOD_KEYS) for line in lines_of(plan, experiment)]
-    mine = metrics[(metrics["dataset"] == dataset) & metrics["value"].notna()]
-    mine = mine[pd.MultiIndex.from_frame(mine[METHOD_KEYS]).isin(wanted)]
+    methods = pd.DataFrame(lines_of(plan, experiment))[METHOD_KEYS]
+    mine = metrics[(metrics["dataset"] == dataset) & metrics["value"].notna()].merge(methods)
     asked = mine[["subset", "metric"]].drop_duplicates()
     pairs = plan.facts(dataset).pairs
     known = [find_measure(m, of_pairs=subset in pairs) for subset, m in asked.to_numpy()]
@@ -87,10 +79,10 @@ def stored_name(metric: str, k: int) -> str:
     return f"recall@{k}" if metric == "recall" else metric
 
 
-def _published(plan: Plan, experiment: str, parts: list[tuple]) -> dict[tuple, tuple[float, str]]:
+def _published(plan: Plan, experiment: str, parts: pd.DataFrame) -> dict[tuple, tuple[float, str]]:
     """The first published number, and its source, of each part, method and metric."""
     found = {}
-    for part in parts:
+    for part in parts.itertuples(index=False, name=None):
         for table, _, values, methods in published_rows(plan, experiment, part):
             for method in methods:
                 for metric, value in values.items():
@@ -105,16 +97,6 @@ def _against(row: dict, published: dict[tuple, tuple[float, str]]) -> dict:
     difference, half = row["mean"] - value, row["half_width"]
     covered = None if half is None or not source else abs(difference) <= half
     return {"published": value, "difference": difference, "covered": covered, "source": source}
-
-
-def _refuse_gaps(experiment: str, table: pd.DataFrame) -> None:
-    lacking = table[table["n"] != table["planned"]]
-    for row in lacking.head(1).itertuples():
-        raise DataError(
-            f"{experiment}: {row.method} has {row.n} of {row.planned} seeds for {row.selection} "
-            f"{row.split} {row.subset} {row.metric}@{row.k}; run the pipeline to the end, or set "
-            "partial: true to print k/n"
-        )
 
 
 def _with_best(table: pd.DataFrame, mine: pd.DataFrame) -> pd.DataFrame:
@@ -143,16 +125,11 @@ def printed_cells(block: pd.DataFrame) -> pd.DataFrame:
 
 
 def _cell(row: dict) -> Cell:
-    covered = row["covered"]
-    return Cell(
-        value=row["mean"],
-        half_width=row["half_width"],
-        decimals=measure(row["metric"], int(row["k"])).decimals,
-        bold=bool(row["best"]),
-        note=count(row["n"], row["planned"]),
-        published=row["published"],
-        outside=not pd.isna(covered) and not covered,
-    )
+    decimals = measure(row["metric"], int(row["k"])).decimals
+    cell = Cell(row["mean"], row["half_width"], decimals, bool(row["best"]))
+    outside = not pd.isna(row["covered"]) and not row["covered"]
+    note = count(row["n"], row["planned"])
+    return cell._replace(note=note, published=row["published"], outside=outside)
 
 
 def count(n: float, planned: float) -> str:

@@ -1,18 +1,28 @@
-"""The pairs of methods that an experiment makes a claim about, and their paired tests."""
+"""What papers claim: the paired tests of it, and a verdict for each published claim and number."""
 
 import itertools
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from dmlbench.config import METHOD_KEYS, Plan
-from dmlbench.reporting import names
-from dmlbench.reporting.cells import BLOCK, COLUMN, by_seed, table_values
-from dmlbench.reporting.published.read import Match, Method, methods_of, published_of
-from dmlbench.reporting.statistics import NO_SEEDS, Comparison, compare, holm
+from dmlbench.reporting import names, published
+from dmlbench.reporting.cells import BLOCK, COLUMN, by_seed, rows_where, table_values
+from dmlbench.reporting.published import Claim, Match, Method, Part, Published
+from dmlbench.reporting.statistics import NO_SEEDS, Comparison, Summary, compare, holm, summarize
 
-_TESTS = ["p_t", "p_exact"]
+REPRODUCED, WITHIN, NOT = "reproduced", "within interval", "not reproduced"
+NOT_RUN, NO_NUMBER, OTHER = "not run", "no number published", "other network"
+ORDER = [REPRODUCED, WITHIN, NOT, OTHER, NO_NUMBER, NOT_RUN]
+#: Percentage points: seeds of one method differ by about as much on most datasets.
+TOLERANCE = 1.0
+COLUMNS = [
+    "kind", "source", "claim", "experiment", "part", "metric", "selection", "published", "ours",
+    "half_width", "seeds", "verdict",
+]  # fmt: skip
 
 
 class Pair(NamedTuple):
@@ -28,28 +38,25 @@ def claimed_pairs(plan: Plan, experiment: str) -> list[Pair]:
     EPS against none: two methods whose samplers differ in their positives only, easy for one.
     """
     both = itertools.product(plan.methods[experiment], repeat=2)
-    found = [Pair(worse, better) for worse, better in both if _eases(plan, worse, better)]
-    for table in published_of(plan, experiment):
+    found = [Pair(worse, better) for worse, better in both if _adds_eps(plan, worse, better)]
+    for table in published.published_of(plan, experiment):
         for claim in [*table.claims, *table.comparisons]:
             if claim.worse and claim.better:
-                found += matching(plan, experiment, claim.worse, claim.better)
-    # A pair that is claimed both ways (of two parts, say) is one test.
+                found += _matching(plan, experiment, claim.worse, claim.better)
+    # A pair that is claimed both ways (for two parts, say) is one test.
     return list({frozenset(pair): pair for pair in reversed(found)}.values())[::-1]
 
 
-def matching(plan: Plan, experiment: str, worse: Match, better: Match) -> Iterator[Pair]:
-    """The pairs of an experiment's methods that are two published ones.
-
-    Where these differ in their sampling only, so must ours: not in a setting of the loss.
-    """
+def _matching(plan: Plan, experiment: str, worse: Match, better: Match) -> Iterator[Pair]:
+    """Our pairs that are two published methods; if these share their loss, so must ours."""
     same_loss = (worse.loss, worse.options) == (better.loss, better.options)
-    for first in methods_of(plan, experiment, worse):
-        for second in methods_of(plan, experiment, better):
+    for first in published.methods_of(plan, experiment, worse):
+        for second in published.methods_of(plan, experiment, better):
             if not same_loss or first[1] == second[1]:
                 yield Pair(first, second)
 
 
-def _eases(plan: Plan, worse: Method, better: Method) -> bool:
+def _adds_eps(plan: Plan, worse: Method, better: Method) -> bool:
     """Whether the second method is the first with easy positives."""
     if worse[:2] != better[:2]:
         return False
@@ -61,10 +68,11 @@ def _eases(plan: Plan, worse: Method, better: Method) -> bool:
 def paired_tests(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataFrame:
     """A row for each claimed pair, selection, part and metric that a table prints.
 
-    Columns: selection, split, subset, label, metric, k, worse, better (in words), n (seeds of
-    both) and planned, difference (better - worse, mean), half_width, p_t, p_exact, effect,
-    more_seeds (see :class:`dmlbench.reporting.statistics.Comparison`), p_t_holm, p_exact_holm.
-    Holm's correction is over all rows of one metric: all pairs, parts and selections.
+    Columns: selection, split, subset, label, metric, k; worse and better (in words, and the names
+    of recipe, loss and sampler); n (seeds of both) and planned; difference (better - worse, mean)
+    and half_width; p_t, p_exact, effect, more_seeds
+    (:class:`dmlbench.reporting.statistics.Comparison`); p_t_holm, p_exact_holm. Holm's correction
+    is over all rows of one metric: all pairs, parts and selections.
     """
     mine, words = table_values(plan, experiment, metrics), names.methods(plan, experiment)
     pairs = claimed_pairs(plan, experiment)
@@ -75,20 +83,136 @@ def paired_tests(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataF
             both = values[list(pair)].dropna()
             found = compare(*both.to_numpy().T) if len(both) else Comparison(NO_SEEDS)
             row = dict(zip([*BLOCK, *COLUMN], key, strict=True))
-            row |= {place: words[method] for place, method in pair._asdict().items()}
+            row |= {"worse": words[pair.worse], "better": words[pair.better]}
             for place, method in pair._asdict().items():
                 row |= {f"{place}_{n}": v for n, v in zip(METHOD_KEYS, method, strict=True)}
-            difference = found.difference
+            told = dict(vars(found))
+            difference = told.pop("difference")
             row |= {"n": difference.n, "planned": len(plan.benchmark.seeds)}
             row |= {"difference": difference.mean, "half_width": difference.half_width}
-            row |= {name: getattr(found, name) for name in [*_TESTS, "effect", "more_seeds"]}
-            rows.append(row)
+            rows.append(row | told)
     table = pd.DataFrame(rows)
     if table.empty:
         return table
     # NMI's k is a number of clusters, which differs between parts; Recall@K's is another metric.
     k = table["k"].where(table["metric"] == "recall", 0)
-    for test in _TESTS:
+    for test in ("p_t", "p_exact"):
         by_metric = table[test].astype(float).groupby([table["metric"], k])
         table[f"{test}_holm"] = by_metric.transform(lambda p: holm(p.tolist()))
     return table
+
+
+def verdicts(plan: Plan, metrics: pd.DataFrame) -> pd.DataFrame:
+    """A row for every published claim and number, in percent; also for those that we did not run.
+
+    ``metrics`` are the collected metrics of all runs.
+    """
+    rows = []
+    for name in sorted(file.stem for file in Path(published.__file__).parent.glob("*.yaml")):
+        table = published.read_published(name)
+        experiments = [e for e, x in plan.benchmark.experiments.items() if name in x.published]
+        for experiment in experiments:
+            judge = _Judge(plan, experiment, table, metrics)
+            rows += [*judge.claims(), *judge.numbers()]
+        if not experiments:
+            told = [("claim", claim.text) for claim in table.claims] or [("number", "all")]
+            about = {"source": table.source, "verdict": NOT_RUN}
+            rows += [{"kind": kind, "claim": text} | about for kind, text in told]
+    found = pd.DataFrame(rows, columns=COLUMNS)
+    return found.sort_values("verdict", key=lambda v: v.map(ORDER.index), kind="stable")
+
+
+class _Judge:
+    """Compares a published table with the runs of one experiment."""
+
+    def __init__(
+        self, plan: Plan, experiment: str, table: Published, metrics: pd.DataFrame
+    ) -> None:
+        self.plan, self.experiment, self.table = plan, experiment, table
+        dataset = plan.benchmark.experiments[experiment].dataset
+        chosen = table.selection in plan.benchmark.selections
+        self.selection = table.selection if chosen else plan.control_selection
+        self.metrics = rows_where(metrics, dataset=dataset, selection=self.selection)
+        self.parts = [part for part in table.parts if part.part[0] == dataset]
+
+    def claims(self) -> Iterator[dict]:
+        """Each claim that one method is better, on every part that has numbers of both."""
+        for claim in self.table.claims:
+            told = list(self._claim(claim)) if claim.worse and claim.better else []
+            yield from told or [self._row("claim", claim.text, verdict=NO_NUMBER)]
+
+    def _claim(self, claim: Claim) -> Iterator[dict]:
+        pair, metric = (claim.worse, claim.better), claim.metric
+        for part in self.parts:
+            theirs = [part.value(match, metric) for match in pair]
+            if claim.part not in (None, part.part) or None in theirs:
+                continue
+            difference, found = theirs[1] - theirs[0], {"verdict": NOT_RUN}
+            ours = [self._seeds(self._method([match]), part, metric) for match in pair]
+            both = pd.concat(ours, axis=1, join="inner").to_numpy()
+            if len(both):
+                found = _judge_difference(compare(*both.T).difference, difference)
+            yield self._row("claim", claim.text, part, metric, difference, **found)
+
+    def numbers(self) -> Iterator[dict]:
+        """Each published number, beside that of our method that is the same."""
+        for part in self.parts:
+            for row in part.rows:
+                for metric, value in part.numbers(row).items():
+                    found = self._number(row.match, part, metric, value)
+                    yield self._row("number", row.name, part, metric, value, **found)
+
+    def _number(self, matches: list[Match], part: Part, metric: str, value: float) -> dict:
+        method = self._method(matches)
+        values = self._seeds(method, part, metric)
+        if values.empty:
+            return {"verdict": NOT_RUN}
+        ours = summarize(values)
+        verdict = WITHIN if _holds(ours, value) else NOT
+        if abs(ours.mean - value) <= TOLERANCE:
+            verdict = REPRODUCED
+        if self.table.other_network(self.plan.recipes[method[0]]):
+            verdict = OTHER
+        return _judged(ours, verdict)
+
+    def _method(self, matches: list[Match]) -> Method | None:
+        """The first of our methods that is a published one."""
+        found = (published.methods_of(self.plan, self.experiment, match) for match in matches)
+        return next(itertools.chain.from_iterable(found), None)
+
+    def _seeds(self, method: Method | None, part: Part, metric: str) -> pd.Series:
+        """Our percentages by seed; empty where there are none, or the metric is another one."""
+        _, split, subset, label = part.part
+        name, _, k = metric.partition("@")
+        if method is None or not self.table.same_metric(self.plan, name, label):
+            return pd.Series(dtype=float)
+        where = {"split": split, "subset": subset, "label": label, "metric": name}
+        where |= dict(zip(METHOD_KEYS, method, strict=True)) | ({"k": int(k)} if k else {})
+        return 100 * rows_where(self.metrics, **where).set_index("seed")["value"].dropna()
+
+    def _row(
+        self, kind: str, claim: str, part: Part | None = None, metric: str | None = None,
+        published: float | None = None, **found: object,
+    ) -> dict:  # fmt: skip
+        about = {"kind": kind, "source": self.table.source, "claim": claim, "metric": metric}
+        about |= {"experiment": self.experiment, "selection": self.selection}
+        where = names.part(*part.part[1:]) if part else None
+        return about | {"part": where, "published": published} | found
+
+
+def _judge_difference(ours: Summary, theirs: float) -> dict:
+    """The verdict on a difference between two methods."""
+    shown = ours.half_width is not None and abs(ours.mean) > ours.half_width
+    if shown and np.sign(ours.mean) == np.sign(theirs):
+        return _judged(ours, REPRODUCED)
+    return _judged(ours, WITHIN if _holds(ours, theirs) else NOT)
+
+
+def _judged(ours: Summary, verdict: str) -> dict:
+    of_ours = {"ours": ours.mean, "half_width": ours.half_width, "seeds": ours.n}
+    return of_ours | {"verdict": verdict}
+
+
+def _holds(ours: Summary, value: float) -> bool:
+    """Whether our interval holds a value."""
+    return ours.half_width is not None and abs(ours.mean - value) <= ours.half_width

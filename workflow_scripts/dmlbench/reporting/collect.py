@@ -1,19 +1,18 @@
-"""Gathering what all finished runs left."""
+"""Gathering what all finished runs left; the means of tables for ``dvc metrics`` and ``plots``."""
 
 from pathlib import Path
 
 import pandas as pd
 
 from dmlbench import paths
-from dmlbench.checking.ledger import OK, LedgerEntry
-from dmlbench.checking.results import Measured, Results
-from dmlbench.config import METHOD_KEYS, RUN_KEYS, Plan
+from dmlbench.checking.results import OK, LedgerEntry, Results
+from dmlbench.config import METHOD_KEYS, Plan
 from dmlbench.errors import DataError
-from dmlbench.files import replacing
-from dmlbench.reporting.table_lines import method_lines
+from dmlbench.files import replacing, write_json
+from dmlbench.reporting import names
 
-#: Columns of ``curves.csv``, for ``dvc plots``.
 _CURVE = "recall_at_1_test_max"
+_MEASURE = ["selection", "split", "subset", "label", "metric"]
 
 
 def collect(plan: Plan) -> None:
@@ -22,34 +21,31 @@ def collect(plan: Plan) -> None:
     Also ``curves.csv``: Recall@1 on the test after each epoch, mean over seeds, for ``dvc plots``.
 
     Raises:
-        DataError: A planned run is not finished, and the config does not say partial; or nothing
-            is.
+        DataError: No run is finished; or one is not, and the config does not say partial.
     """
     results = Results.read(plan)
-    refuse_gaps(plan, results.entries)
-    name = plan.benchmark.name
-    measured = list(results.measured.values())
-    trained = list(results.trained)
-    # The column loss of the collected tables is the run's entry in the config.
-    histories = pd.concat([pd.DataFrame(), *(m.history for m in trained)]).rename(
-        columns={"loss": "loss_value"}
-    )
-    rows = pd.DataFrame([row for m in measured for row in m.rows])
-    origins = pd.DataFrame([_origin(m.record) for m in measured])
+    _refuse_gaps(plan, results.entries)
+    name, measured = plan.benchmark.name, results.measured.values()
+    rows = [row | vars(one.run) for one in measured for row in one.rows]
+    # The column loss of collected tables is the run's entry in the config.
+    histories = [
+        one.history.rename(columns={"loss": "loss_value"}).assign(**vars(one.run))
+        for one in results.trained
+    ]
     tables = {
-        "metrics": _owned(rows, measured, [len(m.rows) for m in measured]),
-        "history": _owned(histories, trained, [len(m.history) for m in trained]),
-        "runs": _owned(origins, measured, [1] * len(measured)),
+        "metrics": pd.DataFrame(rows),
+        "history": pd.concat([pd.DataFrame(), *histories]),
+        "runs": pd.DataFrame([_origin(one.record) | vars(one.run) for one in measured]),
     }
     for key, table in tables.items():
         with replacing(Path(paths.summary(name, key))) as temporary:
             table.to_parquet(temporary, index=False)
     with replacing(Path(paths.curves(name))) as temporary:
-        curves(plan, tables["history"]).to_csv(temporary, index=False, float_format="%.6f")
+        _curves(plan, tables["history"]).to_csv(temporary, index=False, float_format="%.6f")
 
 
-def refuse_gaps(plan: Plan, entries: list[LedgerEntry]) -> None:
-    """Raises DataError, which names missing runs with state and reason, unless partial is set."""
+def _refuse_gaps(plan: Plan, entries: list[LedgerEntry]) -> None:
+    """Raise DataError, which names missing runs with state and reason, unless partial is set."""
     missing = [entry for entry in entries if entry.state != OK]
     if len(missing) == len(entries):
         raise DataError(f"none of the {len(entries)} runs is finished; run the pipeline first")
@@ -63,7 +59,7 @@ def refuse_gaps(plan: Plan, entries: list[LedgerEntry]) -> None:
     raise DataError("\n".join(lines))
 
 
-def curves(plan: Plan, history: pd.DataFrame) -> pd.DataFrame:
+def _curves(plan: Plan, history: pd.DataFrame) -> pd.DataFrame:
     """Rows of experiment, method, epoch and recall, a percentage."""
     columns = ["experiment", "method", "epoch", "recall"]
     if _CURVE not in history:
@@ -71,14 +67,7 @@ def curves(plan: Plan, history: pd.DataFrame) -> pd.DataFrame:
     method = ["dataset", *METHOD_KEYS]
     means = history.dropna(subset=_CURVE).groupby([*method, "epoch"])[_CURVE].mean()
     means = (100 * means).rename("recall").reset_index()
-    return method_lines(plan).merge(means, on=method)[columns]
-
-
-def _owned(table: pd.DataFrame, runs: list[Measured], sizes: list[int]) -> pd.DataFrame:
-    """The table of all runs' rows with the names of its run in each; ``sizes``: rows of each."""
-    owner = pd.DataFrame([vars(one.run) for one in runs], columns=RUN_KEYS)
-    owner = owner.loc[owner.index.repeat(sizes)].reset_index(drop=True)
-    return pd.concat([table.reset_index(drop=True), owner], axis=1)
+    return pd.DataFrame(names.lines(plan)).query("control == ''").merge(means, on=method)[columns]
 
 
 def _origin(record: dict) -> dict:
@@ -96,3 +85,33 @@ def _origin(record: dict) -> dict:
         "peak_host_mb": memory.get("host"),
         "peak_gpu_mb": memory.get("gpu"),
     }
+
+
+def write_means(plan: Plan) -> None:
+    """Write ``means.json``, all means by experiment, method and measure, and ``means.csv``.
+
+    The latter is a bar chart of the first measure of each experiment's table: method, measure,
+    mean. Percentages.
+    """
+    name = plan.benchmark.name
+    nested, bars = {}, []
+    for experiment in plan.benchmark.experiments:
+        table = pd.read_csv(paths.table(name, experiment, "csv")).dropna(subset="mean")
+        table["measure"] = [_measure(row) for _, row in table.iterrows()]
+        methods = table["recipe"] + "/" + table["loss"] + "/" + table["sampler"]
+        nested[experiment] = {
+            method: dict(zip(rows["measure"], rows["mean"], strict=True))
+            for method, rows in table.groupby(methods, sort=False)
+        }
+        first = table[table["measure"].isin(table["measure"].head(1))]
+        bars.append(first.assign(method=f"{experiment}: " + first["method"]))
+    write_json(Path(paths.means(name, "json")), nested)
+    with replacing(Path(paths.means(name, "csv"))) as temporary:
+        columns = ["method", "measure", "mean"]
+        pd.concat(bars)[columns].to_csv(temporary, index=False, float_format="%.6f")
+
+
+def _measure(row: pd.Series) -> str:
+    """Such as ``last test seen digit recall@1``."""
+    words = " ".join(str(row[part]) for part in _MEASURE if pd.notna(row[part]))
+    return words if pd.isna(row["k"]) else f"{words}@{row['k']:.0f}"

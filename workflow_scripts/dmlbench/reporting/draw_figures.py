@@ -1,20 +1,108 @@
-"""Drawing the figures of a config and writing them with their numbers."""
+"""Drawing the figures of a config from its results, and writing them with their numbers."""
 
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from dmlbench import paths
-from dmlbench.checking.ledger import OK
-from dmlbench.config import Plan
-from dmlbench.errors import ConfigError
+from dmlbench.checking.results import OK
+from dmlbench.config import METHOD_KEYS, Plan, Run
+from dmlbench.errors import ConfigError, DataError
 from dmlbench.files import replacing, write_text
-from dmlbench.reporting.figure_data import FigureData
-from dmlbench.reporting.figures import figures, planned
+from dmlbench.reporting import names
+from dmlbench.reporting.figures import figures, planned, shown_runs, shown_split
 from dmlbench.reporting.figures.critical_difference import over_datasets
-from dmlbench.reporting.stamped import write_csv
-from dmlbench.reporting.style import PAGE_HEIGHT, PALETTE, paper_style, plt
+from dmlbench.reporting.formats import write_csv
+from dmlbench.reporting.style import PALETTE, Method, method_styles, paper_style, plt
 from dmlbench.version import STAMP
+
+
+@dataclass(frozen=True)
+class FigureData:
+    """The results of one experiment; its tables have the method in the column ``method``.
+
+    Attributes:
+        words: Every method in words, in the config's order.
+        styles: How every method is drawn: keyword arguments of a line of matplotlib.
+    """
+
+    plan: Plan
+    experiment: str
+    words: dict[Method, str]
+    styles: dict[Method, dict]
+
+    @classmethod
+    def of(cls, plan: Plan, experiment: str) -> "FigureData":
+        """The data of an experiment."""
+        return cls(plan, experiment, names.methods(plan, experiment), method_styles(plan))
+
+    @property
+    def dataset(self) -> str:
+        """The experiment's dataset."""
+        return self.plan.benchmark.experiments[self.experiment].dataset
+
+    @property
+    def smallest_k(self) -> int:
+        """The K of the Recall@K that methods are compared by: 1, where it is measured."""
+        return min(self.plan.benchmark.evaluation.recall_at)
+
+    def test_parts(self) -> list[tuple[str, str, str]]:
+        """Split, subset and label of each part of the test."""
+        return [p for p in self.plan.facts(self.dataset).evaluations if p.split == "test"]
+
+    def table(self, name: str) -> pd.DataFrame:
+        """The rows of a collected table (metrics, history or runs) that are this experiment's."""
+        table = pd.read_parquet(paths.summary(self.plan.benchmark.name, name))
+        table["method"] = list(table[METHOD_KEYS].itertuples(index=False, name=None))
+        return table[(table["dataset"] == self.dataset) & table["method"].isin(list(self.words))]
+
+    def recalls(self, k: int | None = None) -> pd.DataFrame:
+        """Recall@K in percent on the test, for the weights that figures show; without ``k``, all.
+
+        One row for each run, part of the test and K; columns: subset, label, part (in words, in
+        the dataset's order), method, seed, k and value.
+        """
+        chosen = {"metric": "recall", "split": "test"} | ({"k": k} if k else {})
+        chosen["selection"] = self.plan.benchmark.projection.selection
+        table = self.table("metrics")
+        table = table[(table[list(chosen)] == pd.Series(chosen)).all(axis=1)]
+        words = {part[1:]: names.part(*part) for part in self.test_parts()}
+        parts = [words[row] for row in zip(table["subset"], table["label"], strict=True)]
+        parts = pd.Categorical(parts, list(words.values()))
+        return table.assign(value=100 * table["value"], part=parts)
+
+    def of_runs(self, runs: Iterable[Run], file: str) -> pd.DataFrame:
+        """The tables in the folders of some runs, one below another.
+
+        Raises:
+            DataError: One is missing, and the config does not say ``partial``; or all are.
+        """
+        found = []
+        for run in runs:
+            path = self.plan.run_folder(run) / file
+            if path.is_file():
+                table = pd.read_parquet(path)
+                found.append(table.assign(method=[run.method] * len(table), seed=run.seed))
+            elif not self.plan.benchmark.partial:
+                raise DataError(f"{path} is missing; run the pipeline to the end")
+        if not found:
+            raise DataError(f"{self.experiment}: no run has {file} yet; run the pipeline first")
+        return pd.concat(found, ignore_index=True)
+
+    def of_shown_runs(
+        self, file: Callable[[str], str], at_most: int, split: str = ""
+    ) -> pd.DataFrame:
+        """A table of embeddings of each method, for the one training seed that figures show."""
+        runs = shown_runs(self.plan, self.experiment)[:at_most]
+        return self.of_runs(runs, file(split or shown_split(self.plan)))
+
+    @staticmethod
+    def over_seeds(table: pd.DataFrame, *by: str, value: str = "value") -> pd.DataFrame:
+        """Mean, lowest and highest value over seeds, and their number, for each group."""
+        groups = table.groupby(list(by), sort=False, observed=True)[value]
+        return groups.agg(mean="mean", low="min", high="max", seeds="size").reset_index()
 
 
 def draw(plan: Plan, experiment: str, kinds: list[str] | None = None) -> None:
@@ -61,20 +149,13 @@ def _mark_partial(figure: plt.Figure, plan: Plan, experiment: str) -> None:
 
 
 def _write(figure: plt.Figure, table: pd.DataFrame | None, pattern: str) -> None:
-    """Write a figure and its numbers without time stamps; braces in ``pattern`` are the suffix."""
-    from matplotlib.backends.backend_pdf import FigureCanvasPdf  # after the choice in ``style``
-
-    figure.get_layout_engine().execute(figure)
-    figure.set_layout_engine("none")
+    """Write a figure and its numbers; braces in ``pattern`` are the suffix."""
     stamp = f"dmlbench. {STAMP}"
-    # Each file is drawn once; ``savefig`` draws twice.
+    # No time stamps: equal results give equal bytes.
     with replacing(Path(pattern.format("png"))) as temporary:
-        figure.canvas.print_png(temporary, metadata={"Software": None, "Description": stamp})
-    # Points are pictures inside the PDF; in figures of several pages coarser ones do.
-    figure.set_dpi(300 if figure.get_figheight() < PAGE_HEIGHT else 150)
+        figure.savefig(temporary, dpi=200, metadata={"Software": None, "Description": stamp})
     with replacing(Path(pattern.format("pdf"))) as temporary:
-        canvas = FigureCanvasPdf(figure)
-        canvas.print_pdf(temporary, metadata={"CreationDate": None, "Subject": stamp})
+        figure.savefig(temporary, dpi=300, metadata={"CreationDate": None, "Subject": stamp})
     plt.close(figure)
     if table is not None:
         write_csv(Path(pattern.format("csv")), table, "%.6g")

@@ -1,39 +1,39 @@
-"""A table before it is printed, and the one place that prints a cell: Markdown, HTML or LaTeX."""
+"""A table before it is printed; a cell in Markdown, HTML or LaTeX; tables as CSV and Markdown."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
+from jinja2 import Environment, FileSystemLoader
 from markupsafe import escape
+
+from dmlbench.files import replacing
+from dmlbench.version import BENCHMARK_VERSION, STAMP
 
 #: Follows the difference to a published number that our interval does not hold.
 OUTSIDE = "*"
 MINUS = "−"  # noqa: RUF001
 DASH = "–"  # noqa: RUF001
 NAN = float("nan")
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=lambda template: template.endswith("html.j2"),
+    trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+)  # fmt: skip
 
 
 class Cell(NamedTuple):
-    """A number of a table.
+    """A number of a table."""
 
-    Attributes:
-        value: NaN prints a dash.
-        half_width: Half of its interval; NaN or None where there is none.
-        decimals: Digits after the point.
-        bold: Whether it is the best.
-        note: Follows the number, such as ``(2/3)`` where a seed is missing.
-        published: What a paper says instead; NaN where none does.
-        outside: Whether our interval leaves the published number out.
-    """
-
-    value: float
-    half_width: float | None = None
+    value: float  # NaN prints a dash
+    half_width: float | None = None  # of its interval; NaN or None where there is none
     decimals: int = 1
     bold: bool = False
-    note: str = ""
-    published: float = NAN
-    outside: bool = False
+    note: str = ""  # follows the number, such as (2/3) where a seed is missing
+    published: float = NAN  # what a paper says instead
+    outside: bool = False  # whether our interval leaves the published number out
 
     @property
     def comparison(self) -> str:
@@ -46,29 +46,21 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """A table: texts are as they are read, not escaped for any format.
-
-    Attributes:
-        title: What it shows.
-        notes: How to read it, in sentences.
-        label: Its LaTeX label.
-        blocks: By the name of each block of rows its cells (:class:`Cell` or text), with the
-            names of rows as index and the heads as columns.
-    """
+    """A table; its texts are not escaped for any format."""
 
     title: str
     notes: str
-    label: str
-    blocks: dict[str, pd.DataFrame]
+    label: str  # for LaTeX
+    blocks: dict[str, pd.DataFrame]  # by name; each has named rows of Cell or text, and heads
 
 
 class Format(NamedTuple):
     """How a format writes the parts of a cell."""
 
-    bold: str  # the frame of a bold number
+    bold: str
     plus_minus: str
     minus: str
-    text: Callable[[str], str]
+    text: Callable[[str], str]  # escapes
     comparison: bool = True  # whether the published number stands in the same cell
 
 
@@ -103,3 +95,20 @@ def markdown_section(table: Table) -> str:
     if len(table.blocks) == 1:
         frame = frame.drop(columns="block")
     return f"**{table.title}**\n\n{table.notes}\n\n{markdown(frame)}\n"
+
+
+def render(template: str, **values: object) -> str:
+    """A file of ``templates/`` filled in; values are escaped for HTML, not for LaTeX."""
+    return _TEMPLATES.get_template(template).render(**values)
+
+
+def render_notes(template: str, **values: object) -> str:
+    """A template of sentences, filled in, as one line."""
+    return " ".join(render(template, stamp=STAMP, **values).split())
+
+
+def write_csv(path: Path, table: pd.DataFrame, float_format: str = "%.6f") -> None:
+    """Write a table in long form, stamped with the benchmark version that it is of."""
+    with replacing(path) as temporary:
+        stamped = table.assign(benchmark_version=BENCHMARK_VERSION)
+        stamped.to_csv(temporary, index=False, float_format=float_format)

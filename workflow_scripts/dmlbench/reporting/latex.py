@@ -8,12 +8,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
+from math import ceil
 
 import numpy as np
 import pandas as pd
 from pylatexenc.latexencode import UnicodeToLatexEncoder
 
-from dmlbench.reporting.formats import Cell, Format, Table, cell_text
+from dmlbench.reporting.formats import Cell, Format, Table, cell_text, render
 
 #: What a document with these tables needs before \begin{document}.
 PACKAGES = r"""\usepackage[T1]{fontenc}
@@ -35,22 +36,6 @@ _PRINTS = re.compile(
     r"\u21d0-\u21d4∀∂∃∇∈∏∑−√∝∞∩∪∫≈≠≡≤≥⊂⊆⊕⊗]"  # noqa: RUF001
 )
 _ENCODER = UnicodeToLatexEncoder(unknown_char_policy="fail", unknown_char_warning=False)
-_FORM = r"""\begin{%(environment)s}%(place)s
-\footnotesize\setlength{\tabcolsep}{0.5em}
-\setlength{\LTcapwidth}{\linewidth}\setlength{\belowcaptionskip}{4pt}
-\sisetup{separate-uncertainty, retain-zero-uncertainty, mode=text, detect-weight, tight-spacing}
-%(table)s
-\par\smallskip\raggedright\scriptsize %(notes)s\par
-\end{%(environment)s}
-"""
-# A longtable cannot be scaled, so its letters shrink until its longest cells fit the line.
-_MEASURED = r"""\dimen0=8pt
-\loop \fontsize{\dimen0}{1.2\dimen0}\selectfont \setlength{\tabcolsep}{0.5em}
-\sbox0{\begin{tabular}{%(layout)s}
-%(rows)s
-\end{tabular}}
-\ifdim\wd0>\linewidth \dimen0=0.95\dimen0 \repeat
-"""
 
 
 @cache
@@ -73,26 +58,26 @@ def _word(word: str) -> str:
     return "".join(parts)
 
 
-# siunitx reads the numbers; what is in braces it prints as it is.
-LATEX = Format(r"\bfseries {}", r" \pm ", "-", lambda text: f"{{{_text(text)}}}", comparison=False)
-
-
 def _text(text: str) -> str:
-    return ("~" if text.startswith(" ") else "") + tex(text)
+    space = "~" if text.startswith(" ") else ""
+    return f"{{{space}{tex(text)}}}"
+
+
+# siunitx reads the numbers; it prints what is in braces as it is.
+LATEX = Format(r"\bfseries {}", r" \pm ", "-", _text, comparison=False)
 
 
 def latex(tables: list[Table]) -> str:
     """All tables as a file for ``\\input``."""
-    preamble = "\n".join(f"%   {line}" for line in PACKAGES.splitlines())
-    head = "% Made by dmlbench from the collected metrics; do not edit. The preamble needs:\n"
-    parts = [_environment(part) for table in tables for part in _split(table)]
-    return "\n".join([head + preamble, *parts])
+    lines = ["% Made by dmlbench from the collected metrics; do not edit. The preamble needs:"]
+    lines += [f"%   {line}" for line in PACKAGES.splitlines()]
+    return "\n".join(lines + [_environment(part) for table in tables for part in _split(table)])
 
 
 def _split(table: Table) -> Iterator[Table]:
     """The table, or several where it has too many columns to be read side by side."""
-    columns = next(iter(table.blocks.values())).columns
-    groups = np.array_split(np.arange(len(columns)), -(-len(columns) // _MOST_COLUMNS))
+    columns = len(next(iter(table.blocks.values())).columns)
+    groups = np.array_split(np.arange(columns), ceil(columns / _MOST_COLUMNS))
     for number, group in enumerate(groups, start=1):
         part = f" (part {number} of {len(groups)})" if len(groups) > 1 else ""
         label = f"{table.label}-{number}" if part else table.label
@@ -105,23 +90,19 @@ def _environment(table: Table) -> str:
     frame = pd.concat(table.blocks.values())
     columns = [frame.iloc[:, place].tolist() for place in range(len(frame.columns))]
     rows = pd.DataFrame(_rows(table), columns=["", *map(tex, frame.columns)])
-    styler, across = rows.style.hide(axis="index"), len(columns) > _UPRIGHT_COLUMNS
+    across = len(columns) > _UPRIGHT_COLUMNS
+    is_long = len(rows) > (_ROWS_ACROSS if across else _ROWS)
     layout = f"@{{}}{_name_column(frame)}{''.join(map(_column, columns))}@{{}}"
+    label = "tab:" + re.sub(r"[^a-zA-Z0-9_-]", "-", table.label)
+    about = {"caption": tex(table.title), "label": label}
     options = {"column_format": layout, "hrules": True, "siunitx": True}
-    caption, label = tex(table.title), "tab:" + re.sub(r"[^a-zA-Z0-9_-]", "-", table.label)
-    parts = {"notes": tex(table.notes)}
-    if len(rows) > (_ROWS_ACROSS if across else _ROWS):
-        body = styler.to_latex(environment="longtable", caption=caption, label=label, **options)
-        parts |= {"environment": "landscape" if across else "center", "place": ""}
-        # What floats is set before it, so that all tables keep their order.
-        return "\\clearpage\n" + _FORM % (parts | {"table": _measured(rows, layout) + body})
-    body = (
-        f"\\caption{{{caption}}}\n\\label{{{label}}}\n"
-        "\\begin{adjustbox}{max width=\\linewidth, max totalheight=0.8\\textheight, center}\n"
-        f"{styler.to_latex(**options)}\\end{{adjustbox}}"
-    )
-    text = _FORM % (parts | {"environment": "table", "place": "[htbp]", "table": body})
-    return f"\\begin{{landscape}}\n{text}\\end{{landscape}}\n" if across else text
+    if is_long:
+        options |= {"environment": "longtable", **about}
+    tabular = rows.style.hide(axis="index").to_latex(**options)
+    return render(
+        "table.tex.j2", **about, notes=tex(table.notes), across=across, is_long=is_long,
+        layout=layout, longest=_longest_cells(rows) if is_long else [], tabular=tabular.rstrip(),
+    )  # fmt: skip
 
 
 def _rows(table: Table) -> Iterator[list[str]]:
@@ -155,12 +136,11 @@ def _name_column(frame: pd.DataFrame) -> str:
     return _WRAPPED % (_LONG_NAMES if few else _NAMES)
 
 
-def _measured(rows: pd.DataFrame, layout: str) -> str:
-    """TeX that chooses the size with which a long table is no wider than the line."""
+def _longest_cells(rows: pd.DataFrame) -> list[list[str]]:
+    """The heads, and the four longest cells of each column as rows: a long table is as wide."""
     cells = [[text for text in rows.iloc[:, n] if "rlap" not in text] for n in range(rows.shape[1])]
-    longest = [sorted(column, key=len)[-4:] for column in cells]
-    lines = [[f"{{{head}}}" for head in rows.columns], *zip(*longest, strict=True)]
-    return _MEASURED % {"layout": layout, "rows": "\n".join(" & ".join(x) + r" \\" for x in lines)}
+    longest = zip(*(sorted(column, key=len)[-4:] for column in cells), strict=True)
+    return [[f"{{{head}}}" for head in rows.columns], *longest]
 
 
 def _column(cells: list[Cell | str]) -> str:

@@ -1,16 +1,14 @@
-"""Names of things as tables and figures print them."""
+"""Names of things as tables and figures print them, and the lines that tables have."""
 
-from dmlbench.config import Plan
+from dmlbench.config import METHOD_KEYS, Plan
 from dmlbench.errors import DataError
 from dmlbench.evaluation.metric import Measure, find_measure
 
-#: Selections in words.
 SELECTIONS = {
     "last": "last epoch",
     "val": "best on validation",
     "test_max": "best on test (papers' protocol)",
 }
-#: Controls in words.
 CONTROLS = {
     "random": "Random embedding",
     "untrained": "Untrained backbone",
@@ -26,16 +24,16 @@ _SUBSETS = {
 
 
 def title(plan: Plan, experiment: str) -> str:
-    """An experiment's title in one line, without a full stop; its name where it has no title."""
+    """An experiment's title in one line, without a full stop; the name where it has none."""
     text = plan.benchmark.experiments[experiment].title
     return " ".join(text.split()).rstrip(".") or experiment
 
 
 def methods(plan: Plan, experiment: str) -> dict[tuple[str, str, str], str]:
-    """Every method of an experiment in short: loss + negatives + positives, without random parts.
+    """Every method of an experiment in short: loss + negatives + positives, random ones left out.
 
-    Two methods never get the same words: the values of their sweep, or the config's names of what
-    differs, tell them apart.
+    No two methods have the same words: the values of a sweep, or the config's names of what
+    differs, stand in brackets.
     """
     words = {m: base(plan, m) for m in plan.methods[experiment]}
     same = {text: [m for m in words if words[m] == text] for text in words.values()}
@@ -65,7 +63,7 @@ def base(plan: Plan, method: tuple[str, str, str]) -> str:
             parts.append(plan.class_facts(kind, name).get("label", name))
     if spec["miner"]:
         parts.append(spec["miner"]["type"].split(".")[-1])
-    # Positives and negatives that are chosen by one rule have one name, so it is printed once.
+    # One rule may choose both positives and negatives; its name is printed once.
     return " + ".join(dict.fromkeys(part for part in parts if part))
 
 
@@ -92,6 +90,29 @@ def part(split: str, subset: str, label: str) -> str:
     """A part of a dataset in words."""
     where = _SUBSETS.get(subset, subset) or ("training classes" if split == "train" else "test")
     return f"{where}, {label}" if label and not subset else where
+
+
+def lines_of(plan: Plan, experiment: str) -> list[dict]:
+    """The lines of an experiment's table: every method, then the controls.
+
+    Keys: method (in words), recipe, loss, sampler, control (its kind; empty for a method) and
+    planned (seeds).
+    """
+    seeds = len(plan.benchmark.seeds)
+    found = [(words, *m, "", seeds) for m, words in methods(plan, experiment).items()]
+    for kind, run in plan.controls[experiment].items():
+        found.append((CONTROLS[kind], *run.method, kind, 1))
+    keys = ("method", *METHOD_KEYS, "control", "planned")
+    return [dict(zip(keys, line, strict=True)) for line in found]
+
+
+def lines(plan: Plan) -> list[dict]:
+    """The lines of all experiments, with the keys experiment and dataset."""
+    return [
+        {"experiment": name, "dataset": experiment.dataset} | line
+        for name, experiment in plan.benchmark.experiments.items()
+        for line in lines_of(plan, name)
+    ]
 
 
 def measure(metric: str, k: int = 0) -> Measure:

@@ -5,13 +5,11 @@ import pandas as pd
 
 from dmlbench.config import METHOD_KEYS, RUN_KEYS, SHUFFLED, UNTRAINED, Plan
 from dmlbench.reporting import names
-from dmlbench.reporting.cells import count, rows_where
-from dmlbench.reporting.formats import Cell, Table
+from dmlbench.reporting.cells import COLUMN, count, rows_where
+from dmlbench.reporting.formats import Cell, Table, render_notes
 from dmlbench.reporting.statistics import NO_SEEDS, summarize
-from dmlbench.reporting.table_lines import lines, method_lines
 
 _SHOWN = ("recall", "map_at_r", "nmi")
-_METRIC = ["metric", "k"]
 _METHOD = ["dataset", *METHOD_KEYS]
 
 
@@ -20,32 +18,31 @@ def leaderboard(plan: Plan, metrics: pd.DataFrame) -> pd.DataFrame:
 
     Columns: dataset, subset, label, method (in words), recipe, loss, sampler, control, planned,
     metric, k, mean, sd, half_width, n, rank, gain (over the untrained backbone of its recipe).
-    Percent, with the weights that controls are shown with (the last epoch). A method that lacks a
-    seed has no rank.
+    Percent, with the weights of the selection that controls have (the last epoch). A method that
+    lacks a seed has no rank.
     """
-    parts = [_of_dataset(plan, dataset, metrics) for dataset in plan.datasets]
-    return pd.concat(parts, ignore_index=True)
-
-
-def _of_dataset(plan: Plan, dataset: str, metrics: pd.DataFrame) -> pd.DataFrame:
-    _, subset, label = plan.facts(dataset).first_test()
-    part = {"dataset": dataset, "subset": subset, "label": label}
-    mine = rows_where(metrics, split="test", selection=plan.control_selection, **part)
-    first = min(plan.benchmark.evaluation.recall_at)
-    # NMI's k is a number of clusters: one for each part.
-    mine = mine[mine["metric"].isin(_SHOWN) & ((mine["metric"] != "recall") | (mine["k"] == first))]
-    values = mine.groupby([*METHOD_KEYS, *_METRIC])["value"].agg(list)
-    kinds = sorted({key[-2:] for key in values.index}, key=lambda kind: _SHOWN.index(kind[0]))
     # Each method and control once, whatever experiments it is in; methods first.
-    planned = lines(plan).query("dataset == @dataset").sort_values("control", kind="stable")
-    rows = []
-    for line in planned.drop_duplicates(METHOD_KEYS).to_dict("records"):
-        for kind in kinds:
-            seeds = values.get((*(line[name] for name in METHOD_KEYS), *kind))
-            found = NO_SEEDS if seeds is None else summarize(100 * np.array(seeds))
-            row = part | line | dict(zip(_METRIC, kind, strict=True)) | vars(found)
-            rows.append(row)
-    return _ranked(pd.DataFrame(rows).drop(columns="experiment")) if rows else pd.DataFrame()
+    lines = pd.DataFrame(names.lines(plan)).drop(columns="experiment")
+    lines = lines.sort_values("control", kind="stable").drop_duplicates(_METHOD)
+    first = min(plan.benchmark.evaluation.recall_at)
+    boards = [pd.DataFrame()]
+    for dataset in plan.datasets:
+        _, subset, label = plan.facts(dataset).first_test()
+        part = {"dataset": dataset, "subset": subset, "label": label}
+        mine = rows_where(metrics, split="test", selection=plan.control_selection, **part)
+        # NMI's k is a number of clusters: one for each part.
+        shown = (mine["metric"] != "recall") | (mine["k"] == first)
+        mine = mine[mine["metric"].isin(_SHOWN) & shown]
+        values = mine.groupby([*METHOD_KEYS, *COLUMN])["value"].agg(list)
+        kinds = sorted({key[-2:] for key in values.index}, key=lambda kind: _SHOWN.index(kind[0]))
+        rows = []
+        for line in rows_where(lines, dataset=dataset).to_dict("records"):
+            for kind in kinds:
+                seeds = values.get((*(line[name] for name in METHOD_KEYS), *kind))
+                found = NO_SEEDS if seeds is None else summarize(100 * np.array(seeds))
+                rows.append(part | line | dict(zip(COLUMN, kind, strict=True)) | vars(found))
+        boards += [_ranked(pd.DataFrame(rows))] if rows else []
+    return pd.concat(boards, ignore_index=True)
 
 
 def _ranked(table: pd.DataFrame) -> pd.DataFrame:
@@ -63,17 +60,13 @@ def _ranked(table: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values("score", ascending=False, kind="stable").drop(columns="score")
 
 
-def leaderboard_tables(long: pd.DataFrame, foot: str) -> list[Table]:
-    """One table for each dataset; the recipe is named where methods have several.
-
-    Args:
-        long: What :func:`leaderboard` gave.
-        foot: The end of each table's notes.
-    """
-    return [_table(mine, foot) for _, mine in long.groupby("dataset", sort=False)]
+def leaderboard_tables(long: pd.DataFrame, partial: str) -> list[Table]:
+    """One table for each dataset of a :func:`leaderboard`; ``partial`` says which runs lack."""
+    return [_board(mine, partial) for _, mine in long.groupby("dataset", sort=False)]
 
 
-def _table(mine: pd.DataFrame, foot: str) -> Table:
+def _board(mine: pd.DataFrame, partial: str) -> Table:
+    # The recipe is named where methods have several.
     several = mine.loc[mine["control"] == "", "recipe"].nunique() > 1
     rows = []
     for _, found in mine.groupby(METHOD_KEYS, sort=False):
@@ -85,12 +78,9 @@ def _table(mine: pd.DataFrame, foot: str) -> Table:
             cell = Cell(one["mean"], one["half_width"], note=count(one["n"], one["planned"]))
             row[names.measure(one["metric"], one["k"]).label] = cell
         rows.append(row | {"gain": Cell(first["gain"])})
-    dataset, subset, label, *metric = mine.iloc[0][["dataset", "subset", "label", *_METRIC]]
-    notes = (
-        "Percent ± half of the 95% t-interval, last epoch. Gain: points of "
-        f"{names.measure(*metric).label} over the untrained backbone of the same recipe. Controls "
-        f"have no rank. {foot}"
-    )
+    dataset, subset, label, *metric = mine.iloc[0][["dataset", "subset", "label", *COLUMN]]
+    words = names.measure(*metric).label
+    notes = render_notes("leaderboard.txt.j2", metric=words, partial=partial)
     title = f"Leaderboard of {dataset}: {names.part('test', subset, label)}"
     return Table(title, notes, f"leaderboard-{dataset}", {"": pd.DataFrame(rows).set_index("")})
 
@@ -116,35 +106,28 @@ def cost(plan: Plan, history: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
         host_mb=("peak_host_mb", "max"),
         gpu_mb=("peak_gpu_mb", "max"),
     )
-    table = method_lines(plan).merge(found.reset_index(), how="left", on=_METHOD)
+    methods = pd.DataFrame(names.lines(plan)).query("control == ''").drop(columns="control")
+    table = methods.merge(found.reset_index(), how="left", on=_METHOD)
     return table.fillna({"device": "not run", "runs": 0}).astype({"runs": int})
 
 
-def cost_table(long: pd.DataFrame, foot: str) -> Table:
-    """A block for each experiment and device; ``foot`` ends the notes."""
+def cost_table(long: pd.DataFrame, partial: str) -> Table:
+    """A block for each experiment and device; ``partial`` says which runs lack."""
     blocks = {}
     for (experiment, device), mine in long.groupby(["experiment", "device"], sort=False):
-        rows = [
-            {
-                "": one.method,
-                "runs": Cell(
-                    one.runs, decimals=0, note=f"of {one.planned}" * (one.runs < one.planned)
-                ),
+        rows = {}
+        for one in mine.itertuples():
+            note = f"of {one.planned}" if one.runs < one.planned else ""
+            rows[one.method] = {
+                "runs": Cell(one.runs, decimals=0, note=note),
                 "hours": Cell(one.hours, decimals=2),
                 "s/epoch": Cell(one.epoch_seconds, one.epoch_half_width, decimals=2),
                 "memory (MB)": Cell(one.host_mb, decimals=0),
                 "GPU (MB)": Cell(one.gpu_mb, decimals=0),
             }
-            for one in mine.itertuples()
-        ]
-        blocks[f"{experiment}, {device}"] = pd.DataFrame(rows).set_index("")
+        blocks[f"{experiment}, {device}"] = pd.DataFrame(list(rows.values()), list(rows))
     once = long[long["runs"] > 0].drop_duplicates([*_METHOD, "device"])
     sums = once.groupby("device")["hours"].sum()
     total = ", ".join(f"{hours:.2f} hours on {device}" for device, hours in sums.items())
-    notes = (
-        "Hours: all runs of a method together. s/epoch: mean over runs ± half of the 95% "
-        "t-interval, without the first epoch and without measuring. Memory: the most that a run "
-        f"took. All trainings together: {total}; a run that several experiments share counts "
-        f"once. {foot}"
-    )
+    notes = render_notes("cost.txt.j2", total=total, partial=partial)
     return Table("Cost of training", notes, "cost", blocks)

@@ -1,30 +1,38 @@
-"""The report: pages of our own, and Snakemake's HTML around them, tables and figures."""
+"""The report: our pages, Snakemake's HTML around all results, and all of them in one PDF."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
 from dmlbench import __version__, paths
-from dmlbench.checking.ledger import OK, as_table, ledger
+from dmlbench.checking.results import OK, as_table, ledger
 from dmlbench.config import METHOD_KEYS, RUN_KEYS, Plan
 from dmlbench.errors import UserError
 from dmlbench.files import replacing, write_text
 from dmlbench.reporting import names
-from dmlbench.reporting.captions import caption, missing_runs, partial
 from dmlbench.reporting.cells import BLOCK, printed_cells
-from dmlbench.reporting.formats import HTML, cell_text
+from dmlbench.reporting.claims import TOLERANCE, verdicts
+from dmlbench.reporting.figures import figures, planned
+from dmlbench.reporting.figures.critical_difference import same_methods
+from dmlbench.reporting.formats import HTML, cell_text, render, write_csv
+from dmlbench.reporting.latex import PACKAGES, tex
 from dmlbench.reporting.overall_tables import cost
-from dmlbench.reporting.table_lines import lines_of
-from dmlbench.reporting.verdicts import EXPLAINED, write_verdicts
+from dmlbench.reporting.tables import caption, missing_runs, partial
 from dmlbench.version import BENCHMARK_VERSION
 
 #: What the runs' table says besides where a run was trained.
 _ABOUT_A_RUN = {*RUN_KEYS, "code", "seconds", "peak_host_mb", "peak_gpu_mb"}
+_ENGINE = "pdflatex"
+#: A longtable learns the widths of its columns from the pass before, and LaTeX says so.
+_AGAIN, _MOST_PASSES = "Rerun", 5
+_PACKAGES = "texlive-latex-recommended texlive-latex-extra texlive-science lmodern"
 
 
 def write_pages(plan: Plan) -> None:
@@ -32,13 +40,14 @@ def write_pages(plan: Plan) -> None:
     name = plan.benchmark.name
     runs = pd.read_parquet(paths.summary(name, "runs"))
     entries = as_table(ledger(plan))
-    found = write_verdicts(plan)
+    found = verdicts(plan, pd.read_parquet(paths.summary(name, "metrics")))
+    write_csv(Path(paths.verdicts(name)), found, "%.4f")
     check = Path(paths.check(name))
     shared = {"name": name, "version": __version__, "benchmark_version": BENCHMARK_VERSION}
-    page = _render(
+    page = render(
         "summary.html.j2",
         **shared,
-        explained=EXPLAINED,
+        tolerance=TOLERANCE,
         verdicts=_by(found, "kind"),
         counts=found["verdict"].value_counts().to_dict(),
         states=entries["state"].value_counts().to_dict(),
@@ -50,12 +59,12 @@ def write_pages(plan: Plan) -> None:
         seeds=plan.benchmark.seeds,
         trainings=len(plan.runs),
         gaps=partial(missing_runs(plan, None, entries)),
-        config=plan.as_json(),
+        config=plan.benchmark.as_json(),
     )
     write_text(Path(paths.summary_page(name)), page)
     for experiment in plan.benchmark.experiments:
         long = pd.read_csv(paths.table(name, experiment, "csv")).fillna({"subset": ""})
-        page = _render(
+        page = render(
             "experiment.html.j2",
             **shared,
             title=names.title(plan, experiment),
@@ -64,12 +73,6 @@ def write_pages(plan: Plan) -> None:
             methods=_runs_of_methods(plan, experiment, entries, runs),
         )
         write_text(Path(paths.experiment_page(name, experiment)), page)
-
-
-def _render(template: str, **values: object) -> str:
-    loader = FileSystemLoader(Path(__file__).parent / "templates")
-    environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    return environment.get_template(template).render(**values)
 
 
 def _blocks(long: pd.DataFrame) -> list[dict]:
@@ -87,13 +90,13 @@ def _runs_of_methods(
     plan: Plan, experiment: str, entries: pd.DataFrame, runs: pd.DataFrame
 ) -> dict[str, list[dict]]:
     """The runs behind each row of an experiment's table: state, folder and where it was trained."""
-    planned = [*plan.experiment_runs(experiment), *plan.controls[experiment].values()]
+    wanted = [*plan.experiment_runs(experiment), *plan.controls[experiment].values()]
     rows = entries.merge(runs, how="left", on=RUN_KEYS).set_index("run")
-    rows = rows.loc[[run.id for run in planned]].assign(
-        folder=[str(plan.run_folder(run)) for run in planned],
+    rows = rows.loc[[run.id for run in wanted]].assign(
+        folder=[str(plan.run_folder(run)) for run in wanted],
         where=lambda table: (table["device"] + ", " + table["host"]).fillna(""),
     )
-    words = pd.DataFrame(lines_of(plan, experiment))[["method", *METHOD_KEYS]]
+    words = pd.DataFrame(names.lines_of(plan, experiment))[["method", *METHOD_KEYS]]
     return _by(rows.merge(words, on=METHOD_KEYS), "method")
 
 
@@ -119,11 +122,7 @@ def _machines(runs: pd.DataFrame) -> list[dict]:
 
 
 def snakemake_report(plan: Plan, config: Path, snakefile: Path) -> None:
-    """Have Snakemake write its report over everything but the report itself.
-
-    Raises:
-        UserError: Snakemake could not; names its last line.
-    """
+    """Have Snakemake write its report; raises UserError with its last line where it could not."""
     with replacing(Path(paths.report(plan.benchmark.name))) as temporary:
         command = [
             *(sys.executable, "-m", "snakemake", "results", "--snakefile", str(snakefile)),
@@ -133,3 +132,69 @@ def snakemake_report(plan: Plan, config: Path, snakefile: Path) -> None:
         if result.returncode or not temporary.stat().st_size:
             lines = (result.stderr or result.stdout).strip().splitlines()
             raise UserError(f"snakemake --report failed: {lines[-1] if lines else 'no output'}")
+
+
+def write_document(plan: Plan) -> None:
+    """Write the document's source and compile it.
+
+    Raises:
+        UserError: LaTeX is not installed, or the document does not compile.
+    """
+    name = plan.benchmark.name
+    source, made = (Path(paths.document(name, suffix)) for suffix in ("tex", "pdf"))
+    write_text(source, document(plan))
+    if shutil.which(_ENGINE) is None:
+        raise UserError(f"{_ENGINE} is not installed; on Debian: apt-get install {_PACKAGES}")
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(_MOST_PASSES):
+            lines = _compile(source, Path(folder))
+            if not any(_AGAIN in line for line in lines):
+                break
+        with replacing(made) as temporary:
+            shutil.copyfile(Path(folder) / made.name, temporary)
+
+
+def document(plan: Plan) -> str:
+    """The document's source, to be compiled in the folder that it lies in."""
+    name = plan.benchmark.name
+    folder = Path(paths.document(name, "tex")).parent
+
+    def figure(file: str, caption: str) -> dict:
+        return {"file": os.path.relpath(file, folder), "caption": tex(caption)}
+
+    def section(title: str, table: str, shown: list[dict]) -> dict:
+        file = os.path.relpath(paths.table(name, table, "tex"), folder)
+        return {"title": tex(title), "table": file, "figures": shown}
+
+    sections = []
+    for experiment in plan.benchmark.experiments:
+        title = names.title(plan, experiment)
+        shown = []
+        for kind in planned(plan, experiment):
+            about, file = figures()[kind], paths.figure(name, experiment, kind, "pdf")
+            shown.append(figure(file, f"{title}: {about.title}. {about.caption}"))
+        sections.append(section(title, experiment, shown))
+    sections += [section(which.capitalize(), which, []) for which in paths.OVERVIEWS]
+    if same_methods(plan):
+        file = paths.overall_figure(name, "critical_difference", "pdf")
+        sections[-1]["figures"].append(figure(file, "Critical difference over datasets"))
+    shared = {"name": tex(name), "version": BENCHMARK_VERSION, "packages": PACKAGES}
+    return render("document.tex.j2", **shared, sections=sections)
+
+
+def _compile(source: Path, folder: Path) -> list[str]:
+    """Run LaTeX once; returns what it says."""
+    # Equal tables and figures make an equal file: no time stamps.
+    environment = {**os.environ, "SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1"}
+    done = subprocess.run(
+        [_ENGINE, "-interaction=nonstopmode", "-halt-on-error", f"-output-directory={folder}",
+         source.name],
+        cwd=source.parent, env=environment, capture_output=True, text=True, errors="replace",
+    )  # fmt: skip
+    lines = done.stdout.splitlines()
+    if done.returncode:
+        last = (lines or ["no output"])[-1]
+        told = next((line for line in lines if line.startswith("!")), last)
+        hint = f"; on Debian: apt-get install {_PACKAGES}" if "not found" in told else ""
+        raise UserError(f"{source} does not compile: {told}{hint}")
+    return lines

@@ -1,8 +1,4 @@
-"""Means with intervals over seeds, and paired tests between methods.
-
-Tests are paired by seed: two methods of one seed start from the same weights and, where they
-compose batches alike, see the same batches.
-"""
+"""Means with intervals over seeds, and tests of two methods that are paired by seed."""
 
 import gc
 from bisect import bisect_left
@@ -18,28 +14,24 @@ from statsmodels.stats.power import TTestPower
 CONFIDENCE = 0.95
 #: A difference counts as shown when its corrected p is below this.
 ALPHA = 0.05
-#: The chance with which the seeds that are asked for would show a difference of the size seen.
+#: The power at which "more seeds" would show a difference of the size seen.
 POWER = 0.8
 #: A smaller difference is none: metrics are shares of thousands of queries, in percent.
 _ROUNDING = 1e-9
-#: More seeds than this are not counted: nobody trains them.
+#: More seeds are not counted: nobody trains them.
 MOST_SEEDS = 1000
 
 
 @dataclass(frozen=True)
 class Summary:
-    """A mean over ``n`` seeds; NaN where there is none.
+    """A mean over ``n`` seeds."""
 
-    One seed has no standard deviation (``sd``, n - 1) and no ``half_width`` of the 95% t-interval.
-    """
-
-    mean: float
-    sd: float | None
-    half_width: float | None
+    mean: float  # NaN without seeds
+    sd: float | None  # with n - 1; None for one seed
+    half_width: float | None  # of the 95% t-interval; None for one seed
     n: int
 
 
-#: Where no seed ran.
 NO_SEEDS = Summary(float("nan"), None, None, 0)
 
 
@@ -63,13 +55,13 @@ class Comparison:
     """``b`` against ``a`` over the same seeds.
 
     Attributes:
-        difference: b - a: mean, spread and interval over seeds of the paired differences.
+        difference: Mean, spread and interval of b - a.
         p_t: Two-sided p of the paired t-test; None for one seed, or differences without spread.
-        p_exact: Two-sided p of the exact sign-flip permutation test of the mean difference; it is
-            never below 2 / 2^n (0.25 for 3 seeds, 0.0625 for 5). None for one seed.
+        p_exact: Two-sided p of the exact sign-flip test of the mean difference; never below 2 / 2^n
+            (0.25 for 3 seeds, 0.0625 for 5). None for one seed.
         effect: Cohen's d of the differences, mean / standard deviation (d_z); None without spread.
-        more_seeds: How many seeds, beyond those there are, would show an effect of this size with
-            80% power at p < 0.05 (paired t); None for more than ``MOST_SEEDS``, or no effect size.
+        more_seeds: How many more seeds would show an effect of this size with 80% power at
+            p < 0.05 (paired t); None for more than ``MOST_SEEDS``, or no effect size.
     """
 
     difference: Summary
@@ -114,20 +106,18 @@ def _exact(a: np.ndarray, b: np.ndarray) -> float:
 
 def more_seeds(effect: float, n: int) -> int | None:
     """See :class:`Comparison`."""
-    power = TTestPower()
 
-    def suffices(seeds: int) -> bool:
-        # Of a huge effect the noncentral t underflows to NaN; its power is 1.
-        value = power.power(abs(effect), seeds, ALPHA)
-        return bool(np.isnan(value) or value >= POWER)
+    def power(seeds: int) -> float:
+        # A huge effect underflows to NaN; its power is 1.
+        return np.nan_to_num(TTestPower().power(abs(effect), seeds, ALPHA), nan=1.0)
 
     counts = range(2, MOST_SEEDS + 1)
-    place = bisect_left(counts, True, key=suffices)
+    place = bisect_left(counts, POWER, key=power)
     return max(0, counts[place] - n) if place < len(counts) else None
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Holm's correction over one family of tests; None and NaN, for no test, stay as they are."""
+    """Holm's correction over one family of tests; None and NaN (no test) stay as they are."""
     tested = [p for p in p_values if not pd.isna(p)]
     if not tested:
         return list(p_values)
@@ -140,12 +130,9 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 def supported_best(columns: Sequence[pd.DataFrame]) -> list:
     """In each column of a table, the best method where tests support that it is the best, or None.
 
-    The method with the highest mean is tested against each other one by a paired t-test. Holm's
-    correction is over all columns together. The method counts where every p is below 0.05. One
-    method, one seed, a missing value or a tie cannot be tested.
-
-    Args:
-        columns: For each column of the table its values, seeds x methods; the higher the better.
+    Each of ``columns`` has values of seeds x methods; higher is better. Paired t-tests compare the
+    method with the highest mean with each other one, Holm-corrected over all columns together;
+    every p must be below 0.05. One method, one seed, a missing value or a tie cannot be tested.
     """
     p_values = [_against_best(values) for values in columns]
     corrected = iter(holm([p for some in p_values for p in some]))

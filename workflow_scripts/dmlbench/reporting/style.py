@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from math import ceil
 from textwrap import fill
 
 # Figures are files: a user's choice of a window system, valid or not, must not matter.
@@ -17,45 +18,45 @@ from dmlbench.config import Plan
 
 #: Recipe, loss and sampler.
 Method = tuple[str, str, str]
-#: Okabe and Ito 2008 without their yellow, which is too pale on white, and three more: colours that
-#: a colour-blind reader tells apart, together with the markers.
+#: Okabe and Ito 2008 without the yellow, too pale on white, and three more: together with the
+#: markers, a colour-blind reader tells them apart.
 PALETTE = [
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00",
     "#56B4E9", "#000000", "#999999", "#882255",
 ]  # fmt: skip
 MARKERS = "os^Dv<>pP*Xhd"
 DASHES = [(0, (3.5, 1.2)), ":", "-.", (0, (6, 1, 1, 1, 1, 1))]
-#: Inches: the width of a page's text, of a figure with one panel, and the height of a page's text.
-PAGE, COLUMN, PAGE_HEIGHT = 6.3, 3.3, 9.0
-#: The most methods that have panels of their own in a figure: two pages.
+#: Inches: the width of a page's text, that of a figure with one panel, and the height of a page
+#: without a caption. The PDF shrinks a larger figure with its text.
+PAGE, COLUMN, PAGE_HEIGHT = 6.3, 3.3, 8.4
+#: The most methods that have panels of their own in a figure.
 MOST_PANELS = 48
 #: Losses of the papers keep their colour in every config; others take those that are left.
 _FIRST = (
     "triplet", "margin", "multi_similarity", "proxy_nca", "pd_loss", "contrastive", "d_loss",
 )  # fmt: skip
-#: Type 42 keeps the text of a PDF editable. The layout's letters are as wide as those of the PNG,
-#: whose resolution is ``figure.dpi``.
+#: Type 42 keeps the text of a PDF editable.
 _THEME = {
     "lines.linewidth": 1.2, "axes.linewidth": 0.6, "axes.grid": True, "grid.color": ".9",
     "grid.linewidth": 0.5,
     "xtick.major.size": 2.5, "xtick.major.width": 0.6, "xtick.major.pad": 2.5,
     "ytick.major.size": 2.5, "ytick.major.width": 0.6, "ytick.major.pad": 2.5,
     "legend.frameon": False, "legend.borderpad": 0, "legend.handlelength": 2.8,
-    "pdf.fonttype": 42, "figure.dpi": 200,
+    "pdf.fonttype": 42,
 }  # fmt: skip
 
 
 def paper_style() -> AbstractContextManager:
-    """Seaborn's theme for papers, text of 7 points or more, nothing of the user's matplotlibrc."""
+    """Seaborn's theme for papers, with text of 7 points or more, whatever a user's matplotlibrc."""
     context, ticks = sns.plotting_context("paper", font_scale=0.85), sns.axes_style("ticks")
     return plt.style.context(["default", context, ticks, _THEME])
 
 
 def method_styles(plan: Plan) -> dict[Method, dict]:
-    """How every method of a config is drawn, the same in all figures.
+    """How every method of a config is drawn in all figures.
 
-    A loss has one colour and one marker; with easy positives (EPS) its line is solid and its marker
-    filled, without them they are dashed and open. The methods of a sweep go from light to dark.
+    A loss has one colour and one marker. With easy positives (EPS), lines are solid and markers
+    filled; without, they are dashed and open. The methods of a sweep go from light to dark.
     """
     methods = list(dict.fromkeys(m for some in plan.methods.values() for m in some))
     origin = {m: plan.swept[m].base if m in plan.swept else m for m in methods}
@@ -89,10 +90,8 @@ def method_styles(plan: Plan) -> dict[Method, dict]:
 
 def _places(types: dict[str, str]) -> dict[str, int]:
     """A place in the palette for each loss of a config."""
-    places: dict[str, int] = {}
-    for loss, kind in types.items():
-        if kind in _FIRST and _FIRST.index(kind) not in places.values():
-            places[loss] = _FIRST.index(kind)
+    first = {kind: loss for loss, kind in reversed(types.items()) if kind in _FIRST}
+    places = {loss: _FIRST.index(kind) for kind, loss in first.items()}
     free = iter(sorted(set(range(len(types) + len(_FIRST))) - set(places.values())))
     return {loss: places[loss] if loss in places else next(free) for loss in types}
 
@@ -100,13 +99,12 @@ def _places(types: dict[str, str]) -> dict[str, int]:
 def panels(table: pd.DataFrame, column: str, across: int, height: float, draw: Callable, **axes):
     """A figure with a panel for each value of ``column``, which is its title, in the table's order.
 
-    ``across`` panels are beside one another, each ``height`` inches high; one alone is as wide as a
-    column of text. ``draw`` gets a panel and its rows. ``axes`` are settings of all panels, such as
-    ``xlabel``.
+    ``across`` panels are side by side, each ``height`` inches high. ``draw`` gets a panel and its
+    rows. ``axes`` are settings of all panels, such as ``xlabel``.
     """
     groups = list(table.groupby(column, sort=False, observed=True))
     across = min(across, len(groups))
-    rows = -(-len(groups) // across)
+    rows = ceil(len(groups) / across)
     size = PAGE if across > 1 else COLUMN, rows * height
     figure, grid = plt.subplots(rows, across, figsize=size, squeeze=False, layout="constrained")
     for axis in grid.flat[len(groups) :]:
@@ -118,28 +116,30 @@ def panels(table: pd.DataFrame, column: str, across: int, height: float, draw: C
     return figure
 
 
-def method_panels(data, table: pd.DataFrame, draw: Callable, height: float = 0) -> plt.Figure:
+def method_panels(data, table: pd.DataFrame, draw: Callable, height: float) -> plt.Figure:
     """A panel for each method and part; its title is the method and the column ``heading``.
 
-    Without a ``height`` (in inches) panels are about square beside a legend on the right.
+    A panel is at most ``height`` inches high, and lower where a page would not hold all.
     """
     words = table["method"].map({m: fill(words, 18) for m, words in data.words.items()})
     title = (words + "\n" + table["heading"]).str.strip()
     # Equal rows leave the fewest gaps: six methods are two rows of three.
-    across = -(-words.nunique() // -(-words.nunique() // 4))
+    across = ceil(words.nunique() / ceil(words.nunique() / 4))
     order = table.groupby("part", sort=False).ngroup().argsort(kind="stable")
     table = table.assign(title=title).iloc[order]
-    height = height or min(2.3, 0.3 + (PAGE - 1.3) / across)
+    rows = ceil(table["title"].nunique() / across)
+    # About square beside a legend on the right; on one page with a legend below.
+    height = min(height, 0.3 + (PAGE - 1.3) / across, max(1.1, (PAGE_HEIGHT - 0.5) / rows))
     return panels(table, "title", across, height, draw, xlabel="", ylabel="")
 
 
 def method_curves(data, table, x: str, lines: dict | None = None, bars=False, **axes):
     """A panel for each value of the column ``part``, in it a line for each method.
 
-    A line is the mean over seeds; a band or bars go from the lowest seed to the highest. A band has
-    the line's dashes at its edges: they tell apart methods of one colour. ``table`` has a row for
-    each method, part, seed and ``x``, with the column ``value``. ``lines`` has the label and style
-    of each line, where they are not the method's. ``axes`` are settings as in :func:`panels`.
+    A line is the mean over seeds; a band or bars go from the lowest seed to the highest. The edges
+    of a band have the line's dashes, which tell apart methods of one colour. ``table`` has a row
+    for each method, part, seed and ``x``, with the column ``value``. ``lines`` has the label and
+    style of each line where they are not the method's; ``axes`` are as in :func:`panels`.
     """
     lines = lines or {m: data.styles[m] | {"label": words} for m, words in data.words.items()}
     kind = "bars" if bars else "band"

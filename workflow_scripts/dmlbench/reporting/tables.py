@@ -1,28 +1,39 @@
-"""All tables as LaTeX, CSV and Markdown: of one experiment, and over all (leaderboard, cost)."""
+"""All tables as LaTeX, CSV and Markdown, and the notes below them."""
 
+import textwrap
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
 from dmlbench import paths
+from dmlbench.checking.results import OK
 from dmlbench.config import Plan
 from dmlbench.files import write_text
 from dmlbench.reporting import names
-from dmlbench.reporting.captions import TESTS_CAPTION, caption, headline, missing_runs, partial
 from dmlbench.reporting.cells import BLOCK, cells, count, printed_cells, stored_name
 from dmlbench.reporting.claims import paired_tests
-from dmlbench.reporting.formats import DASH, MINUS, NAN, Cell, Table, markdown, markdown_section
-from dmlbench.reporting.latex import latex
-from dmlbench.reporting.overall_tables import (
-    cost,
-    cost_table,
-    leaderboard,
-    leaderboard_tables,
+from dmlbench.reporting.formats import (
+    DASH,
+    MINUS,
+    NAN,
+    OUTSIDE,
+    Cell,
+    Table,
+    markdown,
+    markdown_section,
+    render_notes,
+    write_csv,
 )
-from dmlbench.reporting.published.read import published_rows
-from dmlbench.reporting.stamped import write_csv
-from dmlbench.version import STAMP
+from dmlbench.reporting.latex import latex
+from dmlbench.reporting.overall_tables import cost, cost_table, leaderboard, leaderboard_tables
+from dmlbench.reporting.published import published_of, published_rows
+
+#: So many missing runs are named; the ledger has all.
+_NAMED = 5
+#: Letters of a reason that are printed.
+_REASON = 90
+_TESTS_HEAD = ["difference", "p (t)", "p (exact)", "d", "more seeds"]
 
 
 def write_tables(plan: Plan, experiment: str) -> None:
@@ -35,15 +46,16 @@ def write_tables(plan: Plan, experiment: str) -> None:
     write_csv(Path(paths.table(name, experiment, "csv")), long)
     write_csv(Path(paths.tests(name, experiment)), tests)
     gaps = missing_runs(plan, experiment, ledger)
-    tables = experiment_tables(plan, experiment, long, caption(plan, experiment, long, gaps))
+    notes = caption(plan, experiment, long, gaps)
+    tables = _experiment_tables(plan, experiment, long, notes)
     text = [f"## {names.title(plan, experiment)}", ""]
     for part, table in tables.items():
         for selection, block in table.blocks.items():
             text += [f"**{part}**, {selection}", "", markdown(block), ""]
-    text += [table.notes, ""]
+    text += [notes, ""]
     printed = list(tables.values())
     if not tests.empty:
-        printed.append(tests_table(plan, experiment, tests, gaps))
+        printed.append(_tests_table(plan, experiment, tests, gaps))
         text.append(markdown_section(printed[-1]))
     write_text(Path(paths.table(name, experiment, "md")), "\n".join(text))
     write_text(Path(paths.table(name, experiment, "tex")), latex(printed))
@@ -56,26 +68,74 @@ def write_overview(plan: Plan, which: str) -> None:
         pd.read_parquet(paths.summary(name, table)) for table in ("metrics", "history", "runs")
     )
     ledger = pd.read_csv(paths.ledger(name), keep_default_na=False)
-    foot = f"{partial(missing_runs(plan, None, ledger))} {STAMP}".strip()
+    gaps = partial(missing_runs(plan, None, ledger))
     if which == "leaderboard":
         long = leaderboard(plan, metrics)
-        title, tables = "Leaderboard", leaderboard_tables(long, foot)
+        title, tables = "Leaderboard", leaderboard_tables(long, gaps)
     else:
         long = cost(plan, history, runs)
-        title, tables = "Cost of training", [cost_table(long, foot)]
+        title, tables = "Cost of training", [cost_table(long, gaps)]
     write_csv(Path(paths.table(name, which, "csv")), long)
     write_text(Path(paths.table(name, which, "tex")), latex(tables))
     text = "\n".join([f"## {title}", "", *map(markdown_section, tables)])
     write_text(Path(paths.table(name, which, "md")), text)
 
 
-def experiment_tables(
+def caption(plan: Plan, experiment: str, long: pd.DataFrame, gaps: list[str]) -> str:
+    """How to read an experiment's table; ``gaps`` are its missing runs."""
+    tables = published_of(plan, experiment)
+    recipes = [plan.recipes[method[0]] for method in plan.methods[experiment]]
+    other = [t for t in tables if t.parts and any(map(t.other_network, recipes))]
+    nmi_plus = long.loc[long["metric"] == "nmi_plus", "label"].head(1)
+    return render_notes(
+        "caption.txt.j2",
+        partial=partial(gaps),
+        seeds=len(plan.benchmark.seeds),
+        controls=plan.controls[experiment],
+        legend=names.legend(plan, experiment),
+        sources=dict.fromkeys(long.loc[long["published"].notna(), "source"]),
+        outside=OUTSIDE,
+        silent=[table.source for table in tables if not table.parts],
+        other=[table.source for table in other],
+        theirs=dict.fromkeys(table.protocol["backbone"] for table in other),
+        ours=dict.fromkeys(recipe["backbone"] for recipe in recipes),
+        r_precision=(long["metric"] == "r_precision").any(),
+        clusters=[plan.benchmark.evaluation.nmi_plus_of(label) for label in nmi_plus],
+    )
+
+
+def missing_runs(plan: Plan, experiment: str | None, ledger: pd.DataFrame) -> list[str]:
+    """The missing runs of an experiment's table, or of all, each with its state and reason."""
+    runs = list(plan.all_runs.values())
+    if experiment is not None:
+        runs = [*plan.experiment_runs(experiment), *plan.controls[experiment].values()]
+    found = ledger.set_index("run").loc[[run.id for run in runs]]
+    gaps = found[found["state"] != OK]
+    return [
+        f"{g.Index}: {g.state}, {textwrap.shorten(g.reason, _REASON, placeholder=' ...')}"
+        for g in gaps.itertuples()
+    ]
+
+
+def partial(gaps: list[str]) -> str:
+    """That a table lacks runs, and which; empty where it lacks none."""
+    if not gaps:
+        return ""
+    named = gaps[:_NAMED]
+    if len(gaps) > _NAMED:
+        named.append(f"and {len(gaps) - _NAMED} more in summary/ledger.csv")
+    return (
+        f"PARTIAL: {len(gaps)} runs are missing ({'; '.join(named)}). (k/n): k of n planned seeds "
+        "are there."
+    )
+
+
+def _experiment_tables(
     plan: Plan, experiment: str, long: pd.DataFrame, notes: str
 ) -> dict[str, Table]:
     """A table for each part of the dataset, by the part in words.
 
     It has a block for each selection, and one for the published methods that are none of ours.
-    ``long`` is what :func:`dmlbench.reporting.cells.cells` gave.
     """
     tables = {}
     for key, rows in long.groupby(BLOCK[1:], sort=False):
@@ -100,34 +160,32 @@ def _not_ours(
         if not methods and heads.keys() & values.keys():
             cells_of = [Cell(values.get(metric, NAN)) for metric in heads]
             found.setdefault(f"published, not run here: {table.source}", {})[row.name] = cells_of
-    head = list(heads.values())
-    return {
-        source: pd.DataFrame.from_dict(lines, orient="index", columns=head)
-        for source, lines in found.items()
-    }
+    return {source: _block(lines, list(heads.values())) for source, lines in found.items()}
 
 
-def tests_table(plan: Plan, experiment: str, tests: pd.DataFrame, gaps: list[str]) -> Table:
+def headline(tests: pd.DataFrame) -> pd.DataFrame:
+    """The tests of the first metric of each part, which is Recall@1 where it is measured."""
+    first = tests.groupby(BLOCK, sort=False)[["metric", "k"]].transform("first")
+    return tests[(tests["metric"] == first["metric"]) & (tests["k"] == first["k"])]
+
+
+def _tests_table(plan: Plan, experiment: str, tests: pd.DataFrame, gaps: list[str]) -> Table:
     """The headline tests: a row for each pair of methods, a block for each selection and part."""
     blocks = {}
     for (selection, *part), rows in headline(tests).groupby(BLOCK, sort=False):
         metric = names.measure(*rows[["metric", "k"]].iloc[0]).label
-        lines = {_pair(row): _test(row) for row in rows.itertuples()}
         name = f"{names.part(*part)}, {names.SELECTIONS[selection]}: {metric}"
-        blocks[name] = pd.DataFrame.from_dict(lines, orient="index", columns=_TEST_HEAD)
+        lines = {}
+        for test in rows.itertuples():
+            pair = f"{test.better} {MINUS} {test.worse} {count(test.n, test.planned)}".strip()
+            lines[pair] = _test_cells(test)
+        blocks[name] = _block(lines, _TESTS_HEAD)
     title = f"{names.title(plan, experiment)}: paired tests"
-    notes = f"{partial(gaps)} {TESTS_CAPTION}".strip()
+    notes = render_notes("tests.txt.j2", partial=partial(gaps))
     return Table(title, notes, f"{experiment}-tests", blocks)
 
 
-_TEST_HEAD = ["difference", "p (t)", "p (exact)", "d", "more seeds"]
-
-
-def _pair(test: NamedTuple) -> str:
-    return f"{test.better} {MINUS} {test.worse} {count(test.n, test.planned)}".strip()
-
-
-def _test(test: NamedTuple) -> list[Cell | str]:
+def _test_cells(test: NamedTuple) -> list[Cell | str]:
     difference = Cell(test.difference, test.half_width) if test.n else DASH
     p_values = [_p(test.p_t_holm), _p(test.p_exact_holm)]
     return [difference, *p_values, Cell(test.effect), Cell(test.more_seeds, decimals=0)]
@@ -135,3 +193,7 @@ def _test(test: NamedTuple) -> list[Cell | str]:
 
 def _p(value: float) -> Cell | str:
     return "< 0.001" if value < 0.001 else Cell(value, decimals=3)
+
+
+def _block(lines: dict[str, list], head: list[str]) -> pd.DataFrame:
+    return pd.DataFrame.from_dict(lines, orient="index", columns=head)

@@ -1,16 +1,17 @@
-"""What samplers may look at."""
+"""A batch, and the distances and similarities of its embeddings.
 
+Both are float32 at least, whatever the network computes in.
+"""
+
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
+import torch.nn.functional as F
 
-from dmlbench.tensors.distances import (
-    at_least_float32,
-    full_precision,
-    pairwise_distances,
-    pairwise_similarities,
-)
+#: More than the rounding error of a product of two unit vectors in float64.
+_ROUNDING = 1e-14
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,19 +44,20 @@ class Batch:
         """A batch of embeddings of any float type; without ``content``, no image is a copy."""
         if content is None:
             content = torch.arange(len(labels), device=labels.device)
-        return cls(at_least_float32(embeddings), labels, content, generator)
+        wide = torch.promote_types(embeddings.dtype, torch.float32)
+        return cls(embeddings.to(wide), labels, content, generator)
 
     @cached_property
     def distances(self) -> torch.Tensor:
-        """B x B plain Euclidean distances, computed in full precision whatever autocast says."""
+        """B x B plain Euclidean distances; see :func:`pairwise_distances`."""
         with torch.enable_grad(), full_precision(self.embeddings.device):
             return pairwise_distances(self.embeddings)
 
     @cached_property
     def similarities(self) -> torch.Tensor:
-        """B x B cosine similarities, computed in full precision whatever autocast says."""
+        """B x B cosine similarities."""
         with torch.enable_grad(), full_precision(self.embeddings.device):
-            return pairwise_similarities(self.embeddings)
+            return cosine_similarities(self.embeddings, self.embeddings)
 
     @cached_property
     def same_class(self) -> torch.Tensor:
@@ -76,3 +78,32 @@ class Batch:
     def positions(self) -> torch.Tensor:
         """0 .. B - 1."""
         return torch.arange(len(self.labels), device=self.labels.device)
+
+
+def full_precision(device: torch.device) -> AbstractContextManager:
+    """A context without autocast."""
+    if torch.is_autocast_enabled(device.type):
+        return torch.autocast(device.type, enabled=False)
+    return nullcontext()  # the usual case, and cheaper
+
+
+def pairwise_distances(embeddings: torch.Tensor) -> torch.Tensor:
+    """Euclidean distances of all pairs of B x D embeddings: B x B, zero on the diagonal.
+
+    Computed from inner products in float64. In float32 these lose all digits where two embeddings
+    nearly coincide, which is where easy positives lie. Squared distances are lowered by 1e-14 of
+    both squared norms, so that rounding does not separate equal embeddings: they are at distance
+    zero, with gradient zero. float32 cannot tell embeddings apart below 1e-7 of their norm, so
+    nothing else becomes zero. A distance d of unit vectors is exact to 5e-15 / d^2 of itself.
+    """
+    wide = embeddings.double()
+    length = wide.square().sum(dim=1) * (1 - _ROUNDING)
+    square = (length[:, None] + length - 2 * (wide @ wide.T)).to(embeddings.dtype)
+    # The gradient of a root at zero is infinite; written like this, NaN stays NaN.
+    equal = square <= 0
+    return square.masked_fill(equal, 1).sqrt().masked_fill(equal, 0)
+
+
+def cosine_similarities(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """Cosine similarities of all rows of ``left`` (B x D) with all of ``right`` (C x D): B x C."""
+    return F.normalize(left, dim=1) @ F.normalize(right, dim=1).T

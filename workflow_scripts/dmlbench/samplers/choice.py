@@ -1,4 +1,4 @@
-"""What choices of positives and negatives are, their registries, and drawing."""
+"""What choices of positives and negatives are, and drawing."""
 
 from abc import ABC, abstractmethod
 
@@ -11,18 +11,12 @@ from dmlbench.samplers.batch import Batch
 #: Weights are counted in steps of this: sums of them are exact, and the same on any device.
 _STEPS = 2.0**30
 
-_POSITIVES, _NEGATIVES = REGISTRIES["positive"], REGISTRIES["negative"]
-register_positive = _POSITIVES.register
-register_negative = _NEGATIVES.register
-get_negative = _NEGATIVES.get
-positive_names = _POSITIVES.names
-negative_names = _NEGATIVES.names
+register_positive = REGISTRIES["positive"].register
+register_negative = REGISTRIES["negative"].register
 
 
 class PositiveChoice(ABC):
     """Chooses one positive for each anchor, or a set (``chooses``)."""
-
-    chooses = "one"
 
     @abstractmethod
     def __call__(self, batch: Batch) -> torch.Tensor:
@@ -35,18 +29,12 @@ class PositiveChoice(ABC):
 class NegativeChoice(ABC):
     """Chooses one negative for each positive pair, or a set for each anchor (``chooses``)."""
 
-    chooses = "one"
-
     @abstractmethod
     def __call__(self, batch: Batch, *chosen: torch.Tensor) -> torch.Tensor:
         """For ``one``, T positions; for ``set``, a B x B mask.
 
-        What is chosen for an anchor without any negative is ignored.
-
-        Args:
-            batch: The batch.
-            chosen: For ``one``: T anchors and their T positives, as positions. For ``set``: the
-                B x B mask of chosen positives.
+        What is chosen for an anchor without any negative is ignored. ``chosen`` are T anchors and
+        their T positives, as positions, for ``one``; the B x B mask of positives for ``set``.
         """
 
 
@@ -59,8 +47,8 @@ def draw(weights: torch.Tensor, rows: torch.Tensor, generator: torch.Generator) 
     """One column for each of ``rows``, drawn in proportion to that row's weights.
 
     The cumulative sum of all rows is searched for a random number in the row's part of it. It is of
-    integers: a sum of floats is not the same on every device and may step back where it should
-    not fall. Nothing waits for a GPU.
+    integers: a sum of floats is not the same on every device and may fall where it should not.
+    Nothing waits for a GPU.
 
     Args:
         weights: R x C, a mask, or weights between 0 and 1; below 2^-30 a weight counts as zero, so

@@ -41,7 +41,7 @@ class SemihardNegative(NegativeChoice):
     """Uniform among the negatives a little farther than the positive.
 
     FaceNet (Schroff et al. 2015, section 3.2): d(a,p) < d(a,n) < d(a,p) + margin, on plain
-    distances. A pair that has none gets a random negative, as in Roth et al. 2020. Of
+    distances. A pair that has none gets a random negative, as in Roth et al. 2020. In
     pytorch-metric-learning, TripletMarginMiner lists the whole band and BatchEasyHardMiner takes
     the hardest negative beyond the positive.
     """
@@ -59,7 +59,7 @@ class SemihardNegative(NegativeChoice):
         return self._of_many(batch, anchor, positive)
 
     def _of_many(self, batch: Batch, anchor: torch.Tensor, positive: torch.Tensor) -> torch.Tensor:
-        """Of any number of pairs, by places in the sorted distances: memory grows with B^2."""
+        """For any number of pairs, by places in the sorted distances: memory grows with B^2."""
         distances = batch.distances.detach()
         far, order = distances.masked_fill(~batch.negatives, torch.inf).sort(dim=1)
         first = torch.searchsorted(far, distances, right=True)[anchor, positive]
@@ -103,14 +103,12 @@ class DistanceWeightedNegative(NegativeChoice):
     ``upper_cutoff`` or farther get no weight. Each row is scaled by its own largest weight: with
     the largest of the batch (pytorch-metric-learning 2.9.0), one near pair makes all other rows
     underflow, and their anchors are lost. An anchor whose negatives all lie beyond
-    ``upper_cutoff`` gets a random negative, of another class; the reference code draws from the
-    whole batch there.
+    ``upper_cutoff`` gets a random one of them; the reference code draws from the whole batch.
     """
 
     def __init__(
         self, *, cutoff: PositiveFloat = 0.5, upper_cutoff: NonNegativeFloat = 1.4
     ) -> None:
-        """Set the distances between which weights follow the density."""
         self.cutoff = cutoff
         self.upper_cutoff = upper_cutoff
 
@@ -120,7 +118,7 @@ class DistanceWeightedNegative(NegativeChoice):
     def weights(self, batch: Batch) -> torch.Tensor:
         """B x B weights, the largest of a row 1; those of the anchor's own class are zero."""
         dim = batch.embeddings.shape[1]
-        # Beyond the upper cut-off all count alike: what a row without a nearer one draws from. The
+        # Beyond the upper cut-off all count alike; a row without a nearer one draws from them. The
         # density's logarithm diverges at 2, the diameter; the config keeps the cut-off below 1.99.
         d = batch.distances.detach()
         clamped = d.clamp(self.cutoff, max(self.cutoff, min(self.upper_cutoff, 1.99)))

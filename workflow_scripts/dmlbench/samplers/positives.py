@@ -29,8 +29,8 @@ class EasyPositive(PositiveChoice):
 
     EPS, section 4.3: p_a = argmin over t in C_a of ||f(t) - f(a)||. C_a excludes the anchor and any
     second copy of its image, which would be at distance zero and teach nothing
-    (pytorch-metric-learning takes the copy). Of equally near
-    ones the first in the batch is taken; the batch is in random order.
+    (pytorch-metric-learning takes the copy). The first of equally near ones is taken; the batch is
+    in random order.
     """
 
     def __call__(self, batch: Batch) -> torch.Tensor:
@@ -49,9 +49,9 @@ class HardPositive(PositiveChoice):
 class SofthardPositive(PositiveChoice):
     """Uniform among the positives farther than the anchor's nearest negative.
 
-    One of the two readings of "the sampling strategy was done also on the positive part" (EPS,
-    section 5.2.3), that of Roth et al. 2020 with negatives chosen likewise; the other is a random
-    positive with semi-hard negatives. An anchor that has none gets a random positive.
+    One of two readings of "the sampling strategy was done also on the positive part" (EPS, section
+    5.2.3): that of Roth et al. 2020, with negatives chosen likewise. The other is a random positive
+    with semi-hard negatives. An anchor that has none gets a random positive.
     """
 
     def __call__(self, batch: Batch) -> torch.Tensor:

@@ -1,21 +1,20 @@
-"""Tuples of a batch by a positive and a negative choice."""
+"""Tuples of a batch by a positive and a negative choice, or by a library's miner."""
 
 import torch
 
 from dmlbench.errors import ConfigError
 from dmlbench.plugins.entries import build_object
-from dmlbench.samplers.batch import Batch
+from dmlbench.samplers.batch import Batch, full_precision
 from dmlbench.samplers.choice import NegativeChoice, PositiveChoice
 from dmlbench.samplers.tuples import PairSets, Triplets, Tuples
-from dmlbench.tensors.distances import full_precision
 
 
 class TupleSampler:
     """Positives, then negatives, for each anchor that has both in the batch.
 
-    An anchor that lacks one, because its class has one image, the batch one class, or a mining rule
-    kept none, takes no part. Of two copies of an image neither is a positive of the other. NaN
-    embeddings give tuples without meaning, never an error here: the loss is NaN then and tells.
+    An anchor takes no part without a positive or a negative: its class has one image, the batch has
+    one class, or a mining rule kept none. Of two copies of an image neither is a positive of the
+    other. NaN embeddings give tuples without meaning, never an error: the loss is NaN then.
     """
 
     def __init__(self, positive: PositiveChoice, negative: NegativeChoice) -> None:
@@ -67,10 +66,7 @@ class MinerSampler:
     def __call__(self, batch: Batch) -> Tuples:
         """Triplets of a miner that gives three tensors, pair sets of one that gives four.
 
-        NaN embeddings are not mined: no miner says what it does with them.
-
-        Raises:
-            ConfigError: It gives something else.
+        Anything else is a ConfigError. NaN embeddings are not mined: no miner says what it does.
         """
         if not batch.embeddings.isfinite().all():
             none = batch.labels[:0]
@@ -83,7 +79,10 @@ class MinerSampler:
             raise ConfigError(f"the miner {type(self.miner).__name__} gave {problem}")
         if len(mined) == 3:
             return Triplets(*mined, torch.ones_like(mined[0], dtype=torch.bool))
-        return PairSets(_mask(batch, *mined[:2]), _mask(batch, *mined[2:]))
+        positives, negatives = (torch.zeros_like(batch.negatives) for _ in range(2))
+        positives[mined[0], mined[1]] = True
+        negatives[mined[2], mined[3]] = True
+        return PairSets(positives, negatives)
 
 
 def _problem(mined: object, size: int) -> str:
@@ -100,13 +99,7 @@ def _problem(mined: object, size: int) -> str:
     return ""
 
 
-def _mask(batch: Batch, anchor: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    mask = torch.zeros_like(batch.negatives)
-    mask[anchor, other] = True
-    return mask
-
-
-def build_sampler(spec: dict) -> "TupleSampler | MinerSampler | None":
+def build_sampler(spec: dict) -> TupleSampler | MinerSampler | None:
     """The sampler of a resolved config entry; None where it only composes batches."""
     if spec["miner"]:
         return MinerSampler(build_object("miner", spec["miner"]))

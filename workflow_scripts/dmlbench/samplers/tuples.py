@@ -1,6 +1,6 @@
 """Tuples of a batch: what samplers make and losses take; and the pairs that they consist of.
 
-Shapes do not depend on the data where that can be had, so that a GPU need not be waited for.
+Shapes do not depend on the data where that is possible, so that a GPU need not be waited for.
 """
 
 from dataclasses import dataclass
@@ -85,23 +85,19 @@ class Pairs:
             labels = batch.labels.index_select(0, tuples.anchor)
             return cls(distance, sign, tuples.valid.expand(2, -1), labels)
         distance = batch.distances.square() if squared else batch.distances
-        counted = tuples.positives | tuples.negatives
-        # Arithmetic all through: torch.where over a mask in random order takes 20 times as long.
-        return cls(
-            distance, tuples.positives.to(distance.dtype) * 2 - 1, counted, batch.labels[:, None]
-        )
+        # Arithmetic, not torch.where: over a mask in random order that takes 20 times as long.
+        sign = tuples.positives.to(distance.dtype) * 2 - 1
+        return cls(distance, sign, tuples.positives | tuples.negatives, batch.labels[:, None])
 
     def of_class(self, values: torch.Tensor) -> torch.Tensor:
         """``values`` of all classes, for the class of each pair's anchor."""
-        chosen = values.index_select(0, self.labels.flatten())
-        return chosen if self.labels.dim() == 1 else chosen[:, None]
+        return values.index_select(0, self.labels.flatten()).view(self.labels.shape)
 
 
 def triplet_distances(batch: Batch, triplets: Tuples, squared: bool = False) -> torch.Tensor:
     """Distances of each triplet's anchor to its positive, then to its negative: 2 x T.
 
-    Raises:
-        ConfigError: Given pair sets, whose triplets are too many to list.
+    Pair sets are a ConfigError: their triplets are too many to list.
     """
     if not isinstance(triplets, Triplets):
         raise ConfigError("single triplets are needed here: choose one negative per positive")

@@ -28,9 +28,8 @@ class Checkpoint:
 
     Args:
         path: Its file; None keeps none.
-        identity: What the run is: its resolved config (``run``), the hashes of every source file
-            it depends on (``code``) and of its images (``data``), refused if they differ, and the
-            ``machine``, of which a change is only told.
+        identity: What the run is: its resolved config (``run``), the hashes of its sources
+            (``code``) and images (``data``), which must not differ, and the ``machine``, which may.
         every: Seconds between two saves that nobody asked for.
         lock: Asked before each save takes the place of the one before.
     """
@@ -50,7 +49,6 @@ class Checkpoint:
 
     @property
     def due(self) -> bool:
-        """Whether it is time for a save."""
         return self.path is not None and time.monotonic() - self._saved >= self._every
 
     def save(self, state: dict) -> None:
@@ -61,35 +59,31 @@ class Checkpoint:
             with temporary.open("w+b") as file:
                 torch.save({"identity": self._identity, "state": state}, file)
                 file.seek(0)
-                # PyTorch reads a file with a flipped bit without a word.
+                # PyTorch does not notice a flipped bit.
                 file.write(hashlib.file_digest(file, "sha256").digest())
                 file.flush()
                 os.fsync(file.fileno())  # a machine that loses power must not keep an empty file
-            # Last, as writing may have hung for as long as a shared disk was away.
+            # Last: a shared disk may have been away while this was written.
             if self._lock:
                 self._lock.check()
         self._saved = time.monotonic()
 
-    def save_beside(self, name: str, state: dict) -> Path | None:
-        """Write ``state`` as ``name`` beside the checkpoint, to be looked at; returns where."""
+    def save_diverged(self, state: dict) -> Path | None:
+        """Write ``state`` beside the checkpoint, to be looked at; returns where."""
         if self.path is None:
             return None
-        beside = self.path.with_name(f"{name}.pt")
+        beside = self.path.with_name("diverged.pt")
         with replacing(beside) as temporary:
             torch.save({"identity": self._identity, "state": state}, temporary)
         return beside
 
     def load(self) -> dict | None:
-        """The saved state; None where there is none.
-
-        Raises:
-            TrainingError: It is damaged, or of another config or code, with what differs.
-        """
+        """The saved state, if any; a TrainingError where it is damaged or of another training."""
         if self.path is None or not self.path.is_file():
             return None
         anew = f"to train from the start, delete {self.path}"
-        content = self.path.read_bytes()
-        content, digest = content[:-_DIGEST], content[-_DIGEST:]
+        whole = self.path.read_bytes()
+        content, digest = whole[:-_DIGEST], whole[-_DIGEST:]
         if hashlib.sha256(content).digest() != digest:
             raise TrainingError(f"{self.path}: a damaged checkpoint; {anew}")
         try:

@@ -2,11 +2,9 @@
 
 import logging
 import time
+from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
 
-import numpy as np
-import pandas as pd
 import torch
 
 from dmlbench.data.dataset import Dataset
@@ -14,46 +12,31 @@ from dmlbench.data.reader import send
 from dmlbench.data.store import ImageStore, content_hash
 from dmlbench.errors import DivergedError, LeaveNow, OutOfMemoryError
 from dmlbench.losses.build import build_loss
-from dmlbench.models.embed import class_means
-from dmlbench.models.embedder import Embedder
+from dmlbench.models.embedder import Embedder, class_means
+from dmlbench.progress import counting
 from dmlbench.samplers.sampler import build_sampler
 from dmlbench.seeding import derive_seed
+from dmlbench.training.checkpoint import Checkpoint
 from dmlbench.training.device import (
     is_out_of_memory,
     make_deterministic,
     out_of_memory_message,
     pick_device,
     seed_everything,
-    wait_for,
 )
-from dmlbench.training.diagnostics import EpochRecord
-from dmlbench.training.hooks import Hooks
-from dmlbench.training.monitors import Selections
-from dmlbench.training.snapshot import Progress, Snapshot, unsaved
-from dmlbench.training.step import Step, build_optimizer
+from dmlbench.training.snapshot import Progress, Selections, restore, take, unsaved
+from dmlbench.training.step import EpochRecord, Step, build_optimizer
+from dmlbench.training.stopping import Stopping
 from dmlbench.training.training_images import TrainingImages
 
 log = logging.getLogger(__name__)
 
 
-@dataclass
-class Trained:
-    """What a run leaves: the kept weights, and a row per epoch.
-
-    ``input`` has the channels and size that the model was built for; ``initial_weights`` is the
-    hash of its weights before the first step, ``data`` that of the dataset.
-    """
-
-    selections: Selections
-    history: pd.DataFrame
-    input: dict[str, int]
-    device: str
-    initial_weights: str
-    data: str
-
-
 class Trainer:
-    """One run: the model, its loss and sampler, and the images they see."""
+    """One run: the model, its loss and sampler, and the images they see. It trains once.
+
+    ``data`` and ``initial_weights`` are the hashes of the dataset and of the model at the start.
+    """
 
     def __init__(self, spec: dict, dataset: type[Dataset], store: ImageStore) -> None:
         """Build everything from a resolved run (:meth:`dmlbench.config.Plan.spec`)."""
@@ -69,55 +52,55 @@ class Trainer:
         self.model = Embedder(self.recipe, self.reader.channels, self.reader.size).to(self.device)
         if self.device.type == "cuda":
             self.model = self.model.to(memory_format=torch.channels_last)
-        self.loss = build_loss(spec["loss"], self.images.classes, self.recipe["embedding_dim"]).to(
-            self.device
-        )
-        self.sampler = build_sampler(spec["sampler"])
-        self.optimizer = build_optimizer(self.recipe["optimizer"], self.model, self.loss)
-        self._initial = self.model.sha256()
+        loss = build_loss(spec["loss"], self.images.classes, self.recipe["embedding_dim"])
+        self.loss = loss.to(self.device)
+        sampler = build_sampler(spec["sampler"])
+        optimizer = build_optimizer(self.recipe["optimizer"], self.model, self.loss)
         half = self.recipe["precision"] == "bfloat16"
-        self.step = Step(self.model, self.loss, self.sampler, self.optimizer, half)
-        self._hooks = Hooks()
+        self.step = Step(self.model, self.loss, sampler, optimizer, half)
+        self.progress = Progress(Selections(spec["selections"]), torch.Generator(self.device))
+        self.initial_weights = self.model.sha256()
+        self._checkpoint, self._stopping = Checkpoint(None), Stopping()
         self._stepping = False
 
-    def train(self, hooks: Hooks | None = None) -> Trained:
-        """Train all epochs, or what a saved state leaves of them.
+    def train(
+        self,
+        checkpoint: Checkpoint | None = None,
+        stopping: Stopping | None = None,
+        epoch_ended: Callable[[list[dict]], None] = lambda history: None,
+    ) -> Progress:
+        """Train all epochs, or what a checkpoint leaves; return the history and the kept weights.
 
         Args:
-            hooks: The process around the training: what it goes on from, when it saves and leaves.
+            checkpoint: What it goes on from, and where it saves; None keeps nothing.
+            stopping: Says when to leave.
+            epoch_ended: Called with a row for each finished epoch.
 
         Raises:
             TrainingError: The loss is no longer finite, or a batch does not fit into memory.
             LeaveNow: It was time to, and everything is saved.
         """
-        self._hooks = hooks or self._hooks
-        progress = Progress(Selections(self.spec["selections"]), torch.Generator(self.device))
-        snapshot = Snapshot(self.model, self.loss, self.optimizer, self.sampler, progress)
-        if lost := unsaved(self.loss, self.sampler):
+        self._checkpoint = checkpoint or self._checkpoint
+        self._stopping = stopping or self._stopping
+        if lost := unsaved(self.loss, self.step.sampler):
             log.warning(
-                "no checkpoint holds %s: interrupted, this run may end otherwise", ", ".join(lost)
+                "no checkpoint holds %s: if interrupted, this run may end differently",
+                ", ".join(lost),
             )
         try:
-            self._epochs(progress, snapshot)
+            self._epochs(epoch_ended)
         except LeaveNow:
-            if progress.epoch > 1 or progress.step:
-                self._hooks.save(snapshot.take())
+            if self.progress.epoch > 1 or self.progress.step:
+                self._checkpoint.save(self._state())
             raise
         except DivergedError as error:
-            where = self._hooks.save_diverged(snapshot.take())
+            where = self._checkpoint.save_diverged(self._state())
             raise DivergedError(f"{error}; the state is in {where}" if where else error) from None
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
             raise OutOfMemoryError(self._too_large(error)) from None
-        return Trained(
-            progress.selections,
-            history=pd.DataFrame(progress.history),
-            input={"channels": self.reader.channels, "image_size": self.reader.size},
-            device=str(self.device),
-            initial_weights=self._initial,
-            data=self.data,
-        )
+        return self.progress
 
     def begin(self) -> None:
         """What a loss wants before the first step."""
@@ -125,89 +108,91 @@ class Trainer:
             images = self.images
             self.loss.start(class_means(self.model, self.reader, images.rows, images.labels))
 
-    def _epochs(self, progress: Progress, snapshot: Snapshot) -> None:
+    def _state(self) -> dict:
+        return take(self.step, self.progress)
+
+    def _epochs(self, epoch_ended: Callable[[list[dict]], None]) -> None:
         """All epochs, or the rest of them."""
-        if saved := self._hooks.load():
-            snapshot.restore(saved)
+        progress = self.progress
+        if saved := self._checkpoint.load():
+            restore(self.step, progress, saved)
             log.info("goes on in epoch %d after step %d", progress.epoch, progress.step)
         else:
-            with self._hooks.at_once():
+            with self._stopping.at_once():
                 self.begin()
         began, first, epochs = time.monotonic(), progress.epoch, self.recipe["epochs"]
         while progress.epoch <= epochs:
-            row = self._epoch(progress, snapshot)
+            row = self._epoch()
             done = progress.epoch - first
             left = (time.monotonic() - began) / done * (epochs + 1 - progress.epoch)
             log.info("%s", _line(row, epochs, left))
-            self._hooks.epoch_ended(progress.history)
+            epoch_ended(progress.history)
 
-    def _epoch(self, progress: Progress, snapshot: Snapshot) -> dict:
+    def _epoch(self) -> dict:
         """One pass, or the rest of it, and its measurements: the row of the history."""
-        epoch, epochs = progress.epoch, self.recipe["epochs"]
+        progress, epochs = self.progress, self.recipe["epochs"]
+        epoch, name = progress.epoch, self.spec["loss"]["name"]
         if progress.record is None:
             progress.generator.manual_seed(derive_seed("choices", self.spec["seed"], epoch))
-            progress.record = EpochRecord(self.spec["loss"]["name"], epoch, progress.last_values)
+            progress.record = EpochRecord(name, epoch, progress.last_values)
         self._stepping = True
-        images = self._pass(progress, snapshot)
+        images = self._pass()
         self._stepping = False
         row = {"epoch": epoch, "steps": progress.step, **progress.record.row()}
         row |= {"seconds": progress.seconds, "images_per_second": images / progress.seconds}
         if not all(p.isfinite().all() for p in self.model.parameters()):
             raise DivergedError(
-                f"the loss '{self.spec['loss']['name']}' has made weights NaN or infinite in epoch "
-                f"{epoch}; lower the learning rate"
+                f"the loss '{name}' has made weights NaN or infinite in epoch {epoch}; lower the "
+                "learning rate"
             )
         measured = {}
         if epoch % self.recipe["monitor_every"] == 0 or epoch == epochs:
-            with self._hooks.at_once():
+            with self._stopping.at_once():
                 measured = {
-                    name: monitor.measure(self.model, self.reader)
-                    for name, monitor in self.images.monitors.items()
+                    selection: monitor.measure(self.model, self.reader)
+                    for selection, monitor in self.images.monitors.items()
                 }
-            row |= {f"recall_at_1_{name}": value for name, value in measured.items()}
+            row |= {f"recall_at_1_{selection}": value for selection, value in measured.items()}
         progress.selections.update(epoch, self.model, measured)
         progress.end_epoch(row)
         return row
 
-    def _pass(self, progress: Progress, snapshot: Snapshot) -> int:
+    def _pass(self) -> int:
         """The steps of an epoch that are not done yet; returns how many images the epoch has."""
+        progress, images = self.progress, self.images
         epoch, first = progress.epoch, progress.step
         self.model.train()
         self.loss.train()
-        batches = self.images.batches(epoch)
-        rows = [self.images.rows[positions] for positions in batches[first:]]
-        inputs = self.reader.batches(rows, self.images.seeds(epoch, batches)[first:])
+        batches = images.batches(epoch)
+        rows = [images.rows[positions] for positions in batches[first:]]
+        inputs = self.reader.batches(rows, images.seeds(epoch, batches)[first:])
         what = f"epoch {epoch}/{self.recipe['epochs']}"
-        with closing(inputs), self._hooks.counting(what, len(batches), first) as count:
+        with closing(inputs), counting(what, len(batches), "steps", first) as count:
             started = time.monotonic() - progress.seconds
             for positions, pixels in zip(batches[first:], inputs, strict=True):
-                self._step(positions, pixels, progress)
+                there = send(positions, self.device)
+                labels, content = self._labels[there], self._content[there]
+                self.step.take(pixels, labels, content, progress.generator, progress.record)
                 progress.step += 1
                 progress.seconds = time.monotonic() - started
                 count(1)
-                if self._hooks.save_is_due():
-                    progress.record.check()  # a state that holds NaN takes no good one's place
-                    self._hooks.save(snapshot.take())
-                self._hooks.check()
-            wait_for(self.device)
+                if self._checkpoint.due:
+                    progress.record.check()  # a state with NaN must not replace a good one
+                    self._checkpoint.save(self._state())
+                self._stopping.check()
+            if self.device.type == "cuda":
+                torch.cuda.synchronize(self.device)
             progress.seconds = time.monotonic() - started
         return sum(len(positions) for positions in batches)
 
-    def _step(self, positions: np.ndarray, images: torch.Tensor, progress: Progress) -> None:
-        """One step on the images at ``positions`` among the training images."""
-        there = send(positions, self.device)
-        labels, content = self._labels[there], self._content[there]
-        self.step.take(images, labels, content, progress.generator, progress.record)
-
     def _too_large(self, error: BaseException) -> str:
         """What to say where memory is used up."""
-        if not self._stepping:
-            told = out_of_memory_message("embedding images", self.device, error)
-            return f"{told}; lower recipe.image_size, or take a larger machine"
-        size = self.reader.size
-        what = f"a batch of {self.recipe['batch_size']} images of {size} x {size} pixels"
-        told = out_of_memory_message(what, self.device, error)
-        return f"{told}; lower recipe.batch_size or image_size, or take precision: bfloat16"
+        what, advice = "embedding images", "lower recipe.image_size, or take a larger machine"
+        if self._stepping:
+            size = self.reader.size
+            what = f"a batch of {self.recipe['batch_size']} images of {size} x {size} pixels"
+            advice = "lower recipe.batch_size or image_size, or take precision: bfloat16"
+        return f"{out_of_memory_message(what, self.device, error)}; {advice}"
 
 
 def _line(row: dict, epochs: int, left: float) -> str:

@@ -3,25 +3,22 @@
 import logging
 import math
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
-from functools import partial
+from contextlib import ExitStack
 from pathlib import Path
 
 from dmlbench import paths
 from dmlbench.config import Plan, Run
+from dmlbench.data.disk import near
 from dmlbench.data.folder import dataset_of
 from dmlbench.data.store import ImageStore
 from dmlbench.errors import ConfigError
-from dmlbench.progress import counting
 from dmlbench.training.artefacts import output_names, save_run, write_history
 from dmlbench.training.checkpoint import Checkpoint
-from dmlbench.training.hooks import Hooks
 from dmlbench.training.loop import Trainer
 from dmlbench.training.run_lock import RunLock
 from dmlbench.training.stopping import Stopping
+from dmlbench.workflow.job_records import read_record, vouches
 from dmlbench.workflow.provenance import hardware, training_code, training_files
-from dmlbench.workflow.run_record import read_record, vouches
-from dmlbench.workflow.slurm.scratch import near
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +40,7 @@ def train_run(
     this one waited.
 
     Args:
-        plan: The config.
-        run: Which of its runs.
+        plan, run: The config, and which of its runs.
         checkpoints: Folder of the run's checkpoint and lock; None keeps them where Snakemake does.
         every: Seconds between two checkpoints; None takes the config's.
         stopping: Says when to leave; None only when a signal asks.
@@ -56,15 +52,13 @@ def train_run(
     """
     stopping = stopping or Stopping()
     folder = checkpoints or plan.checkpoint_folder(run)
-    if every is None:
-        every = 60 * plan.benchmark.training.checkpoint_minutes
-    out = plan.run_folder(run)
+    settings, out = plan.benchmark.training, plan.run_folder(run)
+    every = 60 * settings.checkpoint_minutes if every is None else every
     run_lock = RunLock(folder / paths.LOCK_FILE, lost=stopping.leave)
     with stopping.listening(), ExitStack() as stack:
         with stopping.at_once():
             lock = stack.enter_context(run_lock.held(wait))
-            scratch = plan.benchmark.training.scratch
-            images = stack.enter_context(near(plan.data_folder(run), scratch))
+            images = stack.enter_context(near(plan.data_folder(run), settings.scratch))
             spec, dataset = plan.spec(run), dataset_of(plan, run.dataset)
             trainer = Trainer(spec, dataset, ImageStore(images))
         identity = {
@@ -79,40 +73,20 @@ def train_run(
             checkpoint.discard()
             return
         told = paths.local(paths.loggers(plan.benchmark.name), **vars(run))
-        writers = make_writers(plan.benchmark.training.loggers, told)
+        writers = make_writers(settings.loggers, told)
+
+        def epoch_ended(history: list[dict]) -> None:
+            lock.check()
+            write_history(out, history)
+            for write in writers:
+                write(history[-1])
+
         # A history that grows must not lie beside the record of an older training.
         (out / "run.json").unlink(missing_ok=True)
-        trained = trainer.train(_Session(checkpoint, stopping, lock, out, writers))
+        trainer.train(checkpoint, stopping, epoch_ended)
         lock.check()
-        save_run(out, plan, run, trained)
+        save_run(out, plan, run, trainer)
         checkpoint.discard()
-
-
-class _Session(Hooks):
-    """One process's part of a training: its checkpoint, its lock, and what it tells."""
-
-    def __init__(
-        self,
-        checkpoint: Checkpoint,
-        stopping: Stopping,
-        lock: RunLock,
-        out: Path,
-        writers: list[Writer],
-    ) -> None:
-        self._lock, self._out, self._writers = lock, out, writers
-        self.load, self.save = checkpoint.load, checkpoint.save
-        self.save_is_due = lambda: checkpoint.due
-        self.save_diverged = partial(checkpoint.save_beside, "diverged")
-        self.check, self.at_once = stopping.check, stopping.at_once
-
-    def counting(self, what: str, total: int, first: int) -> AbstractContextManager:
-        return counting(what, total, "steps", first)
-
-    def epoch_ended(self, history: list[dict]) -> None:
-        self._lock.check()
-        write_history(self._out, history)
-        for write in self._writers:
-            write(history[-1])
 
 
 def _is_finished(plan: Plan, run: Run, data: str) -> bool:
@@ -128,10 +102,9 @@ def _is_finished(plan: Plan, run: Run, data: str) -> bool:
 
 
 def make_writers(names: list[str], folder: Path) -> list[Writer]:
-    """What tells a config's ``training.loggers`` of each epoch, each in its own part of ``folder``.
+    """What tells each of ``training.loggers`` of an epoch, in its own part of ``folder``.
 
-    Raises:
-        ConfigError: A logger's package is not installed.
+    A ConfigError says which of them is not installed.
     """
     makers = {"tensorboard": _tensorboard, "dvclive": _dvclive}
     try:
@@ -147,7 +120,7 @@ def _tensorboard(folder: Path) -> Writer:
     from torch.utils.tensorboard import SummaryWriter
 
     def write(row: dict) -> None:
-        # What a killed process wrote of later epochs is not shown.
+        # Later epochs, which a killed process wrote, are not shown.
         with SummaryWriter(str(folder), purge_step=row["epoch"]) as file:
             for name, value in _numbers(row).items():
                 file.add_scalar(name, value, row["epoch"])
@@ -159,9 +132,8 @@ def _dvclive(folder: Path) -> Writer:
     from dvclive import Live
 
     def write(row: dict) -> None:
-        # Opened anew each time: how far it is, it reads from its own files.
-        live = Live(str(folder), resume=row["epoch"] > 1, save_dvc_exp=False, dvcyaml=None)
-        with live:
+        # Opened anew each time: it reads from its own files how far it is.
+        with Live(str(folder), resume=row["epoch"] > 1, save_dvc_exp=False, dvcyaml=None) as live:
             live.step = row["epoch"]
             for name, value in _numbers(row).items():
                 live.log_metric(name, value)

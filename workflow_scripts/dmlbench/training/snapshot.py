@@ -1,7 +1,8 @@
-"""How far a training is, and everything that it goes on from."""
+"""How far a training is, the weights that it keeps, and everything that it goes on from."""
 
 import random
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,13 +10,41 @@ import numpy as np
 import torch
 from torch import nn
 
-from dmlbench.training.diagnostics import EpochRecord
-from dmlbench.training.monitors import Selections
+from dmlbench.training.step import EpochRecord, Step
 
-#: What a module may keep beside its parameters and buffers, such as where its memory is filled to.
+#: What a module may keep beside its parameters and buffers, such as how full its memory is.
 _PLAIN = (bool, int, float, str, torch.Tensor)
 #: What every module has.
 _COMMON = frozenset(vars(nn.Module()))
+
+
+@dataclass
+class Selections:
+    """The weights kept so far: of the last epoch, and of the best by validation and by test.
+
+    The first of equally good epochs is kept.
+    """
+
+    names: list[str]
+    weights: dict[str, dict] = field(default_factory=dict)
+    epochs: dict[str, int] = field(default_factory=dict)
+    best: dict[str, float] = field(default_factory=dict)
+
+    def update(self, epoch: int, model: nn.Module, measured: dict[str, float]) -> None:
+        """Keep the weights for ``last`` and for every selection whose measure improved.
+
+        ``measured`` has Recall@1 by selection (``val``, ``test_max``) where ``epoch`` was measured.
+        """
+        keep = ["last"] if "last" in self.names else []
+        for name, value in measured.items():
+            if name in self.names and value > self.best.get(name, -1.0):
+                self.best[name] = value
+                keep.append(name)
+        if keep:
+            whole = {"copy": True, "memory_format": torch.contiguous_format}
+            weights = {k: v.detach().to("cpu", **whole) for k, v in model.state_dict().items()}
+            self.weights |= {name: weights.copy() for name in keep}
+            self.epochs |= dict.fromkeys(keep, epoch)
 
 
 @dataclass
@@ -55,45 +84,37 @@ class Progress:
     def end_epoch(self, row: dict) -> None:
         """Add ``row`` to the history and go on to the next epoch."""
         self.history.append(row)
-        self.last_values = self.record.last_values()
+        self.last_values = self.record.read[-3:]
         self.epoch, self.step, self.seconds, self.record = self.epoch + 1, 0, 0.0, None
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """Everything of a training, taken and put back in place."""
+def take(step: Step, progress: Progress) -> dict:
+    """Everything of a training: tensors, numbers and text only, readable without running code."""
+    return {
+        "modules": {name: _module_state(module) for name, module in _modules(step).items()},
+        "optimizer": step.optimizer.state_dict(),
+        "progress": progress.state(),
+        "random": _random_state(),
+    }
 
-    model: nn.Module
-    loss: nn.Module
-    optimizer: torch.optim.Optimizer
-    sampler: object
-    progress: Progress
 
-    def take(self) -> dict:
-        """Tensors, numbers and text only, so that it can be read without running code."""
-        return {
-            "modules": {name: _module_state(m) for name, m in self._modules().items()},
-            "optimizer": self.optimizer.state_dict(),
-            "progress": self.progress.state(),
-            "random": _random_state(),
-        }
+def restore(step: Step, progress: Progress, state: dict) -> None:
+    """Go on from :func:`take`, in place."""
+    for name, module in _modules(step).items():
+        _restore_module(module, state["modules"][name], progress.generator.device)
+    step.optimizer.load_state_dict(state["optimizer"])
+    progress.restore(state["progress"])
+    _set_random_state(state["random"])
 
-    def restore(self, state: dict) -> None:
-        """Go on from :meth:`take`."""
-        for name, module in self._modules().items():
-            _restore_module(module, state["modules"][name], self.progress.generator.device)
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.progress.restore(state["progress"])
-        _set_random_state(state["random"])
 
-    def _modules(self) -> dict[str, nn.Module]:
-        modules = {"model": self.model, "loss": self.loss}
-        miner = getattr(self.sampler, "miner", None)
-        return modules | ({"miner": miner} if miner is not None else {})
+def _modules(step: Step) -> dict[str, nn.Module]:
+    miner = getattr(step.sampler, "miner", None)
+    modules = {"model": step.model, "loss": step.loss, "miner": miner}
+    return {name: module for name, module in modules.items() if module is not None}
 
 
 def _random_state() -> dict:
-    """The global random streams; code that is not ours may draw from them."""
+    """The global random streams, from which code that is not ours may draw."""
     name, keys, *rest = np.random.get_state()  # noqa: NPY002
     return {
         "torch": torch.get_rng_state(),
@@ -116,10 +137,7 @@ def _set_random_state(state: dict) -> None:
 def _module_state(module: object) -> dict:
     """Parameters, buffers, and the attributes that a library's loss may count in."""
     plain = {
-        f"{path}:{name}": value
-        for path, inner in _inside(module).items()
-        for name, value in vars(inner).items()
-        if name not in _COMMON and _is_plain(value)
+        f"{path}:{name}": value for path, _, name, value in _attributes(module) if _is_plain(value)
     }
     known = module.state_dict() if isinstance(module, nn.Module) else {}
     return {"state": known, "plain": plain}
@@ -140,6 +158,14 @@ def _restore_module(module: object, state: dict[str, Any], device: torch.device)
 def _inside(module: object) -> dict[str, object]:
     """The module and those in it by name; an object that is none by itself."""
     return dict(module.named_modules()) if isinstance(module, nn.Module) else {"": module}
+
+
+def _attributes(module: object) -> Iterator[tuple[str, object, str, object]]:
+    """Path, owner, name and value of what the modules inside keep of their own."""
+    for path, inner in _inside(module).items():
+        for name, value in vars(inner).items():
+            if name not in _COMMON:
+                yield path, inner, name, value
 
 
 def _is_plain(value: object) -> bool:
@@ -168,7 +194,6 @@ def unsaved(loss: nn.Module, sampler: object) -> list[str]:
         f"{type(inner).__name__}.{name}"
         for module in (loss, getattr(sampler, "miner", None))
         if module is not None
-        for inner in _inside(module).values()
-        for name, value in vars(inner).items()
-        if name not in _COMMON and isinstance(value, changing) and not _is_plain(value)
+        for _, inner, name, value in _attributes(module)
+        if isinstance(value, changing) and not _is_plain(value)
     ]

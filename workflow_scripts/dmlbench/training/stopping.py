@@ -1,6 +1,7 @@
 """Leaving in time: asked by a signal, or by the clock before a scheduler kills the job."""
 
 import logging
+import math
 import signal
 import time
 from collections.abc import Iterator
@@ -8,33 +9,31 @@ from contextlib import contextmanager
 from types import FrameType
 
 from dmlbench.errors import LeaveNow
-from dmlbench.workflow.slurm.commands import minutes_left
+from dmlbench.workflow.slurm import minutes_left
 
 log = logging.getLogger(__name__)
 
 _SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
-#: Kept for saving and for what ran before the training: seconds, and a share of the budget up to
-#: some more seconds.
+#: Time kept for saving, in seconds; and for what ran before the training, a share of the budget up
+#: to so many seconds.
 _MARGIN, _SHARE, _MOST = 15.0, 0.05, 300.0
 
 
 class Stopping:
     """Says whether to leave, and why.
 
-    Args:
-        minutes: The job's time limit, counted from now; within a Slurm job it is no more than Slurm
-            says is left. None for no limit.
+    ``minutes`` is the job's time limit, counted from now; within a Slurm job it is no more than
+    Slurm says is left. None for no limit.
     """
 
     def __init__(self, minutes: float | None = None) -> None:
         self.reason: str | None = None
         self._at_once = False
-        self._budget = minutes = minutes_left(minutes)
-        self._deadline = None
-        if minutes is not None:
-            seconds = 60 * minutes
-            self._deadline = time.monotonic() + seconds - min(_MARGIN, seconds / 4)
-            self._deadline -= min(_SHARE * seconds, _MOST)
+        self._budget, self._deadline = minutes_left(minutes), math.inf
+        if self._budget is not None:
+            seconds = 60 * self._budget
+            kept = min(_MARGIN, seconds / 4) + min(_SHARE * seconds, _MOST)
+            self._deadline = time.monotonic() + seconds - kept
 
     def leave(self, reason: str) -> None:
         """Have the next :meth:`check` raise; from any thread."""
@@ -42,7 +41,7 @@ class Stopping:
 
     def check(self) -> None:
         """Raise LeaveNow where it is time."""
-        if self._deadline is not None and time.monotonic() > self._deadline and not self.reason:
+        if time.monotonic() > self._deadline and not self.reason:
             self.reason = f"the time budget of {self._budget:.3g} minutes is used up"
         if self.reason:
             raise LeaveNow(self.reason)
@@ -59,7 +58,7 @@ class Stopping:
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """While this lasts, a signal ends what takes long and changes nothing at once."""
+        """While this lasts, a signal ends the block at once: it is long, and changes nothing."""
         self.check()
         self._at_once = True
         try:

@@ -1,5 +1,8 @@
 """What a run trains on and is watched with: its images, in batches."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 import torch
@@ -8,9 +11,25 @@ from dmlbench.data.dataset import Dataset
 from dmlbench.data.reader import ImageReader
 from dmlbench.data.splits import VALIDATION, run_index
 from dmlbench.data.store import ImageStore
-from dmlbench.samplers.batches import class_batches, shuffled_batches
+from dmlbench.knn import recall_at
+from dmlbench.models.embedder import embed
 from dmlbench.seeding import derive_seed
-from dmlbench.training.monitors import Monitor
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """Recall@1 of one set of images: rows of the index, their labels and image ids."""
+
+    rows: np.ndarray
+    labels: np.ndarray
+    ids: np.ndarray
+
+    def measure(self, model: torch.nn.Module, reader: ImageReader) -> float:
+        """Recall@1 of the model as it is; NaN embeddings give NaN."""
+        embeddings = embed(model, reader, self.rows)
+        if not embeddings.isfinite().all():
+            return float("nan")
+        return recall_at(embeddings, self.labels, self.ids, 1)
 
 
 class TrainingImages:
@@ -57,7 +76,7 @@ class TrainingImages:
     def _stream(self, what: str, epoch: int) -> np.random.Generator:
         """A random stream that depends on neither the loss nor the choice of tuples.
 
-        So methods that compose their batches alike see the same images, and are compared in pairs.
+        Methods that compose their batches alike see the same images, and are compared in pairs.
         """
         seed = derive_seed(what, self._size, self._per_class, self._seed, epoch)
         return np.random.default_rng(seed)
@@ -69,12 +88,49 @@ def _monitors(index: pd.DataFrame, dataset: type[Dataset]) -> dict[str, Monitor]
     test = (index["split"] == split) & ((index["subset"] == subset) | (subset == ""))
     held_out = index["split"] == VALIDATION
     wanted = {"val": (held_out, dataset.facts.train_label), "test_max": (test, label)}
-    return {
-        name: Monitor(
-            np.flatnonzero(mask),
-            index.loc[mask, column].to_numpy(),
-            index.loc[mask, "id"].to_numpy(),
-        )
-        for name, (mask, column) in wanted.items()
-        if mask.sum() > 1
-    }
+    found = {}
+    for name, (mask, column) in wanted.items():
+        images = index[mask]
+        if len(images) > 1:
+            columns = images[column].to_numpy(), images["id"].to_numpy()
+            found[name] = Monitor(np.flatnonzero(mask), *columns)
+    return found
+
+
+def class_batches(
+    labels: np.ndarray, batch_size: int, per_class: int, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """The batches of one epoch: classes x images per class, drawn without replacement.
+
+    Each batch draws ``batch_size // per_class`` distinct classes. Each class deals its images from
+    a shuffled pack and shuffles anew only when fewer than ``per_class`` are left, so no image
+    comes twice in a batch, nor a second time before (nearly) all others of its class came. A class
+    with fewer images than ``per_class`` gives all it has, which makes the batch smaller. An epoch
+    has as many whole batches as fit into the training set; what is left over is not made up.
+
+    A batch holds positions in the N training ``labels``, in random order; ``rng`` is the random
+    stream of this epoch.
+    """
+    images = {value: np.flatnonzero(labels == value) for value in np.unique(labels)}
+    packs = {value: rows[:0] for value, rows in images.items()}
+    for _ in range(max(1, len(labels) // batch_size)):
+        batch = []
+        for value in rng.choice(list(images), size=batch_size // per_class, replace=False):
+            if len(packs[value]) < per_class:
+                packs[value] = rng.permutation(images[value])
+            dealt, packs[value] = np.split(packs[value], [per_class])
+            batch.append(dealt)
+        yield rng.permutation(np.concatenate(batch))
+
+
+def shuffled_batches(
+    labels: np.ndarray, batch_size: int, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """The batches of one epoch for losses that need no positives: all images, shuffled.
+
+    The last images that fill no batch wait for another epoch's order; a training set smaller than a
+    batch is one batch. See :func:`class_batches`.
+    """
+    order = rng.permutation(len(labels))
+    for number in range(max(1, len(labels) // batch_size)):
+        yield order[number * batch_size : (number + 1) * batch_size]

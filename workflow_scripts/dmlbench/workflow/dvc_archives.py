@@ -16,7 +16,7 @@ PINS = "data.dvc"
 def pull_archives(files: Iterable[str]) -> None:
     """Bring what is missing of ``files`` from the DVC remote, as far as it is there.
 
-    The others are left to Snakemake, which fetches them from their sources; a line says which.
+    A line names the others, which Snakemake fetches from their sources.
     """
     missing = {file for file in files if not os.path.exists(file)}
     with Repo() as repo:
@@ -27,8 +27,7 @@ def pull_archives(files: Iterable[str]) -> None:
     if not remote:
         log.info("no DVC remote is set: archives come from their sources")
         return
-    # In a process of its own, as DVC logs and counts progress for a whole process. Of what is not
-    # in the remote it says so and goes on.
+    # DVC logs and counts progress for a whole process. It names what the remote lacks and goes on.
     subprocess.run([sys.executable, "-m", "dvc", "pull", "--quiet", *pinned])
     for file in pinned:
         if not os.path.exists(file):

@@ -10,8 +10,7 @@ import pandas as pd
 from dmlbench import paths
 from dmlbench.config import Plan, Run
 
-#: Nothing like it has run here: a ResNet-50 trained on a current GPU in float32 sees about so many
-#: images of 224 x 224 pixels a second. Other sizes go by their number of pixels.
+#: Images a second, and their pixels a side, where nothing like it has run here.
 ASSUMED_RATE, ASSUMED_SIZE = 300.0, 224
 ASSUMED = (
     f"assumed are {ASSUMED_RATE:g} images of {ASSUMED_SIZE} x {ASSUMED_SIZE} pixels a second, in "
@@ -40,7 +39,7 @@ class Cost(NamedTuple):
 
 
 class History:
-    """Finished trainings, of any config below the folder ``results``, to estimate others by."""
+    """The finished trainings of all configs below the folder ``results``."""
 
     def __init__(self, results: Path) -> None:
         rows = []
@@ -73,7 +72,7 @@ class History:
 
 
 def _keys(spec: dict) -> tuple[str, str, str]:
-    """What decides how long an epoch takes: all of it, all but the method, the network alone."""
+    """What decides how long an epoch takes, for each of the measured ``BASES``."""
     recipe = spec["recipe"]
     keys = ("backbone", "widths", "image_size", "precision", "freeze_bn", "device")
     network = [recipe.get(key) for key in keys]

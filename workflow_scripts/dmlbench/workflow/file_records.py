@@ -1,11 +1,11 @@
 """What made each file: Snakemake's records of it, kept beside the results.
 
-Snakemake records in ``.snakemake`` which parameters, code and inputs a file was made from. A file
-without a record, or in the place of the one that its record is of (``dvc pull``, ``git checkout``,
-a copy), it takes for what the config asks for, and a file that is younger than what was made from
-it for a changed one. So records are also kept with the files' SHA-256 and times in
-:func:`dmlbench.paths.origins`, where they come along with the results, and before Snakemake looks
-at the files it is settled which record and time are really theirs.
+Snakemake records in ``.snakemake`` which parameters, code and inputs a file was made from. It
+takes a file without a record, or a file that has replaced another (``dvc pull``, ``git checkout``,
+a copy), for what the config asks for; and a file that is younger than what was made from it for a
+changed one. So records are also kept with the files' SHA-256 and times in
+:func:`dmlbench.paths.origins`, which comes along with the results. :func:`settle` says which record
+and time are really a file's, before Snakemake looks.
 """
 
 import gzip
@@ -24,7 +24,7 @@ from dmlbench.files import checksum_of, replacing
 
 #: Stands in the place of parameters, so that Snakemake finds them changed and says why.
 UNKNOWN = "nothing is known of what made this file"
-# With a rule, as Snakemake's report sorts by it; without the time that makes a record one.
+# It has a rule, by which Snakemake's report sorts, and no time, without which it is no record.
 _NO_RECORD = MetadataRecord(
     record_format_version=RECORD_FORMAT_VERSION, params=[UNKNOWN], rule="unknown"
 )
@@ -48,8 +48,8 @@ def settle(
         path: What came along (:func:`dmlbench.paths.origins`), which is brought up to date.
         made: The outputs of rules that are here.
         raw: The archives that are here. Whoever reads one verifies it, so that none is unknown.
-        vouched: Whether a file of which Snakemake knows nothing is what the config asks for by a
-            record of our own. A training that ends after its Snakemake was killed has no other.
+        vouched: Whether our own record says that a file is what the config asks for. A training
+            that ends after its Snakemake was killed has no other.
 
     Raises:
         DataError: The file of origins cannot be read, or a file is another user's.
@@ -90,8 +90,8 @@ def _origin(
 ) -> dict | None:
     """SHA-256, time and record that a file should have; None where nobody knows.
 
-    ``record`` is Snakemake's of it; ``known`` came along with the results at the time ``came``,
-    perhaps of another content; a ``verified`` file needs no record.
+    ``record`` is Snakemake's; ``known`` came along with the results at the time ``came``, perhaps
+    of another content; a ``verified`` file needs no record.
     """
     time = os.lstat(file).st_mtime
     recorded = bool(record and record.rule and record.endtime == time)
@@ -101,8 +101,8 @@ def _origin(
     here["sha256"] = checksum_of(file)
     if not known or known["sha256"] != here["sha256"]:
         return here if recorded or (verified and not known) else None
-    # Of two records for the same content the later one counts: that of a job since then, or that
-    # which came with a checkout of other results.
+    # The later of two records for the same content counts: that of a job since then, or that which
+    # came with a checkout of other results.
     if not recorded or record.endtime < came:
         return known
     inputs = filter(os.path.exists, record.input)

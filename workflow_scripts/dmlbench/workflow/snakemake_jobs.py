@@ -17,9 +17,8 @@ def set_job_environment(data: Data | None) -> None:
     ``python`` means the interpreter of this process, whether its environment is activated or not; a
     job that Snakemake runs in a conda environment still gets that environment's python.
 
-    The places are no parameters of the download rule: archives are what their checksums say, and as
-    a parameter another mirror would have Snakemake make everything anew. Without ``data``, those
-    stay that this process inherited.
+    The places are no parameters of the download rule, where another mirror would have Snakemake
+    make everything anew. Without ``data``, this process hands on those that it inherited.
     """
     own = str(Path(sys.executable).parent)
     os.environ["PATH"] = os.pathsep.join([own, os.environ.get("PATH", os.defpath)])

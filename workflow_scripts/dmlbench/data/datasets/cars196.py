@@ -37,10 +37,10 @@ _TEST_IMAGES = """
 class Cars196(Dataset):
     """Cars: models 1-98 to train on, 99-196 to test on, by label; whole images, no boxes.
 
-    Song et al. 2016, section 5; EPS, section 5.2.1. The set's own division into training and test
-    images, which is also that of the folders, has every model on both sides and is not used.
-    The same images come in three forms: ``cars196`` (cars_train, cars_test and the devkit),
-    ``cars196_ims`` (all in one folder, with cars_annos.mat) and ``cars196_parquet``.
+    Song et al. 2016, section 5; EPS, section 5.2.1. The set's own parts, cars_train and cars_test,
+    have every model on both sides and are not used. The same images come in three forms:
+    ``cars196`` (both parts and the devkit), ``cars196_ims`` (all in one folder, with
+    cars_annos.mat) and ``cars196_parquet``.
     """
 
     def records(self, raw: dict[str, str]) -> Iterator[Record]:
@@ -65,37 +65,28 @@ def _members(raw: dict[str, str]) -> Iterator[tuple[str, int, bytes]]:
         models = _train_models(raw) | _models(Path(test).read_bytes(), test, "cars_test/")
     for file in files:
         for name, content in read_members(Path(raw[file]), lambda n: n.endswith(".jpg")):
-            if name not in models:
-                raise DataError(f"{raw[file]}: image {name} has no annotation")
             yield name, models[name], content
 
 
 def _rows(raw: dict[str, str]) -> Iterator[tuple[str, int, bytes]]:
     """The same of the rows of Parquet files, named by their numbers; labels begin at 0 there.
 
-    The labels are held against the devkit (training part) and against :func:`published_test` by the
-    number of images of each model. That does not show two images with their labels exchanged: which
-    row is which image of the devkit, the mirror does not say.
-
-    Raises:
-        DataError: A row is something else, or a model has other numbers of images than published.
+    Each model must have as many images as published. Two images with their labels exchanged are
+    not found: the mirror does not say which image of the devkit a row is.
     """
-    counts: dict[str, Counter[int]] = {"train": Counter(), "test": Counter()}
-    for part in ("train", "test"):
-        number = 0
-        for file in sorted(f for f in raw if f.startswith(part)):
-            for place, row in enumerate(read_rows(Path(raw[file]), ["image", "label"]), start=1):
-                number += 1
-                model, content = _row(row, f"{raw[file]}: row {place}")
-                counts[part][model] += 1
-                yield f"{part}/{number:05d}", model, content
     published = {"train": Counter(_train_models(raw).values()), "test": published_test()}
     for part, expected in published.items():
-        if wrong := sorted(m for m in expected | counts[part] if expected[m] != counts[part][m]):
+        counts: Counter[int] = Counter()
+        for file in sorted(f for f in raw if f.startswith(part)):
+            for place, row in enumerate(read_rows(Path(raw[file]), ["image", "label"]), start=1):
+                model, content = _row(row, f"{raw[file]}: row {place}")
+                counts[model] += 1
+                yield f"{part}/{counts.total():05d}", model, content
+        if wrong := sorted(m for m in expected | counts if expected[m] != counts[m]):
             raise DataError(
                 f"{Path(raw['car_devkit.tgz']).parent}: {part}-*.parquet have other numbers of "
                 f"images of {len(wrong)} models than published; of model {wrong[0]} they have "
-                f"{counts[part][wrong[0]]}, published are {expected[wrong[0]]}"
+                f"{counts[wrong[0]]}, published are {expected[wrong[0]]}"
             )
 
 
@@ -117,11 +108,8 @@ def _row(row: dict, what: str) -> tuple[int, bytes]:
 
 def _train_models(raw: dict[str, str]) -> dict[str, int]:
     """The model of every image of cars_train, as the devkit has them."""
-    wanted = "devkit/cars_train_annos.mat"
     devkit = raw["car_devkit.tgz"]
-    annotations = next((c for _, c in read_members(Path(devkit), wanted.__eq__)), None)
-    if annotations is None:
-        raise DataError(f"{devkit}: {wanted} is missing")
+    [(_, annotations)] = read_members(Path(devkit), "devkit/cars_train_annos.mat".__eq__)
     return _models(annotations, devkit, "cars_train/")
 
 

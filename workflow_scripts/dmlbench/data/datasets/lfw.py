@@ -46,8 +46,6 @@ class Lfw(Dataset):
         archive = Path(raw[self.archive])
         for name, content in read_members(archive, lambda n: n.endswith(".jpg")):
             _, person, _ = f"//{name}".rsplit("/", 2)
-            if person not in people:
-                raise DataError(f"{archive}: {name} is of nobody in the lists of people")
             split, count = people[person]
             seen[person] += 1
             yield Record(
@@ -58,9 +56,8 @@ class Lfw(Dataset):
                 image=content,
             )
         for person, (_, count) in people.items():
-            if seen[person] != count:
-                told = f"{person} has {seen[person]} images, published are {count}"
-                raise DataError(f"{archive}: {told}")
+            if (found := seen[person]) != count:
+                raise DataError(f"{archive}: {person} has {found} images, published are {count}")
 
     def people(self, raw: dict[str, str]) -> dict[str, tuple[str, int]]:
         """The split and the number of images of each person."""
@@ -122,17 +119,17 @@ def read_folds(file: Path) -> list[dict[str, int]]:
     """
     lines = [line.split("\t") for line in file.read_text(encoding="utf-8").splitlines()]
     try:
-        if several := len(lines) > 1 and len(lines[1]) == 1:
-            count = int(lines.pop(0)[0])
-        folds: list[dict[str, int]] = []
-        while lines and (several or not folds):
+        several = len(lines) > 1 and len(lines[1]) == 1
+        count = int(lines.pop(0)[0]) if several else 1
+        folds = []
+        for _ in range(count):
             end = 1 + int(lines[0][0])
             folds.append({name: int(images) for name, images in lines[1:end]})
             if len(folds[-1]) != end - 1:
                 raise ValueError("fewer people than announced")
             lines = lines[end:]
-        if lines or not folds or (several and len(folds) != count):
-            raise ValueError("more or fewer people than announced")
+        if lines:
+            raise ValueError("more people than announced")
     except (ValueError, IndexError) as error:
         raise DataError(f"{file}: no file of people ({error})") from None
     return folds

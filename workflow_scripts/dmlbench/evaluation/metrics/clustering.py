@@ -67,11 +67,8 @@ def mutual_information(
     """NMI of N labels and of clusterings (N cluster numbers for each k-means seed), or AMI.
 
     How the two entropies are averaged matters for NMI+ (1.4 points at ten clusters per class), so
-    both conventions are returned; tables show the arithmetic one, scikit-learn's default.
-
-    Returns:
-        ``arithmetic`` and ``geometric``, means over k-means seeds, and ``spread``, the standard
-        deviation of the arithmetic one over them (0 for one seed).
+    there are both: ``arithmetic`` (scikit-learn's default) and ``geometric`` means over k-means
+    seeds. ``spread`` is the standard deviation of the arithmetic one over seeds (0 for one seed).
     """
     from sklearn.metrics import adjusted_mutual_info_score, normalized_mutual_info_score
 
@@ -88,17 +85,13 @@ def mutual_information(
 
 
 def kmeans(embeddings: np.ndarray, clusters: int, seed: int, restarts: int = 1) -> np.ndarray:
-    """The cluster number of every row, the same for the same input on the same machine.
+    """The cluster number of each embedding (N x D, float32), the same for the same input.
 
-    faiss on the CPU in one thread, k-means++ starts, 50 iterations at most, all points. They are
-    centred and scaled to between -1 and 1, which changes no clustering but for rounding: faiss
-    computes |x|^2 - 2 x.y + |y|^2 in float32. Of points that lie close together far from 0 that
-    leaves nothing but rounding errors; and faiss ends the process where squares overflow.
-
-    Of embeddings (N x D, float32). The best of ``restarts`` starts is kept.
-
-    Raises:
-        DataError: There are more clusters than images.
+    faiss on the CPU in one thread, k-means++ starts, 50 iterations at most, all points; the best of
+    ``restarts`` starts is kept. Points are centred and scaled to between -1 and 1, which changes
+    no clustering but for rounding: faiss computes |x|^2 - 2 x.y + |y|^2 in float32. This gives only
+    rounding errors where points lie close together far from 0, and faiss ends the process where
+    squares overflow. More clusters than images are a DataError.
     """
     if clusters > len(embeddings):
         raise DataError(

@@ -5,7 +5,7 @@ from threadpoolctl import threadpool_limits
 
 from dmlbench.evaluation.metric import Measure, Metric, Sample, register_metric, row
 from dmlbench.knn import nearest_neighbours, tie_keys
-from dmlbench.tensors.decidability import Moments
+from dmlbench.losses.decidability import Moments
 
 #: Of a larger class, this many images count for its modes: those with the lowest tie keys.
 SAMPLE = 512
@@ -35,19 +35,17 @@ class Collapse(Metric):
             modes = modes_per_class(embeddings, labels, ids, float(-pairs.impostor_mean))
             d_prime = float(pairs.decidability()) if pairs.spread > 0 else None
         same = _LONE if pairs is None else "similarities do not vary"
-        measured = [
-            ("variance_ratio", variance_ratio(embeddings, labels), "within classes / all",
-             "all images have one embedding"),
-            ("d_prime", d_prime, "similarity: minus squared distance; all pairs", same),
-            ("modes_per_class", modes, "Vendi score", _LONE),
-        ]  # fmt: skip
-        rows = [row(name, 0, value, *notes) for name, value, *notes in measured]
+        ratio, none = variance_ratio(embeddings, labels), "all images have one embedding"
+        rows = [
+            row("variance_ratio", 0, ratio, "within classes / all", none),
+            row("d_prime", 0, d_prime, "similarity: minus squared distance; all pairs", same),
+            row("modes_per_class", 0, modes, "Vendi score", _LONE),
+        ]
         if sample.sub_labels is not None:
             found = same_sub_label(embeddings, labels, sample.sub_labels, ids, sample.threads)
             share, chance = found or (None, None)
-            rows.append(
-                row("same_sub_label", 1, share, "nearest neighbour within the class", _LONE)
-            )
+            note = "nearest neighbour within the class"
+            rows.append(row("same_sub_label", 1, share, note, _LONE))
             note = "sub-labels at random in classes"
             rows.append(row("same_sub_label_chance", 1, chance, note))
         return rows
@@ -67,8 +65,8 @@ def _centred(points: np.ndarray) -> np.ndarray:
 def variance_ratio(embeddings: np.ndarray, labels: np.ndarray) -> float | None:
     """Variance within classes / variance of all: tr S_W / tr S_T of Fisher's scatter matrices.
 
-    Of embeddings (N x D) and N class labels. 0 where every class lies on one point, 1 where classes
-    have one mean. None where all images coincide.
+    0 where every class lies on one point, 1 where classes have one mean, None where all images
+    coincide.
     """
     points = _centred(embeddings)
     total = np.square(points).sum()
@@ -121,9 +119,8 @@ def modes_per_class(
     mode; m equal groups as far from one another as classes are have m (K is then 0.02 between
     them); images that all lie so far apart have n.
 
-    Of embeddings (N x D), N labels and N ids (they choose a sample of a large class); ``apart`` is
-    the mean squared distance of images of different classes. Classes of two images or more count,
-    each the same; None without one.
+    ``ids`` choose a sample of a large class; ``apart`` is the mean squared distance of images of
+    different classes. Classes of two images or more count, each the same; None without one.
     """
     keys, scores = tie_keys(ids), []
     for rows in _classes(labels):
@@ -151,11 +148,10 @@ def same_sub_label(
     """The share of images whose nearest neighbour within their class has their sub-label.
 
     EPS asks this of digits (sub-labels) within even and odd (labels that training saw). Only the
-    image's own class is searched, so that the share says nothing about how well classes are told
-    apart. ``threads`` is for :meth:`dmlbench.knn.Gallery.search`.
+    image's own class is searched, so the share says nothing about how well classes are told apart.
 
-    Returns the share, and what it would be were sub-labels spread at random within classes. An
-    image alone in its class is left out; None where all are.
+    Returns the share, and the share for sub-labels spread at random within classes. An image alone
+    in its class is left out; None where all are.
     """
     found, chance = [], []
     for rows in _classes(labels):

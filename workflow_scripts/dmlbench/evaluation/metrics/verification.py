@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dmlbench.evaluation.metric import Measure, Metric, register_metric, row
-from dmlbench.tensors.decidability import Moments
+from dmlbench.losses.decidability import Moments
 
 if TYPE_CHECKING:  # pandas, which reading a config must not import
     from dmlbench.evaluation.scored_pairs import PairSample, Scored
@@ -37,7 +37,7 @@ def _accuracy(sample: PairSample) -> list[dict]:
     scope = f"{len(sample.pairs):,} of {sample.total:,} pairs"
     if sample.given_folds is None:
         value = accuracy(sample.pairs, best_threshold(sample.given))
-        note = f"threshold from the {len(sample.given):,} of {sample.chooser}"
+        note = f"threshold from the {len(sample.given):,} of {sample.protocol}_threshold"
         return [row("verification_accuracy", 0, value, f"{scope}; {note}")]
     folds = np.unique(sample.folds)
     thresholds = [best_threshold(sample.given[sample.given_folds != fold]) for fold in folds]
@@ -68,8 +68,8 @@ def _pooled(pairs: Scored, rates: list[float]) -> list[dict]:
 def best_threshold(pairs: Scored) -> float:
     """The threshold that classifies most pairs rightly, halfway to the next lower similarity.
 
-    Of several equally good ones it is the highest. LFW (Huang et al. 2007) leaves the choice to the
-    user; published code steps through a grid.
+    The highest of equally good ones. LFW (Huang et al. 2007) leaves the choice to the user;
+    published code steps through a grid.
     """
     from sklearn.metrics import confusion_matrix_at_thresholds
 
@@ -107,8 +107,7 @@ def equal_error_rate(pairs: Scored) -> float:
 def tar_at_far(pairs: Scored, rate: float) -> float | None:
     """The share of genuine pairs accepted where at most ``rate`` of the impostors are.
 
-    No interpolation between thresholds. None where there are fewer than 1 / ``rate`` impostors: no
-    threshold then has that rate other than none at all.
+    No interpolation between thresholds. None where there are fewer than 1 / ``rate`` impostors.
     """
     if pairs.impostors * rate < 1 - 1e-9:
         return None
@@ -117,7 +116,7 @@ def tar_at_far(pairs: Scored, rate: float) -> float | None:
 
 
 def decidability(pairs: Scored) -> float | None:
-    """Daugman's d' with its sign (:mod:`dmlbench.tensors.decidability`); None without spread."""
+    """Daugman's d' with its sign (:mod:`dmlbench.losses.decidability`); None without spread."""
     values = pairs.similarity[pairs.genuine], pairs.similarity[~pairs.genuine]
     moments = Moments(values[0].mean(), values[0].var(), values[1].mean(), values[1].var())
     return float(moments.decidability()) if moments.spread > 0 else None

@@ -17,17 +17,10 @@ _REGISTERED: dict[str, "Figure"] = {}
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure that an experiment may have.
+    """A figure that an experiment may have; docs/adding-a-figure.md explains the attributes.
 
-    Attributes:
-        draw: Makes it from a :class:`dmlbench.reporting.figure_data.FigureData`; returns the
-            matplotlib figure, and the table of the numbers that it shows or None. The function's
-            name is that of the figure, and its docstring the caption.
-        title: What the report calls it.
-        applies: Whether the runs of an experiment have what it shows.
-        tables: The collected tables that it is drawn from: ``metrics``, ``history`` or ``runs``.
-        files: What else it is drawn from: pairs of a run and the name of a file in its folder.
-        numbers: Whether ``draw`` returns a table, which is written as CSV.
+    ``draw`` makes it from a :class:`dmlbench.reporting.draw_figures.FigureData`. It returns the
+    matplotlib figure, and the table of the numbers that this shows or None.
     """
 
     draw: Callable
@@ -39,12 +32,12 @@ class Figure:
 
     @property
     def caption(self) -> str:
-        """What it shows, in plain sentences."""
+        """What it shows: the docstring of the function that draws."""
         return " ".join((self.draw.__doc__ or "").split())
 
     @property
     def suffixes(self) -> list[str]:
-        """The suffixes of its files; ``rst`` is the caption, which Snakemake's report reads."""
+        """The suffixes of its files; ``rst`` is the caption, for Snakemake's report."""
         return ["pdf", "png", "rst", *(["csv"] if self.numbers else [])]
 
 

@@ -24,12 +24,12 @@ def same_methods(plan: Plan) -> list[list[str]]:
     return [g for g in groups.values() if len({datasets[e] for e in g}) == len(g) > 1]
 
 
-def _has_ranks(plan: Plan, experiment: str) -> bool:
+def _applies(plan: Plan, experiment: str) -> bool:
     measured = recall_is_measured(plan, experiment) and len(plan.benchmark.seeds) > 1
     return measured and _compares(plan, experiment)
 
 
-@register_figure("Critical difference", applies=_has_ranks, tables=("metrics",))
+@register_figure("Critical difference", applies=_applies, tables=("metrics",))
 def critical_difference(data):
     """Mean rank of each method by Recall@1 over training seeds; rank 1 is best. A thick bar joins
     methods that Nemenyi's test does not tell apart at 5%: their mean ranks differ by less than CD
@@ -47,7 +47,7 @@ def over_datasets(plan: Plan):
     """The same over datasets, by means over seeds, where experiments compare the same methods."""
     import pandas as pd
 
-    from dmlbench.reporting.figure_data import FigureData
+    from dmlbench.reporting.draw_figures import FigureData
 
     diagrams, words, styles = {}, {}, {}
     for group in same_methods(plan):
@@ -73,7 +73,7 @@ def nemenyi_difference(methods: int, blocks: int) -> float:
 
 
 def friedman(scores) -> float:
-    """The p of Friedman's test; rows of ``scores`` are blocks, columns methods."""
+    """The p of Friedman's test over blocks (rows) and methods (columns)."""
     from scipy.stats import friedmanchisquare
 
     # Where all methods tie in every block the statistic is 0 / 0.

@@ -71,23 +71,29 @@ def _blocks(found, index, at_most: int) -> list[tuple]:
 
 
 def _draw_thumbnails(axis, store, cells: dict, shape: tuple[int, int]) -> None:
-    """Images and their frames at (column, row) of a sheet of so many columns and rows."""
+    """Images and their frames at (column, row) of a grid of so many columns and rows."""
+    import torch
     from matplotlib.patches import Rectangle
     from PIL import Image, ImageOps
+    from torchvision.transforms.functional import pil_to_tensor
+    from torchvision.utils import make_grid
 
     place = {image: row for row, image in enumerate(store.index["id"])}
-    sheet = Image.new("RGB", tuple(STEP * n + GAP for n in shape), "white")
-    for at, (image, frame) in cells.items():
+    columns, rows = shape
+    thumbnails = torch.full((rows, columns, 3, SIDE, SIDE), 255, dtype=torch.uint8)
+    for (column, row), (image, frame) in cells.items():
         pixels = store.image(place[image])
         gray = pixels.shape[2] == 1
         picture = Image.fromarray(pixels[:, :, 0] if gray else pixels).convert("RGB")
         # Small scans are enlarged pixel by pixel.
         small = max(picture.size) < SIDE
         how = Image.Resampling.NEAREST if small else Image.Resampling.LANCZOS
-        corner = tuple(GAP + STEP * n for n in at)
-        sheet.paste(ImageOps.pad(picture, (SIDE, SIDE), how, color="white"), corner)
-        axis.add_patch(Rectangle([n - 0.5 for n in corner], SIDE, SIDE, **frame))
-    axis.imshow(sheet, interpolation="none")
+        picture = ImageOps.pad(picture, (SIDE, SIDE), how, color="white")
+        thumbnails[row, column] = pil_to_tensor(picture)
+        corner = GAP + STEP * column - 0.5, GAP + STEP * row - 0.5
+        axis.add_patch(Rectangle(corner, SIDE, SIDE, **frame))
+    grid = make_grid(thumbnails.flatten(0, 1), nrow=columns, padding=GAP, pad_value=255)
+    axis.imshow(grid.permute(1, 2, 0).numpy(), interpolation="none")
     axis.set(xticks=[])
     axis.tick_params(length=0)
     axis.grid(False)

@@ -16,9 +16,8 @@ def similarities(data):
     unit length, else minus the squared distance over its mean for impostor pairs.
     """
     import pandas as pd
-    from matplotlib.colors import to_rgba
 
-    from dmlbench.reporting.style import MOST_PANELS, PALETTE, legend_below, method_panels, plt
+    from dmlbench.reporting.style import MOST_PANELS, PALETTE, legend_below, method_panels, plt, sns
 
     found = data.of_shown_runs(paths.similarities, MOST_PANELS)
     normalized = {m: data.plan.recipes[m[0]]["normalize"] for m in found["method"].unique()}
@@ -31,9 +30,13 @@ def similarities(data):
 
     def draw(axis, mine):
         edges = [*mine["left"], mine["right"].iloc[-1]]
+        middles = (mine["left"] + mine["right"]) / 2
         for kind, line in (("impostor", "--"), ("genuine", "-")):
-            look = {"facecolor": to_rgba(colours[kind], 0.3), "edgecolor": colours[kind]}
-            axis.stairs(mine[kind], edges, fill=True, linewidth=0.8, linestyle=line, **look)
+            # The bins are counted already: each is one value, weighed by its density.
+            sns.histplot(
+                x=middles, weights=mine[kind], bins=edges, element="step", color=colours[kind],
+                alpha=0.3, linewidth=0.8, linestyle=line, ax=axis,
+            )  # fmt: skip
         axis.set(xlim=(edges[0], edges[-1]), yticks=[])
         axis.locator_params(axis="x", nbins=3, steps=[1, 2, 5, 10])
         axis.grid(False)

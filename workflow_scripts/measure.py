@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""What figures show of one run's stored embeddings: points in the plane, neighbours, rates."""
+"""What is computed from one run's stored embeddings: its metrics, and what figures show of it."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,6 +9,15 @@ import pandas as pd
 from dmlbench import cli, paths
 from dmlbench.config import Plan, Run, load_config
 from dmlbench.files import replacing
+
+
+def evaluate(args) -> None:
+    """Measure every part of the dataset that the config's splits cover: metrics.json."""
+    from dmlbench.evaluation.run_metrics import measure_run
+    from dmlbench.files import write_json
+
+    plan, run = planned(args)
+    write_json(plan.run_folder(run) / paths.METRICS_FILE, measure_run(plan, run))
 
 
 def project(args) -> None:
@@ -33,8 +42,8 @@ def project(args) -> None:
 
 def illustrate(args) -> None:
     """Look up the neighbours of some queries, and count genuine and impostor similarities."""
+    from dmlbench.evaluation.embeddings import StoredEmbeddings
     from dmlbench.evaluation.illustrations import nearest, queries, similarity_histogram
-    from dmlbench.evaluation.split_parts import StoredEmbeddings
 
     plan, run = planned(args)
     benchmark, folder = plan.benchmark, plan.run_folder(run)
@@ -93,6 +102,7 @@ def write(tables: Iterable[pd.DataFrame], file: Path) -> None:
 
 if __name__ == "__main__":
     steps = cli.Steps(__doc__)
+    steps.add(evaluate, cli.run_parser)
     steps.add(project, cli.run_parser)
     steps.add(illustrate, cli.run_parser)
     steps.add(roc, cli.run_parser)

@@ -3,7 +3,6 @@
 import logging
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -14,20 +13,18 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
-from dmlbench.workflow.slurm.commands import SlurmError, ask, minutes, queue, until
+from dmlbench.workflow.slurm import SlurmError, ask, minutes, queue, until
 
 log = logging.getLogger(__name__)
 
-COMMANDS = ("sbatch", "squeue", "scancel", "scontrol", "sinfo", "srun")
-#: Seconds between two questions for finished jobs, which the plugin fixes; and what they may take.
-GAP, MORE = 180, 20
-#: Seconds that a trial job may run, and that its file may need to show up here.
-LONGEST, LATENCY = 120.0, 30.0
+# In seconds:
+ASKED_WITHIN = 200  #: of the end of a job, Snakemake's plugin asks for it
+LONGEST, LATENCY = 120.0, 30.0  #: that a trial job may run, and its file may need to show up here
 
 
 def sbatch(resources: Any, threads: int) -> tuple[str, ...]:
     """The options of ``sbatch`` with which Snakemake's plugin asks for a rule's resources."""
-    # Imported only here: the plugin asks Slurm for its version when it is.
+    # The plugin asks Slurm for its version when it is imported.
     from snakemake_executor_plugin_slurm.submit_string import get_submit_command
     from snakemake_executor_plugin_slurm.utils import set_gres_string
 
@@ -43,28 +40,19 @@ def sbatch(resources: Any, threads: int) -> tuple[str, ...]:
 def problems(
     requests: Iterable[tuple[str, Any, int]], folder: Path, wait: float = 60.0
 ) -> Iterator[str]:
-    """What is wrong; nothing where all is well.
+    """What is wrong, if anything.
 
-    Args:
-        requests: The name, resources (on the last try) and threads of each rule.
-        folder: Where jobs are to write.
-        wait: Seconds that a trial job may wait for its start.
+    ``requests`` are the name, resources (on the last try) and threads of each rule, ``folder`` is
+    where jobs are to write. A trial job may wait ``wait`` seconds for its start.
     """
-    if absent := [name for name in COMMANDS if not shutil.which(name)]:
-        yield (
-            f"{', '.join(absent)}: not found; this is no machine to submit jobs from, or Slurm's "
-            "commands are not in PATH (often: module load slurm)"
-        )
-        return
-    asked = [(rule, sbatch(resources, n), resources) for rule, resources, n in requests]
     try:
         kept = int(re.search(r"^MinJobAge\s*=\s*(\d+)", ask("scontrol", "show", "config"), re.M)[1])
-        if 0 < kept < GAP + MORE:  # 0 is for ever
+        if 0 < kept < ASKED_WITHIN:  # 0 is for ever
             yield (
-                f"Slurm forgets finished jobs after {kept} s (MinJobAge), and Snakemake asks for "
-                f"them up to {GAP} s later: it would wait for ever; ask the administrators for "
-                "Slurm's default, MinJobAge=300"
+                f"Slurm forgets finished jobs after {kept} s (MinJobAge), and Snakemake asks up to "
+                f"{ASKED_WITHIN} s later: ask the administrators for the default, MinJobAge=300"
             )
+        asked = [(rule, sbatch(resources, n), resources) for rule, resources, n in requests]
         refused = list(_refused(asked))
         yield from refused
         if not refused:
@@ -136,14 +124,13 @@ def _trial(options: tuple[str, ...], folder: Path, wait: float) -> str:
             if not until(lambda: call.poll() is not None, LONGEST):
                 return f"hangs: it was to write a file to {folder}"
         if call.returncode:
-            said = output.read_text().strip().splitlines() if output.exists() else []
-            absent = f"no log: is {folder} there on the node, and writable?"
-            return f"failed: {said[-1] if said else absent}"
-        elsewhere = (
-            f"wrote a file to {folder} that is not here: run from a disk that this machine and the "
-            "nodes share"
-        )
-        return "" if until(file.exists, LATENCY) else elsewhere
+            said = output.read_text().strip() if output.exists() else ""
+            said = said or f"no log: is {folder} there on the node, and writable?"
+            return f"failed: {said.splitlines()[-1]}"
+        if until(file.exists, LATENCY):
+            return ""
+        shared = "run from a disk that this machine and the nodes share"
+        return f"wrote a file to {folder} that is not here: {shared}"
     finally:
         if call.poll() is None:
             ask("scancel", f"--name={file.name}")

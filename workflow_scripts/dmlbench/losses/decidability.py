@@ -14,9 +14,7 @@ if TYPE_CHECKING:  # the evaluation has moments without torch
 class Moments:
     """Means and population variances of two groups of similarities, as scalars (or floats).
 
-    Attributes:
-        genuine_mean, genuine_variance: Of pairs of the same class.
-        impostor_mean, impostor_variance: Of pairs of different classes.
+    ``genuine`` pairs are of one class, ``impostor`` pairs of two.
     """
 
     genuine_mean: torch.Tensor
@@ -27,7 +25,15 @@ class Moments:
     @classmethod
     def of(cls, similarities: torch.Tensor, genuine: torch.Tensor, impostor: torch.Tensor):
         """The moments of ``similarities`` under two masks of its shape; NaN where one is empty."""
-        return cls(*_moments(similarities, genuine), *_moments(similarities, impostor))
+        import torch
+
+        moments = []
+        for mask in (genuine, impostor):
+            count = mask.sum()
+            mean = torch.where(mask, similarities, 0.0).sum() / count
+            squares = torch.where(mask, (similarities - mean).square(), 0.0)
+            moments += [mean, squares.sum() / count]
+        return cls(*moments)
 
     @property
     def difference(self) -> torch.Tensor:
@@ -56,12 +62,3 @@ class Moments:
         difference = self.difference.clamp(min=epsilon)
         spread = (self.spread + epsilon).log() - math.log(2)
         return difference.log() - spread / 2, self.difference < epsilon
-
-
-def _moments(values: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    import torch
-
-    count = mask.sum()
-    mean = torch.where(mask, values, 0.0).sum() / count
-    variance = torch.where(mask, (values - mean).square(), 0.0).sum() / count
-    return mean, variance

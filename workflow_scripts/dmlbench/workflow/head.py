@@ -5,19 +5,22 @@ import platform
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from dmlbench.errors import UserError
 from dmlbench.files import write_json
-from dmlbench.workflow.slurm.commands import SlurmError, ask, queue, until
+from dmlbench.workflow.slurm import SlurmError, ask, queue, until
 
-#: Seconds for cancelled jobs to save and end, before one goes on without them.
-PATIENCE = 180.0
+PATIENCE = 180.0  #: seconds for cancelled jobs to save and end
 
 
 class Head(BaseModel):
-    """A Snakemake: how it names its jobs, how it was called, and its process."""
+    """A Snakemake: how it names its jobs, how it was called, and its process.
+
+    Process numbers come again, but not with the same start.
+    """
 
     job_name: str
     arguments: list[str]
@@ -32,14 +35,14 @@ def record(file: Path, logs: list[str]) -> None:
     ``logs`` are Snakemake's own, in which its Slurm plugin has said how it names its jobs.
     """
     said = "".join(Path(log).read_text(encoding="utf-8") for log in logs)
-    head = Head(
-        job_name=re.findall(r"SLURM run ID: (\S+)", said)[-1],
-        arguments=sys.argv[1:],
-        host=platform.node(),
-        process=os.getpid(),
-        started=_started(os.getpid()),
-    )
-    write_json(file, head.model_dump())
+    facts = {
+        "job_name": re.findall(r"SLURM run ID: (\S+)", said)[-1],
+        "arguments": sys.argv[1:],
+        "host": platform.node(),
+        "process": os.getpid(),
+        "started": _started(os.getpid()),
+    }
+    write_json(file, facts)
 
 
 def notice_preempted_jobs() -> None:
@@ -48,12 +51,11 @@ def notice_preempted_jobs() -> None:
     Version 2.8.0 of Snakemake's plugin takes PREEMPTED for a state that passes, and waits for ever.
     A job that Slurm itself starts again is never seen in it: from RUNNING it goes to PENDING.
     """
-    # Imported only here: the plugin asks Slurm for its version when it is.
-    import snakemake_executor_plugin_slurm as plugin
+    import snakemake_executor_plugin_slurm as plugin  # asks Slurm for its version
 
     query = plugin.query_job_status
 
-    async def query_again(*arguments) -> tuple[dict[str, str] | None, float | None]:
+    async def query_again(*arguments: Any) -> tuple[dict[str, str] | None, float | None]:
         states, seconds = await query(*arguments)
         if states:
             states = {job: "CANCELLED" if s == "PREEMPTED" else s for job, s in states.items()}
@@ -75,20 +77,20 @@ def ended_head(file: Path) -> Head | None:
         head = Head.model_validate_json(file.read_text(encoding="utf-8"))
     except ValidationError:
         raise UserError(
-            f"{file}: damaged; it names the jobs of the last Snakemake. Look for them with `squeue "
-            "--me`, cancel those of this config with scancel, then delete the file"
+            f"{file}: damaged; it names the jobs of the last Snakemake. Cancel this config's "
+            "(`squeue --me`, scancel), then delete the file"
         ) from None
-    if head.host != platform.node():
-        if left := leftovers(head):
-            raise UserError(
-                f"{len(left)} job(s) wait or run of a Snakemake that was started on {head.host}, "
-                f"process {head.process}: go there; or, if it is gone for certain, end them here: "
-                f"scancel --name={head.job_name}"
-            )
-    elif head.started == _started(head.process):
+    here = head.host == platform.node()
+    if here and head.started == _started(head.process):
         raise UserError(
             f"Snakemake runs this config already, as process {head.process} of this machine; "
             "wait for it, or end it: Ctrl-C there cancels its jobs"
+        )
+    if not here and (left := leftovers(head)):
+        raise UserError(
+            f"{len(left)} job(s) wait or run of a Snakemake that was started on {head.host}, "
+            f"process {head.process}: go there; or, if it is gone for certain, end them here: "
+            f"scancel --name={head.job_name}"
         )
     return head
 
@@ -113,10 +115,7 @@ def cancel(head: Head) -> list[str]:
 
 
 def _started(pid: int) -> str | None:
-    """When a process of this machine was started, in ticks; None where there is none.
-
-    Process numbers come again; both together do not, between two starts of the machine.
-    """
+    """The start of the machine and, in ticks, of a process of it; None where there is none."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -1,6 +1,5 @@
 """Asking Slurm: with a limit on how long it may take, and about the jobs of processes."""
 
-import logging
 import os
 import subprocess
 import time
@@ -8,10 +7,6 @@ from collections.abc import Callable
 
 from dmlbench.errors import UserError
 
-log = logging.getLogger(__name__)
-
-#: Seconds; the commands themselves try for most of a minute to reach the controller.
-PATIENCE = 90.0
 #: States in which processes of a job may be at work where they should be.
 _ALIVE = {"RUNNING", "COMPLETING", "CONFIGURING", "RESIZING", "SIGNALING", "STAGE_OUT", "STOPPED",
           "SUSPENDED"}  # fmt: skip
@@ -21,8 +16,8 @@ class SlurmError(UserError):
     """Slurm refuses, or cannot be asked."""
 
 
-def ask(*command: str, seconds: float = PATIENCE) -> str:
-    """What a command of Slurm prints.
+def ask(*command: str, seconds: float = 90.0) -> str:
+    """What a command of Slurm prints; it tries for most of a minute to reach the controller.
 
     Raises:
         SlurmError: The command is missing, fails, or says nothing for ``seconds``; with its words.
@@ -30,7 +25,10 @@ def ask(*command: str, seconds: float = PATIENCE) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds)
     except FileNotFoundError:
-        raise SlurmError(f"{command[0]}: not found; no jobs can be asked for here") from None
+        raise SlurmError(
+            f"{command[0]}: not found; this is no machine to submit jobs from, or Slurm's commands "
+            "are not in PATH (often: module load slurm)"
+        ) from None
     except subprocess.TimeoutExpired:
         raise SlurmError(f"{command[0]}: no answer from Slurm within {seconds:.0f} s") from None
     if done.returncode:
@@ -53,7 +51,7 @@ def until(what: Callable[[], bool], seconds: float) -> bool:
 
 
 def minutes(limit: str) -> float | None:
-    """From Slurm's ``days-hours:minutes:seconds``, left parts absent; None of what is no number."""
+    """Minutes of Slurm's ``days-hours:minutes:seconds``, with fewer parts; None of other words."""
     days, _, clock = limit.rpartition("-")
     try:
         parts = [int(part) for part in clock.split(":")]
@@ -66,34 +64,32 @@ def minutes(limit: str) -> float | None:
 def current_job() -> dict:
     """The Slurm job of this process; its values are None outside of one."""
     get = os.environ.get
-    job = get("SLURM_JOB_ID")
-    restarts = int(get("SLURM_RESTART_COUNT", "0")) if job else None
-    return {"job": job, "restarts": restarts, "cluster": get("SLURM_CLUSTER_NAME") if job else None}
+    if not (job := get("SLURM_JOB_ID")):
+        return dict.fromkeys(("job", "restarts", "cluster"))
+    restarts = int(get("SLURM_RESTART_COUNT", "0"))
+    return {"job": job, "restarts": restarts, "cluster": get("SLURM_CLUSTER_NAME")}
 
 
 def minutes_left(asked: float | None) -> float | None:
     """How long this process may take, of the minutes that its job asked for; None is no limit.
 
-    A job's time began before this process did, and two starts of Snakemake may take a minute.
-    Slurm's word counts where it is less; where Slurm does not say, ``asked`` does.
+    The job began before this process did, so Slurm's word counts where it is less.
     """
     job = current_job()["job"]
     if asked is None or not job:
         return asked
     try:
         left = minutes(queue("%L", f"--jobs={job}").strip())
-    except SlurmError as error:
-        log.info("cannot ask for the time left to job %s: %s", job, error)
+    except SlurmError:
         return asked
     return asked if left is None else min(asked, left)
 
 
 def has_ended(other: dict) -> bool:
-    """Whether Slurm says that the job of another process is over, so that it is an orphan.
+    """Whether Slurm says that another process's job (its :func:`current_job`) is over.
 
-    A node that the controller takes for dead may go on working. Only jobs of one's own cluster are
-    known; of others, and where Slurm cannot be asked, nothing is said: False. ``other`` is what
-    :func:`current_job` said there.
+    That process is then an orphan: a node that the controller takes for dead may go on working.
+    False where nothing is known, as of jobs of another cluster.
     """
     mine = current_job()
     if not mine["job"] or not other.get("job") or other.get("cluster") != mine["cluster"]:
@@ -103,8 +99,5 @@ def has_ended(other: dict) -> bool:
     try:
         states = queue("%T", "--states=all", f"--jobs={other['job']}")
     except SlurmError as error:
-        if "Invalid job id" in str(error):
-            return True
-        log.info("cannot ask for job %s: %s", other["job"], error)
-        return False
+        return "Invalid job id" in str(error)
     return not _ALIVE & set(states.split())

@@ -1,1 +1,0 @@
-"""Tensor helpers that losses and samplers share."""

@@ -1,0 +1,128 @@
+"""What jobs leave of themselves: their state, for ``make status``, and ``run.json`` of a training.
+
+A state is there while a job runs and after it has failed, also where it was killed.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from dmlbench.errors import DataError, DivergedError, OutOfMemoryError, Unfinished
+from dmlbench.files import checksum_of, write_json
+
+#: Seconds between two touches of a running job's file, and after how many without one it is dead.
+BEAT, DEAD = 20.0, 120.0
+RUNNING = "running"
+KILLED = "killed: by the system for its memory, with its node, or by hand; see the log"
+
+
+class DamagedRecordError(DataError):
+    """A ``run.json`` that is none."""
+
+
+class JobState(NamedTuple):
+    """A job that runs or did not end well, and why in one line.
+
+    The states are running, diverged, out of memory, out of time, failed; and missing, of one that
+    was interrupted and goes on when it is started again.
+    """
+
+    state: str
+    reason: str
+
+
+def state_file(log: Path) -> Path:
+    """Where the state of the job with this log lies."""
+    return log.with_suffix(".state.json")
+
+
+def read_state(log: Path) -> JobState | None:
+    """The state of the job with this log; None where it ended well or never began."""
+    file = state_file(log)
+    try:
+        said = JobState(**json.loads(file.read_text(encoding="utf-8")))
+        age = time.time() - file.stat().st_mtime
+    except FileNotFoundError:
+        return None
+    return JobState("failed", KILLED) if said.state == RUNNING and age > DEAD else said
+
+
+@contextmanager
+def noted(log: Path | None) -> Iterator[None]:
+    """While this lasts the job counts as running; afterwards as what its exception says, if any."""
+    if log is None:
+        yield
+        return
+    file, ended, state = state_file(log), threading.Event(), None
+    write_json(file, JobState(RUNNING, "")._asdict())
+
+    def touch() -> None:
+        while not ended.wait(BEAT):
+            file.touch()
+
+    beat = threading.Thread(target=touch, daemon=True)
+    beat.start()
+    try:
+        yield
+    except BaseException as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        state = JobState(_state_after(error), reason)
+        raise
+    finally:
+        ended.set()
+        beat.join()
+        if state:
+            write_json(file, state._asdict())
+        else:
+            file.unlink(missing_ok=True)
+
+
+def _state_after(error: BaseException) -> str:
+    if isinstance(error, DivergedError):
+        return "diverged"
+    # PyTorch's own cannot be named here: importing it takes seconds.
+    if isinstance(error, MemoryError | OutOfMemoryError) or "OutOfMemory" in type(error).__name__:
+        return "out of memory"
+    if isinstance(error, Unfinished) and "time budget" in str(error):
+        return "out of time"
+    return "missing" if isinstance(error, Unfinished | KeyboardInterrupt) else "failed"
+
+
+def read_record(folder: Path, fingerprint: str) -> dict:
+    """The ``run.json`` of a finished run.
+
+    Raises:
+        DataError: There is none, it is damaged (:class:`DamagedRecordError`), or the run was
+            trained with other settings than ``fingerprint``.
+    """
+    try:
+        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        trained_as = record["fingerprint"]
+    except OSError:
+        raise DataError(f"{folder}: no run.json; this run has not finished training") from None
+    except (ValueError, KeyError, TypeError):
+        raise DamagedRecordError(
+            f"{folder}/run.json is damaged; delete it, and train the run again"
+        ) from None
+    if trained_as != fingerprint:
+        raise DataError(f"{folder}: was trained with other settings than the config's; train again")
+    return record
+
+
+def vouches(file: Path, fingerprint: str, code: str) -> bool:
+    """Whether the ``run.json`` beside a training's output says that ``file`` is that training's.
+
+    ``fingerprint`` is what the config asks for, ``code`` the hash of the training's sources
+    (:func:`dmlbench.workflow.provenance.training_code`).
+    """
+    try:
+        record = read_record(file.parent, fingerprint)
+    except DataError:  # none, of another config, or damaged
+        return False
+    if record.get("code") != code:
+        return False
+    return file.name == "run.json" or record.get("outputs", {}).get(file.name) == checksum_of(file)

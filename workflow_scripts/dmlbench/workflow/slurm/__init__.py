@@ -1,1 +1,0 @@
-"""Slurm: what is asked of it before, while and after Snakemake gives it jobs."""
