@@ -97,7 +97,7 @@ def test_value_and_gradient_equal_the_loop(spec, choices, seed, size, dim, class
     value.backward()
     (expected + 0 * theirs.sum()).backward()
 
-    # A gradient that cancels leaves the rounding of the value (that of 1/d' may be a million), times
+    # A gradient that cancels leaves the rounding of the value (1/d' may be a million), times
     # what normalising divides by: the length of the shortest embedding.
     rounding = 1e-14 * float(value.detach().abs() / batch.embeddings.norm(dim=1).min())
     close = {"rtol": 1e-6, "atol": max(1e-9, rounding)}
