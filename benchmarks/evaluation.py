@@ -245,8 +245,8 @@ def compare(contestants: dict, rounds: int) -> dict[str, list[float]]:
 
 def scale(count: int, share: float) -> None:
     """Recall@K and MAP@R of ``count`` embeddings, or of the first ``share`` of them as queries."""
+    from dmlbench.evaluation.metric import Queries
     from dmlbench.evaluation.metrics.retrieval import MeanAveragePrecision
-    from dmlbench.evaluation.query_metric import Queries
     from dmlbench.knn import Gallery, hits
     from dmlbench.progress import counting
 

@@ -7,7 +7,7 @@ import math
 
 import torch
 
-from dmlbench.samplers.tuples import Triplets
+from dmlbench.samplers.batch import Triplets
 
 
 def distance(a, b, squared):

@@ -10,7 +10,7 @@ from conftest import config_with
 
 from dmlbench.config import resolve_config
 from dmlbench.errors import ConfigError
-from dmlbench.losses.build import build_loss
+from dmlbench.losses.base import build_loss
 from dmlbench.plugins.class_paths import ClassSource, own_file
 from dmlbench.plugins.entries import entry
 from dmlbench.plugins.registry import Registry
@@ -20,7 +20,6 @@ from dmlbench.workflow.provenance import training_code, training_files
 OWN_LOSS = '''
 import torch
 from dmlbench.plugins.types import PositiveFloat
-from dmlbench.losses.base import Loss, LossResult, register_loss
 
 @register_loss("spread", takes="batch", label="Spread")
 class Spread(Loss):
@@ -233,7 +232,6 @@ import enum
 from dataclasses import dataclass
 import torch
 from pytorch_metric_learning.distances import BaseDistance, LpDistance
-from dmlbench.losses.base import Loss, LossResult, register_loss
 
 class Way(enum.Enum):
     MEAN = "mean"

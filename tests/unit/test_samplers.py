@@ -16,10 +16,8 @@ from selection_loops import (
 )
 
 from dmlbench.plugins.registry import REGISTRIES
-from dmlbench.samplers.batch import Batch
-from dmlbench.samplers.choice import draw
-from dmlbench.samplers.sampler import build_sampler
-from dmlbench.samplers.tuples import PairSets, Triplets
+from dmlbench.samplers.batch import Batch, PairSets, Triplets
+from dmlbench.samplers.sampler import build_sampler, draw
 
 ANY = given(
     seed=st.integers(0, 10**6),

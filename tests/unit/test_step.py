@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from dmlbench.losses.build import build_loss
+from dmlbench.losses.base import build_loss
 from dmlbench.samplers.sampler import build_sampler
 from dmlbench.training.step import EpochRecord, Step
 

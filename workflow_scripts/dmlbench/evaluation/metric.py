@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 
 import dmlbench.evaluation.metrics  # noqa: F401  found by folder: a step's code has all metrics
 from dmlbench.errors import DataError
-from dmlbench.knn import tie_keys
+from dmlbench.knn import Gallery, tie_keys
 from dmlbench.plugins.registry import REGISTRIES
+from dmlbench.progress import counting
 
 METRICS = REGISTRIES["metric"]
 register_metric = METRICS.register
@@ -134,3 +135,83 @@ def find_measure(stored: str, k: int = 0, of_pairs: bool | None = None) -> Measu
             if stored == name:
                 return replace(measure, label=measure.label.format(k))
     return None
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Some queries and their nearest others.
+
+    ``rows`` are n places in the ``gallery``, whose images have ``labels``. ``relevant`` (n x depth)
+    says whether each neighbour, nearest first, is of the query's class; ``others`` how many others
+    are of that class: R.
+    """
+
+    gallery: Gallery
+    labels: np.ndarray
+    rows: np.ndarray
+    relevant: np.ndarray
+    others: np.ndarray
+
+    @cached_property
+    def within_r(self) -> np.ndarray:
+        """``relevant``, false beyond the first R neighbours."""
+        return self.relevant & (np.arange(self.relevant.shape[1]) < self.others[:, None])
+
+    def not_alone(self) -> "Queries":
+        """Those with others of their class."""
+        kept = self.others > 0
+        some = self.rows[kept], self.relevant[kept], self.others[kept]
+        return Queries(self.gallery, self.labels, *some)
+
+
+class QueryMetric(Metric):
+    """A mean over queries, from one search for nearest neighbours that all such metrics share.
+
+    Every image is a query, the others are its gallery (:mod:`dmlbench.knn`). ``alone_too`` counts
+    also the queries that are alone in their class.
+    """
+
+    alone_too: ClassVar[bool] = False
+    note: ClassVar[str] = "mean over images not alone in their class"
+
+    def depth(self, sample: Sample) -> int:
+        """How many neighbours of each query the metric looks at; fewer than N."""
+        return 1
+
+    def ks(self, sample: Sample) -> list[int]:
+        """The values of k to store."""
+        return [0]
+
+    def of_queries(self, queries: Queries, k: int) -> np.ndarray:
+        """The value of each of n queries."""
+        raise NotImplementedError
+
+
+def query_rows(sample: Sample, metrics: list[QueryMetric]) -> list[dict]:
+    """The rows of several metrics from one search; a DataError where there are too few images."""
+    columns = [(metric, k) for metric in metrics for k in metric.ks(sample)]
+    depth = max(1, *(metric.depth(sample) for metric in metrics))
+    if depth >= len(sample.ids):
+        raise DataError(
+            f"{depth} neighbours are not below the number of images, {len(sample.ids)}; lower "
+            "evaluation.recall_at"
+        )
+    labels, gallery = sample.labels, Gallery(sample.embeddings, sample.ids, sample.gpu)
+    total = np.zeros(len(columns))
+    with counting("neighbours", len(gallery), "images") as count:
+        for rows, found in gallery.search(depth, sample.threads):
+            relevant = labels[found] == labels[rows, None]
+            everyone = Queries(gallery, labels, rows, relevant, sample.others[rows])
+            paired = everyone.not_alone()
+            total += [
+                metric.of_queries(everyone if metric.alone_too else paired, k).sum()
+                for metric, k in columns
+            ]
+            count(len(rows))
+    result = []
+    for (metric, k), value in zip(columns, total.tolist(), strict=True):
+        counted = len(gallery) if metric.alone_too else np.count_nonzero(sample.others)
+        mean = value / counted if counted else None
+        name = next(iter(metric.measures))
+        result.append(row(name, k, mean, metric.note, "every image is alone in its class"))
+    return result

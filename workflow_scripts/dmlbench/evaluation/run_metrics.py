@@ -13,8 +13,7 @@ from dmlbench.data.splits import VALIDATION, run_index
 from dmlbench.data.store import content_hash
 from dmlbench.data.verification_pairs import of_run
 from dmlbench.evaluation.embeddings import StoredEmbeddings, load_embeddings
-from dmlbench.evaluation.metric import METRICS, Sample
-from dmlbench.evaluation.query_metric import QueryMetric, query_rows
+from dmlbench.evaluation.metric import METRICS, QueryMetric, Sample, query_rows
 from dmlbench.evaluation.scored_pairs import pair_samples
 from dmlbench.version import BENCHMARK_VERSION
 from dmlbench.workflow.job_records import read_record
@@ -93,10 +92,9 @@ def part_counts(part: Part, index: pd.DataFrame) -> dict:
 
 
 def with_coarse_labels(parts: list[Part], sub_labels: dict[str, str]) -> list[Part]:
-    """The parts, and each place of one by every coarse label (the keys of ``sub_labels``).
+    """The parts, and each place of one by every coarse label, by which classes collapse.
 
-    Training sees the coarse label where tests may only measure the finer one; classes collapse by
-    the coarse one.
+    Those are the keys of ``sub_labels``. Training may see them where tests measure only finer ones.
     """
     coarse = [Part(p.split, p.subset, label) for p in parts for label in sub_labels]
     return list(dict.fromkeys([*parts, *coarse]))

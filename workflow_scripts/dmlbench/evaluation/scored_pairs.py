@@ -69,19 +69,15 @@ class PairSample:
 def pair_samples(
     table: pd.DataFrame, embeddings: np.ndarray, ids: np.ndarray, settings: Any = None
 ) -> list[PairSample]:
-    """Every protocol of a table of pairs, with its similarities.
+    """Every protocol of a table of pairs, with the similarities by N x D embeddings.
+
+    The table is that of :func:`dmlbench.data.verification_pairs.of_run`; ``ids`` are those of the
+    embedded images. A DataError says that an embedding is missing or not finite, or that no
+    threshold can be chosen.
 
     Thresholds come from the pairs of ``<protocol>_threshold`` where there are such (LFW, View 1),
     else from the other folds (View 2). These are the pairs that may be scored, or all pairs where
     only one fold may be scored, as in ten trainings that each leave one fold out.
-
-    Args:
-        table: Pairs of all protocols (:func:`dmlbench.data.verification_pairs.of_run`).
-        embeddings, ids: N x D, float32, of all images in ``table``, and their ids.
-        settings: The config's ``evaluation`` section.
-
-    Raises:
-        DataError: An embedding is missing or not finite, or no threshold can be chosen.
     """
     if not np.isfinite(embeddings).all():
         raise DataError("the embeddings hold NaN or infinity: the run diverged")

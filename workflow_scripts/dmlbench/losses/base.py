@@ -1,4 +1,4 @@
-"""What a loss is."""
+"""What a loss is, and losses of resolved config entries: ours, a library's, or the user's own."""
 
 from abc import abstractmethod
 from dataclasses import dataclass, field
@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from dmlbench.errors import ConfigError
+from dmlbench.plugins.entries import build_object, entry
 from dmlbench.plugins.registry import REGISTRIES
 from dmlbench.plugins.types import LossRate
-from dmlbench.samplers.batch import Batch, cosine_similarities
-from dmlbench.samplers.tuples import Tuples
+from dmlbench.samplers.batch import Batch, Tuples, cosine_similarities
 
 register_loss = REGISTRIES["loss"].register
 
@@ -29,9 +30,14 @@ class LossResult:
 
 
 class Loss(nn.Module):
-    """Base of all losses; ``wants_class_means`` calls for :meth:`start` before the first step."""
+    """Base of all losses.
+
+    ``wants_class_means`` calls for :meth:`start` before the first step. ``own_lr`` is the learning
+    rate of the loss's own parameters, which frees them from weight decay; None takes the recipe's.
+    """
 
     wants_class_means = False
+    own_lr: LossRate = None
 
     def __init__(self, *, num_classes: int, embedding_dim: int) -> None:
         """Every loss is told what it may need to size its parameters."""
@@ -61,7 +67,8 @@ class Loss(nn.Module):
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Optimiser groups of the loss's own parameters; none may be left out."""
         parameters = list(self.parameters())
-        return [{"params": parameters}] if parameters else []
+        rate = {} if self.own_lr is None else {"lr": self.own_lr, "weight_decay": 0.0}
+        return [{"params": parameters, **rate}] if parameters else []
 
 
 class TupleLoss(Loss):
@@ -96,7 +103,7 @@ class ProxyLoss(Loss):
     def __init__(self, *, proxy_lr: LossRate = 5.0e-4, **sizes: int) -> None:
         """Start proxies in random directions; ``proxy_lr`` is their learning rate."""
         super().__init__(**sizes)
-        self.proxy_lr = proxy_lr
+        self.own_lr = proxy_lr
         # Entries of about the size of a unit vector's, so that a step of the optimiser turns a
         # proxy as much as it would turn one on the sphere.
         proxies = torch.randn(self.num_classes, self.embedding_dim) / self.embedding_dim**0.5
@@ -115,6 +122,62 @@ class ProxyLoss(Loss):
         return cosine_similarities(batch.embeddings, proxies), own
 
     def parameter_groups(self) -> list[dict]:
-        """Proxies move at their own rate, if they have one, and are not decayed."""
-        rate = {} if self.proxy_lr is None else {"lr": self.proxy_lr}
-        return [{"params": [self.proxies], "weight_decay": 0.0, **rate}]
+        """Proxies are not decayed, at the recipe's rate either."""
+        return [group | {"weight_decay": 0.0} for group in super().parameter_groups()]
+
+
+class ForeignLoss(Loss):
+    """Calls ``module(embeddings, labels)``, with the indices of tuples where a sampler chose some.
+
+    Most of pytorch-metric-learning's losses normalise embeddings themselves. Without a sampler
+    they form all pairs of the batch, copies of an image among the positives.
+    """
+
+    def __init__(self, module: nn.Module, lr: float | None, **sizes: int) -> None:
+        super().__init__(**sizes)
+        self.module = module
+        self.own_lr = lr
+        self._parameter_ids = [id(p) for p in self.parameters()]
+        _check_registered(module)
+
+    def result(self, batch: Batch, tuples: Tuples | None) -> LossResult:
+        """A ConfigError where it gives no scalar, or made parameters that no optimizer knows."""
+        embeddings = batch.embeddings
+        if not embeddings.isfinite().all():  # no loss says what it would do with them
+            return LossResult(embeddings.sum() * torch.nan)
+        indices = () if tuples is None else (tuples.indices(),)
+        value = self.module(embeddings, batch.labels, *indices)
+        name = type(self.module).__name__
+        if not isinstance(value, torch.Tensor) or value.dim():
+            shape = f" of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else ""
+            raise ConfigError(f"the loss {name} gave a {type(value).__name__}{shape}, not a scalar")
+        if [id(p) for p in self.parameters()] != self._parameter_ids:
+            raise ConfigError(
+                f"the loss {name} makes parameters while it is used, which no optimizer moves; "
+                "make them in __init__"
+            )
+        return LossResult(value)
+
+
+def _check_registered(module: nn.Module) -> None:
+    """Refuse parameters in a plain list: to PyTorch they are none, and would never move."""
+    for inner in module.modules():
+        for name, value in vars(inner).items():
+            held = value.values() if isinstance(value, dict) else value
+            plain = isinstance(value, list | tuple | dict) and not name.startswith("_")
+            if plain and any(isinstance(item, nn.Parameter) for item in held):
+                raise ConfigError(
+                    f"the loss {type(module).__name__} keeps parameters in a plain "
+                    f"{type(value).__name__}, '{name}', which no optimizer finds; use "
+                    "torch.nn.ParameterList or ParameterDict"
+                )
+
+
+def build_loss(spec: dict, num_classes: int, embedding_dim: int) -> Loss:
+    """The loss of a resolved config entry; a ConfigError where it cannot be built."""
+    options = {key: value for key, value in spec.items() if key not in ("name", "loss_lr")}
+    sizes = {"num_classes": num_classes, "embedding_dim": embedding_dim}
+    loss = build_object("loss", options, **sizes)
+    if entry("loss", spec["type"]).foreign:
+        return ForeignLoss(loss, spec.get("loss_lr"), **sizes)
+    return loss

@@ -4,8 +4,7 @@ import torch
 
 from dmlbench.losses.base import TupleLoss, register_loss
 from dmlbench.plugins.types import PositiveFloat
-from dmlbench.samplers.batch import Batch
-from dmlbench.samplers.tuples import Pairs, Tuples
+from dmlbench.samplers.batch import Batch, Pairs, Tuples
 
 
 @register_loss("contrastive", takes="tuples", label="Contrastive")

@@ -7,8 +7,7 @@ import torch
 from dmlbench.losses.base import Loss, LossResult, register_loss
 from dmlbench.losses.decidability import Moments
 from dmlbench.plugins.types import PositiveFloat
-from dmlbench.samplers.batch import Batch
-from dmlbench.samplers.tuples import Tuples
+from dmlbench.samplers.batch import Batch, Tuples
 
 
 @register_loss("d_loss", takes="batch", label="D-Loss")

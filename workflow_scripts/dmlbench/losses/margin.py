@@ -5,8 +5,7 @@ from torch import nn
 
 from dmlbench.losses.base import TupleLoss, register_loss
 from dmlbench.plugins.types import PositiveFloat
-from dmlbench.samplers.batch import Batch
-from dmlbench.samplers.tuples import Pairs, Tuples
+from dmlbench.samplers.batch import Batch, Pairs, Tuples
 
 
 @register_loss("margin", takes="tuples", label="Margin")
@@ -29,7 +28,7 @@ class Margin(TupleLoss):
         """``beta`` is where every class's boundary starts, ``beta_lr`` its own learning rate."""
         super().__init__(**sizes)
         self.margin = margin
-        self.beta_lr = beta_lr
+        self.own_lr = beta_lr
         self.beta = nn.Parameter(torch.full((self.num_classes,), float(beta)))
 
     def terms(self, batch: Batch, tuples: Tuples) -> tuple[torch.Tensor, torch.Tensor]:
@@ -40,7 +39,3 @@ class Margin(TupleLoss):
 
     def divisor(self, batch: Batch, count: torch.Tensor, active: torch.Tensor) -> torch.Tensor:
         return active
-
-    def parameter_groups(self) -> list[dict]:
-        """Beta moves at its own rate and is not decayed towards zero."""
-        return [{"params": [self.beta], "lr": self.beta_lr, "weight_decay": 0.0}]

@@ -7,8 +7,7 @@ import torch.nn.functional as F
 
 from dmlbench.losses.base import TupleLoss, register_loss
 from dmlbench.plugins.types import Rate
-from dmlbench.samplers.batch import Batch
-from dmlbench.samplers.tuples import Tuples
+from dmlbench.samplers.batch import Batch, Tuples
 
 
 @register_loss("multi_similarity", takes="tuples", label="MS")

@@ -6,8 +6,7 @@ from typing import Any, Literal
 from dmlbench.losses.base import LossResult, ProxyLoss, register_loss
 from dmlbench.losses.decidability import Moments
 from dmlbench.plugins.types import PositiveFloat
-from dmlbench.samplers.batch import Batch
-from dmlbench.samplers.tuples import Tuples
+from dmlbench.samplers.batch import Batch, Tuples
 
 
 @register_loss("pd_loss", takes="batch", label="PD-Loss")

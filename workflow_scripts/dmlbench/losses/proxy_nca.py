@@ -6,8 +6,7 @@ import torch
 
 from dmlbench.losses.base import LossResult, ProxyLoss, register_loss
 from dmlbench.plugins.types import PositiveFloat
-from dmlbench.samplers.batch import Batch
-from dmlbench.samplers.tuples import Tuples
+from dmlbench.samplers.batch import Batch, Tuples
 
 
 @register_loss("proxy_nca", takes="batch", label="ProxyNCA")

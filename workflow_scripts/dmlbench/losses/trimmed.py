@@ -5,11 +5,9 @@ from typing import Any
 import torch
 
 from dmlbench.errors import ConfigError
-from dmlbench.losses.base import TupleLoss, register_loss
-from dmlbench.losses.build import build_loss
+from dmlbench.losses.base import TupleLoss, build_loss, register_loss
 from dmlbench.plugins.types import LossSpec, Share
-from dmlbench.samplers.batch import Batch
-from dmlbench.samplers.tuples import Triplets, Tuples
+from dmlbench.samplers.batch import Batch, Triplets, Tuples
 
 
 @register_loss("trimmed", takes="tuples", label="Trimmed")

@@ -4,8 +4,7 @@ import torch
 
 from dmlbench.losses.base import TupleLoss, register_loss
 from dmlbench.plugins.types import PositiveFloat
-from dmlbench.samplers.batch import Batch
-from dmlbench.samplers.tuples import PairSets, Tuples, triplet_distances
+from dmlbench.samplers.batch import Batch, PairSets, Tuples, triplet_distances
 
 
 @register_loss("triplet", takes="tuples", label="Triplet", terms_need_triplets=True)

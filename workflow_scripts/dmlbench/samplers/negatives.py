@@ -6,7 +6,7 @@ import torch
 
 from dmlbench.plugins.types import NonNegativeFloat, PositiveFloat
 from dmlbench.samplers.batch import Batch
-from dmlbench.samplers.choice import NegativeChoice, draw, or_else, register_negative
+from dmlbench.samplers.sampler import NegativeChoice, draw, or_else, register_negative
 
 #: Taken from the logarithm of a weight: more for the anchor's own class than for far negatives.
 _FAR, _SAME_CLASS = 1e6, 1e9

@@ -4,7 +4,7 @@ import torch
 
 from dmlbench.plugins.types import NonNegativeFloat
 from dmlbench.samplers.batch import Batch
-from dmlbench.samplers.choice import PositiveChoice, draw, or_else, register_positive
+from dmlbench.samplers.sampler import PositiveChoice, draw, or_else, register_positive
 
 
 @register_positive("all", chooses="set", label="all pos.", words="all positives")

@@ -1,12 +1,69 @@
-"""Tuples of a batch by a positive and a negative choice, or by a library's miner."""
+"""Samplers: a choice of positives and one of negatives, or a library's miner."""
+
+from abc import ABC, abstractmethod
 
 import torch
+import torch.nn.functional as F
 
 from dmlbench.errors import ConfigError
 from dmlbench.plugins.entries import build_object
-from dmlbench.samplers.batch import Batch
-from dmlbench.samplers.choice import NegativeChoice, PositiveChoice
-from dmlbench.samplers.tuples import PairSets, Triplets, Tuples
+from dmlbench.plugins.registry import REGISTRIES
+from dmlbench.samplers.batch import Batch, PairSets, Triplets, Tuples
+
+#: Weights are counted in steps of this: sums of them are exact, and the same on any device.
+_STEPS = 2.0**30
+
+register_positive = REGISTRIES["positive"].register
+register_negative = REGISTRIES["negative"].register
+
+
+class PositiveChoice(ABC):
+    """Chooses one positive for each anchor, or a set (``chooses``)."""
+
+    @abstractmethod
+    def __call__(self, batch: Batch) -> torch.Tensor:
+        """For ``one``, B positions; for ``set``, a B x B mask.
+
+        What is chosen for an anchor without any positive is ignored.
+        """
+
+
+class NegativeChoice(ABC):
+    """Chooses one negative for each positive pair, or a set for each anchor (``chooses``)."""
+
+    @abstractmethod
+    def __call__(self, batch: Batch, *chosen: torch.Tensor) -> torch.Tensor:
+        """For ``one``, T positions; for ``set``, a B x B mask.
+
+        What is chosen for an anchor without any negative is ignored. ``chosen`` are T anchors and
+        their T positives, as positions, for ``one``; the B x B mask of positives for ``set``.
+        """
+
+
+def or_else(mask: torch.Tensor, fallback: torch.Tensor) -> torch.Tensor:
+    """An R x C mask, with the rows of ``fallback`` where its own mark nothing."""
+    return mask | (fallback & ~mask.any(dim=1, keepdim=True))
+
+
+def draw(weights: torch.Tensor, rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """A column for each of T ``rows``, drawn in proportion to that row's weights.
+
+    ``weights`` are R x C, a mask, or numbers between 0 and 1; one below 2^-30 counts as zero, so
+    the largest of a row should be 1. A row without weights gives any column.
+
+    The cumulative sum of all rows is searched for a random number in the row's part of it. It is of
+    integers: a sum of floats is not the same on every device and may fall where it should not.
+    Nothing waits for a GPU.
+    """
+    columns = weights.shape[1]
+    steps = weights if weights.dtype == torch.bool else weights * _STEPS
+    sums = steps.long().flatten().cumsum(0)
+    ends = F.pad(sums[columns - 1 :: columns], (1, 0))  # of the rows
+    before = ends.index_select(0, rows)
+    total = ends[1:].index_select(0, rows) - before
+    uniform = torch.rand(len(rows), generator=generator, dtype=torch.float64, device=rows.device)
+    found = torch.searchsorted(sums, before.add_(uniform.mul_(total).long()), right=True)
+    return found.sub_(rows, alpha=columns).clamp_(0, columns - 1)
 
 
 class TupleSampler:
@@ -87,7 +144,7 @@ class MinerSampler:
 
 
 def _problem(mined: object, size: int) -> str:
-    """What is wrong with a miner's answer, if anything."""
+    """What is wrong with a miner's answer; empty where nothing is."""
     if not isinstance(mined, tuple) or len(mined) not in (3, 4):
         return f"{type(mined).__name__}, not the three tensors of triplets or the four of pairs"
     if any(not isinstance(m, torch.Tensor) or m.dtype != torch.long or m.dim() != 1 for m in mined):

@@ -55,11 +55,9 @@ def is_out_of_memory(error: BaseException) -> bool:
     return known or _NO_MEMORY.search(str(error)) is not None
 
 
-def out_of_memory_message(what: str, device: torch.device, error: BaseException) -> str:
-    """Say that ``what`` does not fit into the memory of ``device``."""
-    name = "this machine"
-    if device.type == "cuda":
-        total = torch.cuda.get_device_properties(device).total_memory / 2**30
-        name = f"{torch.cuda.get_device_name(device)} with {total:.0f} GiB"
-    told = str(error).partition("\n")[0] or type(error).__name__
-    return f"{what} does not fit into the memory of {name} ({told})"
+def memory_of(device: torch.device) -> str:
+    """The memory of ``device``, in words."""
+    if device.type != "cuda":
+        return "the memory of this machine"
+    total = torch.cuda.get_device_properties(device).total_memory / 2**30
+    return f"the memory of {torch.cuda.get_device_name(device)} with {total:.0f} GiB"

@@ -11,7 +11,7 @@ from dmlbench.data.dataset import Dataset
 from dmlbench.data.reader import send
 from dmlbench.data.store import ImageStore, content_hash
 from dmlbench.errors import DivergedError, LeaveNow, OutOfMemoryError
-from dmlbench.losses.build import build_loss
+from dmlbench.losses.base import build_loss
 from dmlbench.models.embedder import Embedder, class_means
 from dmlbench.progress import counting
 from dmlbench.samplers.sampler import build_sampler
@@ -20,7 +20,7 @@ from dmlbench.training.checkpoint import Checkpoint
 from dmlbench.training.device import (
     is_out_of_memory,
     make_deterministic,
-    out_of_memory_message,
+    memory_of,
     pick_device,
     seed_everything,
 )
@@ -91,10 +91,10 @@ class Trainer:
             self._epochs(epoch_ended)
         except LeaveNow:
             if self.progress.epoch > 1 or self.progress.step:
-                self._checkpoint.save(self._state())
+                self._checkpoint.save(take(self.step, self.progress))
             raise
         except DivergedError as error:
-            where = self._checkpoint.save_diverged(self._state())
+            where = self._checkpoint.save_diverged(take(self.step, self.progress))
             raise DivergedError(f"{error}; the state is in {where}" if where else error) from None
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
@@ -107,9 +107,6 @@ class Trainer:
         if self.loss.wants_class_means:
             images = self.images
             self.loss.start(class_means(self.model, self.reader, images.rows, images.labels))
-
-    def _state(self) -> dict:
-        return take(self.step, self.progress)
 
     def _epochs(self, epoch_ended: Callable[[list[dict]], None]) -> None:
         """All epochs, or the rest of them."""
@@ -175,7 +172,7 @@ class Trainer:
                 count(1)
                 if self._checkpoint.due:
                     progress.record.check()  # a state with NaN must not replace a good one
-                    self._checkpoint.save(self._state())
+                    self._checkpoint.save(take(self.step, self.progress))
                 self._stopping.check()
             if self.device.type == "cuda":
                 torch.cuda.synchronize(self.device)
@@ -189,7 +186,8 @@ class Trainer:
             size = self.reader.size
             what = f"a batch of {self.recipe['batch_size']} images of {size} x {size} pixels"
             advice = "lower recipe.batch_size or image_size, or take precision: bfloat16"
-        return f"{out_of_memory_message(what, self.device, error)}; {advice}"
+        told = str(error).partition("\n")[0] or type(error).__name__
+        return f"{what} does not fit into {memory_of(self.device)} ({told}); {advice}"
 
 
 def _line(row: dict, epochs: int, left: float) -> str:

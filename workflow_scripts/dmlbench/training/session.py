@@ -40,7 +40,6 @@ def train_run(
     this one waited.
 
     Args:
-        plan, run: The config, and which of its runs.
         checkpoints: Folder of the run's checkpoint and lock; None keeps them where Snakemake does.
         every: Seconds between two checkpoints; None takes the config's.
         stopping: Says when to leave; None only when a signal asks.

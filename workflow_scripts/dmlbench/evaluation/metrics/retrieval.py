@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from dmlbench.evaluation.metric import Measure, Sample, register_metric
-from dmlbench.evaluation.query_metric import Queries, QueryMetric
+from dmlbench.evaluation.metric import Measure, Queries, QueryMetric, Sample, register_metric
 from dmlbench.knn import hits
 
 
