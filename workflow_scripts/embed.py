@@ -15,8 +15,7 @@ def main(args) -> None:
     from dmlbench.data.splits import run_index
     from dmlbench.data.store import ImageStore
     from dmlbench.evaluation.embeddings import images_of_files, save_embeddings
-    from dmlbench.models.embedder import embed
-    from dmlbench.training.artefacts import load_model
+    from dmlbench.models.embedder import embed, load_model
     from dmlbench.training.device import make_deterministic, pick_device
     from dmlbench.workflow.job_records import read_record
 

@@ -17,10 +17,10 @@ from dmlbench.data.store import ImageStore
 from dmlbench.errors import ConfigError, DataError, TrainingError
 from dmlbench.knn import recall_at
 from dmlbench.losses.base import LossResult
-from dmlbench.models.embedder import Embedder
+from dmlbench.models.embedder import Embedder, load_model
 from dmlbench.samplers.batch import Batch
-from dmlbench.training.artefacts import load_model, save_run
 from dmlbench.training.loop import Trainer
+from dmlbench.training.session import save_run
 from dmlbench.training.snapshot import Selections
 from dmlbench.training.step import EpochRecord
 from dmlbench.training.training_images import TrainingImages

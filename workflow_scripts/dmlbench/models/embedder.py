@@ -6,11 +6,14 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import nn
 
+from dmlbench import paths
 from dmlbench.data.reader import ImageReader
-from dmlbench.errors import ConfigError
-from dmlbench.files import WEIGHT_FILES
+from dmlbench.errors import ConfigError, DataError
+from dmlbench.files import WEIGHT_FILES, checksum_of
 
 #: Images embedded at a time, and their input values: those of 112 colour images at 224 pixels.
 _IMAGES, _VALUES = 512, 112 * 3 * 224 * 224
@@ -121,6 +124,25 @@ def _timm_backbone(name: str, weights: str, channels: int) -> nn.Module:
                 "they of another model?"
             )
     return model
+
+
+def load_model(folder: Path, record: dict, selection: str, device: torch.device) -> Embedder:
+    """The model of one selection, ready to embed; a DataError where its weights are not whole."""
+    file = folder / paths.model(selection)
+    if not file.is_file():
+        raise DataError(f"{file} is missing; train the run again")
+    # A flipped bit loads without a word. Records of earlier versions hold no checksums.
+    if record.get("outputs", {}).get(file.name) not in (None, checksum_of(file)):
+        raise DataError(f"{file} is not what its training wrote (run.json); train the run again")
+    # The backbone's own weights are about to be replaced: no need to fetch pretrained ones.
+    recipe = {**record["run"]["recipe"], "weights": "none"}
+    model = Embedder(recipe, **record["input"]).to(device)
+    try:
+        model.load_state_dict(load_file(file, device=str(device)))
+    except (OSError, RuntimeError, SafetensorError) as error:
+        reason = str(error).partition("\n")[0]
+        raise DataError(f"{file} is damaged ({reason}); train again") from None
+    return model.eval()
 
 
 @torch.no_grad()

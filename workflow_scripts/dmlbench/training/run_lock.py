@@ -143,8 +143,7 @@ class RunLock:
     def _acquire(self, until: float) -> None:
         if holder := self._lock.holder:
             log.info("waiting for another process that trains this run: %s", _words(holder))
-        settled = False
-        while not settled:
+        while True:
             try:
                 self._lock.lock(timeout=timedelta(seconds=max(until - time.monotonic(), ROUND)))
             except OSError as error:
@@ -155,9 +154,9 @@ class RunLock:
                     f"another process trains this run: {_words(self._lock.holder)}; wait for it, "
                     f"or end it; if it is gone, delete {self.path}"
                 ) from None
-            settled = self._is_settled()
-            if not settled:
-                self._lock.unlock(unconditionally=True)
+            if self._is_settled():
+                return
+            self._lock.unlock(unconditionally=True)
 
     def _is_settled(self) -> bool:
         """Whether no other process, known by its claim file, breaks this lock for the old one."""

@@ -1,10 +1,16 @@
-"""One process's part of a run: from its last checkpoint as far as it comes, told to loggers."""
+"""One process's part of a run: from its last checkpoint as far as it comes, and what it leaves."""
 
 import logging
 import math
-from collections.abc import Callable
+import resource
+import sys
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
+
+import pandas as pd
+import torch
+from safetensors.torch import save_file
 
 from dmlbench import paths
 from dmlbench.config import Plan, Run
@@ -12,13 +18,13 @@ from dmlbench.data.disk import near
 from dmlbench.data.folder import dataset_of
 from dmlbench.data.store import ImageStore
 from dmlbench.errors import ConfigError
-from dmlbench.training.artefacts import output_names, save_run, write_history
+from dmlbench.files import checksum_of, replacing, write_json
 from dmlbench.training.checkpoint import Checkpoint
 from dmlbench.training.loop import Trainer
 from dmlbench.training.run_lock import RunLock
 from dmlbench.training.stopping import Stopping
 from dmlbench.workflow.job_records import read_record, vouches
-from dmlbench.workflow.provenance import hardware, training_code, training_files
+from dmlbench.workflow.provenance import environment, hardware, training_code, training_files
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +104,55 @@ def _is_finished(plan: Plan, run: Run, data: str) -> bool:
         all(file.is_file() and vouches(file, fingerprint, code) for file in files)
         and read_record(out, fingerprint)["data"] == data
     )
+
+
+def save_run(out: Path, plan: Plan, run: Run, trainer: Trainer) -> None:
+    """Write weights, history and, last, ``run.json``: a folder without it is not finished."""
+    # First, so that weights of two trainings never lie beside a record of one.
+    (out / "run.json").unlink(missing_ok=True)
+    selections, reader = trainer.progress.selections, trainer.reader
+    for name, weights in selections.weights.items():
+        with replacing(out / paths.model(name)) as temporary:
+            save_file(weights, temporary)
+    write_history(out, trainer.progress.history)
+    names = output_names(selections.weights)
+    record = {
+        "run": plan.spec(run),
+        "fingerprint": plan.fingerprint(run),
+        "code": training_code(run.dataset, plan.sources(run)),
+        "files": training_files(run.dataset, plan.sources(run)),
+        "outputs": {name: checksum_of(out / name) for name in names},
+        "data": trainer.data,
+        "selected_epochs": selections.epochs,
+        "input": {"channels": reader.channels, "image_size": reader.size},
+        "initial_weights": trainer.initial_weights,
+        "device": str(trainer.device),
+        "gpu": hardware(trainer.device)["gpu"],
+        "seconds": sum(row["seconds"] for row in trainer.progress.history),
+        "peak_memory_mb": peak_memory(trainer.device),
+        **environment(),
+    }
+    write_json(out / "run.json", record)
+
+
+def output_names(selections: Iterable[str]) -> list[str]:
+    """The files that a training leaves beside ``run.json``."""
+    return [*map(paths.model, selections), "history.csv"]
+
+
+def write_history(out: Path, history: list[dict]) -> None:
+    """Write ``history.csv``: a row per epoch."""
+    with replacing(out / "history.csv") as temporary:
+        pd.DataFrame(history).to_csv(temporary, index=False)
+
+
+def peak_memory(device: torch.device) -> dict[str, int | None]:
+    """The most memory in MB that this process has held, and of the GPU if it has one."""
+    # Linux counts in kB, macOS in bytes.
+    unit = 1 if sys.platform == "darwin" else 1024
+    gpu = torch.cuda.max_memory_allocated(device) >> 20 if device.type == "cuda" else None
+    host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit >> 20
+    return {"host": host, "gpu": gpu}
 
 
 def make_writers(names: list[str], folder: Path) -> list[Writer]:

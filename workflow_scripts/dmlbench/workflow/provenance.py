@@ -38,10 +38,9 @@ DECIDES_NOTHING = {
     "dmlbench.plugins.class_paths": "imports or refuses classes, whose code is hashed here",
     "dmlbench.plugins.messages": "words of mistakes",
     "dmlbench.progress": "words on a terminal",
-    "dmlbench.training.artefacts": "names and writes files",
     "dmlbench.training.checkpoint": "a training goes on from one to the same bytes",
     "dmlbench.training.run_lock": "who may train",
-    "dmlbench.training.session": "when a training begins and ends",
+    "dmlbench.training.session": "when a training begins and ends, and how it is written",
     "dmlbench.training.stopping": "when a training leaves",
     "dmlbench.workflow": "records of what was done",
 }
