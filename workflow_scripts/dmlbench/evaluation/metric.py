@@ -76,8 +76,7 @@ class Sample:
     Attributes:
         others: How many others are of each image's class: R.
 
-    Raises:
-        DataError: An embedding is not finite.
+    A DataError says that an embedding is not finite.
     """
 
     def __init__(
@@ -157,12 +156,6 @@ class Queries:
         """``relevant``, false beyond the first R neighbours."""
         return self.relevant & (np.arange(self.relevant.shape[1]) < self.others[:, None])
 
-    def not_alone(self) -> "Queries":
-        """Those with others of their class."""
-        kept = self.others > 0
-        some = self.rows[kept], self.relevant[kept], self.others[kept]
-        return Queries(self.gallery, self.labels, *some)
-
 
 class QueryMetric(Metric):
     """A mean over queries, from one search for nearest neighbours that all such metrics share.
@@ -201,8 +194,10 @@ def query_rows(sample: Sample, metrics: list[QueryMetric]) -> list[dict]:
     with counting("neighbours", len(gallery), "images") as count:
         for rows, found in gallery.search(depth, sample.threads):
             relevant = labels[found] == labels[rows, None]
-            everyone = Queries(gallery, labels, rows, relevant, sample.others[rows])
-            paired = everyone.not_alone()
+            others = sample.others[rows]
+            kept = others > 0
+            everyone = Queries(gallery, labels, rows, relevant, others)
+            paired = Queries(gallery, labels, rows[kept], relevant[kept], others[kept])
             total += [
                 metric.of_queries(everyone if metric.alone_too else paired, k).sum()
                 for metric, k in columns

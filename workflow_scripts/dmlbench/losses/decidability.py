@@ -34,11 +34,6 @@ class Moments:
         return cls(*moments)
 
     @property
-    def difference(self) -> torch.Tensor:
-        """How much more alike genuine pairs are than impostor pairs."""
-        return self.genuine_mean - self.impostor_mean
-
-    @property
     def spread(self) -> torch.Tensor:
         """The sum of the two variances."""
         return self.genuine_variance + self.impostor_variance
@@ -50,13 +45,14 @@ class Moments:
         as something to maximise that would reward genuine pairs for being less alike.
         ``epsilon`` is added to the variances.
         """
-        return self.difference / ((self.spread + epsilon) / 2) ** 0.5
+        difference = self.genuine_mean - self.impostor_mean
+        return difference / ((self.spread + epsilon) / 2) ** 0.5
 
     def log_decidability(self, epsilon: float) -> tuple[torch.Tensor, torch.Tensor]:
         """log d', and whether the difference of means had to be raised to ``epsilon`` for it.
 
         A raised difference has no gradient; only the variances act in such a step.
         """
-        difference = self.difference.clamp(min=epsilon)
+        difference = self.genuine_mean - self.impostor_mean
         spread = (self.spread + epsilon).log() - math.log(2)
-        return difference.log() - spread / 2, self.difference < epsilon
+        return difference.clamp(min=epsilon).log() - spread / 2, difference < epsilon

@@ -34,8 +34,8 @@ class Margin(TupleLoss):
     def terms(self, batch: Batch, tuples: Tuples) -> tuple[torch.Tensor, torch.Tensor]:
         """One term for each pair."""
         pairs = Pairs.of(batch, tuples)
-        excess = pairs.distance - pairs.of_class(self.beta)
-        return (excess * pairs.sign + self.margin).relu(), pairs.counted
+        beta = self.beta.index_select(0, pairs.labels.flatten()).view(pairs.labels.shape)
+        return ((pairs.distance - beta) * pairs.sign + self.margin).relu(), pairs.counted
 
     def divisor(self, batch: Batch, count: torch.Tensor, active: torch.Tensor) -> torch.Tensor:
         return active

@@ -120,16 +120,16 @@ class Triplets:
 
     def pair_sets(self, size: int) -> "PairSets":
         """The pairs that the triplets are made of, each once, in a batch of ``size``."""
-        return PairSets(self._mask(self.positive, size), self._mask(self.negative, size))
+        masks = []
+        for other in (self.positive, self.negative):
+            counts = torch.zeros(size * size, dtype=torch.long, device=other.device)
+            counts.scatter_add_(0, self.anchor * size + other, self.valid.long())
+            masks.append(counts.view(size, size) > 0)
+        return PairSets(*masks)
 
     def indices(self) -> tuple[torch.Tensor, ...]:
         """Anchors, positives, negatives of the valid triplets: pytorch-metric-learning's form."""
         return tuple(rows[self.valid] for rows in (self.anchor, self.positive, self.negative))
-
-    def _mask(self, other: torch.Tensor, size: int) -> torch.Tensor:
-        counts = torch.zeros(size * size, dtype=torch.long, device=other.device)
-        counts.scatter_add_(0, self.anchor * size + other, self.valid.long())
-        return counts.view(size, size) > 0
 
 
 @dataclass(frozen=True)
@@ -181,10 +181,6 @@ class Pairs:
         # Arithmetic, not torch.where: over a mask in random order that takes 20 times as long.
         sign = tuples.positives.to(distance.dtype) * 2 - 1
         return cls(distance, sign, tuples.positives | tuples.negatives, batch.labels[:, None])
-
-    def of_class(self, values: torch.Tensor) -> torch.Tensor:
-        """``values`` of all classes, for the class of each pair's anchor."""
-        return values.index_select(0, self.labels.flatten()).view(self.labels.shape)
 
 
 def triplet_distances(batch: Batch, triplets: Tuples, squared: bool = False) -> torch.Tensor:

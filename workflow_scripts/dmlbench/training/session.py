@@ -28,9 +28,6 @@ from dmlbench.workflow.provenance import environment, hardware, training_code, t
 
 log = logging.getLogger(__name__)
 
-#: Takes a row of the history.
-Writer = Callable[[dict], None]
-
 
 def train_run(
     plan: Plan,
@@ -86,7 +83,7 @@ def train_run(
             for write in writers:
                 write(history[-1])
 
-        # A history that grows must not lie beside the record of an older training.
+        # A history that grows and new weights must not lie beside the record of an older training.
         (out / "run.json").unlink(missing_ok=True)
         trainer.train(checkpoint, stopping, epoch_ended)
         lock.check()
@@ -108,8 +105,6 @@ def _is_finished(plan: Plan, run: Run, data: str) -> bool:
 
 def save_run(out: Path, plan: Plan, run: Run, trainer: Trainer) -> None:
     """Write weights, history and, last, ``run.json``: a folder without it is not finished."""
-    # First, so that weights of two trainings never lie beside a record of one.
-    (out / "run.json").unlink(missing_ok=True)
     selections, reader = trainer.progress.selections, trainer.reader
     for name, weights in selections.weights.items():
         with replacing(out / paths.model(name)) as temporary:
@@ -155,8 +150,8 @@ def peak_memory(device: torch.device) -> dict[str, int | None]:
     return {"host": host, "gpu": gpu}
 
 
-def make_writers(names: list[str], folder: Path) -> list[Writer]:
-    """What tells each of ``training.loggers`` of an epoch, in its own part of ``folder``.
+def make_writers(names: list[str], folder: Path) -> list[Callable[[dict], None]]:
+    """Write a row of the history for each of ``training.loggers``, in its own part of ``folder``.
 
     A ConfigError says which of them is not installed.
     """
@@ -170,7 +165,7 @@ def make_writers(names: list[str], folder: Path) -> list[Writer]:
         ) from None
 
 
-def _tensorboard(folder: Path) -> Writer:
+def _tensorboard(folder: Path) -> Callable[[dict], None]:
     from torch.utils.tensorboard import SummaryWriter
 
     def write(row: dict) -> None:
@@ -182,7 +177,7 @@ def _tensorboard(folder: Path) -> Writer:
     return write
 
 
-def _dvclive(folder: Path) -> Writer:
+def _dvclive(folder: Path) -> Callable[[dict], None]:
     from dvclive import Live
 
     def write(row: dict) -> None:
