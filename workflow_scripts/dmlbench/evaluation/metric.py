@@ -54,10 +54,7 @@ class Metric:
     coarse_too: ClassVar[bool] = False
 
     def rows(self, sample: Any) -> list[dict]:
-        """The metric's rows of the long form, each made by :func:`row`.
-
-        ``sample`` is a :class:`Sample`, or a PairSample (:mod:`.scored_pairs`).
-        """
+        """Rows by :func:`row` of a :class:`Sample`, or a PairSample (:mod:`.scored_pairs`)."""
         raise NotImplementedError
 
 

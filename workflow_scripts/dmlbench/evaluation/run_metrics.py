@@ -46,8 +46,11 @@ def measure_run(plan: Plan, run: Run) -> dict:
     for selection in plan.selections(run):
         stored = StoredEmbeddings(folder, selection, index)
         for part in parts:
-            lengths = _lengths(stored.of(part)[0])
-            vectors.append({"selection": selection, **part._asdict(), **lengths})
+            embeddings, _, _ = stored.of(part)
+            norms = np.linalg.norm(embeddings.astype(np.float64), axis=1)
+            sizes = {"vectors": len(embeddings), "dimension": embeddings.shape[1]}
+            sizes |= {"shortest": float(norms.min()), "longest": float(norms.max())}
+            vectors.append({"selection": selection, **part._asdict(), **sizes})
         measured = list(_of_images(plan, run, stored, parts))
         if plan.verifies(run.dataset):
             measured += _of_pairs(plan, run, selection, index)
@@ -98,14 +101,6 @@ def with_coarse_labels(parts: list[Part], sub_labels: dict[str, str]) -> list[Pa
     """
     coarse = [Part(p.split, p.subset, label) for p in parts for label in sub_labels]
     return list(dict.fromkeys([*parts, *coarse]))
-
-
-def _lengths(vectors: np.ndarray) -> dict:
-    """Number, dimension and the shortest and longest of some embeddings (N x D)."""
-    norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
-    count, dimension = vectors.shape
-    ends = {"shortest": float(norms.min()), "longest": float(norms.max())}
-    return {"vectors": count, "dimension": dimension, **ends}
 
 
 def _of_images(

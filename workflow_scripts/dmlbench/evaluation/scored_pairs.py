@@ -14,9 +14,6 @@ import pandas as pd
 from dmlbench.data.verification_pairs import clean
 from dmlbench.errors import DataError
 
-#: What ends the name of a protocol that only chooses the threshold of another.
-THRESHOLD = "_threshold"
-
 
 @dataclass(frozen=True)
 class Scored:
@@ -92,10 +89,10 @@ def pair_samples(
     by_protocol = dict(list(table.groupby("protocol", sort=False)))
     result = []
     for name, whole in by_protocol.items():
-        if name.endswith(THRESHOLD):
+        if name.endswith("_threshold"):  # it only chooses that of another
             continue
         tested = clean(whole)
-        given, folds = by_protocol.get(name + THRESHOLD), None
+        given, folds = by_protocol.get(f"{name}_threshold"), None
         if given is None:
             given = tested if tested["fold"].nunique() > 1 else whole
             folds = given["fold"].to_numpy()

@@ -95,12 +95,9 @@ def _is_finished(plan: Plan, run: Run, data: str) -> bool:
     """Whether all outputs of this training are there, by their own record and on these data."""
     out, fingerprint = plan.run_folder(run), plan.fingerprint(run)
     code = training_code(run.dataset, plan.sources(run))
-    names = ("run.json", *output_names(plan.benchmark.selections))
-    files = [out / name for name in names]
-    return (
-        all(file.is_file() and vouches(file, fingerprint, code) for file in files)
-        and read_record(out, fingerprint)["data"] == data
-    )
+    files = [out / name for name in ("run.json", *output_names(plan.benchmark.selections))]
+    whole = all(file.is_file() and vouches(file, fingerprint, code) for file in files)
+    return whole and read_record(out, fingerprint)["data"] == data
 
 
 def save_run(out: Path, plan: Plan, run: Run, trainer: Trainer) -> None:

@@ -77,9 +77,8 @@ class Progress:
         """Go on from :meth:`state`."""
         self.generator.set_state(state["generator"].cpu())
         record = state["record"] and EpochRecord.restored(state["record"], self.generator.device)
-        selections = Selections(**state["selections"])
-        made = {"selections": selections, "generator": self.generator, "record": record}
-        vars(self).update(state | made)
+        made = {"generator": self.generator, "record": record}
+        vars(self).update(state | made, selections=Selections(**state["selections"]))
 
     def end_epoch(self, row: dict) -> None:
         """Add ``row`` to the history and go on to the next epoch."""

@@ -72,10 +72,7 @@ class TrainingImages:
         return measured
 
     def _stream(self, what: str, epoch: int) -> np.random.Generator:
-        """A random stream that depends on neither the loss nor the choice of tuples.
-
-        Methods that compose their batches alike see the same images, and are compared in pairs.
-        """
+        """A random stream that losses and choices of tuples share, to be compared in pairs."""
         seed = derive_seed(what, self._size, self._per_class, self._seed, epoch)
         return np.random.default_rng(seed)
 
