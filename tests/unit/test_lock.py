@@ -134,6 +134,14 @@ def test_a_holder_extends_its_lock(tmp_path, monkeypatch):
     assert locks.holder_of(path) is None
 
 
+def test_a_lock_is_checked_while_it_is_extended(tmp_path, monkeypatch):
+    monkeypatch.setattr(locks, "BEAT", 0.0)
+    with RunLock(tmp_path / LOCK_FILE).held(0) as lock:
+        for _ in range(1000):
+            lock.check()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_process_that_was_taken_over_writes_nothing_more(tmp_path):
     path = tmp_path / LOCK_FILE
     with RunLock(path).held(0) as lock:

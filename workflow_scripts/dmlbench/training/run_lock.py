@@ -9,6 +9,7 @@ import glob
 import logging
 import os
 import platform
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -48,11 +49,9 @@ class _FileSystemLock(Lock):
 
     def _now(self) -> datetime:
         """The time by the clock of the file system: those of two machines differ."""
-        probe = Path(f"{self.claimfile}.now")
-        probe.touch()
-        now = probe.stat().st_mtime
-        probe.unlink()
-        return datetime.fromtimestamp(now)
+        # A name of its own for each call: two threads ask, and one file would be gone for one.
+        with tempfile.NamedTemporaryFile(dir=Path(self.lockfile).parent, prefix=".now-") as probe:
+            return datetime.fromtimestamp(os.fstat(probe.fileno()).st_mtime)
 
     @property
     def _releasetime(self) -> int | datetime:
