@@ -23,9 +23,9 @@ class Record:
 
     path: str  #: its name inside its source, which is its identity
     split: str  #: ``train`` or ``test``
-    subset: str  #: a named part of the split that is evaluated by itself, or empty
     labels: dict[str, int | str]  #: one value for each label column
     image: np.ndarray | bytes
+    subset: str = ""  #: a named part of the split that is evaluated by itself
 
 
 class Dataset(ABC):

@@ -28,7 +28,6 @@ class Folder(Dataset):
                 yield Record(
                     path=f"{name}/{file}",
                     split="train" if name in training else "test",
-                    subset="",
                     labels={"class": name},
                     image=(Path(self.folder.folder) / name / file).read_bytes(),
                 )

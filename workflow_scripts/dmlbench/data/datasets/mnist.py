@@ -65,7 +65,7 @@ def _scans(raw: dict[str, str]) -> Iterator[Record]:
         digits = read_idx(raw[f"{prefix}-labels-idx1-ubyte.gz"])
         for number, (image, digit) in enumerate(zip(images, digits, strict=True)):
             labels = {"digit": int(digit)}
-            yield Record(f"{split}/{number:05d}", split, "", labels, image[:, :, None])
+            yield Record(f"{split}/{number:05d}", split, labels, image[:, :, None])
 
 
 def read_idx(path: str | Path) -> np.ndarray:
