@@ -43,11 +43,7 @@ class Dataset(ABC):
 
 
 def register_dataset(name: str, /, **facts: object) -> Callable[[type], type]:
-    """Register a dataset under ``name`` with its ``facts``, the fields of :class:`DatasetFacts`.
-
-    Raises:
-        ConfigError: A fact is missing, unknown or of another type.
-    """
+    """Register a dataset with its facts (:class:`DatasetFacts`); a wrong one is a ConfigError."""
     try:
         stated = DatasetFacts(**facts)
     except ValidationError as error:

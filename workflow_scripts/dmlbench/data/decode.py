@@ -37,8 +37,8 @@ def pixels(
     they are stored. Resizing is torchvision's antialiased bilinear; a smaller image is enlarged.
 
     Args:
-        image: As in :class:`dmlbench.data.dataset.Record`.
-        mode: ``RGB`` or ``L``; arrays have their channels already.
+        image: As in :class:`dmlbench.data.dataset.Record`; arrays have their channels already.
+        mode: ``RGB`` or ``L``.
         short_side: What the shorter side becomes; None keeps the size.
         what, hint: The image's name, and the end of a message that it cannot be read.
 

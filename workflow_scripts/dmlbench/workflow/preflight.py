@@ -39,13 +39,10 @@ def sbatch(resources: Any, threads: int) -> tuple[str, ...]:
 def problems(
     requests: Iterable[tuple[str, Any, int]], folder: Path, wait: float = 60.0
 ) -> Iterator[str]:
-    """What is wrong, if anything.
+    """What is wrong, if anything; a SlurmError where Slurm cannot be asked.
 
     ``requests`` are the name, resources (on the last try) and threads of each rule, ``folder`` is
     where jobs are to write. A trial job may wait ``wait`` seconds for its start.
-
-    Raises:
-        SlurmError: Slurm cannot be asked.
     """
     kept = int(re.search(r"^MinJobAge\s*=\s*(\d+)", ask("scontrol", "show", "config"), re.M)[1])
     if 0 < kept < ASKED_WITHIN:  # 0 is for ever

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from dmlbench.errors import UserError
 from dmlbench.files import write_json
 
-PATIENCE = 180.0  #: seconds for cancelled jobs to save and end
+PATIENCE = 180.0  #: seconds for cancelled jobs to end; trainings among them save first
 #: States in which processes of a job may be at work where they should be.
 _ALIVE = {"RUNNING", "COMPLETING", "CONFIGURING", "RESIZING", "SIGNALING", "STAGE_OUT", "STOPPED",
           "SUSPENDED"}  # fmt: skip
@@ -181,11 +181,7 @@ def leftovers(head: Head) -> list[str]:
 
 
 def cancel(head: Head) -> list[str]:
-    """Cancel its jobs, wait for their end, and return their ids; trainings among them save first.
-
-    Raises:
-        SlurmError: Some have not ended after a while.
-    """
+    """Cancel its jobs and return their ids; a SlurmError where one does not end after a while."""
     if jobs := leftovers(head):
         ask("scancel", *jobs)
     if not until(lambda: not leftovers(head), PATIENCE):

@@ -69,11 +69,7 @@ def _scans(raw: dict[str, str]) -> Iterator[Record]:
 
 
 def read_idx(path: str | Path) -> np.ndarray:
-    """A gzipped IDX file of bytes as an array.
-
-    Raises:
-        DataError: It is damaged or holds something else.
-    """
+    """A gzipped IDX file of bytes as an array; a DataError where it is none, or damaged."""
     content = read_gzip(Path(path))
     dimensions = content[3] if len(content) > 3 else 0
     shape = np.frombuffer(content[4 : 4 + 4 * dimensions], dtype=">i4")
