@@ -82,11 +82,12 @@ def test_methods_see_the_same_batches(spec, store):
 def test_validation_images_are_never_trained_on(spec, store):
     trainer = Trainer(spec, DATASET, store)
     splits = store.index["split"].to_numpy()
-    held_out = trainer.images.monitors["val"].rows
+    held_out = trainer.images.monitors["val"].rows(trainer.images.index)
     assert (splits[trainer.images.rows] == "train").all()
     assert (splits[held_out] == "train").all()
     assert not set(trainer.images.rows) & set(held_out)
-    assert (splits[trainer.images.monitors["test_max"].rows] == "test").all()
+    tested = trainer.images.monitors["test_max"].rows(trainer.images.index)
+    assert (splits[tested] == "test").all()
 
 
 def test_shuffled_labels_are_the_same_labels_on_other_images(spec, store):
@@ -97,8 +98,9 @@ def test_shuffled_labels_are_the_same_labels_on_other_images(spec, store):
     assert 0.4 < (own.labels == shuffled.labels).mean() < 0.6  # two classes
     assert (TrainingImages(spec, DATASET, store, CPU).labels == shuffled.labels).all()
     assert (TrainingImages(spec | {"seed": 1}, DATASET, store, CPU).labels != shuffled.labels).any()
-    for name, monitor in own.monitors.items():
-        assert (monitor.labels == shuffled.monitors[name].labels).all()
+    assert list(own.monitors) == ["val", "test_max"]
+    assert own.monitors == shuffled.monitors
+    pd.testing.assert_frame_equal(own.index, shuffled.index)
 
 
 @pytest.mark.parametrize("loss", [None, "pytorch_metric_learning.losses.CircleLoss"])
@@ -201,7 +203,7 @@ def test_a_saved_model_gives_the_recall_that_was_measured(smoke_config, spec, st
         read_record(tmp_path, "another")
     for name in ("val", "test_max"):
         model = load_model(tmp_path, record, name, torch.device("cpu"))
-        measured = trainer.images.monitors[name].measure(model, trainer.reader)
+        measured = trainer.images.measure(model)[name]
         assert measured == trained.selections.best[name]
     assert json.loads((tmp_path / "run.json").read_text())["run"] == spec
 

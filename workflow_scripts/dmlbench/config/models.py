@@ -68,12 +68,6 @@ class Method(Section):
     sampler: Name | Names = "none"
     """A sampler, or several. none shuffles images and chooses no tuples."""
 
-    def pairs(self) -> list[tuple[str, str]]:
-        """Every loss of the method with every sampler of it."""
-        losses = [self.loss] if isinstance(self.loss, str) else self.loss
-        samplers = [self.sampler] if isinstance(self.sampler, str) else self.sampler
-        return [(loss, sampler) for loss in losses for sampler in samplers]
-
 
 def with_changes(entry: BaseModel, changes: dict[str, Any]) -> Any:
     """A copy of a recipe, loss or sampler with other values, by dotted key.
@@ -113,8 +107,13 @@ class Experiment(Section):
     """Published tables to print beside ours, such as [eps_table3, eps_table4]."""
 
     def pairs(self) -> list[tuple[str, str]]:
-        """The (loss, sampler) names of all methods, before a sweep."""
-        return [pair for method in self.methods for pair in method.pairs()]
+        """Every loss of each method with every sampler of it, before a sweep."""
+        return [
+            (loss, sampler)
+            for method in self.methods
+            for loss in _several(method.loss)
+            for sampler in _several(method.sampler)
+        ]
 
 
 class FolderDataset(Section):

@@ -128,7 +128,7 @@ class Plan:
 
     @property
     def projected_seeds(self) -> list[int]:
-        """The training seeds whose embeddings are projected; the first one is drawn."""
+        """The training seeds to project; the first one is drawn."""
         return self.benchmark.projection.seeds or self.benchmark.seeds[:1]
 
     @property

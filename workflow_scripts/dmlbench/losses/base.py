@@ -9,7 +9,7 @@ from torch import nn
 
 from dmlbench.plugins.registry import REGISTRIES
 from dmlbench.plugins.types import LossRate
-from dmlbench.samplers.batch import Batch, cosine_similarities, full_precision
+from dmlbench.samplers.batch import Batch, cosine_similarities
 from dmlbench.samplers.tuples import Tuples
 
 register_loss = REGISTRIES["loss"].register
@@ -50,7 +50,7 @@ class Loss(nn.Module):
         embeddings give NaN, also where no chosen tuple holds them. ``tuples`` is what the sampler
         chose; None for a loss that takes the whole batch.
         """
-        with full_precision(batch.embeddings.device):
+        with torch.autocast(batch.embeddings.device.type, enabled=False):
             result = self.result(batch, tuples)
             value = result.value.add(batch.embeddings.detach().sum(), alpha=0)
         return LossResult(value, result.active, result.counts)

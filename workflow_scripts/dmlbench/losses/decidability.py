@@ -25,13 +25,11 @@ class Moments:
     @classmethod
     def of(cls, similarities: torch.Tensor, genuine: torch.Tensor, impostor: torch.Tensor):
         """The moments of ``similarities`` under two masks of its shape; NaN where one is empty."""
-        import torch
-
         moments = []
         for mask in (genuine, impostor):
             count = mask.sum()
-            mean = torch.where(mask, similarities, 0.0).sum() / count
-            squares = torch.where(mask, (similarities - mean).square(), 0.0)
+            mean = similarities.where(mask, 0.0).sum() / count
+            squares = (similarities - mean).square().where(mask, 0.0)
             moments += [mean, squares.sum() / count]
         return cls(*moments)
 

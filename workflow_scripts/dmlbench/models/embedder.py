@@ -1,13 +1,11 @@
 """Networks: a backbone (timm's, or a small one), the embedding head, and embedding images."""
 
 import hashlib
-import pickle
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
 from torch import nn
 
 from dmlbench.data.reader import ImageReader
@@ -16,10 +14,6 @@ from dmlbench.files import WEIGHT_FILES
 
 #: Images embedded at a time, and their input values: those of 112 colour images at 224 pixels.
 _IMAGES, _VALUES = 512, 112 * 3 * 224 * 224
-#: What reading weights raises where they are damaged or cannot be had.
-_UNREADABLE = (
-    OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError, SafetensorError,
-)  # fmt: skip
 
 
 class Embedder(nn.Module):
@@ -109,7 +103,7 @@ def _timm_backbone(name: str, weights: str, channels: int) -> nn.Module:
     start = torch.get_rng_state()
     try:
         model = timm.create_model(tag, num_classes=0, in_chans=channels, **options)
-    except _UNREADABLE as error:
+    except Exception as error:  # whatever timm and what reads or fetches files for it raise
         reason = str(error).strip().partition("\n")[0]
         raise ConfigError(
             f"weights '{weights}' of {name} cannot be had ({reason}); fetch them once on a machine "

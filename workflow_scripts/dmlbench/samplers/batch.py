@@ -3,7 +3,6 @@
 Both are float32 at least, whatever the network computes in.
 """
 
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -50,13 +49,13 @@ class Batch:
     @cached_property
     def distances(self) -> torch.Tensor:
         """B x B plain Euclidean distances; see :func:`pairwise_distances`."""
-        with torch.enable_grad(), full_precision(self.embeddings.device):
+        with torch.enable_grad(), torch.autocast(self.embeddings.device.type, enabled=False):
             return pairwise_distances(self.embeddings)
 
     @cached_property
     def similarities(self) -> torch.Tensor:
         """B x B cosine similarities."""
-        with torch.enable_grad(), full_precision(self.embeddings.device):
+        with torch.enable_grad(), torch.autocast(self.embeddings.device.type, enabled=False):
             return cosine_similarities(self.embeddings, self.embeddings)
 
     @cached_property
@@ -78,13 +77,6 @@ class Batch:
     def positions(self) -> torch.Tensor:
         """0 .. B - 1."""
         return torch.arange(len(self.labels), device=self.labels.device)
-
-
-def full_precision(device: torch.device) -> AbstractContextManager:
-    """A context without autocast."""
-    if torch.is_autocast_enabled(device.type):
-        return torch.autocast(device.type, enabled=False)
-    return nullcontext()  # the usual case, and cheaper
 
 
 def pairwise_distances(embeddings: torch.Tensor) -> torch.Tensor:

@@ -4,7 +4,7 @@ import torch
 
 from dmlbench.errors import ConfigError
 from dmlbench.plugins.entries import build_object
-from dmlbench.samplers.batch import Batch, full_precision
+from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.choice import NegativeChoice, PositiveChoice
 from dmlbench.samplers.tuples import PairSets, Triplets, Tuples
 
@@ -24,7 +24,7 @@ class TupleSampler:
     @torch.no_grad()
     def __call__(self, batch: Batch) -> Tuples:
         """Triplets, where the negative choice takes one for each positive pair; else pair sets."""
-        with full_precision(batch.embeddings.device):
+        with torch.autocast(batch.embeddings.device.type, enabled=False):
             if self.negative.chooses == "set":
                 return self._pair_sets(batch)
             return self._triplets(batch)
@@ -72,7 +72,8 @@ class MinerSampler:
             none = batch.labels[:0]
             return Triplets(none, none, none, none.bool())
         seed = torch.randint(2**31, (1,), generator=batch.generator, device=batch.generator.device)
-        with torch.random.fork_rng(), full_precision(batch.embeddings.device):
+        whole = torch.autocast(batch.embeddings.device.type, enabled=False)
+        with torch.random.fork_rng(), whole:
             torch.manual_seed(seed.item())
             mined = self.miner(batch.embeddings.detach(), batch.labels)
         if problem := _problem(mined, len(batch.labels)):

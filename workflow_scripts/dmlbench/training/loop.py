@@ -148,10 +148,7 @@ class Trainer:
         measured = {}
         if epoch % self.recipe["monitor_every"] == 0 or epoch == epochs:
             with self._stopping.at_once():
-                measured = {
-                    selection: monitor.measure(self.model, self.reader)
-                    for selection, monitor in self.images.monitors.items()
-                }
+                measured = self.images.measure(self.model)
             row |= {f"recall_at_1_{selection}": value for selection, value in measured.items()}
         progress.selections.update(epoch, self.model, measured)
         progress.end_epoch(row)

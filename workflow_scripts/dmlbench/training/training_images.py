@@ -1,12 +1,12 @@
 """What a run trains on and is watched with: its images, in batches."""
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import torch
 
+from dmlbench.config.dataset_facts import Part
 from dmlbench.data.dataset import Dataset
 from dmlbench.data.reader import ImageReader
 from dmlbench.data.splits import VALIDATION, run_index
@@ -14,22 +14,6 @@ from dmlbench.data.store import ImageStore
 from dmlbench.knn import recall_at
 from dmlbench.models.embedder import embed
 from dmlbench.seeding import derive_seed
-
-
-@dataclass(frozen=True)
-class Monitor:
-    """Recall@1 of one set of images: rows of the index, their labels and image ids."""
-
-    rows: np.ndarray
-    labels: np.ndarray
-    ids: np.ndarray
-
-    def measure(self, model: torch.nn.Module, reader: ImageReader) -> float:
-        """Recall@1 of the model as it is; NaN embeddings give NaN."""
-        embeddings = embed(model, reader, self.rows)
-        if not embeddings.isfinite().all():
-            return float("nan")
-        return recall_at(embeddings, self.labels, self.ids, 1)
 
 
 class TrainingImages:
@@ -40,7 +24,8 @@ class TrainingImages:
         rows: N rows of the index, those trained on.
         labels: Their N class numbers, 0 to ``classes`` - 1.
         content: Of every row of the index, the image whose copy it is.
-        monitors: What is measured after an epoch, by the selection it decides.
+        index: The prepared index with the splits of the run.
+        monitors: The parts that are measured after an epoch, by the selection that they decide.
     """
 
     def __init__(
@@ -50,16 +35,18 @@ class TrainingImages:
         recipe, self._seed = spec["recipe"], spec["seed"]
         self._size, self._per_class = recipe["batch_size"], spec["sampler"]["per_class"]
         self.reader = ImageReader(store, recipe, spec["threads"], device)
-        index = run_index(store.index, recipe, dataset.name, dataset.facts.train_label)
-        self.rows = np.flatnonzero(index["split"] == "train")
-        codes = index.loc[self.rows, dataset.facts.train_label].astype("category").cat
+        label = dataset.facts.train_label
+        self.index = run_index(store.index, recipe, dataset.name, label)
+        self.rows = np.flatnonzero(self.index["split"] == "train")
+        codes = self.index.loc[self.rows, label].astype("category").cat
         self.labels = codes.codes.to_numpy(dtype=np.int64)
         if recipe["labels"] == "shuffled":
             rng = np.random.default_rng(derive_seed("shuffled labels", self._seed))
             self.labels = rng.permutation(self.labels)
         self.classes = len(codes.categories)
-        self.content = index["content"].to_numpy()
-        self.monitors = _monitors(index, dataset)
+        self.content = self.index["content"].to_numpy()
+        parts = {"val": Part(VALIDATION, "", label), "test_max": dataset.facts.first_test()}
+        self.monitors = {k: part for k, part in parts.items() if len(part.rows(self.index)) > 1}
 
     def batches(self, epoch: int) -> list[np.ndarray]:
         """The batches of an epoch, as positions among the training images."""
@@ -73,6 +60,17 @@ class TrainingImages:
         rng = self._stream("transforms", epoch)
         return [rng.integers(2**63, size=len(positions)) for positions in batches]
 
+    def measure(self, model: torch.nn.Module) -> dict[str, float]:
+        """Recall@1 of the model as it is on each monitor; NaN embeddings give NaN."""
+        measured = {}
+        for name, part in self.monitors.items():
+            rows = part.rows(self.index)
+            embeddings = embed(model, self.reader, rows)
+            labels, ids = (self.index[column].to_numpy()[rows] for column in (part.label, "id"))
+            whole = embeddings.isfinite().all()
+            measured[name] = recall_at(embeddings, labels, ids, 1) if whole else math.nan
+        return measured
+
     def _stream(self, what: str, epoch: int) -> np.random.Generator:
         """A random stream that depends on neither the loss nor the choice of tuples.
 
@@ -80,21 +78,6 @@ class TrainingImages:
         """
         seed = derive_seed(what, self._size, self._per_class, self._seed, epoch)
         return np.random.default_rng(seed)
-
-
-def _monitors(index: pd.DataFrame, dataset: type[Dataset]) -> dict[str, Monitor]:
-    """The validation images by training label, and the first test evaluation of the dataset."""
-    split, subset, label = dataset.facts.first_test()
-    test = (index["split"] == split) & ((index["subset"] == subset) | (subset == ""))
-    held_out = index["split"] == VALIDATION
-    wanted = {"val": (held_out, dataset.facts.train_label), "test_max": (test, label)}
-    found = {}
-    for name, (mask, column) in wanted.items():
-        images = index[mask]
-        if len(images) > 1:
-            columns = images[column].to_numpy(), images["id"].to_numpy()
-            found[name] = Monitor(np.flatnonzero(mask), *columns)
-    return found
 
 
 def class_batches(

@@ -37,7 +37,6 @@ class Cub200(Dataset):
             yield Record(
                 path=path,
                 split="train" if number <= _TRAIN_CLASSES else "test",
-                subset="",
                 labels={"species": path.partition("/")[0]},
                 image=content,
             )

@@ -112,10 +112,8 @@ class LfwView2(Lfw):
 def read_folds(file: Path) -> list[dict[str, int]]:
     """The images of each person that a file of people lists, for each of its folds.
 
-    Each fold begins with its number of people; a file of several folds begins with theirs.
-
-    Raises:
-        DataError: It is something else.
+    Each fold begins with its number of people; a file of several folds begins with theirs. Any
+    other file is a DataError.
     """
     lines = [line.split("\t") for line in file.read_text(encoding="utf-8").splitlines()]
     try:

@@ -38,7 +38,6 @@ class Omniglot(Dataset):
                 yield Record(
                     path=name,
                     split=split,
-                    subset="",
                     labels={"alphabet": alphabet, "letter": f"{alphabet}/{character}"},
                     image=content,
                 )

@@ -1,6 +1,7 @@
 """Mutual information of k-means clusters and class labels: NMI, NMI+ and AMI."""
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from dmlbench.errors import DataError
 from dmlbench.evaluation.metric import Measure, Metric, Sample, register_metric, row
@@ -102,9 +103,7 @@ def kmeans(embeddings: np.ndarray, clusters: int, seed: int, restarts: int = 1) 
     _, exponent = np.frexp(np.abs(points).max(initial=0.0))
     points = np.ldexp(points, -exponent).astype(np.float32)
     faiss = load_faiss()
-    before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
-    try:
+    with threadpool_limits(1, user_api="openmp"):
         engine = faiss.Clustering(points.shape[1], clusters)
         engine.seed = seed
         engine.niter = 50
@@ -115,5 +114,3 @@ def kmeans(embeddings: np.ndarray, clusters: int, seed: int, restarts: int = 1) 
         index = faiss.IndexFlatL2(points.shape[1])
         engine.train(points, index)
         return index.search(points, 1)[1][:, 0]
-    finally:
-        faiss.omp_set_num_threads(before)
