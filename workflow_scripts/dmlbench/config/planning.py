@@ -33,8 +33,7 @@ _CHOICES = ("positive", "negative", "miner")
 def build_plan(benchmark: Benchmark, source: str) -> Plan:
     """Look everything up that ``benchmark`` names; ``source`` is named in messages.
 
-    Raises:
-        ConfigError: One line for each name that does not exist or combination that cannot be.
+    A ConfigError has a line for each name that does not exist or combination that cannot be.
     """
     builder = _Builder(benchmark)
     for step in (builder.check_entries, builder.plan_experiments, builder.plan_controls):
