@@ -24,13 +24,10 @@ class Folder(Dataset):
         if found.told:
             log.info("%s: left out: %s", self.name, found.told, extra={"tell": True})
         for name, files in found.images.items():
+            split = "train" if name in training else "test"
             for file in files:
-                yield Record(
-                    path=f"{name}/{file}",
-                    split="train" if name in training else "test",
-                    labels={"class": name},
-                    image=(Path(self.folder.folder) / name / file).read_bytes(),
-                )
+                image = Path(self.folder.folder, name, file).read_bytes()
+                yield Record(f"{name}/{file}", split, {"class": name}, image)
 
 
 def folder_dataset(name: str, folder: FolderDataset) -> type[Dataset]:

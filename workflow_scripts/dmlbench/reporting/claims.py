@@ -68,10 +68,9 @@ def paired_tests(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataF
     """A row for each claimed pair, selection, part and metric that a table prints.
 
     Columns: selection, split, subset, label, metric, k; worse and better (in words, and the names
-    of recipe, loss and sampler); n (seeds of both) and planned; difference (better - worse, mean)
-    and half_width; p_t, p_exact, effect, more_seeds
-    (:class:`dmlbench.reporting.statistics.Comparison`); p_t_holm, p_exact_holm. Holm's correction
-    is over all rows of one metric: all pairs, parts and selections.
+    of recipe, loss and sampler); n (seeds of both) and planned; difference (better - worse) and
+    half_width; p_t, p_exact, effect, more_seeds; p_t_holm and p_exact_holm, corrected over all rows
+    of one metric.
     """
     mine, words = table_values(plan, experiment, metrics), names.methods(plan, experiment)
     pairs = claimed_pairs(plan, experiment)

@@ -142,8 +142,7 @@ def write_document(plan: Plan) -> None:
         raise UserError(f"{_ENGINE} is not installed; on Debian: apt-get install {_PACKAGES}")
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(_MOST_PASSES):
-            lines = _compile(source, Path(folder))
-            if not any(_AGAIN in line for line in lines):
+            if _AGAIN not in _compile(source, folder):
                 break
         with replacing(made) as temporary:
             shutil.copyfile(Path(folder) / made.name, temporary)
@@ -177,7 +176,7 @@ def document(plan: Plan) -> str:
     return render("document.tex.j2", **shared, sections=sections)
 
 
-def _compile(source: Path, folder: Path) -> list[str]:
+def _compile(source: Path, folder: str) -> str:
     """Run LaTeX once; returns what it says."""
     # Equal tables and figures make an equal file: no time stamps.
     environment = {**os.environ, "SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1"}
@@ -186,10 +185,8 @@ def _compile(source: Path, folder: Path) -> list[str]:
          source.name],
         cwd=source.parent, env=environment, capture_output=True, text=True, errors="replace",
     )  # fmt: skip
-    lines = done.stdout.splitlines()
     if done.returncode:
-        last = (lines or ["no output"])[-1]
-        told = next((line for line in lines if line.startswith("!")), last)
-        hint = f"; on Debian: apt-get install {_PACKAGES}" if "not found" in told else ""
-        raise UserError(f"{source} does not compile: {told}{hint}")
-    return lines
+        lines = done.stdout.splitlines()
+        told = next((line for line in lines if line.startswith("!")), " ".join(lines[-1:]))
+        raise UserError(f"{source} does not compile: {told}; it needs, on Debian: {_PACKAGES}")
+    return done.stdout

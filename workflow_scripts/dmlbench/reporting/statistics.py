@@ -52,23 +52,13 @@ def summarize(values: Sequence[float]) -> Summary:
 
 @dataclass(frozen=True)
 class Comparison:
-    """``b`` against ``a`` over the same seeds.
+    """``b`` against ``a`` over the same seeds; None for one seed, or where a test needs spread."""
 
-    Attributes:
-        difference: Mean, spread and interval of b - a.
-        p_t: Two-sided p of the paired t-test; None for one seed, or differences without spread.
-        p_exact: Two-sided p of the exact sign-flip test of the mean difference; never below 2 / 2^n
-            (0.25 for 3 seeds, 0.0625 for 5). None for one seed.
-        effect: Cohen's d of the differences, mean / standard deviation (d_z); None without spread.
-        more_seeds: How many more seeds would show an effect of this size with 80% power at
-            p < 0.05 (paired t); None for more than ``MOST_SEEDS``, or no effect size.
-    """
-
-    difference: Summary
-    p_t: float | None = None
-    p_exact: float | None = None
-    effect: float | None = None
-    more_seeds: int | None = None
+    difference: Summary  # of b - a
+    p_t: float | None = None  # two-sided, of the paired t-test
+    p_exact: float | None = None  # two-sided, of the exact sign-flip test; never below 2 / 2^n
+    effect: float | None = None  # Cohen's d_z: mean / standard deviation of the differences
+    more_seeds: int | None = None  # see :func:`more_seeds`
 
 
 def compare(a: Sequence[float], b: Sequence[float]) -> Comparison:
@@ -105,7 +95,10 @@ def _exact(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def more_seeds(effect: float, n: int) -> int | None:
-    """See :class:`Comparison`."""
+    """How many more seeds would show this effect with 80% power at p < 0.05 (paired t-test).
+
+    None for more than ``MOST_SEEDS``.
+    """
 
     def power(seeds: int) -> float:
         # A huge effect underflows to NaN; its power is 1.

@@ -1,5 +1,6 @@
 """All tables as LaTeX, CSV and Markdown, and the notes below them."""
 
+import math
 import textwrap
 from pathlib import Path
 
@@ -14,10 +15,7 @@ from dmlbench.reporting import names
 from dmlbench.reporting.cells import BLOCK, cells, count, printed_cells, stored_name
 from dmlbench.reporting.claims import paired_tests
 from dmlbench.reporting.formats import (
-    DASH,
     MINUS,
-    NAN,
-    OUTSIDE,
     Cell,
     Table,
     markdown,
@@ -95,7 +93,6 @@ def caption(plan: Plan, experiment: str, long: pd.DataFrame, gaps: str) -> str:
         controls=plan.controls[experiment],
         legend=names.legend(plan, experiment),
         sources=dict.fromkeys(long.loc[long["published"].notna(), "source"]),
-        outside=OUTSIDE,
         silent=[table.source for table in tables if not table.parts],
         other=[table.source for table in other],
         theirs=dict.fromkeys(table.protocol["backbone"] for table in other),
@@ -154,7 +151,7 @@ def _not_ours(
     found: dict[str, dict] = {}
     for table, row, values, methods in published_rows(plan, experiment, part):
         if not methods and heads.keys() & values.keys():
-            line = {head: Cell(values.get(metric, NAN)) for metric, head in heads.items()}
+            line = {head: Cell(values.get(metric, math.nan)) for metric, head in heads.items()}
             found.setdefault(f"published, not run here: {table.source}", {})[row.name] = line
     return {s: pd.DataFrame.from_dict(lines, orient="index") for s, lines in found.items()}
 
@@ -176,7 +173,7 @@ def _tests_table(plan: Plan, experiment: str, tests: pd.DataFrame, gaps: str) ->
             both = test.p_t_holm, test.p_exact_holm
             pair = f"{test.better} {MINUS} {test.worse} {count(test.n, test.planned)}".strip()
             lines[pair] = [
-                Cell(test.difference, test.half_width) if test.n else DASH,
+                Cell(test.difference, test.half_width),
                 *("< 0.001" if p < 0.001 else Cell(p, decimals=3) for p in both),
                 Cell(test.effect),
                 Cell(test.more_seeds, decimals=0),

@@ -46,12 +46,8 @@ class Cars196(Dataset):
     def records(self, raw: dict[str, str]) -> Iterator[Record]:
         is_parquet = any(file.endswith(".parquet") for file in raw)
         for name, model, content in _rows(raw) if is_parquet else _members(raw):
-            yield Record(
-                path=name,
-                split="train" if model <= _TRAIN_CLASSES else "test",
-                labels={"model": model},
-                image=content,
-            )
+            split = "train" if model <= _TRAIN_CLASSES else "test"
+            yield Record(name, split, {"model": model}, content)
 
 
 def _members(raw: dict[str, str]) -> Iterator[tuple[str, int, bytes]]:

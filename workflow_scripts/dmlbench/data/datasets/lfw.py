@@ -48,13 +48,9 @@ class Lfw(Dataset):
             _, person, _ = f"//{name}".rsplit("/", 2)
             split, count = people[person]
             seen[person] += 1
-            yield Record(
-                path="/".join(name.split("/")[-2:]),
-                split=split,
-                subset="" if split == "train" else "retrieval" if count > 1 else "single",
-                labels={"person": person},
-                image=content,
-            )
+            subset = "" if split == "train" else "retrieval" if count > 1 else "single"
+            path = "/".join(name.split("/")[-2:])
+            yield Record(path, split, {"person": person}, content, subset)
         for person, (_, count) in people.items():
             if (found := seen[person]) != count:
                 raise DataError(f"{archive}: {person} has {found} images, published are {count}")
