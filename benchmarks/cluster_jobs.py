@@ -9,14 +9,13 @@ files that a training would. Prints seconds, the memory of Snakemake, and how of
 """
 
 import argparse
+import json
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-
-import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "slurm")]
@@ -57,7 +56,7 @@ def main(runs: int, jobs: int) -> None:
         cluster.start()
         folder = checkout(_made(root / "checkout"))
         plan = config() | {"seeds": list(range(runs // 4))}
-        (folder / "test.yaml").write_text(yaml.safe_dump(plan))
+        (folder / "test.yaml").write_text(json.dumps(plan))
         data = folder / "data/prepared/digits_even_odd/original"
         data.mkdir(parents=True)
         for name in ("index.parquet", "pixels.bin"):

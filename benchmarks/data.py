@@ -40,7 +40,7 @@ def dataset_of(count: int, image: Callable[[int], bytes]) -> type[Dataset]:
         def records(self, raw: dict[str, str]) -> Iterator[Record]:
             for number in range(count):
                 name = f"{number:06d}.jpg"
-                yield Record(name, "train", "", {"label": number % 10}, image(number))
+                yield Record(name, "train", {"label": number % 10}, image(number))
 
     facts = {"train_label": "label", "train_classes": 10, "evaluations": []}
     Photographs.name = "photographs"

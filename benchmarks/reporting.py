@@ -10,6 +10,7 @@ is Snakemake, from its start to the end of the report, as a user calls it.
 
 import argparse
 import copy
+import json
 import os
 import subprocess
 import sys
@@ -18,10 +19,9 @@ import time
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
 from dmlbench import paths
-from dmlbench.config import load_config
+from dmlbench.config import load_config, read_config
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "unit"))
@@ -40,7 +40,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        Path(CONFIG).write_text(yaml.safe_dump(config(options.seeds)))
+        Path(CONFIG).write_text(json.dumps(config(options.seeds)))
         plan = load_config(Path(CONFIG))
         data = plan.data_folder(next(iter(plan.runs.values())))
         snakemake(options.cores, str(data / paths.INDEX_FILE))
@@ -58,7 +58,7 @@ def main() -> None:
 
 def config(seeds: int) -> dict:
     """The demo's methods with so many seeds, once for each of ten recipes."""
-    made = yaml.safe_load((ROOT / "configs" / "demo.yaml").read_text())
+    made = read_config(ROOT / "configs" / "demo.yaml")
     recipe = next(iter(made["recipes"].values()))
     experiment = next(iter(made["experiments"].values()))
     names = [f"variant_{number}" for number in range(EXPERIMENTS)]

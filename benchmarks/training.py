@@ -45,7 +45,7 @@ def photographs(folder: Path, count: int) -> tuple[list[Path], type[Dataset]]:
 
         def records(self, raw: dict[str, str]) -> Iterator[Record]:
             for number, file in enumerate(files):
-                yield Record(file.name, "train", "", {"label": number % 16}, file.read_bytes())
+                yield Record(file.name, "train", {"label": number % 16}, file.read_bytes())
 
     facts = {"train_label": "label", "train_classes": 16, "evaluations": [("test", "", "label")]}
     Photographs.name = "photographs"

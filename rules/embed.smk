@@ -27,8 +27,6 @@ rule embed:
         command=on_run("embed"),
         code=step_code("embed"),
         pairs="",
-    message:
-        "embed {wildcards}"
     shell:
         "{params.command} {params.pairs} --log {log:q}"
 
@@ -51,8 +49,6 @@ use rule embed as embed_pairs with:
         f"{BENCHMARKS}/embed_pairs/{paths.RUN_ID}.tsv"
     params:
         pairs=lambda wildcards, input: f"--pairs {input.pairs}",
-    message:
-        "embed the images of pairs for {wildcards}"
 
 
 use rule embed as control with:
@@ -74,8 +70,6 @@ use rule embed as control with:
         command=on_run("control"),
         code=step_code("control"),
         run=fingerprint,
-    message:
-        "control {wildcards}"
 
 
 use rule control as control_pairs with:
@@ -91,5 +85,3 @@ use rule control as control_pairs with:
         f"{BENCHMARKS}/control_pairs/{paths.RUN_ID}.tsv"
     params:
         pairs=lambda wildcards, input: f"--pairs {input.pairs}",
-    message:
-        "embed the images of pairs for {wildcards}"

@@ -2,7 +2,7 @@
 
 import shutil
 
-from dmlbench.workflow import head
+from dmlbench.workflow import slurm
 from dmlbench.workflow.preflight import problems
 from dmlbench.workflow.file_records import settle
 from dmlbench.workflow.job_records import vouches
@@ -96,13 +96,13 @@ def before_jobs(logs):
     jobs = list(workflow.dag.needrun_jobs())
     names = {job.rule.name for job in jobs}
     only_preflight = names == {"preflight"}
-    if on_slurm:
-        asked = {rule.name for rule in workflow.rules} if only_preflight else names
-        if wrong := list(problems(requests(asked), Path(paths.results(NAME)))):
-            refuse(wrong)
-    if only_preflight:
-        return
     try:
+        if on_slurm:
+            asked = {rule.name for rule in workflow.rules} if only_preflight else names
+            if wrong := list(problems(requests(asked), Path(paths.results(NAME)))):
+                refuse(wrong)
+        if only_preflight:
+            return
         if "rescore" in names:
             refuse_without_embeddings()
         refuse_to_train_again(jobs)
@@ -110,17 +110,17 @@ def before_jobs(logs):
         if on_slurm or shutil.which("squeue"):
             refuse_beside_leftovers()
         if on_slurm:
-            head.record(Path(paths.head(NAME)), logs)
+            slurm.record_head(Path(paths.head(NAME)), logs)
     except UserError as error:
         refuse([error])
     if on_slurm:
-        head.notice_preempted_jobs()
+        slurm.notice_preempted_jobs()
 
 
 def refuse_beside_leftovers():
     """Refuse to start while jobs of another Snakemake of this config wait or run."""
-    before = head.ended_head(Path(paths.head(NAME)))
-    if before and (left := head.leftovers(before)):
+    before = slurm.ended_head(Path(paths.head(NAME)))
+    if before and (left := slurm.leftovers(before)):
         raise UserError(
             f"{len(left)} job(s) of a Snakemake that is gone still wait or run; `make resume` "
             "cancels them and goes on (docs/cluster.md)"

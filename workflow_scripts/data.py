@@ -72,13 +72,12 @@ def make(args) -> None:
     summary = paths.local(paths.DATA_SUMMARY, dataset=args.dataset, store=args.store)
     # All downloads are tried, so that everything that is missing is told at once.
     command = [sys.executable, "-m", "snakemake", f"-c{args.cores}", str(summary), "--keep-going"]
-    command += ["--configfile", str(args.config), *(["-n"] if args.dry_run else [])]
+    command += ["--configfile", str(args.config)]
     # As JSON, which is YAML: no comma or space of a path is taken for more than it is.
     command += ["--config", f"data={json.dumps(given)}"] if given else []
     if code := subprocess.run(command).returncode:
         sys.exit(code)
-    if not args.dry_run:
-        print(summary.read_text(encoding="utf-8"))
+    print(summary.read_text(encoding="utf-8"))
 
 
 def data_section(text: str) -> dict:
@@ -121,5 +120,4 @@ if __name__ == "__main__":
     step.add_argument("--mirror", help="folder or URL tried before upstream")
     step.add_argument("--data", default="", help="YAML: more keys of the config's section data")
     step.add_argument("--cores", type=int, default=2, help="for Snakemake")
-    step.add_argument("--dry-run", action="store_true", help="only say what would be done")
     steps.run()

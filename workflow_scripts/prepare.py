@@ -19,7 +19,7 @@ def main(args) -> None:
     """Verify the archives once more, then write index and pixels."""
     if args.threads < 1:
         raise ConfigError(f"--threads must be above 0 (got {args.threads})")
-    # What was made from an index before would tell of it still if this ends without one.
+    # Files made from an earlier index would be wrong if this fails.
     for pattern in (paths.DATA_SUMMARY, paths.CONTACT_SHEET, paths.PAIRS):
         (args.out / Path(pattern).name).unlink(missing_ok=True)
     if args.folder:
@@ -35,7 +35,7 @@ def main(args) -> None:
     for path in args.raw:
         if not path.is_file():
             raise DataError(f"{path} is missing; run the download step first")
-        # The user's pin, as the download had it: without it, what was fetched could not be read.
+        # The download checked it against the user's checksum too, where nobody published one.
         verify(path, archive(source, path.name).pinned(pins.get(path.name)))
     prepare(dataset, raw, args.out, args.store, args.threads)
 

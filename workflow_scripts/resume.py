@@ -15,7 +15,7 @@ from pathlib import Path
 from dmlbench import cli, paths
 from dmlbench.config import read_config
 from dmlbench.config.load import validate
-from dmlbench.workflow import head
+from dmlbench.workflow import slurm
 
 log = logging.getLogger("dmlbench")
 
@@ -26,8 +26,8 @@ def main(args) -> None:
     name = validate(read_config(args.config), str(args.config)).name
     file = Path(paths.head(name))
     given = ["--configfile", str(args.config), "--profile", args.profile]
-    if before := head.ended_head(file):
-        ended = head.cancel(before)
+    if before := slurm.ended_head(file):
+        ended = slurm.cancel(before)
         log.info("%d jobs were left: %s", len(ended), ", ".join(ended) or "none")
         last = before.arguments
     else:

@@ -5,7 +5,6 @@ Interrupted, it goes on where it was when it is called again.
 """
 
 import math
-from pathlib import Path
 
 from dmlbench import cli
 from dmlbench.config import load_config
@@ -24,7 +23,7 @@ def main(args) -> None:
             from dmlbench.training.session import train_run
 
             stopping.check()
-            train_run(plan, run, args.checkpoints, args.checkpoint_every, stopping, args.wait)
+            train_run(plan, run, every=args.checkpoint_every, stopping=stopping, wait=args.wait)
     except LeaveNow as reason:
         raise Unfinished(f"{reason}; what was trained is saved, run again to go on") from None
 
@@ -39,7 +38,6 @@ def duration(text: str) -> float | None:
 
 if __name__ == "__main__":
     parser = cli.run_parser(__doc__)
-    parser.add_argument("--checkpoints", type=Path, help="folder of the run's checkpoint")
     parser.add_argument(
         "--checkpoint-every", type=duration, help="seconds between two of them, else the config's"
     )

@@ -7,12 +7,12 @@
 from pathlib import Path
 
 import torch
-import yaml
 from pydantic import ValidationError
 from show import write_figure, write_tables
 from simulation import Settings, simulate
 
 from dmlbench import cli
+from dmlbench.config import read_config
 from dmlbench.errors import ConfigError
 from dmlbench.files import replacing
 
@@ -39,7 +39,7 @@ def read_settings(file: Path) -> Settings:
         ConfigError: One line for each mistake.
     """
     try:
-        return Settings.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+        return Settings.model_validate(read_config(file))
     except ValidationError as error:
         found = [(".".join(map(str, e["loc"])), e["msg"], e["input"]) for e in error.errors()]
         lines = [f"{file}: {where}: {what} (got {value})" for where, what, value in found]

@@ -46,7 +46,6 @@ def main(config: str, run: str, whole: str, killed: str, seed: str) -> None:
     options = Namespace(
         config=Path(config),
         run=run,
-        checkpoints=None,
         checkpoint_every=0.0,
         time_budget=None,
         wait=5.0,

@@ -59,7 +59,7 @@ def dataset_of(images, order=None, mode="RGB", **facts):
             for number in range(len(images)) if order is None else order:
                 path = list(images)[number]
                 split = "test" if number % 3 == 2 else "train"
-                yield Record(path, split, "", {"colour": number % 2}, images[path])
+                yield Record(path, split, {"colour": number % 2}, images[path])
 
     stated = {"train_label": "colour", "train_classes": 2, "evaluations": [], "counts": {}}
     Made.name, Made.facts = "made", DatasetFacts(**stated | {"mode": mode} | facts)

@@ -28,8 +28,8 @@ DRAWN = {"figures", "pages", "pdf"}
 #: What is done again once a module has changed, besides what is made from that.
 AGAIN = {
     "seeding": {"train", "embed", "control", "check", "summarise", "project"} | EVALUATED,
-    # Metrics register their labels where they are computed, and reports read those.
-    "knn": {"train", "project", "check"} | EVALUATED | REPORT,
+    # Metrics register their labels where they are computed, and tables and pages print those.
+    "knn": {"train", "project", "check"} | EVALUATED | REPORT - {"collect", "means"},
     "samplers.batch": {"train"},
     "data.splits": {"train", "embed", "control", "project"} | EVALUATED,
     "data.store": {"train", "embed", "control", "evaluate", "summarise"} | DRAWN,

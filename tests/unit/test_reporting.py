@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -267,12 +268,14 @@ def test_a_partial_table_says_so_and_averages_what_there_is(config, place):
 
 
 def test_of_many_missing_runs_some_are_named():
-    gaps = [f"run {n}: missing, not run yet" for n in range(40)]
-    text = partial(gaps)
+    runs = [SimpleNamespace(id=f"run {n}") for n in range(40)]
+    plan = SimpleNamespace(all_runs=dict(enumerate(runs)))
+    ledger = pd.DataFrame({"run": [run.id for run in runs]})
+    text = partial(plan, None, ledger.assign(state="missing", reason="not run yet"))
     assert "run 4: missing" in text
     assert "run 5: missing" not in text
     assert "and 35 more in summary/ledger.csv" in text
-    assert partial([]) == ""
+    assert partial(plan, None, ledger.assign(state="ok")) == ""
 
 
 def test_a_method_without_any_run_keeps_its_row(config, place):

@@ -81,21 +81,14 @@ def is_taken(experiment: str) -> bool:
 # Runs
 
 RUN_ID = "{dataset}/{recipe}/{loss}/{sampler}/seed{seed}"
-
-
-def run(name: str) -> str:
-    """The pattern of one run's folder."""
-    return f"results/{name}/runs/{RUN_ID}"
-
-
-def checkpoints(name: str) -> str:
-    """The pattern of the folder of a run's checkpoint and lock, which Snakemake never deletes."""
-    return f"results/{name}/checkpoints/{RUN_ID}"
-
-
-def loggers(name: str) -> str:
-    """The pattern of the folder of what TensorBoard and DVCLive keep of one run."""
-    return f"results/{name}/loggers/{RUN_ID}"
+# These stay wildcards where the config's name is filled in.
+_RUN = RUN_ID.replace("{", "{{").replace("}", "}}")
+#: The folder of a run.
+run = _path(f"results/{{name}}/runs/{_RUN}")
+#: The folder of its checkpoint and lock, which Snakemake never deletes.
+checkpoints = _path(f"results/{{name}}/checkpoints/{_RUN}")
+#: The folder of what TensorBoard and DVCLive keep of it.
+loggers = _path(f"results/{{name}}/loggers/{_RUN}")
 
 
 def run_in(folder: Path, run_id: str) -> Path:

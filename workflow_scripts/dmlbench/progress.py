@@ -32,8 +32,7 @@ def counting(
 ) -> Iterator[Callable[[int], None]]:
     """Yield a function that counts; show how much has come, how fast, and the time that is left.
 
-    ``what`` is the heading, ``total`` the amount at the end, where it is known, ``unit`` what is
-    counted, such as ``images``, or ``B`` for bytes.
+    ``total`` is the amount at the end, where it is known; ``unit`` such as ``images``, or ``B``.
     """
     options = {"desc": what, "initial": start, "total": total, "leave": False}
     options |= {"unit": "B", "unit_scale": True} if unit == "B" else {"unit": f" {unit}"}

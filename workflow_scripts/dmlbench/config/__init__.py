@@ -15,17 +15,3 @@ from dmlbench.config.plan import (
     Run,
 )
 from dmlbench.config.read_yaml import read_config
-
-__all__ = [
-    "METHOD_KEYS",
-    "NO_SAMPLER",
-    "RANDOM",
-    "RUN_KEYS",
-    "SHUFFLED",
-    "UNTRAINED",
-    "Plan",
-    "Run",
-    "load_config",
-    "read_config",
-    "resolve_config",
-]

@@ -98,9 +98,7 @@ def _no_file(path: Path) -> ConfigError:
 def training_classes(dataset: FolderDataset) -> set[str]:
     """The classes to train on: at least two, and at least two are left for the test.
 
-    Raises:
-        ConfigError: There is no such folder, it cannot be read, or has too few classes for training
-            and test.
+    A ConfigError where the folder cannot be read or has too few classes.
     """
     names = [folder.name for folder in _class_folders(dataset)]
     count = math.ceil(len(names) * dataset.train_share)
@@ -110,11 +108,7 @@ def training_classes(dataset: FolderDataset) -> set[str]:
 
 
 def folder_facts(dataset: FolderDataset) -> DatasetFacts:
-    """What a registered dataset states in its decorator.
-
-    Raises:
-        ConfigError: See :func:`contents`.
-    """
+    """What a registered dataset states in its decorator; errors as of :func:`contents`."""
     training = training_classes(dataset)
     counts: Counter[str] = Counter()
     for name, files in contents(dataset).images.items():

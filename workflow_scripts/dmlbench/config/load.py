@@ -28,10 +28,9 @@ _STORED = ("recipes", "losses", "samplers", "methods", "classes")
 
 
 def load_config(path: str | Path) -> Plan:
-    """Read and validate a config file; the plan stored beside a ``config.json`` is taken as it is.
+    """The plan of a config file, or that stored beside a ``config.json``.
 
-    Raises:
-        ConfigError: The file cannot be read or holds mistakes; one line for each.
+    A ConfigError as of :func:`resolve_config`, or where the file cannot be read.
     """
     path = Path(path)
     if path.name == paths.CONFIG_FILE and path.with_name(paths.PLAN_FILE).exists():
@@ -42,8 +41,7 @@ def load_config(path: str | Path) -> Plan:
 def resolve_config(data: Any, source: str) -> Plan:
     """Validate config ``data`` and make its plan; ``source`` is named in messages.
 
-    Raises:
-        ConfigError: One line for each mistake, with section, key, value and nearest valid key.
+    A ConfigError has a line for each mistake, with section, key, value and nearest valid key.
     """
     return build_plan(validate(data, source), source)
 

@@ -33,10 +33,6 @@ class Choice(BaseModel):
     type: str
     """The registered name, or the path of a class: package.module.Class."""
 
-    @property
-    def options(self) -> dict:
-        return dict(self.model_extra or {})
-
 
 ChoiceField = Annotated[Choice, BeforeValidator(_choice, json_schema_input_type=str | Choice)]
 
@@ -67,24 +63,6 @@ class Method(Section):
     loss: Name | Names = Field(description="A loss, or several.")
     sampler: Name | Names = "none"
     """A sampler, or several. none shuffles images and chooses no tuples."""
-
-
-def with_changes(entry: BaseModel, changes: dict[str, Any]) -> Any:
-    """A copy of a recipe, loss or sampler with other values, by dotted key.
-
-    Raises:
-        KeyError: The entry has no section on the way to a key.
-        ValidationError: A value is not valid.
-    """
-    data = entry.model_dump()
-    for path, value in changes.items():
-        section, *inner = data, *path.split(".")
-        for part in inner[:-1]:
-            section = section.get(part)
-            if not isinstance(section, dict):
-                raise KeyError(path)
-        section[inner[-1]] = value
-    return type(entry).model_validate(data)
 
 
 def _several(value: Any) -> Any:

@@ -226,11 +226,7 @@ class Plan:
             raise ConfigError(f"no experiment '{name}' in the config{nearest(name, known)}")
 
     def run_by_id(self, run_id: str) -> Run:
-        """The run that ``run_id`` names.
-
-        Raises:
-            ConfigError: The config plans no such run.
-        """
+        """The run that ``run_id`` names; a ConfigError where the config plans none."""
         if run_id not in self.all_runs:
             hint = nearest(run_id, list(self.all_runs))
             raise ConfigError(

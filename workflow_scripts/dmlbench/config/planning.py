@@ -1,13 +1,15 @@
 """From a valid config to a plan: names looked up, sweeps spread, combinations checked."""
 
 import itertools
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 from pydantic import ValidationError
 
 from dmlbench import paths
 from dmlbench.config import checks
-from dmlbench.config.models import Benchmark, Choice, Experiment, Sampler, with_changes
+from dmlbench.config.models import Benchmark, Choice, Experiment, Sampler
 from dmlbench.config.plan import (
     METHOD_KEYS,
     NO_SAMPLER,
@@ -31,8 +33,7 @@ _CHOICES = ("positive", "negative", "miner")
 def build_plan(benchmark: Benchmark, source: str) -> Plan:
     """Look everything up that ``benchmark`` names; ``source`` is named in messages.
 
-    Raises:
-        ConfigError: One line for each name that does not exist or combination that cannot be.
+    A ConfigError has a line for each name that does not exist or combination that cannot be.
     """
     builder = _Builder(benchmark)
     for step in (builder.check_entries, builder.plan_experiments, builder.plan_controls):
@@ -102,12 +103,12 @@ class _Builder:
             "modules": list(source.modules),
             "package": source.package,
         }
-        arguments = found.arguments
-        if problems := [f"{where}.{problem}" for problem in arguments.problems(choice.options)]:
+        arguments, options = found.arguments, choice.model_extra or {}
+        if problems := [f"{where}.{problem}" for problem in arguments.problems(options)]:
             self.problems += problems
             return {}
         values = {} if found.foreign else arguments.defaults()
-        values |= arguments.plain(choice.options)
+        values |= arguments.plain(options)
         for key, value in values.items():
             if has_described(value):
                 argument = arguments.known[key]
@@ -198,10 +199,13 @@ class _Builder:
         resolved = self.resolved[section][base]
         if changes:
             original = self.given[section][base]
+            data = original.model_dump()
             try:
-                changed = with_changes(original, changes)
-            except KeyError as error:
-                path = error.args[0]
+                for path, value in changes.items():
+                    *outer, last = path.split(".")
+                    reduce(getitem, outer, data)[last] = value
+                changed = type(original).model_validate(data)
+            except (KeyError, TypeError):  # no section on the way to the key
                 self.problems.append(f"{where}.sweep: {section} '{base}' has no key '{path}'")
                 return
             except ValidationError as error:

@@ -11,11 +11,7 @@ from dmlbench.errors import ConfigError
 
 
 def read_config(path: str | Path) -> Any:
-    """What a YAML 1.2 or JSON file holds, not yet validated.
-
-    Raises:
-        ConfigError: The file is missing, is not YAML, or has a key twice.
-    """
+    """What a YAML 1.2 or JSON file holds; a ConfigError where it is neither or has a key twice."""
     try:
         return parse_yaml(Path(path).read_text(encoding="utf-8"))
     except OSError as error:

@@ -23,9 +23,9 @@ class Record:
 
     path: str  #: its name inside its source, which is its identity
     split: str  #: ``train`` or ``test``
-    subset: str  #: a named part of the split that is evaluated by itself, or empty
     labels: dict[str, int | str]  #: one value for each label column
     image: np.ndarray | bytes
+    subset: str = ""  #: a named part of the split that is evaluated by itself
 
 
 class Dataset(ABC):
@@ -43,11 +43,7 @@ class Dataset(ABC):
 
 
 def register_dataset(name: str, /, **facts: object) -> Callable[[type], type]:
-    """Register a dataset under ``name`` with its ``facts``, the fields of :class:`DatasetFacts`.
-
-    Raises:
-        ConfigError: A fact is missing, unknown or of another type.
-    """
+    """Register a dataset with its facts (:class:`DatasetFacts`); a wrong one is a ConfigError."""
     try:
         stated = DatasetFacts(**facts)
     except ValidationError as error:

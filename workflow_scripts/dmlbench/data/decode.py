@@ -34,12 +34,11 @@ def pixels(
 
     Encoded images become ``mode`` as Pillow converts them: an alpha channel is dropped, of 16 bits
     the upper 8 stay. An EXIF orientation is not applied: the published numbers are of images as
-    they are stored. Resizing is Pillow's antialiased bilinear, as torchvision does it; a smaller
-    image is enlarged.
+    they are stored. Resizing is torchvision's antialiased bilinear; a smaller image is enlarged.
 
     Args:
-        image: As in :class:`dmlbench.data.dataset.Record`.
-        mode: ``RGB`` or ``L``; arrays have their channels already.
+        image: As in :class:`dmlbench.data.dataset.Record`; arrays have their channels already.
+        mode: ``RGB`` or ``L``.
         short_side: What the shorter side becomes; None keeps the size.
         what, hint: The image's name, and the end of a message that it cannot be read.
 
@@ -48,20 +47,14 @@ def pixels(
     """
     if isinstance(image, bytes):
         decoded = _decoded(image, mode, what, hint)
-    elif short_side in (None, min(image.shape[:2])):
-        return np.ascontiguousarray(image, dtype=np.uint8)
     else:
         image = np.asarray(image, dtype=np.uint8)
         decoded = Image.fromarray(image.squeeze(2) if image.shape[2] == 1 else image)
-    width, height = decoded.size
-    if short_side not in (None, min(width, height)):
-        # Rounded as torchvision's Resize does.
-        size = (short_side, int(short_side * height / width))
-        if width > height:
-            size = (int(short_side * width / height), short_side)
-        decoded = decoded.resize(size, Image.Resampling.BILINEAR)
-    array = np.asarray(decoded)
-    return np.ascontiguousarray(array[:, :, None] if array.ndim == 2 else array)
+    if short_side:
+        from torchvision.transforms.functional import resize  # takes seconds
+
+        decoded = resize(decoded, short_side)
+    return np.atleast_3d(decoded)
 
 
 def _decoded(data: bytes, mode: str, what: str, hint: str) -> Image.Image:

@@ -27,13 +27,10 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def checking_room(
     images: Iterable[Decoded], what: str, folder: Path, total: int | None
 ) -> Iterator[Decoded]:
-    """Hand on ``images``; after the first ones, say how large the store will be.
+    """Hand on ``images``; after the first ones, say how large the store ``what`` will be.
 
-    ``what`` names the store, ``folder`` is where it will lie and exists, ``total`` is how many
-    images there will be, where that is known.
-
-    Raises:
-        DataError: The disk had less room at the start.
+    A DataError tells that the disk of ``folder`` has less room. Nothing is said where ``total``,
+    the number of images, is not known.
     """
     free, sizes = shutil.disk_usage(folder).free, []
     for each in images:
@@ -68,10 +65,8 @@ def near(folder: Path, scratch: str | None) -> Iterator[Path]:
     """Yield a folder with the prepared images of ``folder``: a copy below ``scratch``, if given.
 
     The copy goes when the block ends. Where the disk is too small, ``folder`` itself is read, and
-    the log says so. Variables in ``scratch`` such as ``$SLURM_TMPDIR`` are filled in.
-
-    Raises:
-        TrainingError: There is no folder ``scratch`` here.
+    the log says so; where there is no ``scratch``, that is a TrainingError. Variables in it such as
+    ``$SLURM_TMPDIR`` are filled in.
     """
     if not scratch:
         yield folder

@@ -20,8 +20,6 @@ from dmlbench.files import NO_LOCKS, checksum_of
 
 log = logging.getLogger(__name__)
 
-_PATIENCE = Patience()
-
 
 class NoChecksumError(UserError):
     """Nobody has said what this file should be."""
@@ -32,7 +30,7 @@ def download(
     target: Path,
     mirror: str | None = None,
     own: str | None = None,
-    patience: Patience = _PATIENCE,
+    patience: Patience = Patience(),  # noqa: B008
 ) -> None:
     """Fetch ``archive`` to ``target`` from the first source that has it intact.
 
@@ -55,7 +53,11 @@ def download(
         target.parent.mkdir(parents=True, exist_ok=True)
         with _alone(target):
             if target.exists():
-                _check_existing(archive, target)
+                try:
+                    verify(target, archive)
+                except DataError as error:
+                    raise DataError(f"{target.parent}/{error}; delete it and run again") from None
+                log.info("%s is there already and intact", target)
             else:
                 _fill(part, archive, target, sources, patience)
                 part.replace(target)
@@ -102,10 +104,7 @@ def verify(path: Path, archive: Archive) -> None:
 def members_sha256(path: Path) -> str:
     """The SHA-256 over the sorted names and contents of an archive's files.
 
-    An archive that a mirror has packed anew has the same one.
-
-    Raises:
-        DataError: It is damaged or unsafe.
+    An archive that a mirror has packed anew has the same one; a damaged or unsafe one raises.
     """
     contents = {name: hashlib.sha256(content).digest() for name, content in read_members(path)}
     digest = hashlib.sha256()
@@ -131,14 +130,6 @@ def _alone(target: Path) -> Iterator[None]:
         yield
     finally:
         download_lock.release()
-
-
-def _check_existing(archive: Archive, target: Path) -> None:
-    try:
-        verify(target, archive)
-    except DataError as error:
-        raise DataError(f"{target.parent}/{error}; delete it and run again") from None
-    log.info("%s is there already and intact", target)
 
 
 def _fill(

@@ -24,31 +24,19 @@ class Folder(Dataset):
         if found.told:
             log.info("%s: left out: %s", self.name, found.told, extra={"tell": True})
         for name, files in found.images.items():
+            split = "train" if name in training else "test"
             for file in files:
-                yield Record(
-                    path=f"{name}/{file}",
-                    split="train" if name in training else "test",
-                    subset="",
-                    labels={"class": name},
-                    image=(Path(self.folder.folder) / name / file).read_bytes(),
-                )
+                image = Path(self.folder.folder, name, file).read_bytes()
+                yield Record(f"{name}/{file}", split, {"class": name}, image)
 
 
 def folder_dataset(name: str, folder: FolderDataset) -> type[Dataset]:
-    """The dataset that a config describes under ``datasets``.
-
-    Raises:
-        ConfigError: It cannot be a dataset; see :func:`dmlbench.config.folders.contents`.
-    """
+    """The dataset that a config describes; a ConfigError where the folder cannot be one."""
     stated = {"name": name, "folder": folder, "facts": folder_facts(folder)}
     return type(name, (Folder,), stated)
 
 
 def dataset_of(plan: Plan, name: str) -> type[Dataset]:
-    """The registered dataset ``name``, or the one that the config describes.
-
-    Raises:
-        ConfigError: There is none.
-    """
+    """The dataset ``name``, registered or of the config; a ConfigError where there is none."""
     own = plan.benchmark.datasets
     return folder_dataset(name, own[name]) if name in own else get_dataset(name)

@@ -3,7 +3,6 @@
 import hashlib
 import itertools
 import logging
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -58,7 +57,7 @@ def prepare(
         # The index is written last, so that none is there without its pixels.
         with replacing(folder / paths.PIXELS_FILE) as temporary, disk_full_is_told(folder):
             with temporary.open("wb") as file, counting(what, total, "images") as count:
-                table = _index(_write(file, images, dataset.name, count))
+                table = _index(_write(file, images, count), dataset.name)
             check_counts(dataset, table)
             (folder / paths.INDEX_FILE).unlink(missing_ok=True)
     with replacing(folder / paths.INDEX_FILE) as temporary, disk_full_is_told(folder):
@@ -87,40 +86,33 @@ def _decode(record: Record, dataset: type[Dataset], short_side: int | None) -> D
     return record, image, digest.digest()
 
 
-def _write(
-    file: BinaryIO, decoded: Iterator[Decoded], name: str, count: Callable[[int], None]
-) -> dict[str, list]:
-    """Write all pixels to ``file``; return the index's columns in the order of the file."""
-    columns: dict[str, list] = defaultdict(list)
-    seen: set[str] = set()
-    offset = 0
-    for record, image, digest in decoded:
-        if record.path in seen:
-            raise DataError(f"{name}: {record.path} comes twice; the archive is damaged")
-        seen.add(record.path)
+def _write(file: BinaryIO, images: Iterator[Decoded], count: Callable[[int], None]) -> list[dict]:
+    """Write all pixels to ``file``; return the index's rows in the order of the file."""
+    rows, offset = [], 0
+    for record, image, digest in images:
         row = {"path": record.path, "split": record.split, "subset": record.subset}
         row |= record.labels | dict(zip(("height", "width", "channels"), image.shape, strict=True))
-        for column, value in (row | {"offset": offset, "digest": digest}).items():
-            columns[column].append(value)
+        rows.append(row | {"offset": offset, "digest": digest})
         offset += file.write(image.data)
         count(1)
-    if not columns:
+    return rows
+
+
+def _index(rows: list[dict], name: str) -> pd.DataFrame:
+    """The index of the dataset ``name``: in canonical order, ids and contents added."""
+    if not rows:
         raise DataError(f"{name}: there is no image in its archives")
-    return columns
-
-
-def _index(columns: dict[str, list]) -> pd.DataFrame:
-    """The index from its columns: rows in canonical order, ids and contents added."""
-    splits, names = columns["split"], columns["path"]
-    order = sorted(range(len(names)), key=lambda n: (splits[n] != "train", splits[n], names[n]))
-    columns = {name: [values[n] for n in order] for name, values in columns.items()}
-    first_with: dict[bytes, int] = {}
-    digests = columns.pop("digest")
-    content = [first_with.setdefault(digest, number) for number, digest in enumerate(digests)]
-    table = pd.DataFrame({"id": range(len(order)), **columns, "content": content})
+    rows.sort(key=lambda row: (row["split"] != "train", row["split"], row["path"]))
+    table = pd.DataFrame(rows)
+    if table["path"].duplicated().any():
+        twice = table["path"][table["path"].duplicated()].iloc[0]
+        raise DataError(f"{name}: {twice} comes twice; the archive is damaged")
+    table.insert(0, "id", range(len(table)))
+    table["content"] = table.groupby("digest")["id"].transform("first")
     # Without the offsets, which follow the archive: the images of all mirrors have one hash.
-    known = zip(*(v for name, v in columns.items() if name != "offset"), digests, strict=True)
-    table.attrs["sha256"] = hashlib.sha256(repr(list(known)).encode()).hexdigest()
+    known = [tuple(value for key, value in row.items() if key != "offset") for row in rows]
+    table = table.drop(columns="digest")
+    table.attrs["sha256"] = hashlib.sha256(repr(known).encode()).hexdigest()
     return table
 
 

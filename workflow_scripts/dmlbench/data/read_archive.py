@@ -69,11 +69,7 @@ def read_members(
 
 
 def read_gzip(path: Path) -> bytes:
-    """The content of a single gzipped file.
-
-    Raises:
-        DataError: It is damaged or too large.
-    """
+    """The content of a single gzipped file; a DataError where it is damaged or too large."""
     unpacked = _Unpacked(path)
     with _damage_told(path, "not a readable gzip file"), path.open("rb") as stream:
         return unpacked.read(_Counted(GzipFile(fileobj=stream), unpacked), path.stem)
@@ -82,8 +78,7 @@ def read_gzip(path: Path) -> bytes:
 def read_rows(path: Path, columns: list[str]) -> Iterator[dict]:
     """Yield the rows of a Parquet file, each as a dict of ``columns``.
 
-    Raises:
-        DataError: The file is damaged, lacks a column, or unpacks to too much.
+    A DataError tells that the file is damaged, lacks a column, or unpacks to too much.
     """
     import pyarrow.parquet
 

@@ -40,11 +40,7 @@ class InputFormat(NamedTuple):
 
 
 def input_format(recipe: dict) -> InputFormat:
-    """What the image keys of a resolved recipe stand for.
-
-    Raises:
-        ConfigError: It takes mean and deviation from weights that timm does not know.
-    """
+    """What the image keys of a resolved recipe stand for; weights must be known to timm."""
     size, options, mean, std = recipe["image_size"], {}, None, None
     if recipe["mean_std"] == "imagenet":
         mean, std = IMAGENET_MEAN, IMAGENET_STD
@@ -118,9 +114,11 @@ class ImageReader:
             worker_init_fn=_obey_the_training_only,
             generator=torch.Generator(),  # or it would draw from the global one
         )
-        whole = len(store.index) * self.channels * self.size**2
-        keep = train is None and whole <= _KEPT
-        self._kept = self._all().to(device) if keep else None
+        self._kept = None  # all images, N x H x W x C
+        if train is None and len(store.index) * self.channels * self.size**2 <= _KEPT:
+            everything = np.arange(len(store.index))
+            blocks = np.array_split(everything, -(-len(everything) // 512))
+            self._kept = torch.cat(list(self._made(blocks))).to(device)
 
     def batches(
         self, rows: Iterable[np.ndarray], seeds: Iterable[np.ndarray] | None = None
@@ -135,18 +133,18 @@ class ImageReader:
             for batch in rows:
                 yield self._input(self._kept[send(batch, self.device)])
             return
-        given = zip(rows, rows if seeds is None else seeds, strict=True)
-        for pixels in self._made(_places(*batch, seeds is not None) for batch in given):
+        for pixels in self._made(rows, seeds):
             yield self._input(pixels)
 
-    def _all(self) -> torch.Tensor:
-        """All images as evaluation sees them: N x H x W x C."""
-        rows = np.arange(len(self._views.store.index))
-        blocks = np.array_split(rows, -(-len(rows) // 512))
-        return torch.cat(list(self._made(_places(block, block, False) for block in blocks)))
-
-    def _made(self, batches: Iterable[list[Place]]) -> Iterator[torch.Tensor]:
-        self._places[:] = batches
+    def _made(
+        self, rows: Iterable[np.ndarray], seeds: Iterable[np.ndarray] | None = None
+    ) -> Iterator[torch.Tensor]:
+        """Each batch after its transforms: B x H x W x C."""
+        training = seeds is not None
+        self._places.clear()
+        for some, their in zip(rows, seeds if training else rows, strict=True):
+            pairs = zip(some.tolist(), their.tolist(), strict=True)
+            self._places.append([(row, seed, training) for row, seed in pairs])
         try:
             with _signals_held():
                 made = iter(self._loader)
@@ -221,10 +219,6 @@ class _Views(Dataset):
             f"images {what} (at {self.store.index['id'].iloc[row]}); give the recipe an "
             "image_size, or end its transforms with CenterCrop or with Resize to [height, width]"
         )
-
-
-def _places(rows: np.ndarray, seeds: np.ndarray, training: bool) -> list[Place]:
-    return [(row, seed, training) for row, seed in zip(rows.tolist(), seeds.tolist(), strict=True)]
 
 
 def _words(shape: torch.Size) -> str:

@@ -19,9 +19,8 @@ def summarise(name: str, index: pd.DataFrame) -> str:
         for label in [c for c in index.columns if c not in _OWN and part[c].notna().any()]:
             sizes = part[label].value_counts()
             spread = f"{sizes.min()} - {sizes.median():g} - {sizes.max()}"
-            single = (sizes == 1).sum()
             name_of_part = f"{split}/{subset}" if subset else split
-            counts = (f"{len(part):,}", label, f"{len(sizes):,}", spread, f"{single:,}")
+            counts = (f"{len(part):,}", label, f"{len(sizes):,}", spread, f"{(sizes == 1).sum():,}")
             rows.append((name_of_part, *counts))
     columns = ["part", "images", "label", "classes", "images per class", "with one image"]
     table = pd.DataFrame(rows, columns=columns).to_markdown(index=False, disable_numparse=True)

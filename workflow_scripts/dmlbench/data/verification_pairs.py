@@ -49,9 +49,7 @@ def pair_table(pairs: pd.DataFrame, index: pd.DataFrame, protocol: str) -> pd.Da
     trained_on: whether the training split of ``index`` shows anyone of the pair. Where the dataset
     is in folds that depends on the run: trained_on is missing (NA) until :func:`of_run` fills it.
 
-    Raises:
-        DataError: An image is not in the index, its training people are not marked, or someone is
-            in two splits.
+    A DataError tells that an image is missing, nobody is marked, or someone is in two splits.
     """
     ids = index.set_index("path")["id"]
     if missing := sorted({*pairs["left"], *pairs["right"]} - set(ids.index)):
@@ -74,10 +72,8 @@ def of_run(table: pd.DataFrame, index: pd.DataFrame, label: str) -> pd.DataFrame
     """The table of :func:`pair_table` with ``trained_on`` as it is for one run.
 
     The run trained on what is not ``test`` in its index, or chose its epoch with it. The column
-    ``label`` says who is on an image.
-
-    Raises:
-        DataError: Nobody is marked as trained on, so that everybody would pass for unseen.
+    ``label`` says who is on an image. An index without ``train`` is refused (DataError), as
+    everybody would pass for unseen.
     """
     if "train" not in set(index["split"]):
         raise DataError("pairs: the index has no training images; of a dataset in folds, name one")
@@ -90,8 +86,7 @@ def of_run(table: pd.DataFrame, index: pd.DataFrame, label: str) -> pd.DataFrame
 def clean(table: pd.DataFrame) -> pd.DataFrame:
     """The pairs of one protocol that show nobody whom training saw: all that may be scored.
 
-    Raises:
-        DataError: Whom training saw is not known, or no pair is left of one kind.
+    A DataError tells that whom training saw is not known, or that no pair is left of one kind.
     """
     name = table["protocol"].iloc[0]
     if table["trained_on"].isna().any():
@@ -109,11 +104,7 @@ def clean(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def all_pairs(files: dict[str, Path], index: pd.DataFrame) -> pd.DataFrame:
-    """The pairs of every protocol's file, one table below the other; see :func:`pair_table`.
-
-    Raises:
-        DataError: A file is damaged, or an image is missing.
-    """
+    """The pairs of every protocol's file, one :func:`pair_table` below the other."""
     tables = []
     for protocol, file in files.items():
         pairs = read_pairs(file.read_text(encoding="utf-8"), str(file))

@@ -56,8 +56,7 @@ class Argument:
     def value(self, given: Any) -> Any:
         """The Python value of what a config gives: a tuple for a list, a member for an enum.
 
-        Raises:
-            ValidationError: It does not fit the type. Text is no number, and true neither.
+        A ValidationError where it does not fit the type; text is no number, and true neither.
         """
         return self._adapter.validate_json(json.dumps([given]), strict=True)[0]
 
@@ -102,8 +101,7 @@ class Arguments:
     def of(cls, target: type, foreign: str = "") -> "Arguments":
         """Read the signature of ``target``; ``foreign`` is its kind if it does not register itself.
 
-        Raises:
-            ConfigError: An annotation means nothing.
+        A ConfigError where an annotation means nothing.
         """
         known: dict[str, Argument] = {}
         for name, parameter, hint, inherited in _parameters(target, bool(foreign)):

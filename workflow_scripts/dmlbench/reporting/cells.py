@@ -1,5 +1,7 @@
 """The table of an experiment in long form, one row for each cell: what all formats print."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 
@@ -7,7 +9,7 @@ from dmlbench.config import METHOD_KEYS, RANDOM, UNTRAINED, Plan
 from dmlbench.errors import DataError
 from dmlbench.evaluation.metric import find_measure
 from dmlbench.reporting.formats import Cell
-from dmlbench.reporting.names import lines_of, measure
+from dmlbench.reporting.names import lines_of
 from dmlbench.reporting.published import published_rows
 from dmlbench.reporting.statistics import NO_SEEDS, summarize, supported_best
 
@@ -33,19 +35,12 @@ def cells(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataFrame:
     if mine.empty:
         raise DataError(f"{experiment}: none of its runs is finished; run the pipeline first")
     keys = mine[[*BLOCK, *COLUMN]].drop_duplicates()
-    seeds = mine.groupby([*METHOD_KEYS, *BLOCK, *COLUMN], sort=False)["value"].agg(list).to_dict()
-    published = _published(plan, experiment, keys[BLOCK[1:]].drop_duplicates())
-    rows = []
-    for line in lines_of(plan, experiment):
-        # Controls without a training have the same embeddings for every selection.
-        untrained = line["loss"] in (RANDOM, UNTRAINED)
-        same = {"selection": plan.control_selection} if untrained else {}
-        for key in keys.to_dict("records"):
-            where = line | key | same
-            values = seeds.get(tuple(where[name] for name in [*METHOD_KEYS, *BLOCK, *COLUMN]))
-            row = line | key | vars(summarize(values) if values else NO_SEEDS)
-            rows.append(row | _against(row, published))
-    return _with_best(pd.DataFrame(rows), mine)
+    table = pd.DataFrame(lines_of(plan, experiment)).merge(keys, how="cross")
+    # Controls without a training have the same embeddings for every selection.
+    untrained = table["loss"].isin((RANDOM, UNTRAINED))
+    stored = table.assign(selection=table["selection"].mask(untrained, plan.control_selection))
+    table = table.join(summaries(stored, mine, [*METHOD_KEYS, *BLOCK, *COLUMN]))
+    return _with_best(_with_published(plan, experiment, table), mine)
 
 
 def table_values(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataFrame:
@@ -60,8 +55,15 @@ def table_values(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataF
     place = {name: number for number, name in enumerate(_FIRST)}
     places = mine["metric"].map(place).fillna(len(place))
     mine = mine.assign(place=places).sort_values(["place", "k"]).drop(columns="place")
-    scales = {name: measure(name).scale for name in mine["metric"].unique()}
+    scales = {name: find_measure(name).scale for name in mine["metric"].unique()}
     return mine.assign(value=mine["value"] * mine["metric"].map(scales))
+
+
+def summaries(rows: pd.DataFrame, values: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """mean, sd, half_width and n of ``values`` over seeds for each of ``rows``, told by ``by``."""
+    found = {key: vars(summarize(seeds)) for key, seeds in values.groupby(by)["value"]}
+    keys = rows[by].itertuples(index=False, name=None)
+    return pd.DataFrame([found.get(key, vars(NO_SEEDS)) for key in keys], index=rows.index)
 
 
 def rows_where(table: pd.DataFrame, **values: object) -> pd.DataFrame:
@@ -79,24 +81,21 @@ def stored_name(metric: str, k: int) -> str:
     return f"recall@{k}" if metric == "recall" else metric
 
 
-def _published(plan: Plan, experiment: str, parts: pd.DataFrame) -> dict[tuple, tuple[float, str]]:
-    """The first published number, and its source, of each part, method and metric."""
+def _with_published(plan: Plan, experiment: str, table: pd.DataFrame) -> pd.DataFrame:
+    """The table with the first published number for each cell, and how ours compares."""
     found = {}
-    for part in parts.itertuples(index=False, name=None):
-        for table, _, values, methods in published_rows(plan, experiment, part):
-            for method in methods:
-                for metric, value in values.items():
-                    found.setdefault((*part, *method, metric), (value, table.source))
-    return found
-
-
-def _against(row: dict, published: dict[tuple, tuple[float, str]]) -> dict:
-    """The published number for a cell, and how ours compares."""
-    where = tuple(row[name] for name in [*BLOCK[1:], *METHOD_KEYS])
-    value, source = published.get((*where, stored_name(row["metric"], row["k"])), (np.nan, ""))
-    difference, half = row["mean"] - value, row["half_width"]
-    covered = None if half is None or not source else abs(difference) <= half
-    return {"published": value, "difference": difference, "covered": covered, "source": source}
+    for part in table[BLOCK[1:]].drop_duplicates().itertuples(index=False, name=None):
+        for paper, _, values, methods in published_rows(plan, experiment, part):
+            for method, metric in itertools.product(methods, values):
+                found.setdefault((*part, *method, metric), (values[metric], paper.source))
+    where = table[[*BLOCK[1:], *METHOD_KEYS]]
+    where = where.assign(metric=list(map(stored_name, table["metric"], table["k"])))
+    told = [found.get(key, (np.nan, "")) for key in where.itertuples(index=False, name=None)]
+    value, source = (pd.Series(some) for some in zip(*told, strict=True))
+    difference = table["mean"] - value
+    covered = (difference.abs() <= table["half_width"]).astype(object)
+    covered = covered.where((difference + table["half_width"]).notna())
+    return table.assign(published=value, difference=difference, covered=covered, source=source)
 
 
 def _with_best(table: pd.DataFrame, mine: pd.DataFrame) -> pd.DataFrame:
@@ -107,8 +106,10 @@ def _with_best(table: pd.DataFrame, mine: pd.DataFrame) -> pd.DataFrame:
     best = []
     for block, rows in values.groupby(BLOCK, sort=False):
         columns = dict(list(rows.groupby(COLUMN, sort=False)))
-        seeds = [by_seed(c) * (1 if measure(*key).higher else -1) for key, c in columns.items()]
-        complete = [s if s.shape[1] == wanted else s.iloc[:0] for s in seeds]
+        complete = []
+        for key, column in columns.items():
+            seeds = by_seed(column) * (1 if find_measure(*key).higher else -1)
+            complete.append(seeds if seeds.shape[1] == wanted else seeds.iloc[:0])
         winners = zip(columns, supported_best(complete), strict=True)
         best += [(*block, *key, *winner) for key, winner in winners if winner is not None]
     keys = pd.MultiIndex.from_frame(table[[*BLOCK, *COLUMN, *METHOD_KEYS]])
@@ -117,7 +118,7 @@ def _with_best(table: pd.DataFrame, mine: pd.DataFrame) -> pd.DataFrame:
 
 def printed_cells(block: pd.DataFrame) -> pd.DataFrame:
     """Rows of :func:`cells` as a printed block: methods down, controls below, metrics across."""
-    heads = [measure(*key).label for key in zip(block["metric"], block["k"], strict=True)]
+    heads = [find_measure(*key).label for key in zip(block["metric"], block["k"], strict=True)]
     table = block.assign(cell=[_cell(row) for row in block.to_dict("records")], head=heads)
     table = table.pivot(index="method", columns="head", values="cell")
     order = list(dict.fromkeys(block["method"])), list(dict.fromkeys(heads))
@@ -125,11 +126,10 @@ def printed_cells(block: pd.DataFrame) -> pd.DataFrame:
 
 
 def _cell(row: dict) -> Cell:
-    decimals = measure(row["metric"], int(row["k"])).decimals
-    cell = Cell(row["mean"], row["half_width"], decimals, bool(row["best"]))
-    outside = not pd.isna(row["covered"]) and not row["covered"]
-    note = count(row["n"], row["planned"])
-    return cell._replace(note=note, published=row["published"], outside=outside)
+    decimals, note = find_measure(row["metric"]).decimals, count(row["n"], row["planned"])
+    outside = pd.notna(row["covered"]) and not row["covered"]
+    printed = row["mean"], row["half_width"], decimals, bool(row["best"]), note, row["published"]
+    return Cell(*printed, outside)
 
 
 def count(n: float, planned: float) -> str:

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from dmlbench.config import METHOD_KEYS, Plan
@@ -69,10 +68,9 @@ def paired_tests(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataF
     """A row for each claimed pair, selection, part and metric that a table prints.
 
     Columns: selection, split, subset, label, metric, k; worse and better (in words, and the names
-    of recipe, loss and sampler); n (seeds of both) and planned; difference (better - worse, mean)
-    and half_width; p_t, p_exact, effect, more_seeds
-    (:class:`dmlbench.reporting.statistics.Comparison`); p_t_holm, p_exact_holm. Holm's correction
-    is over all rows of one metric: all pairs, parts and selections.
+    of recipe, loss and sampler); n (seeds of both) and planned; difference (better - worse) and
+    half_width; p_t, p_exact, effect, more_seeds; p_t_holm and p_exact_holm, corrected over all rows
+    of one metric.
     """
     mine, words = table_values(plan, experiment, metrics), names.methods(plan, experiment)
     pairs = claimed_pairs(plan, experiment)
@@ -98,7 +96,7 @@ def paired_tests(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataF
     k = table["k"].where(table["metric"] == "recall", 0)
     for test in ("p_t", "p_exact"):
         by_metric = table[test].astype(float).groupby([table["metric"], k])
-        table[f"{test}_holm"] = by_metric.transform(lambda p: holm(p.tolist()))
+        table[f"{test}_holm"] = by_metric.transform(holm)
     return table
 
 
@@ -151,7 +149,9 @@ class _Judge:
             ours = [self._seeds(self._method([match]), part, metric) for match in pair]
             both = pd.concat(ours, axis=1, join="inner").to_numpy()
             if len(both):
-                found = _judge_difference(compare(*both.T).difference, difference)
+                mine = compare(*both.T).difference
+                shown = abs(mine.mean) > mine.half_width and mine.mean * difference > 0
+                found = _judged(mine, difference, shown)
             yield self._row("claim", claim.text, part, metric, difference, **found)
 
     def numbers(self) -> Iterator[dict]:
@@ -168,12 +168,9 @@ class _Judge:
         if values.empty:
             return {"verdict": NOT_RUN}
         ours = summarize(values)
-        verdict = WITHIN if _holds(ours, value) else NOT
-        if abs(ours.mean - value) <= TOLERANCE:
-            verdict = REPRODUCED
-        if self.table.other_network(self.plan.recipes[method[0]]):
-            verdict = OTHER
-        return _judged(ours, verdict)
+        found = _judged(ours, value, abs(ours.mean - value) <= TOLERANCE)
+        other = self.table.other_network(self.plan.recipes[method[0]])
+        return found | ({"verdict": OTHER} if other else {})
 
     def _method(self, matches: list[Match]) -> Method | None:
         """The first of our methods that is a published one."""
@@ -200,19 +197,9 @@ class _Judge:
         return about | {"part": where, "published": published} | found
 
 
-def _judge_difference(ours: Summary, theirs: float) -> dict:
-    """The verdict on a difference between two methods."""
-    shown = ours.half_width is not None and abs(ours.mean) > ours.half_width
-    if shown and np.sign(ours.mean) == np.sign(theirs):
-        return _judged(ours, REPRODUCED)
-    return _judged(ours, WITHIN if _holds(ours, theirs) else NOT)
-
-
-def _judged(ours: Summary, verdict: str) -> dict:
-    of_ours = {"ours": ours.mean, "half_width": ours.half_width, "seeds": ours.n}
-    return of_ours | {"verdict": verdict}
-
-
-def _holds(ours: Summary, value: float) -> bool:
-    """Whether our interval holds a value."""
-    return ours.half_width is not None and abs(ours.mean - value) <= ours.half_width
+def _judged(ours: Summary, value: float, reproduced: bool) -> dict:
+    """Ours, and the verdict on a published value; one seed has no interval that could hold it."""
+    verdict = WITHIN if abs(ours.mean - value) <= ours.half_width else NOT
+    verdict = REPRODUCED if reproduced else verdict
+    mine = {"ours": ours.mean, "half_width": ours.half_width, "seeds": ours.n}
+    return mine | {"verdict": verdict}

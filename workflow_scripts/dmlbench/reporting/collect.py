@@ -97,7 +97,9 @@ def write_means(plan: Plan) -> None:
     nested, bars = {}, []
     for experiment in plan.benchmark.experiments:
         table = pd.read_csv(paths.table(name, experiment, "csv")).dropna(subset="mean")
-        table["measure"] = [_measure(row) for _, row in table.iterrows()]
+        # Such as "last test seen digit recall@1".
+        words = table[_MEASURE].apply(lambda row: " ".join(row.dropna()), axis=1)
+        table["measure"] = words + "@" + table["k"].astype(str)
         methods = table["recipe"] + "/" + table["loss"] + "/" + table["sampler"]
         nested[experiment] = {
             method: dict(zip(rows["measure"], rows["mean"], strict=True))
@@ -109,9 +111,3 @@ def write_means(plan: Plan) -> None:
     with replacing(Path(paths.means(name, "csv"))) as temporary:
         columns = ["method", "measure", "mean"]
         pd.concat(bars)[columns].to_csv(temporary, index=False, float_format="%.6f")
-
-
-def _measure(row: pd.Series) -> str:
-    """Such as ``last test seen digit recall@1``."""
-    words = " ".join(str(row[part]) for part in _MEASURE if pd.notna(row[part]))
-    return words if pd.isna(row["k"]) else f"{words}@{row['k']:.0f}"

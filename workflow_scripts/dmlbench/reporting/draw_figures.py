@@ -61,8 +61,7 @@ class FigureData:
     def recalls(self, k: int | None = None) -> pd.DataFrame:
         """Recall@K in percent on the test, for the weights that figures show; without ``k``, all.
 
-        One row for each run, part of the test and K; columns: subset, label, part (in words, in
-        the dataset's order), method, seed, k and value.
+        Columns: subset, label, part (in words, in the dataset's order), method, seed, k, value.
         """
         chosen = {"metric": "recall", "split": "test"} | ({"k": k} if k else {})
         chosen["selection"] = self.plan.benchmark.projection.selection

@@ -1,5 +1,6 @@
 """A table before it is printed; a cell in Markdown, HTML or LaTeX; tables as CSV and Markdown."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,6 @@ from dmlbench.version import BENCHMARK_VERSION, STAMP
 OUTSIDE = "*"
 MINUS = "−"  # noqa: RUF001
 DASH = "–"  # noqa: RUF001
-NAN = float("nan")
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=lambda template: template.endswith("html.j2"),
@@ -32,7 +32,7 @@ class Cell(NamedTuple):
     decimals: int = 1
     bold: bool = False
     note: str = ""  # follows the number, such as (2/3) where a seed is missing
-    published: float = NAN  # what a paper says instead
+    published: float = math.nan  # what a paper says instead
     outside: bool = False  # whether our interval leaves the published number out
 
     @property
@@ -104,7 +104,7 @@ def render(template: str, **values: object) -> str:
 
 def render_notes(template: str, **values: object) -> str:
     """A template of sentences, filled in, as one line."""
-    return " ".join(render(template, stamp=STAMP, **values).split())
+    return " ".join(render(template, stamp=STAMP, outside=OUTSIDE, **values).split())
 
 
 def write_csv(path: Path, table: pd.DataFrame, float_format: str = "%.6f") -> None:

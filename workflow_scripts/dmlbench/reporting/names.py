@@ -1,8 +1,6 @@
 """Names of things as tables and figures print them, and the lines that tables have."""
 
 from dmlbench.config import METHOD_KEYS, Plan
-from dmlbench.errors import DataError
-from dmlbench.evaluation.metric import Measure, find_measure
 
 SELECTIONS = {
     "last": "last epoch",
@@ -113,15 +111,3 @@ def lines(plan: Plan) -> list[dict]:
         for name, experiment in plan.benchmark.experiments.items()
         for line in lines_of(plan, name)
     ]
-
-
-def measure(metric: str, k: int = 0) -> Measure:
-    """How to print a stored metric, as the metric's own file says.
-
-    Raises:
-        DataError: No metric stores this name.
-    """
-    found = find_measure(metric, k)
-    if found is None:
-        raise DataError(f"no metric stores '{metric}'; measure the runs again")
-    return found

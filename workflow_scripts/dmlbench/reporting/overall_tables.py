@@ -1,13 +1,13 @@
 """The tables over all experiments: the leaderboard of each dataset, and the cost of training."""
 
-import numpy as np
 import pandas as pd
 
 from dmlbench.config import METHOD_KEYS, RUN_KEYS, SHUFFLED, UNTRAINED, Plan
+from dmlbench.evaluation.metric import find_measure
 from dmlbench.reporting import names
-from dmlbench.reporting.cells import COLUMN, count, rows_where
+from dmlbench.reporting.cells import COLUMN, count, rows_where, summaries
 from dmlbench.reporting.formats import Cell, Table, render_notes
-from dmlbench.reporting.statistics import NO_SEEDS, summarize
+from dmlbench.reporting.statistics import summarize
 
 _SHOWN = ("recall", "map_at_r", "nmi")
 _METHOD = ["dataset", *METHOD_KEYS]
@@ -24,24 +24,21 @@ def leaderboard(plan: Plan, metrics: pd.DataFrame) -> pd.DataFrame:
     # Each method and control once, whatever experiments it is in; methods first.
     lines = pd.DataFrame(names.lines(plan)).drop(columns="experiment")
     lines = lines.sort_values("control", kind="stable").drop_duplicates(_METHOD)
-    first = min(plan.benchmark.evaluation.recall_at)
+    # NMI's k is a number of clusters: one for each part.
+    first = (metrics["metric"] != "recall") | (
+        metrics["k"] == min(plan.benchmark.evaluation.recall_at)
+    )
+    shown = metrics[metrics["metric"].isin(_SHOWN) & first]
+    shown = shown.assign(value=100 * shown["value"])
     boards = [pd.DataFrame()]
     for dataset in plan.datasets:
         _, subset, label = plan.facts(dataset).first_test()
         part = {"dataset": dataset, "subset": subset, "label": label}
-        mine = rows_where(metrics, split="test", selection=plan.control_selection, **part)
-        # NMI's k is a number of clusters: one for each part.
-        shown = (mine["metric"] != "recall") | (mine["k"] == first)
-        mine = mine[mine["metric"].isin(_SHOWN) & shown]
-        values = mine.groupby([*METHOD_KEYS, *COLUMN])["value"].agg(list)
-        kinds = sorted({key[-2:] for key in values.index}, key=lambda kind: _SHOWN.index(kind[0]))
-        rows = []
-        for line in rows_where(lines, dataset=dataset).to_dict("records"):
-            for kind in kinds:
-                seeds = values.get((*(line[name] for name in METHOD_KEYS), *kind))
-                found = NO_SEEDS if seeds is None else summarize(100 * np.array(seeds))
-                rows.append(part | line | dict(zip(COLUMN, kind, strict=True)) | vars(found))
-        boards += [_ranked(pd.DataFrame(rows))] if rows else []
+        mine = rows_where(shown, split="test", selection=plan.control_selection, **part)
+        kinds = mine[COLUMN].drop_duplicates()
+        kinds = kinds.sort_values("metric", key=lambda metric: metric.map(_SHOWN.index))
+        rows = pd.DataFrame([part]).merge(lines, on="dataset").merge(kinds, how="cross")
+        boards.append(_ranked(rows.join(summaries(rows, mine, [*METHOD_KEYS, *COLUMN]))))
     return pd.concat(boards, ignore_index=True)
 
 
@@ -60,12 +57,8 @@ def _ranked(table: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values("score", ascending=False, kind="stable").drop(columns="score")
 
 
-def leaderboard_tables(long: pd.DataFrame, partial: str) -> list[Table]:
-    """One table for each dataset of a :func:`leaderboard`; ``partial`` says which runs lack."""
-    return [_board(mine, partial) for _, mine in long.groupby("dataset", sort=False)]
-
-
-def _board(mine: pd.DataFrame, partial: str) -> Table:
+def board_table(mine: pd.DataFrame, partial: str) -> Table:
+    """The part of a :func:`leaderboard` for one dataset; ``partial`` says which runs lack."""
     # The recipe is named where methods have several.
     several = mine.loc[mine["control"] == "", "recipe"].nunique() > 1
     rows = []
@@ -76,10 +69,10 @@ def _board(mine: pd.DataFrame, partial: str) -> Table:
             row["recipe"] = first["recipe"].removesuffix(SHUFFLED)
         for one in cells:
             cell = Cell(one["mean"], one["half_width"], note=count(one["n"], one["planned"]))
-            row[names.measure(one["metric"], one["k"]).label] = cell
+            row[find_measure(one["metric"], one["k"]).label] = cell
         rows.append(row | {"gain": Cell(first["gain"])})
     dataset, subset, label, *metric = mine.iloc[0][["dataset", "subset", "label", *COLUMN]]
-    words = names.measure(*metric).label
+    words = find_measure(*metric).label
     notes = render_notes("leaderboard.txt.j2", metric=words, partial=partial)
     title = f"Leaderboard of {dataset}: {names.part('test', subset, label)}"
     return Table(title, notes, f"leaderboard-{dataset}", {"": pd.DataFrame(rows).set_index("")})
@@ -125,7 +118,7 @@ def cost_table(long: pd.DataFrame, partial: str) -> Table:
                 "memory (MB)": Cell(one.host_mb, decimals=0),
                 "GPU (MB)": Cell(one.gpu_mb, decimals=0),
             }
-        blocks[f"{experiment}, {device}"] = pd.DataFrame(list(rows.values()), list(rows))
+        blocks[f"{experiment}, {device}"] = pd.DataFrame.from_dict(rows, orient="index")
     once = long[long["runs"] > 0].drop_duplicates([*_METHOD, "device"])
     sums = once.groupby("device")["hours"].sum()
     total = ", ".join(f"{hours:.2f} hours on {device}" for device, hours in sums.items())

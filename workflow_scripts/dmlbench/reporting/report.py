@@ -24,7 +24,7 @@ from dmlbench.reporting.figures.critical_difference import same_methods
 from dmlbench.reporting.formats import HTML, cell_text, render, write_csv
 from dmlbench.reporting.latex import PACKAGES, tex
 from dmlbench.reporting.overall_tables import cost
-from dmlbench.reporting.tables import caption, missing_runs, partial
+from dmlbench.reporting.tables import caption, partial
 from dmlbench.version import BENCHMARK_VERSION
 
 #: What the runs' table says besides where a run was trained.
@@ -43,6 +43,8 @@ def write_pages(plan: Plan) -> None:
     found = verdicts(plan, pd.read_parquet(paths.summary(name, "metrics")))
     write_csv(Path(paths.verdicts(name)), found, "%.4f")
     check = Path(paths.check(name))
+    costs = cost(plan, pd.read_parquet(paths.summary(name, "history")), runs)
+    hours = costs.groupby(["experiment", "device"], sort=False)[["runs", "hours"]]
     shared = {"name": name, "version": __version__, "benchmark_version": BENCHMARK_VERSION}
     page = render(
         "summary.html.j2",
@@ -53,12 +55,12 @@ def write_pages(plan: Plan) -> None:
         states=entries["state"].value_counts().to_dict(),
         unfinished=entries[entries["state"] != OK].to_dict("records"),
         check=json.loads(check.read_text(encoding="utf-8")) if check.is_file() else None,
-        cost=_cost(plan, runs),
+        cost=hours.sum().round(3).reset_index().to_dict("records"),
         machines=_machines(runs),
         commits=sorted(runs["commit"].unique()),
         seeds=plan.benchmark.seeds,
         trainings=len(plan.runs),
-        gaps=partial(missing_runs(plan, None, entries)),
+        gaps=partial(plan, None, entries),
         config=plan.benchmark.as_json(),
     )
     write_text(Path(paths.summary_page(name)), page)
@@ -68,7 +70,7 @@ def write_pages(plan: Plan) -> None:
             "experiment.html.j2",
             **shared,
             title=names.title(plan, experiment),
-            about=caption(plan, experiment, long, missing_runs(plan, experiment, entries)),
+            about=caption(plan, experiment, long, partial(plan, experiment, entries)),
             blocks=_blocks(long),
             methods=_runs_of_methods(plan, experiment, entries, runs),
         )
@@ -106,19 +108,12 @@ def _by(table: pd.DataFrame, column: str) -> dict[str, list[dict]]:
     return {key: rows.to_dict("records") for key, rows in table.groupby(column, sort=False)}
 
 
-def _cost(plan: Plan, runs: pd.DataFrame) -> list[dict]:
-    """Hours of training of each experiment on each device, as in the table of costs."""
-    history = pd.read_parquet(paths.summary(plan.benchmark.name, "history"))
-    by = cost(plan, history, runs).groupby(["experiment", "device"], sort=False)
-    return by[["runs", "hours"]].sum().round(3).reset_index().to_dict("records")
-
-
 def _machines(runs: pd.DataFrame) -> list[dict]:
     """Where the runs were trained: one row for each distinct host, device and software."""
     keys = [c for c in runs.columns if c not in _ABOUT_A_RUN]
-    grouped = runs.groupby(keys, dropna=False)["seconds"].agg(["size", "sum"]).reset_index()
-    grouped["sum"] = grouped["sum"].round().astype(int)
-    return grouped.rename(columns={"size": "runs", "sum": "training seconds"}).to_dict("records")
+    seconds = runs.groupby(keys, dropna=False)["seconds"]
+    found = seconds.agg(**{"runs": "size", "training seconds": "sum"}).round()
+    return found.astype(int).reset_index().to_dict("records")
 
 
 def snakemake_report(plan: Plan, config: Path, snakefile: Path) -> None:
@@ -147,8 +142,7 @@ def write_document(plan: Plan) -> None:
         raise UserError(f"{_ENGINE} is not installed; on Debian: apt-get install {_PACKAGES}")
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(_MOST_PASSES):
-            lines = _compile(source, Path(folder))
-            if not any(_AGAIN in line for line in lines):
+            if _AGAIN not in _compile(source, folder):
                 break
         with replacing(made) as temporary:
             shutil.copyfile(Path(folder) / made.name, temporary)
@@ -182,7 +176,7 @@ def document(plan: Plan) -> str:
     return render("document.tex.j2", **shared, sections=sections)
 
 
-def _compile(source: Path, folder: Path) -> list[str]:
+def _compile(source: Path, folder: str) -> str:
     """Run LaTeX once; returns what it says."""
     # Equal tables and figures make an equal file: no time stamps.
     environment = {**os.environ, "SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1"}
@@ -191,10 +185,8 @@ def _compile(source: Path, folder: Path) -> list[str]:
          source.name],
         cwd=source.parent, env=environment, capture_output=True, text=True, errors="replace",
     )  # fmt: skip
-    lines = done.stdout.splitlines()
     if done.returncode:
-        last = (lines or ["no output"])[-1]
-        told = next((line for line in lines if line.startswith("!")), last)
-        hint = f"; on Debian: apt-get install {_PACKAGES}" if "not found" in told else ""
-        raise UserError(f"{source} does not compile: {told}{hint}")
-    return lines
+        lines = done.stdout.splitlines()
+        told = next((line for line in lines if line.startswith("!")), " ".join(lines[-1:]))
+        raise UserError(f"{source} does not compile: {told}; it needs, on Debian: {_PACKAGES}")
+    return done.stdout

@@ -1,6 +1,7 @@
 """Means with intervals over seeds, and tests of two methods that are paired by seed."""
 
 import gc
+import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,12 +28,12 @@ class Summary:
     """A mean over ``n`` seeds."""
 
     mean: float  # NaN without seeds
-    sd: float | None  # with n - 1; None for one seed
-    half_width: float | None  # of the 95% t-interval; None for one seed
+    sd: float  # with n - 1; NaN for one seed
+    half_width: float  # of the 95% t-interval; NaN for one seed
     n: int
 
 
-NO_SEEDS = Summary(float("nan"), None, None, 0)
+NO_SEEDS = Summary(math.nan, math.nan, math.nan, 0)
 
 
 def summarize(values: Sequence[float]) -> Summary:
@@ -44,31 +45,20 @@ def summarize(values: Sequence[float]) -> Summary:
     values = np.asarray(values, dtype=float)
     if values.size == 0 or not np.isfinite(values).all():
         raise ValueError(f"need finite values, got {values}")
-    if values.size == 1:
-        return Summary(float(values[0]), None, None, 1)
-    half = float(stats.sem(values) * stats.t.ppf((1 + CONFIDENCE) / 2, values.size - 1))
-    return Summary(float(values.mean()), float(values.std(ddof=1)), half, values.size)
+    sd = float(values.std(ddof=1)) if values.size > 1 else math.nan
+    quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, values.size - 1))
+    return Summary(float(values.mean()), sd, sd / values.size**0.5 * quantile, values.size)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """``b`` against ``a`` over the same seeds.
+    """``b`` against ``a`` over the same seeds; None for one seed, or where a test needs spread."""
 
-    Attributes:
-        difference: Mean, spread and interval of b - a.
-        p_t: Two-sided p of the paired t-test; None for one seed, or differences without spread.
-        p_exact: Two-sided p of the exact sign-flip test of the mean difference; never below 2 / 2^n
-            (0.25 for 3 seeds, 0.0625 for 5). None for one seed.
-        effect: Cohen's d of the differences, mean / standard deviation (d_z); None without spread.
-        more_seeds: How many more seeds would show an effect of this size with 80% power at
-            p < 0.05 (paired t); None for more than ``MOST_SEEDS``, or no effect size.
-    """
-
-    difference: Summary
-    p_t: float | None = None
-    p_exact: float | None = None
-    effect: float | None = None
-    more_seeds: int | None = None
+    difference: Summary  # of b - a
+    p_t: float | None = None  # two-sided, of the paired t-test
+    p_exact: float | None = None  # two-sided, of the exact sign-flip test; never below 2 / 2^n
+    effect: float | None = None  # Cohen's d_z: mean / standard deviation of the differences
+    more_seeds: int | None = None  # see :func:`more_seeds`
 
 
 def compare(a: Sequence[float], b: Sequence[float]) -> Comparison:
@@ -105,7 +95,10 @@ def _exact(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def more_seeds(effect: float, n: int) -> int | None:
-    """See :class:`Comparison`."""
+    """How many more seeds would show this effect with 80% power at p < 0.05 (paired t-test).
+
+    None for more than ``MOST_SEEDS``.
+    """
 
     def power(seeds: int) -> float:
         # A huge effect underflows to NaN; its power is 1.
@@ -116,15 +109,14 @@ def more_seeds(effect: float, n: int) -> int | None:
     return max(0, counts[place] - n) if place < len(counts) else None
 
 
-def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Holm's correction over one family of tests; None and NaN (no test) stay as they are."""
-    tested = [p for p in p_values if not pd.isna(p)]
-    if not tested:
-        return list(p_values)
-    # multipletests collects garbage on each call: 0.1 s where pandas has made many objects.
-    gc.freeze()
-    corrected = iter(multipletests(tested, method="holm")[1].tolist())
-    return [p if pd.isna(p) else next(corrected) for p in p_values]
+def holm(p_values: Sequence[float | None]) -> pd.Series:
+    """Holm's correction over one family of tests; what was not tested is NaN."""
+    corrected = pd.Series(p_values, dtype=float)
+    if (tested := corrected.notna()).any():
+        # multipletests collects garbage on each call: 0.1 s where pandas has made many objects.
+        gc.freeze()
+        corrected[tested] = multipletests(corrected[tested], method="holm")[1]
+    return corrected
 
 
 def supported_best(columns: Sequence[pd.DataFrame]) -> list:

@@ -1,23 +1,21 @@
 """All tables as LaTeX, CSV and Markdown, and the notes below them."""
 
+import math
 import textwrap
 from pathlib import Path
-from typing import NamedTuple
 
 import pandas as pd
 
 from dmlbench import paths
 from dmlbench.checking.results import OK
 from dmlbench.config import Plan
+from dmlbench.evaluation.metric import find_measure
 from dmlbench.files import write_text
 from dmlbench.reporting import names
 from dmlbench.reporting.cells import BLOCK, cells, count, printed_cells, stored_name
 from dmlbench.reporting.claims import paired_tests
 from dmlbench.reporting.formats import (
-    DASH,
     MINUS,
-    NAN,
-    OUTSIDE,
     Cell,
     Table,
     markdown,
@@ -26,7 +24,7 @@ from dmlbench.reporting.formats import (
     write_csv,
 )
 from dmlbench.reporting.latex import latex
-from dmlbench.reporting.overall_tables import cost, cost_table, leaderboard, leaderboard_tables
+from dmlbench.reporting.overall_tables import board_table, cost, cost_table, leaderboard
 from dmlbench.reporting.published import published_of, published_rows
 
 #: So many missing runs are named; the ledger has all.
@@ -45,7 +43,7 @@ def write_tables(plan: Plan, experiment: str) -> None:
     long, tests = cells(plan, experiment, metrics), paired_tests(plan, experiment, metrics)
     write_csv(Path(paths.table(name, experiment, "csv")), long)
     write_csv(Path(paths.tests(name, experiment)), tests)
-    gaps = missing_runs(plan, experiment, ledger)
+    gaps = partial(plan, experiment, ledger)
     notes = caption(plan, experiment, long, gaps)
     tables = _experiment_tables(plan, experiment, long, notes)
     text = [f"## {names.title(plan, experiment)}", ""]
@@ -68,10 +66,11 @@ def write_overview(plan: Plan, which: str) -> None:
         pd.read_parquet(paths.summary(name, table)) for table in ("metrics", "history", "runs")
     )
     ledger = pd.read_csv(paths.ledger(name), keep_default_na=False)
-    gaps = partial(missing_runs(plan, None, ledger))
+    gaps = partial(plan, None, ledger)
     if which == "leaderboard":
         long = leaderboard(plan, metrics)
-        title, tables = "Leaderboard", leaderboard_tables(long, gaps)
+        title = "Leaderboard"
+        tables = [board_table(mine, gaps) for _, mine in long.groupby("dataset", sort=False)]
     else:
         long = cost(plan, history, runs)
         title, tables = "Cost of training", [cost_table(long, gaps)]
@@ -81,20 +80,19 @@ def write_overview(plan: Plan, which: str) -> None:
     write_text(Path(paths.table(name, which, "md")), text)
 
 
-def caption(plan: Plan, experiment: str, long: pd.DataFrame, gaps: list[str]) -> str:
-    """How to read an experiment's table; ``gaps`` are its missing runs."""
+def caption(plan: Plan, experiment: str, long: pd.DataFrame, gaps: str) -> str:
+    """How to read an experiment's table; ``gaps`` says which runs it lacks."""
     tables = published_of(plan, experiment)
     recipes = [plan.recipes[method[0]] for method in plan.methods[experiment]]
     other = [t for t in tables if t.parts and any(map(t.other_network, recipes))]
     nmi_plus = long.loc[long["metric"] == "nmi_plus", "label"].head(1)
     return render_notes(
         "caption.txt.j2",
-        partial=partial(gaps),
+        partial=gaps,
         seeds=len(plan.benchmark.seeds),
         controls=plan.controls[experiment],
         legend=names.legend(plan, experiment),
         sources=dict.fromkeys(long.loc[long["published"].notna(), "source"]),
-        outside=OUTSIDE,
         silent=[table.source for table in tables if not table.parts],
         other=[table.source for table in other],
         theirs=dict.fromkeys(table.protocol["backbone"] for table in other),
@@ -104,24 +102,19 @@ def caption(plan: Plan, experiment: str, long: pd.DataFrame, gaps: list[str]) ->
     )
 
 
-def missing_runs(plan: Plan, experiment: str | None, ledger: pd.DataFrame) -> list[str]:
-    """The missing runs of an experiment's table, or of all, each with its state and reason."""
+def partial(plan: Plan, experiment: str | None, ledger: pd.DataFrame) -> str:
+    """That an experiment's table, or one over all, lacks runs, and why; empty where it does not."""
     runs = list(plan.all_runs.values())
     if experiment is not None:
         runs = [*plan.experiment_runs(experiment), *plan.controls[experiment].values()]
     found = ledger.set_index("run").loc[[run.id for run in runs]]
     gaps = found[found["state"] != OK]
-    return [
-        f"{g.Index}: {g.state}, {textwrap.shorten(g.reason, _REASON, placeholder=' ...')}"
-        for g in gaps.itertuples()
-    ]
-
-
-def partial(gaps: list[str]) -> str:
-    """That a table lacks runs, and which; empty where it lacks none."""
-    if not gaps:
+    if gaps.empty:
         return ""
-    named = gaps[:_NAMED]
+    named = [
+        f"{gap.Index}: {gap.state}, {textwrap.shorten(gap.reason, _REASON, placeholder=' ...')}"
+        for gap in gaps.head(_NAMED).itertuples()
+    ]
     if len(gaps) > _NAMED:
         named.append(f"and {len(gaps) - _NAMED} more in summary/ledger.csv")
     return (
@@ -154,13 +147,13 @@ def _not_ours(
 ) -> dict[str, pd.DataFrame]:
     """The published methods that are none of ours: a block for each source, columns as ours."""
     columns = rows[["metric", "k"]].drop_duplicates().itertuples(index=False, name=None)
-    heads = {stored_name(*column): names.measure(*column).label for column in columns}
+    heads = {stored_name(*column): find_measure(*column).label for column in columns}
     found: dict[str, dict] = {}
     for table, row, values, methods in published_rows(plan, experiment, part):
         if not methods and heads.keys() & values.keys():
-            cells_of = [Cell(values.get(metric, NAN)) for metric in heads]
-            found.setdefault(f"published, not run here: {table.source}", {})[row.name] = cells_of
-    return {source: _block(lines, list(heads.values())) for source, lines in found.items()}
+            line = {head: Cell(values.get(metric, math.nan)) for metric, head in heads.items()}
+            found.setdefault(f"published, not run here: {table.source}", {})[row.name] = line
+    return {s: pd.DataFrame.from_dict(lines, orient="index") for s, lines in found.items()}
 
 
 def headline(tests: pd.DataFrame) -> pd.DataFrame:
@@ -169,31 +162,23 @@ def headline(tests: pd.DataFrame) -> pd.DataFrame:
     return tests[(tests["metric"] == first["metric"]) & (tests["k"] == first["k"])]
 
 
-def _tests_table(plan: Plan, experiment: str, tests: pd.DataFrame, gaps: list[str]) -> Table:
+def _tests_table(plan: Plan, experiment: str, tests: pd.DataFrame, gaps: str) -> Table:
     """The headline tests: a row for each pair of methods, a block for each selection and part."""
     blocks = {}
     for (selection, *part), rows in headline(tests).groupby(BLOCK, sort=False):
-        metric = names.measure(*rows[["metric", "k"]].iloc[0]).label
+        metric = find_measure(*rows[["metric", "k"]].iloc[0]).label
         name = f"{names.part(*part)}, {names.SELECTIONS[selection]}: {metric}"
         lines = {}
         for test in rows.itertuples():
+            both = test.p_t_holm, test.p_exact_holm
             pair = f"{test.better} {MINUS} {test.worse} {count(test.n, test.planned)}".strip()
-            lines[pair] = _test_cells(test)
-        blocks[name] = _block(lines, _TESTS_HEAD)
+            lines[pair] = [
+                Cell(test.difference, test.half_width),
+                *("< 0.001" if p < 0.001 else Cell(p, decimals=3) for p in both),
+                Cell(test.effect),
+                Cell(test.more_seeds, decimals=0),
+            ]
+        blocks[name] = pd.DataFrame.from_dict(lines, orient="index", columns=_TESTS_HEAD)
     title = f"{names.title(plan, experiment)}: paired tests"
-    notes = render_notes("tests.txt.j2", partial=partial(gaps))
+    notes = render_notes("tests.txt.j2", partial=gaps)
     return Table(title, notes, f"{experiment}-tests", blocks)
-
-
-def _test_cells(test: NamedTuple) -> list[Cell | str]:
-    difference = Cell(test.difference, test.half_width) if test.n else DASH
-    p_values = [_p(test.p_t_holm), _p(test.p_exact_holm)]
-    return [difference, *p_values, Cell(test.effect), Cell(test.more_seeds, decimals=0)]
-
-
-def _p(value: float) -> Cell | str:
-    return "< 0.001" if value < 0.001 else Cell(value, decimals=3)
-
-
-def _block(lines: dict[str, list], head: list[str]) -> pd.DataFrame:
-    return pd.DataFrame.from_dict(lines, orient="index", columns=head)

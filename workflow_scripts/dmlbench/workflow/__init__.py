@@ -1,1 +1,1 @@
-"""What ran where: provenance, records, states of jobs, Slurm and DVC. Imports no torch."""
+"""What ran where: provenance, records, states of jobs, Slurm. Imports no torch."""

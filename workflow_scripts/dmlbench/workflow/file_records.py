@@ -45,14 +45,12 @@ def settle(
     with the same content gets its old time, so that nothing counts as older than it.
 
     Args:
-        path: What came along (:func:`dmlbench.paths.origins`), which is brought up to date.
+        path: What came along (:func:`dmlbench.paths.origins`), which is brought up to date; a
+            DataError where it cannot be read.
         made: The outputs of rules that are here.
         raw: The archives that are here. Whoever reads one verifies it, so that none is unknown.
         vouched: Whether our own record says that a file is what the config asks for. A training
             that ends after its Snakemake was killed has no other.
-
-    Raises:
-        DataError: The file of origins cannot be read, or a file is another user's.
     """
     origins = _read(path)
     came = path.stat().st_mtime if origins else 0.0

@@ -114,11 +114,7 @@ def read_record(folder: Path, fingerprint: str) -> dict:
 
 
 def vouches(file: Path, fingerprint: str, code: str) -> bool:
-    """Whether the ``run.json`` beside a training's output says that ``file`` is that training's.
-
-    ``fingerprint`` is what the config asks for, ``code`` the hash of the training's sources
-    (:func:`dmlbench.workflow.provenance.training_code`).
-    """
+    """Whether the ``run.json`` beside ``file`` says that a training with these made it."""
     try:
         record = read_record(file.parent, fingerprint)
     except DataError:  # none, of another config, or damaged

@@ -13,13 +13,12 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
-from dmlbench.workflow.slurm import SlurmError, ask, minutes, queue, until
+from dmlbench.workflow.slurm import SlurmError, ask, minutes, until
 
 log = logging.getLogger(__name__)
 
-# In seconds:
-ASKED_WITHIN = 200  #: of the end of a job, Snakemake's plugin asks for it
-LONGEST, LATENCY = 120.0, 30.0  #: that a trial job may run, and its file may need to show up here
+ASKED_WITHIN = 200  #: seconds after the end of a job, in which Snakemake's plugin asks for it
+LONGEST, LATENCY = 120.0, 30.0  #: seconds for a trial job to run, and for its file to show up here
 
 
 def sbatch(resources: Any, threads: int) -> tuple[str, ...]:
@@ -40,31 +39,26 @@ def sbatch(resources: Any, threads: int) -> tuple[str, ...]:
 def problems(
     requests: Iterable[tuple[str, Any, int]], folder: Path, wait: float = 60.0
 ) -> Iterator[str]:
-    """What is wrong, if anything.
+    """What is wrong, if anything; a SlurmError where Slurm cannot be asked.
 
     ``requests`` are the name, resources (on the last try) and threads of each rule, ``folder`` is
     where jobs are to write. A trial job may wait ``wait`` seconds for its start.
     """
-    try:
-        kept = int(re.search(r"^MinJobAge\s*=\s*(\d+)", ask("scontrol", "show", "config"), re.M)[1])
-        if 0 < kept < ASKED_WITHIN:  # 0 is for ever
-            yield (
-                f"Slurm forgets finished jobs after {kept} s (MinJobAge), and Snakemake asks up to "
-                f"{ASKED_WITHIN} s later: ask the administrators for the default, MinJobAge=300"
-            )
-        asked = [(rule, sbatch(resources, n), resources) for rule, resources, n in requests]
-        refused = list(_refused(asked))
-        yield from refused
-        if not refused:
-            small = {(*options, "--mem=500", "--time=5") for _, options, _ in asked}
-            folder.mkdir(parents=True, exist_ok=True)
-            with ThreadPoolExecutor() as pool:
-                said = pool.map(lambda each: _trial(each, folder.resolve(), wait), small)
-            for options, why in zip(small, said, strict=True):
-                if why:
-                    yield f"a trial job ({shlex.join(options)}) {why}"
-    except SlurmError as error:
-        yield str(error)
+    kept = int(re.search(r"^MinJobAge\s*=\s*(\d+)", ask("scontrol", "show", "config"), re.M)[1])
+    if 0 < kept < ASKED_WITHIN:  # 0 is for ever
+        yield (
+            f"Slurm forgets finished jobs after {kept} s (MinJobAge), and Snakemake asks up to "
+            f"{ASKED_WITHIN} s later: ask the administrators for the default, MinJobAge=300"
+        )
+    asked = [(rule, sbatch(resources, n), resources) for rule, resources, n in requests]
+    refused = list(_refused(asked))
+    yield from refused
+    if not refused:
+        small = {(*options, "--mem=500", "--time=5") for _, options, _ in asked}
+        folder.mkdir(parents=True, exist_ok=True)
+        with ThreadPoolExecutor() as pool:
+            told = pool.map(lambda options: _trial(options, folder.resolve(), wait), small)
+        yield from filter(None, told)
 
 
 def _refused(asked: list[tuple[str, tuple[str, ...], Any]]) -> Iterator[str]:
@@ -89,16 +83,14 @@ def _takes_too_long(resources: Any) -> str:
     """Whether no partition has the time: sbatch accepts such a job, which then waits for ever."""
     asked, named = resources.get("runtime"), resources.get("slurm_partition")
     where = f"--partition={named}" if named else "--all"
-    lines = [line.split() for line in ask("sinfo", "--noheader", "-o%P %l", where).splitlines()]
+    lines = [line.split() for line in ask("sinfo", "-h", "-o%P %l", where).splitlines()]
     # Without a name, jobs go to the partition with the star.
     limits = {name.rstrip("*"): minutes(most) for name, most in lines if named or "*" in name}
     if not limits or any(most is None or asked <= most for most in limits.values()):
         return ""
     name = max(limits, key=limits.get)
-    return (
-        f"asks for up to {asked} minutes, and partition {name} allows {limits[name]:g} (config: "
-        "resources.RULE.runtime, resources.max_runtime)"
-    )
+    why = f"asks for up to {asked} minutes, and partition {name} allows {limits[name]:g}"
+    return f"{why} (config: resources.RULE.runtime, resources.max_runtime)"
 
 
 def _trial(options: tuple[str, ...], folder: Path, wait: float) -> str:
@@ -106,31 +98,32 @@ def _trial(options: tuple[str, ...], folder: Path, wait: float) -> str:
 
     One that has not started after ``wait`` seconds is given up: a busy cluster is no mistake.
     """
+    what = f"a trial job ({shlex.join(options)})"
     file = folder / f".dmlbench_probe_{uuid4().hex}"
     output = file.with_suffix(".log")
     # As Snakemake's jobs do: srun inside, which has to find Slurm, and the same Python.
     touch = f"import pathlib; pathlib.Path({str(file)!r}).touch()"
     command = shlex.join(["srun", "-n1", "--cpu-bind=q", sys.executable, "-c", touch])
     named = (f"--job-name={file.name}", f"--output={output}", f"--wrap={command}")
-    # It ends as its job does.
     call = subprocess.Popen(["sbatch", "--wait", *options, *named], stdout=DEVNULL, stderr=DEVNULL)
     try:
         if not until(lambda: call.poll() is not None, wait):
-            state, *reason = queue("%T %r", f"--name={file.name}").split() or ["gone"]
+            said = ask("squeue", "-h", "-o%T %r", f"--name={file.name}")
+            state, _, reason = said.strip().partition(" ")
             if state == "PENDING":
                 told = "a trial job has not started (%s): whether jobs can write to %s is not known"
-                log.warning(told, reason[0], folder)
+                log.warning(told, reason, folder)
                 return ""
             if not until(lambda: call.poll() is not None, LONGEST):
-                return f"hangs: it was to write a file to {folder}"
+                return f"{what} hangs: it was to write a file to {folder}"
         if call.returncode:
             said = output.read_text().strip() if output.exists() else ""
             said = said or f"no log: is {folder} there on the node, and writable?"
-            return f"failed: {said.splitlines()[-1]}"
+            return f"{what} failed: {said.splitlines()[-1]}"
         if until(file.exists, LATENCY):
             return ""
-        shared = "run from a disk that this machine and the nodes share"
-        return f"wrote a file to {folder} that is not here: {shared}"
+        what += f" wrote a file to {folder} that is not here"
+        return f"{what}: run from a disk that this machine and the nodes share"
     finally:
         if call.poll() is None:
             ask("scancel", f"--name={file.name}")

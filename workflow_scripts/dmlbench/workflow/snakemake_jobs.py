@@ -14,9 +14,7 @@ from dmlbench.errors import UserError
 def set_job_environment(data: Data | None) -> None:
     """Set the interpreter and the places of archives for all children of this process.
 
-    ``python`` means the interpreter of this process, whether its environment is activated or not; a
-    job that Snakemake runs in a conda environment still gets that environment's python.
-
+    ``python`` then means this process's interpreter, except in a conda environment of Snakemake's.
     The places are no parameters of the download rule, where another mirror would have Snakemake
     make everything anew. Without ``data``, this process hands on those that it inherited.
     """
@@ -30,11 +28,7 @@ def set_job_environment(data: Data | None) -> None:
 
 
 def planned_jobs(*arguments: object) -> dict[str, int]:
-    """How many jobs of each rule a call of Snakemake would run now.
-
-    Raises:
-        UserError: It cannot plan them; with its last line.
-    """
+    """How many jobs of each rule a call of Snakemake would run; a UserError where it fails."""
     command = [sys.executable, "-m", "snakemake", "-n", "-q", "rules", "--nolock"]
     done = subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True)
     if done.returncode:

@@ -46,13 +46,8 @@ class Cars196(Dataset):
     def records(self, raw: dict[str, str]) -> Iterator[Record]:
         is_parquet = any(file.endswith(".parquet") for file in raw)
         for name, model, content in _rows(raw) if is_parquet else _members(raw):
-            yield Record(
-                path=name,
-                split="train" if model <= _TRAIN_CLASSES else "test",
-                subset="",
-                labels={"model": model},
-                image=content,
-            )
+            split = "train" if model <= _TRAIN_CLASSES else "test"
+            yield Record(name, split, {"model": model}, content)
 
 
 def _members(raw: dict[str, str]) -> Iterator[tuple[str, int, bytes]]:
@@ -79,7 +74,14 @@ def _rows(raw: dict[str, str]) -> Iterator[tuple[str, int, bytes]]:
         counts: Counter[int] = Counter()
         for file in sorted(f for f in raw if f.startswith(part)):
             for place, row in enumerate(read_rows(Path(raw[file]), ["image", "label"]), start=1):
-                model, content = _row(row, f"{raw[file]}: row {place}")
+                label, image, what = row["label"], row["image"], f"{raw[file]}: row {place}"
+                if label not in range(_CLASSES):
+                    told = f"the label is {label!r:.40}, should be 0 to {_CLASSES - 1}"
+                    raise DataError(f"{what}: {told}")
+                content = image.get("bytes") if isinstance(image, dict) else None
+                if not isinstance(content, bytes):
+                    raise DataError(f"{what}: the image has no bytes; it should be encoded in them")
+                model = int(label) + 1
                 counts[model] += 1
                 yield f"{part}/{counts.total():05d}", model, content
         if wrong := sorted(m for m in expected | counts if expected[m] != counts[m]):
@@ -93,17 +95,6 @@ def _rows(raw: dict[str, str]) -> Iterator[tuple[str, int, bytes]]:
 def published_test() -> Counter[int]:
     """Images of each model in the test part, as published."""
     return Counter({model: int(n) for model, n in enumerate(_TEST_IMAGES.split(), start=1)})
-
-
-def _row(row: dict, what: str) -> tuple[int, bytes]:
-    """Model and content of one row; ``what`` names it in messages."""
-    label, image = row["label"], row["image"]
-    if type(label) is not int or not 0 <= label < _CLASSES:
-        raise DataError(f"{what}: the label is {label!r:.40}, should be 0 to {_CLASSES - 1}")
-    content = image.get("bytes") if isinstance(image, dict) else None
-    if not isinstance(content, bytes):
-        raise DataError(f"{what}: the image has no bytes; it should be an encoded image in 'bytes'")
-    return label + 1, content
 
 
 def _train_models(raw: dict[str, str]) -> dict[str, int]:

@@ -33,14 +33,8 @@ class Cub200(Dataset):
             path = name.removeprefix("CUB_200_2011/images/")
             if path not in species:
                 raise DataError(f"{archive}: image {name} is not in images.txt")
-            number = species[path]
-            yield Record(
-                path=path,
-                split="train" if number <= _TRAIN_CLASSES else "test",
-                subset="",
-                labels={"species": path.partition("/")[0]},
-                image=content,
-            )
+            split = "train" if species[path] <= _TRAIN_CLASSES else "test"
+            yield Record(path, split, {"species": path.partition("/")[0]}, content)
 
 
 def _species(archive: str) -> dict[str, int]:

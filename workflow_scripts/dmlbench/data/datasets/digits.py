@@ -37,11 +37,7 @@ class DigitsEvenOdd(Dataset):
         for number, (image, digit) in enumerate(zip(images, scans.target, strict=True)):
             same = np.flatnonzero(scans.target == digit)
             held_out = digit > 5 or number >= same[len(same) * 2 // 3]
+            split = "test" if held_out else "train"
             subset = "" if not held_out else "seen" if digit <= 5 else "unseen"
-            yield Record(
-                path=f"digits/{number:04d}",
-                split="test" if held_out else "train",
-                subset=subset,
-                labels={"digit": int(digit), "parity": int(digit % 2)},
-                image=image[:, :, None],
-            )
+            labels = {"digit": int(digit), "parity": int(digit % 2)}
+            yield Record(f"digits/{number:04d}", split, labels, image[:, :, None], subset)

@@ -48,13 +48,9 @@ class Lfw(Dataset):
             _, person, _ = f"//{name}".rsplit("/", 2)
             split, count = people[person]
             seen[person] += 1
-            yield Record(
-                path="/".join(name.split("/")[-2:]),
-                split=split,
-                subset="" if split == "train" else "retrieval" if count > 1 else "single",
-                labels={"person": person},
-                image=content,
-            )
+            subset = "" if split == "train" else "retrieval" if count > 1 else "single"
+            path = "/".join(name.split("/")[-2:])
+            yield Record(path, split, {"person": person}, content, subset)
         for person, (_, count) in people.items():
             if (found := seen[person]) != count:
                 raise DataError(f"{archive}: {person} has {found} images, published are {count}")
@@ -112,10 +108,8 @@ class LfwView2(Lfw):
 def read_folds(file: Path) -> list[dict[str, int]]:
     """The images of each person that a file of people lists, for each of its folds.
 
-    Each fold begins with its number of people; a file of several folds begins with theirs.
-
-    Raises:
-        DataError: It is something else.
+    Each fold begins with its number of people; a file of several folds begins with theirs. Any
+    other file is a DataError.
     """
     lines = [line.split("\t") for line in file.read_text(encoding="utf-8").splitlines()]
     try:

@@ -65,15 +65,11 @@ def _scans(raw: dict[str, str]) -> Iterator[Record]:
         digits = read_idx(raw[f"{prefix}-labels-idx1-ubyte.gz"])
         for number, (image, digit) in enumerate(zip(images, digits, strict=True)):
             labels = {"digit": int(digit)}
-            yield Record(f"{split}/{number:05d}", split, "", labels, image[:, :, None])
+            yield Record(f"{split}/{number:05d}", split, labels, image[:, :, None])
 
 
 def read_idx(path: str | Path) -> np.ndarray:
-    """A gzipped IDX file of bytes as an array.
-
-    Raises:
-        DataError: It is damaged or holds something else.
-    """
+    """A gzipped IDX file of bytes as an array; a DataError where it is none, or damaged."""
     content = read_gzip(Path(path))
     dimensions = content[3] if len(content) > 3 else 0
     shape = np.frombuffer(content[4 : 4 + 4 * dimensions], dtype=">i4")

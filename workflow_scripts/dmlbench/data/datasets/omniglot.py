@@ -35,10 +35,5 @@ class Omniglot(Dataset):
         for split, file in (("train", "images_background.zip"), ("test", "images_evaluation.zip")):
             for name, content in read_members(raw[file], lambda name: name.endswith(".png")):
                 _, alphabet, character, _ = name.split("/")
-                yield Record(
-                    path=name,
-                    split=split,
-                    subset="",
-                    labels={"alphabet": alphabet, "letter": f"{alphabet}/{character}"},
-                    image=content,
-                )
+                labels = {"alphabet": alphabet, "letter": f"{alphabet}/{character}"}
+                yield Record(name, split, labels, content)
