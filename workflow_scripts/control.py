@@ -1,9 +1,10 @@
 #!/usr/bin/env python
 """Embed the images of a control that needs no training: at random, or with a backbone as it is."""
 
+from functools import partial
 from pathlib import Path
 
-from dmlbench import cli, paths
+from dmlbench import cli
 from dmlbench.config import RANDOM, load_config
 
 
@@ -11,22 +12,16 @@ def main(args) -> None:
     """Write ``run.json`` and one file for every split, or for the images of pairs."""
     plan = load_config(args.config)
     run = plan.run_by_id(args.run)
-    from dmlbench.data.splits import run_index
     from dmlbench.data.store import ImageStore, content_hash
-    from dmlbench.evaluation.embeddings import images_of_files, save_embeddings
+    from dmlbench.evaluation.embeddings import embed_run
     from dmlbench.files import write_json
     from dmlbench.workflow.provenance import environment, step_code
 
     spec, folder, selection = plan.spec(run), plan.run_folder(run), plan.control_selection
     store = ImageStore(plan.data_folder(run))
-    label = plan.facts(run.dataset).train_label
-    index = run_index(store.index, spec["recipe"], run.dataset, label)
     make = random_vectors if run.loss == RANDOM else backbone_features
     embedder, facts = make(spec, store)
-    files = images_of_files(index, plan.benchmark.evaluation.splits, args.pairs)
-    for part, rows in files.items():
-        ids = index["id"].to_numpy()[rows]
-        save_embeddings(folder / paths.embeddings(part, selection), embedder(rows), ids)
+    embed_run(plan, run, selection, args.pairs, embedder)
     if not args.pairs:
         record = {
             "run": spec,
@@ -74,7 +69,7 @@ def backbone_features(spec: dict, store) -> tuple:
     facts = {"device": str(device), "initial_weights": model.sha256(), **hardware(device)}
     # The head is random before any training: it would only blur what the backbone knows.
     model.head = nn.Identity()
-    return lambda rows: embed(model, reader, rows).cpu().numpy(), facts
+    return partial(embed, model, reader), facts
 
 
 if __name__ == "__main__":

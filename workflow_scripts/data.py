@@ -34,9 +34,9 @@ def pairs(args) -> None:
     wanted = get_dataset(args.dataset).facts.pairs
     if missing := sorted(set(wanted.values()) - set(files)):
         raise DataError(f"{args.dataset} needs {', '.join(missing)}; give them with --raw")
-    protocols = {protocol: files[name] for protocol, name in wanted.items()}
+    views = {view: files[name] for view, name in wanted.items()}
     with replacing(args.out) as temporary:
-        all_pairs(protocols, pd.read_parquet(args.index)).to_parquet(temporary, index=False)
+        all_pairs(views, pd.read_parquet(args.index)).to_parquet(temporary, index=False)
 
 
 def summarise(args) -> None:
@@ -52,9 +52,10 @@ def summarise(args) -> None:
 
 def make(args) -> None:
     """Fetch, prepare and show one dataset with Snakemake: what `make data` runs."""
+    from snakemake.utils import update_config
+
     from dmlbench import paths
     from dmlbench.config import read_config, resolve_config
-    from dmlbench.config.read_yaml import merge
     from dmlbench.config.recipe import Recipe
     from dmlbench.plugins.entries import entries
     from dmlbench.plugins.messages import nearest
@@ -62,7 +63,7 @@ def make(args) -> None:
     config = read_config(args.config)
     given = data_section(args.data) | ({"mirror": args.mirror} if args.mirror else {})
     if given and isinstance(config, dict):
-        config["data"] = merge(config.get("data") or {}, given)
+        update_config(config, {"data": given})
     plan = resolve_config(config, str(args.config))
     datasets = [*entries("dataset"), *plan.benchmark.datasets]
     stores = list(get_args(Recipe.model_fields["store"].annotation))

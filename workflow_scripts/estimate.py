@@ -55,12 +55,10 @@ def print_disk(plan: Plan) -> None:
     each = {key: run_bytes(plan, run, parameters(plan, run)) for key, run in one.items()}
     total = sum(each[run.dataset, run.recipe] for run in plan.runs.values())
     print(f"disk: {total / 1e9:.3g} GB of weights, checkpoints and embeddings")
-    for dataset, run in {run.dataset: run for run in plan.runs.values()}.items():
-        pixels = plan.data_folder(run) / paths.PIXELS_FILE
-        if pixels.is_file():
-            print(f"  {dataset}: {pixels.stat().st_size / 1e9:.3g} GB of pixels are there")
-        else:
-            print(f"  {dataset}: not prepared yet; its pixels come on top")
+    for folder in sorted({plan.data_folder(run) for run in plan.runs.values()}):
+        pixels = folder / paths.PIXELS_FILE
+        size = f"{pixels.stat().st_size / 1e9:.3g} GB" if pixels.is_file() else "not prepared yet"
+        print(f"  on top: the pixels in {folder} ({size})")
 
 
 def parameters(plan: Plan, run: Run) -> int:

@@ -42,8 +42,9 @@ def project(args) -> None:
 
 def illustrate(args) -> None:
     """Look up the neighbours of some queries, and count genuine and impostor similarities."""
+    from dmlbench.data.splits import index_of
     from dmlbench.evaluation.embeddings import StoredEmbeddings
-    from dmlbench.evaluation.illustrations import nearest, queries, similarity_histogram
+    from dmlbench.evaluation.illustrations import neighbours_of, queries, similarity_histogram
 
     plan, run = planned(args)
     benchmark, folder = plan.benchmark, plan.run_folder(run)
@@ -53,7 +54,7 @@ def illustrate(args) -> None:
         for part in (p for p in plan.facts(run.dataset).evaluations if p.split == split):
             vectors, ids, labels = stored.of(part)
             asked = queries(labels, ids, benchmark.gallery.queries)
-            found = nearest(vectors, labels, ids, asked, benchmark.gallery.neighbours)
+            found = neighbours_of(vectors, labels, ids, asked, benchmark.gallery.neighbours)
             neighbours.append(found.assign(**part._asdict()))
             histogram = similarity_histogram(vectors, labels, benchmark.projection.max_images)
             histograms.append(histogram.assign(**part._asdict()))
@@ -63,35 +64,21 @@ def illustrate(args) -> None:
 
 def roc(args) -> None:
     """Compute accept rates at every threshold, on the pairs that verification scores."""
-    from dmlbench.data.verification_pairs import of_run
-    from dmlbench.evaluation.embeddings import load_embeddings
+    from dmlbench.data.splits import index_of
     from dmlbench.evaluation.illustrations import accept_curve
-    from dmlbench.evaluation.scored_pairs import pair_samples
+    from dmlbench.evaluation.scored_pairs import samples_of_run
 
     plan, run = planned(args)
-    folder = plan.run_folder(run)
-    table = pd.read_parquet(plan.data_folder(run) / paths.PAIRS_FILE)
-    table = of_run(table, index_of(plan, run), plan.facts(run.dataset).train_label)
-    selection = plan.benchmark.projection.selection
-    vectors, ids = load_embeddings(folder / paths.embeddings(paths.OF_PAIRS, selection))
-    samples = pair_samples(table, vectors, ids)
-    curves = [accept_curve(s.pairs).assign(protocol=s.protocol) for s in samples]
-    write(curves, folder / paths.ROC_FILE)
+    index, selection = index_of(plan, run), plan.benchmark.projection.selection
+    samples = samples_of_run(plan, run, index, selection)
+    curves = [accept_curve(s.pairs).assign(view=s.view) for s in samples]
+    write(curves, plan.run_folder(run) / paths.ROC_FILE)
 
 
 def planned(args) -> tuple[Plan, Run]:
     """The config's plan, and the run that the command line names."""
     plan = load_config(args.config)
     return plan, plan.run_by_id(args.run)
-
-
-def index_of(plan: Plan, run: Run) -> pd.DataFrame:
-    """The run's images, with the splits that its recipe makes of them."""
-    from dmlbench.data.splits import run_index
-
-    prepared = pd.read_parquet(plan.data_folder(run) / paths.INDEX_FILE)
-    label = plan.facts(run.dataset).train_label
-    return run_index(prepared, plan.recipes[run.recipe], run.dataset, label)
 
 
 def write(tables: Iterable[pd.DataFrame], file: Path) -> None:

@@ -27,13 +27,13 @@ def tables(args) -> None:
 
 def figures(args) -> None:
     """Draw the figures of one experiment, or those over all: PDF, PNG, their numbers as CSV."""
-    from dmlbench.reporting.draw_figures import draw, draw_overall
+    from dmlbench.reporting.draw_figures import write_figures, write_overall_figures
 
     plan = load_config(args.config)
     if args.overall:
-        draw_overall(plan)
+        write_overall_figures(plan)
     else:
-        draw(plan, args.experiment, args.kind)
+        write_figures(plan, args.experiment, args.kind)
 
 
 def pages(args) -> None:

@@ -78,7 +78,7 @@ def faces(folder, people=24, folds=4):
         pd.DataFrame({"left": left, "right": right, "same": same, "fold": fold[left]})
         for right, same in ((left + 1, True), (other, False))
     ]
-    table = pd.concat(pairs).assign(protocol="view2", trained_on=False)
+    table = pd.concat(pairs).assign(view="view2", trained_on=False)
     table.to_parquet(folder / "pairs.parquet")
 
 

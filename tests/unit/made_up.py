@@ -8,7 +8,7 @@ from made_results import make_results
 
 from dmlbench import paths
 from dmlbench.config import Plan
-from dmlbench.evaluation.illustrations import nearest, queries, similarity_histogram
+from dmlbench.evaluation.illustrations import neighbours_of, queries, similarity_histogram
 
 
 def make_up(plan: Plan, index: pd.DataFrame) -> None:
@@ -49,7 +49,7 @@ def _pictures(plan: Plan, index: pd.DataFrame, split: str) -> dict[str, pd.DataF
         vectors += np.unique(labels, return_inverse=True)[1][:, None] % 3
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         asked = queries(labels, ids, plan.benchmark.gallery.queries)
-        found = nearest(vectors, labels, ids, asked, plan.benchmark.gallery.neighbours)
+        found = neighbours_of(vectors, labels, ids, asked, plan.benchmark.gallery.neighbours)
         neighbours.append(found.assign(**part._asdict()))
         histograms.append(similarity_histogram(vectors, labels, 200).assign(**part._asdict()))
     stored = ["height", "width", "channels", "offset", "content"]

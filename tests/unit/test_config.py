@@ -100,6 +100,11 @@ def test_every_config_of_the_repository_is_valid(path):
             {"type": "distance", "cutoff": 1.5},
             ["cutoff 1.5 is not below upper_cutoff 1.4"],
         ),
+        (
+            "samplers/eps/negative",
+            {"type": "distance", "cutoff": 2},
+            ["eps.negative.cutoff", "1.99"],
+        ),
         ("recipes/digits_8d/weights", "tv_in1k", ["small_cnn has no pretrained weights"]),
         ("projection", {"seeds": [7]}, ["projection.seeds", "[7]"]),
         ("experiments/even_odd/published", "eps_table9", ["published", "did you mean 'eps_table"]),

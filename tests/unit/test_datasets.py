@@ -384,7 +384,7 @@ def test_nobody_of_the_view_1_test_is_trained_on_and_most_of_view_2_is(
     files = {
         name: shared_data / "lfw" / file for name, file in get_dataset("lfw").facts.pairs.items()
     }
-    pairs = dict(list(all_pairs(files, index).groupby("protocol")))
+    pairs = dict(list(all_pairs(files, index).groupby("view")))
     assert len(clean(pairs["view1"])) == 1000
     assert not caplog.records
     assert len(clean(pairs["view2"])) == 1147

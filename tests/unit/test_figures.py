@@ -20,11 +20,16 @@ from dmlbench.config import load_config, resolve_config
 from dmlbench.data.dataset import get_dataset
 from dmlbench.data.prepare import prepare
 from dmlbench.errors import ConfigError, DataError
-from dmlbench.evaluation.illustrations import accept_curve, nearest, queries, similarity_histogram
+from dmlbench.evaluation.illustrations import (
+    accept_curve,
+    neighbours_of,
+    queries,
+    similarity_histogram,
+)
 from dmlbench.evaluation.scored_pairs import Scored
 from dmlbench.knn import nearest_neighbours
 from dmlbench.reporting import names
-from dmlbench.reporting.draw_figures import FigureData, draw
+from dmlbench.reporting.draw_figures import FigureData, write_figures
 from dmlbench.reporting.figures import figures, planned
 from dmlbench.reporting.figures.critical_difference import (
     friedman,
@@ -207,7 +212,7 @@ def test_equal_results_give_equal_bytes_whatever_the_user_set(made, monkeypatch)
         monkeypatch.setitem(plt.rcParams, "font.size", size)
         monkeypatch.setitem(plt.rcParams, "savefig.bbox", None if size == 10 else "tight")
         kinds = ["recall_at_k", "retrieval", "similarities", "embedding", "critical_difference"]
-        draw(plan, "even_odd", kinds)
+        write_figures(plan, "even_odd", kinds)
         folder = ROOT.cwd() / "results" / "smoke" / "figures"
         files.append({file.name: file.read_bytes() for file in folder.iterdir()})
     assert len(files[0]) == 19
@@ -216,7 +221,7 @@ def test_equal_results_give_equal_bytes_whatever_the_user_set(made, monkeypatch)
 
 def test_figures_are_files_that_can_be_opened_and_their_numbers_lie_beside(made):
     plan = made(config())
-    draw(plan, "even_odd", ["recall_at_k", "embedding"])
+    write_figures(plan, "even_odd", ["recall_at_k", "embedding"])
     for kind in ("recall_at_k", "embedding"):
         pdf = (ROOT.cwd() / paths.figure("smoke", "even_odd", kind, "pdf")).read_bytes()
         assert pdf.startswith(b"%PDF-")
@@ -241,7 +246,7 @@ def test_figures_are_files_that_can_be_opened_and_their_numbers_lie_beside(made)
 
 
 def test_points_are_a_picture_inside_the_pdf(made):
-    draw(made(config()), "even_odd", ["embedding"])
+    write_figures(made(config()), "even_odd", ["embedding"])
     pdf = (ROOT.cwd() / paths.figure("smoke", "even_odd", "embedding", "pdf")).read_bytes()
     assert b"/Subtype /Image" in pdf
     streams = re.findall(rb"stream\r?\n(.*?)\r?\nendstream", pdf, re.DOTALL)
@@ -260,7 +265,7 @@ def test_methods_without_any_run_keep_no_figure_from_being_drawn(made, left):
                     file.unlink()
     partial = resolve_config(config() | {"partial": True}, "test")
     gather(partial)
-    draw(partial, "even_odd")
+    write_figures(partial, "even_odd")
     for kind in planned(partial, "even_odd"):
         assert paths.local(paths.figure("smoke", "even_odd", kind, "pdf")).stat().st_size > 1000
     table = pd.read_csv(paths.figure("smoke", "even_odd", "recall_at_k", "csv"))
@@ -273,13 +278,13 @@ def test_what_is_missing_is_named_or_marked(made):
     file = plan.run_folder(run) / paths.projection("test")
     file.unlink()
     with pytest.raises(DataError, match=f"{run.sampler}/seed0/projection_test.parquet is missing"):
-        draw(plan, "even_odd", ["embedding"])
+        write_figures(plan, "even_odd", ["embedding"])
     with pytest.raises(ConfigError, match="has no figure 'sweep'"):
-        draw(plan, "even_odd", ["sweep"])
+        write_figures(plan, "even_odd", ["sweep"])
     (plan.run_folder(run) / paths.METRICS_FILE).unlink()
     partial = resolve_config(config() | {"partial": True}, "test")
     gather(partial)
-    draw(partial, "even_odd")
+    write_figures(partial, "even_odd")
     table = pd.read_csv(paths.figure("smoke", "even_odd", "recall_at_k", "csv"))
     assert table.groupby("method")["seeds"].max().to_dict() == {
         "Triplet": 1,
@@ -351,7 +356,7 @@ def test_neighbours_of_queries_are_those_of_the_search():
     vectors[7] = vectors[8] = vectors[9]  # ties
     labels, ids = rng.integers(0, 3, 60), rng.permutation(60)
     everyone = nearest_neighbours(vectors, ids, 5)
-    found = nearest(vectors, labels, ids, ids[[7, 20]], 5)
+    found = neighbours_of(vectors, labels, ids, ids[[7, 20]], 5)
     for query in (7, 20):
         mine = found[found["query"] == ids[query]]
         assert mine["rank"].tolist() == [1, 2, 3, 4, 5]
@@ -396,7 +401,7 @@ def test_a_roc_shows_what_is_accepted_without_exceeding_a_rate(tmp_path, monkeyp
         folder = plan.run_folder(run)
         folder.mkdir(parents=True)
         steps = {"far": [0, 0.01, 0.5, 1], "tar": [0.1, 0.4 + 0.1 * run.seed, 0.9, 1]}
-        pd.DataFrame(steps).assign(protocol="view2").to_parquet(folder / paths.ROC_FILE)
+        pd.DataFrame(steps).assign(view="view2").to_parquet(folder / paths.ROC_FILE)
     data = FigureData.of(plan, "view2")
     with paper_style():
         figure, table = figures()["roc"].draw(data)

@@ -17,7 +17,7 @@ from selection_loops import (
 
 from dmlbench.plugins.registry import REGISTRIES
 from dmlbench.samplers.batch import Batch, PairSets, Triplets
-from dmlbench.samplers.sampler import build_sampler, draw
+from dmlbench.samplers.sampler import build_sampler, sample_one
 
 ANY = given(
     seed=st.integers(0, 10**6),
@@ -201,7 +201,7 @@ class TestEveryCombination:
 def test_draws_follow_weights_and_never_take_a_zero():
     weights = torch.tensor([[0.0, 1 / 3, 1, 0], [0, 0, 0, 0], [1, 0, 0, 0]])
     rows = torch.tensor([0] * 8000 + [2] * 50 + [1] * 50)
-    drawn = draw(weights, rows, torch.Generator().manual_seed(0))
+    drawn = sample_one(weights, rows, torch.Generator().manual_seed(0))
     shares = drawn[:8000].bincount(minlength=4) / 8000
     assert shares.tolist() == pytest.approx([0, 0.25, 0.75, 0], abs=0.03)
     assert (drawn[8000:8050] == 0).all()

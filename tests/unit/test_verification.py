@@ -1,4 +1,4 @@
-"""Verification against scikit-learn, plain loops over thresholds, and the protocols of LFW."""
+"""Verification against scikit-learn, plain loops over thresholds, and the views of LFW."""
 
 import itertools
 
@@ -18,7 +18,7 @@ from dmlbench.evaluation.scored_pairs import PairSample, Scored, pair_samples
 def verify(table, vectors, ids, rates):
     metric = verification.Verification()
     samples = pair_samples(table, vectors, ids, Evaluation(far=rates))
-    return {sample.protocol: metric.rows(sample) for sample in samples}
+    return {sample.view: metric.rows(sample) for sample in samples}
 
 
 def area(pairs):
@@ -118,7 +118,7 @@ def lfw(folds=4, people=6, seed=0):
             other = first + (person - first + 1) % people
             rows.append(("view2", fold + 1, 2 * person, 2 * person + 1, True))
             rows.append(("view2", fold + 1, 2 * person, 2 * other, False))
-    table = pd.DataFrame(rows, columns=["protocol", "fold", "left", "right", "same"])
+    table = pd.DataFrame(rows, columns=["view", "fold", "left", "right", "same"])
     return index, table, vectors
 
 
@@ -129,7 +129,7 @@ def values(rows):
 def test_view_1_takes_its_threshold_from_the_pairs_of_the_training():
     index, table, vectors = lfw()
     half = table["fold"] <= 2
-    table["protocol"] = np.where(half, "view1_threshold", "view1")
+    table["view"] = np.where(half, "view1_threshold", "view1")
     table = of_run(table, index, "person")
     assert table["trained_on"].tolist() == half.tolist()
     found = verify(table, vectors, index["id"].to_numpy(), [0.1])

@@ -19,8 +19,7 @@ class Archive:
     Attributes:
         source: Which upstream it belongs to, such as ``mnist``; the folder that it is kept in.
         urls: Where it lies, in the order tried: full addresses, or folders that end in ``/``.
-        bytes: Its size, where it is known.
-        sha256, sha1, md5: Its checksums; the first that is known counts.
+        bytes, sha256, sha1, md5: Its size and checksums; the first known checksum counts.
         members_sha256: See :func:`dmlbench.data.download.members_sha256`.
     """
 

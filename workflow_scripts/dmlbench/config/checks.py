@@ -18,8 +18,6 @@ from dmlbench.plugins.messages import nearest
 from dmlbench.seeding import validation_classes
 
 _PACKAGE = Path(__file__).resolve().parent.parent
-#: Distances of unit vectors between which float32 holds the weights that go with them.
-_NEAREST, _FARTHEST = 1e-4, 1.99
 
 
 def recipe_problems(recipe: Recipe, selections: list[str], where: str) -> Iterator[str]:
@@ -168,11 +166,6 @@ def method_problems(recipe: dict, loss: dict, sampler: dict, names: str) -> Iter
     if not sampler["negative"]:
         return
     chosen = sampler["negative"]
-    if not _NEAREST <= chosen.get("cutoff", 0.5) < _FARTHEST:
-        yield (
-            f"{names}: cutoff {chosen['cutoff']} is not from {_NEAREST} to below {_FARTHEST}, "
-            "where distances of unit vectors lie and weights can be computed"
-        )
     if chosen.get("cutoff", 0) >= chosen.get("upper_cutoff", float("inf")):
         yield (
             f"{names}: cutoff {chosen['cutoff']} is not below upper_cutoff "

@@ -43,7 +43,7 @@ class DatasetFacts(BaseModel):
     sub_labels: dict[str, str] = {}
     """The finer label column inside a label column, to see classes collapse."""
     pairs: dict[str, str] = {}
-    """The file of pairs of each verification protocol; x_threshold is that of x."""
+    """The file of pairs of each verification view; x_threshold is that of x."""
     folds: int = 0
     """Its splits are fold1, fold2 and so on; test_fold picks the one to test on."""
 

@@ -6,7 +6,6 @@ import os
 import random
 import re
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 
 from dmlbench.config.dataset_facts import DatasetFacts, Part
@@ -17,19 +16,8 @@ from dmlbench.errors import ConfigError
 SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".webp"}
 
 
-@dataclass(frozen=True)
-class Contents:
-    """What a folder holds: the file names of each class, both sorted.
-
-    ``told`` says in words what else is there and is left out; empty where that is nothing.
-    """
-
-    images: dict[str, list[str]]
-    told: str
-
-
-def contents(dataset: FolderDataset) -> Contents:
-    """Look through a folder once; no file is opened.
+def contents(dataset: FolderDataset) -> tuple[dict[str, list[str]], str]:
+    """The file names of each class, both sorted; and in words what else is there, or "".
 
     Raises:
         ConfigError: See :func:`training_classes`; or a class without images, or something with an
@@ -53,7 +41,7 @@ def contents(dataset: FolderDataset) -> Contents:
     beside = [path for path in _entries(Path(dataset.folder)) if path.suffix.lower() in SUFFIXES]
     left_out["images beside the class folders"] = sum(path.is_file() for path in beside)
     counts = sorted((+left_out).items())
-    return Contents(images, ", ".join(f"{what} ({count:,})" for what, count in counts))
+    return images, ", ".join(f"{what} ({count:,})" for what, count in counts)
 
 
 def _class_folders(dataset: FolderDataset) -> list[Path]:
@@ -111,7 +99,7 @@ def folder_facts(dataset: FolderDataset) -> DatasetFacts:
     """What a registered dataset states in its decorator; errors as of :func:`contents`."""
     training = training_classes(dataset)
     counts: Counter[str] = Counter()
-    for name, files in contents(dataset).images.items():
+    for name, files in contents(dataset)[0].items():
         split = "train" if name in training else "test"
         counts.update({split: len(files), f"{split}:class": 1})
     return DatasetFacts(
@@ -126,7 +114,7 @@ def folder_facts(dataset: FolderDataset) -> DatasetFacts:
 def listing(dataset: FolderDataset) -> str:
     """A hash of the names, sizes and times of all images: it changes when one of them does."""
     digest = hashlib.sha256()
-    for name, files in contents(dataset).images.items():
+    for name, files in contents(dataset)[0].items():
         for file in files:
             facts = (Path(dataset.folder) / name / file).stat()
             digest.update(f"{name}/{file}\0{facts.st_size}\0{facts.st_mtime_ns}\0".encode())

@@ -13,7 +13,7 @@ from dmlbench.config.recipe import Recipe
 from dmlbench.config.settings import (
     Data,
     Evaluation,
-    Gallery,
+    GalleryFigure,
     Projection,
     Resources,
     Training,
@@ -128,7 +128,7 @@ class Benchmark(Section):
     experiments: dict[Name, Experiment] = Field(description="What is compared.", min_length=1)
     evaluation: Evaluation = Field(default_factory=Evaluation, description="What is measured.")
     projection: Projection = Field(default_factory=Projection, description="t-SNE.")
-    gallery: Gallery = Field(default_factory=Gallery)
+    gallery: GalleryFigure = Field(default_factory=GalleryFigure)
     """The figure of images and their nearest neighbours."""
     controls: Annotated[list[Control], Unique] = Field(["random", "untrained", "shuffled"])
     """Rows below the methods of every table, with the first seed only: random vectors, the

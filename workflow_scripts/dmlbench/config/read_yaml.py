@@ -40,20 +40,16 @@ def merge_configs(files: Sequence[str | Path], overrides: Mapping[str, Any]) -> 
     Raises:
         ConfigError: A file cannot be read, or holds no keys.
     """
-    merged: Any = {}
+    from snakemake.utils import update_config  # takes a second
+
+    merged: dict = {}
     for file in files:
         data = read_config(file)
         if not isinstance(data, dict):
             raise ConfigError(f"{file}: holds no keys; start from configs/demo.yaml")
-        merged = merge(merged, data)
-    return merge(merged, _typed(dict(overrides)))
-
-
-def merge(section: Any, given: Any) -> Any:
-    """``section`` with the values of ``given`` on top; other keys of inner sections are kept."""
-    if not isinstance(section, dict) or not isinstance(given, dict):
-        return given
-    return section | {key: merge(section.get(key), value) for key, value in given.items()}
+        update_config(merged, data)
+    update_config(merged, _typed(dict(overrides)))
+    return merged
 
 
 def _typed(value: Any) -> Any:

@@ -72,7 +72,7 @@ class Projection(Section):
     perplexity: PositiveFloat = Field(30.0, description="Perplexity of t-SNE.")
 
 
-class Gallery(Section):
+class GalleryFigure(Section):
     queries: PositiveInt = Field(4, description="Images to show the neighbours of.")
     neighbours: PositiveInt = Field(6, description="How many neighbours of each.")
 

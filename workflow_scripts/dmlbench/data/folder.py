@@ -20,10 +20,10 @@ class Folder(Dataset):
     wrong_count = "there were {expected:,} a moment ago; run again"
 
     def records(self, raw: dict[str, str]) -> Iterator[Record]:
-        training, found = training_classes(self.folder), contents(self.folder)
-        if found.told:
-            log.info("%s: left out: %s", self.name, found.told, extra={"tell": True})
-        for name, files in found.images.items():
+        training, (images, left_out) = training_classes(self.folder), contents(self.folder)
+        if left_out:
+            log.info("%s: left out: %s", self.name, left_out, extra={"tell": True})
+        for name, files in images.items():
             split = "train" if name in training else "test"
             for file in files:
                 image = Path(self.folder.folder, name, file).read_bytes()

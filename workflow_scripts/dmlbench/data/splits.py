@@ -3,10 +3,19 @@
 import numpy as np
 import pandas as pd
 
+from dmlbench import paths
+from dmlbench.config import Plan, Run
 from dmlbench.seeding import derive_seed, validation_classes
 
 #: The split of the training images that a run holds out to choose its best epoch.
 VALIDATION = "val"
+
+
+def index_of(plan: Plan, run: Run) -> pd.DataFrame:
+    """The prepared index of a run's dataset, with the run's splits (:func:`run_index`)."""
+    prepared = pd.read_parquet(plan.data_folder(run) / paths.INDEX_FILE)
+    label = plan.facts(run.dataset).train_label
+    return run_index(prepared, plan.recipes[run.recipe], run.dataset, label)
 
 
 def run_index(index: pd.DataFrame, recipe: dict, dataset: str, label: str) -> pd.DataFrame:

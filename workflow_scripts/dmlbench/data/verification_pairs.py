@@ -42,10 +42,10 @@ def read_pairs(text: str, file: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["fold", "left", "right", "same"])
 
 
-def pair_table(pairs: pd.DataFrame, index: pd.DataFrame, protocol: str) -> pd.DataFrame:
+def pair_table(pairs: pd.DataFrame, index: pd.DataFrame, view: str) -> pd.DataFrame:
     """Pairs as image ids, and which of them training leaves clean.
 
-    The columns are protocol, fold (of the protocol), left and right (image ids), same, and
+    The columns are view, fold (of the view), left and right (image ids), same, and
     trained_on: whether the training split of ``index`` shows anyone of the pair. Where the dataset
     is in folds that depends on the run: trained_on is missing (NA) until :func:`of_run` fills it.
 
@@ -53,18 +53,18 @@ def pair_table(pairs: pd.DataFrame, index: pd.DataFrame, protocol: str) -> pd.Da
     """
     ids = index.set_index("path")["id"]
     if missing := sorted({*pairs["left"], *pairs["right"]} - set(ids.index)):
-        raise DataError(f"{protocol}: image {missing[0]} and {len(missing) - 1} others are missing")
+        raise DataError(f"{view}: image {missing[0]} and {len(missing) - 1} others are missing")
     people = index[["person", "split"]].drop_duplicates()["person"]
     if people.duplicated().any():
         twice = people[people.duplicated()].iloc[0]
-        raise DataError(f"{protocol}: {twice} is in two splits of the dataset")
+        raise DataError(f"{view}: {twice} is in two splits of the dataset")
     table = pairs.assign(left=pairs["left"].map(ids), right=pairs["right"].map(ids))
-    table.insert(0, "protocol", protocol)
+    table.insert(0, "view", view)
     splits = set(index["split"])
     if "train" in splits:
         return of_run(table, index, "person")
     if not all(re.fullmatch(r"fold\d+", split) for split in splits):  # all would pass for clean
-        raise DataError(f"{protocol}: the index has neither training images nor folds")
+        raise DataError(f"{view}: the index has neither training images nor folds")
     return table.assign(trained_on=pd.array([pd.NA] * len(table), dtype="boolean"))
 
 
@@ -84,11 +84,11 @@ def of_run(table: pd.DataFrame, index: pd.DataFrame, label: str) -> pd.DataFrame
 
 
 def clean(table: pd.DataFrame) -> pd.DataFrame:
-    """The pairs of one protocol that show nobody whom training saw: all that may be scored.
+    """The pairs of one view that show nobody whom training saw: all that may be scored.
 
     A DataError tells that whom training saw is not known, or that no pair is left of one kind.
     """
-    name = table["protocol"].iloc[0]
+    name = table["view"].iloc[0]
     if table["trained_on"].isna().any():
         raise DataError(
             f"{name}: these people are in folds, and which pairs are clean depends on the fold "
@@ -104,10 +104,10 @@ def clean(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def all_pairs(files: dict[str, Path], index: pd.DataFrame) -> pd.DataFrame:
-    """The pairs of every protocol's file, one :func:`pair_table` below the other."""
+    """The pairs of every view's file, one :func:`pair_table` below the other."""
     tables = []
-    for protocol, file in files.items():
+    for view, file in files.items():
         pairs = read_pairs(file.read_text(encoding="utf-8"), str(file))
-        tables.append(pair_table(pairs, index, protocol))
-        log.info("%s: %d pairs", protocol, len(pairs))
+        tables.append(pair_table(pairs, index, view))
+        log.info("%s: %d pairs", view, len(pairs))
     return pd.concat(tables, ignore_index=True)

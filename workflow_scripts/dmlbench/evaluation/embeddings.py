@@ -1,6 +1,7 @@
 """Stored embeddings: writing and reading them."""
 
 import zipfile
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -8,22 +9,28 @@ import numpy as np
 import pandas as pd
 
 from dmlbench import paths
+from dmlbench.config import Plan, Run
 from dmlbench.config.dataset_facts import Part
+from dmlbench.data.splits import index_of
 from dmlbench.errors import DataError
 from dmlbench.files import replacing
 
 
-def images_of_files(
-    index: pd.DataFrame, splits: list[str], pairs: Path | None
-) -> dict[str, np.ndarray]:
-    """The rows of a run's index that each file of embeddings holds.
+def embed_run(plan: Plan, run: Run, selection: str, pairs: Path | None, embed: Callable) -> None:
+    """Write a file of embeddings for every split, or one of the images in a table of ``pairs``.
 
-    That is one file for every split, or one file of the images in a table of ``pairs``.
+    ``embed`` gives the embeddings of rows of the index, as an array or a tensor.
     """
+    index = index_of(plan, run)
+    files = {split: index["split"] == split for split in plan.benchmark.evaluation.splits}
     if pairs:
         named = np.unique(pd.read_parquet(pairs, columns=["left", "right"]))
-        return {paths.OF_PAIRS: np.flatnonzero(index["id"].isin(named))}
-    return {split: np.flatnonzero(index["split"] == split) for split in splits}
+        files = {paths.OF_PAIRS: index["id"].isin(named)}
+    for part, mask in files.items():
+        file = plan.run_folder(run) / paths.embeddings(part, selection)
+        vectors = embed(np.flatnonzero(mask))
+        vectors = vectors.cpu().numpy() if hasattr(vectors, "cpu") else vectors
+        save_embeddings(file, vectors, index["id"].to_numpy()[mask])
 
 
 def save_embeddings(path: Path, embeddings: np.ndarray, ids: np.ndarray) -> None:

@@ -23,7 +23,7 @@ def queries(labels: np.ndarray, ids: np.ndarray, count: int) -> np.ndarray:
     return table.assign(turn=turn).sort_values(["turn", "key"])["id"].to_numpy()[:count]
 
 
-def nearest(
+def neighbours_of(
     embeddings: np.ndarray, labels: np.ndarray, ids: np.ndarray, asked: np.ndarray, k: int
 ) -> pd.DataFrame:
     """The ``k`` nearest images of some queries, in the order of :mod:`dmlbench.knn`.
@@ -54,8 +54,7 @@ def similarity_histogram(embeddings: np.ndarray, labels: np.ndarray, at_most: in
     of ``at_most`` images, evenly spaced.
 
     One row for each bin: left and right edge, the shares of genuine and of impostor pairs in it,
-    and d' of all pairs (NaN where a kind of pair or any spread is missing). The few pairs that are
-    least alike are in no bin.
+    and d' of all pairs (NaN where a kind or any spread is missing). The least alike are in no bin.
     """
     from scipy.spatial.distance import pdist
 

@@ -45,7 +45,7 @@ class Metric:
 
     Attributes:
         measures: What the metric stores: names in ``metrics.json`` and what is known of each.
-        of_pairs: It scores the pairs of a verification protocol, not the images of a part.
+        of_pairs: It scores the pairs of a verification view, not the images of a part.
         coarse_too: It is also measured by the coarse labels that training saw.
     """
 
@@ -65,8 +65,7 @@ class Sample:
         embeddings: N x D, float32.
         labels: N class labels; the attribute numbers the classes from 0.
         ids: N distinct image ids.
-        settings: The config's ``evaluation`` section.
-        label: The label column.
+        settings, label: The config's ``evaluation`` section; the label column.
         sub_labels: N finer labels; None where there are none.
         threads, gpu: For the search (:class:`dmlbench.knn.Gallery`); neither changes a result.
 

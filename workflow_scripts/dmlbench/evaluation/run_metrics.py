@@ -6,15 +6,13 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import pandas as pd
 
-from dmlbench import paths
 from dmlbench.config import Plan, Run
 from dmlbench.config.dataset_facts import Part
-from dmlbench.data.splits import VALIDATION, run_index
+from dmlbench.data.splits import VALIDATION, index_of
 from dmlbench.data.store import content_hash
-from dmlbench.data.verification_pairs import of_run
-from dmlbench.evaluation.embeddings import StoredEmbeddings, load_embeddings
+from dmlbench.evaluation.embeddings import StoredEmbeddings
 from dmlbench.evaluation.metric import METRICS, QueryMetric, Sample, query_rows
-from dmlbench.evaluation.scored_pairs import pair_samples
+from dmlbench.evaluation.scored_pairs import samples_of_run
 from dmlbench.version import BENCHMARK_VERSION
 from dmlbench.workflow.job_records import read_record
 from dmlbench.workflow.provenance import step_code
@@ -39,8 +37,7 @@ def measure_run(plan: Plan, run: Run) -> dict:
     """
     settings, facts = plan.benchmark.evaluation, plan.facts(run.dataset)
     folder = plan.run_folder(run)
-    prepared = pd.read_parquet(plan.data_folder(run) / paths.INDEX_FILE)
-    index = run_index(prepared, plan.recipes[run.recipe], run.dataset, facts.train_label)
+    index = index_of(plan, run)
     parts = [part for part in facts.evaluations if part.split in settings.splits]
     rows, vectors = [], []
     for selection in plan.selections(run):
@@ -62,7 +59,7 @@ def measure_run(plan: Plan, run: Run) -> dict:
         "selected_epochs": record["selected_epochs"],
         "benchmark_version": BENCHMARK_VERSION,
         "fingerprint": record["fingerprint"],
-        "data": content_hash(prepared),
+        "data": content_hash(index),
         "evaluation": settings.model_dump(),
         "code": step_code("measure", "evaluate"),
         "parts": [part_counts(part, index) for part in parts],
@@ -125,8 +122,6 @@ def _of_pairs(
 ) -> Iterator[tuple[Part, list[dict]]]:
     settings, label = plan.benchmark.evaluation, plan.facts(run.dataset).train_label
     metrics = [METRICS.get(n)() for n in settings.metrics if METRICS.get(n).of_pairs]
-    table = pd.read_parquet(plan.data_folder(run) / paths.PAIRS_FILE)
-    file = plan.run_folder(run) / paths.embeddings(paths.OF_PAIRS, selection)
-    for sample in pair_samples(of_run(table, index, label), *load_embeddings(file), settings):
+    for sample in samples_of_run(plan, run, index, selection):
         rows = [row for metric in metrics for row in metric.rows(sample)]
-        yield Part("test", sample.protocol, label), rows
+        yield Part("test", sample.view, label), rows

@@ -1,4 +1,4 @@
-"""The pairs of verification protocols with the similarity of their images.
+"""The pairs of verification views with the similarity of their images.
 
 The similarity of two images is minus the squared Euclidean distance of their embeddings; for unit
 vectors that is 2 cos - 2, so that every measure equals that of the cosine. A pair is accepted when
@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dmlbench.data.verification_pairs import clean
+from dmlbench import paths
+from dmlbench.config import Plan, Run
+from dmlbench.data.verification_pairs import clean, of_run
 from dmlbench.errors import DataError
+from dmlbench.evaluation.embeddings import load_embeddings
 
 
 @dataclass(frozen=True)
@@ -42,19 +45,19 @@ class Scored:
 
 @dataclass(frozen=True)
 class PairSample:
-    """One verification protocol with the embeddings of a run.
+    """One verification view with the embeddings of a run.
 
     Attributes:
-        protocol: Its name, such as ``view2``.
+        view: Its name, such as ``view2``.
         pairs: The pairs that may be scored: of people whom training never saw.
         folds: The fold of each.
-        total: How many pairs the protocol has.
+        total: How many pairs the view has.
         given: Pairs to choose thresholds from.
-        given_folds: The fold of each; None where they are a protocol of their own (LFW, View 1).
+        given_folds: The fold of each; None where they are a view of their own (LFW, View 1).
         settings: The config's ``evaluation`` section.
     """
 
-    protocol: str
+    view: str
     pairs: Scored
     folds: np.ndarray
     total: int
@@ -63,16 +66,24 @@ class PairSample:
     settings: Any = None
 
 
+def samples_of_run(plan: Plan, run: Run, index: pd.DataFrame, selection: str) -> list[PairSample]:
+    """:func:`pair_samples` of a run's dataset, by the run's stored embeddings and its index."""
+    pairs = pd.read_parquet(plan.data_folder(run) / paths.PAIRS_FILE)
+    table = of_run(pairs, index, plan.facts(run.dataset).train_label)
+    file = plan.run_folder(run) / paths.embeddings(paths.OF_PAIRS, selection)
+    return pair_samples(table, *load_embeddings(file), plan.benchmark.evaluation)
+
+
 def pair_samples(
     table: pd.DataFrame, embeddings: np.ndarray, ids: np.ndarray, settings: Any = None
 ) -> list[PairSample]:
-    """Every protocol of a table of pairs, with the similarities by N x D embeddings.
+    """Every view of a table of pairs, with the similarities by N x D embeddings.
 
     The table is that of :func:`dmlbench.data.verification_pairs.of_run`; ``ids`` are those of the
     embedded images. A DataError says that an embedding is missing or not finite, or that no
     threshold can be chosen.
 
-    Thresholds come from the pairs of ``<protocol>_threshold`` where there are such (LFW, View 1),
+    Thresholds come from the pairs of ``<view>_threshold`` where there are such (LFW, View 1),
     else from the other folds (View 2). These are the pairs that may be scored, or all pairs where
     only one fold may be scored, as in ten trainings that each leave one fold out.
     """
@@ -86,13 +97,13 @@ def pair_samples(
             raise DataError("embeddings of the pairs lack images; embed again")
         return Scored.of(*embeddings[places], pairs["same"].to_numpy())
 
-    by_protocol = dict(list(table.groupby("protocol", sort=False)))
+    by_view = dict(list(table.groupby("view", sort=False)))
     result = []
-    for name, whole in by_protocol.items():
+    for name, whole in by_view.items():
         if name.endswith("_threshold"):  # it only chooses that of another
             continue
         tested = clean(whole)
-        given, folds = by_protocol.get(f"{name}_threshold"), None
+        given, folds = by_view.get(f"{name}_threshold"), None
         if given is None:
             given = tested if tested["fold"].nunique() > 1 else whole
             folds = given["fold"].to_numpy()

@@ -119,17 +119,16 @@ def _with_best(table: pd.DataFrame, mine: pd.DataFrame) -> pd.DataFrame:
 def printed_cells(block: pd.DataFrame) -> pd.DataFrame:
     """Rows of :func:`cells` as a printed block: methods down, controls below, metrics across."""
     heads = [find_measure(*key).label for key in zip(block["metric"], block["k"], strict=True)]
-    table = block.assign(cell=[_cell(row) for row in block.to_dict("records")], head=heads)
+    shown = []
+    for row in block.to_dict("records"):
+        decimals, note = find_measure(row["metric"]).decimals, count(row["n"], row["planned"])
+        outside = pd.notna(row["covered"]) and not row["covered"]
+        about = row["mean"], row["half_width"], decimals, bool(row["best"]), note, row["published"]
+        shown.append(Cell(*about, outside))
+    table = block.assign(cell=shown, head=heads)
     table = table.pivot(index="method", columns="head", values="cell")
     order = list(dict.fromkeys(block["method"])), list(dict.fromkeys(heads))
     return table.loc[order].rename_axis(columns=None)
-
-
-def _cell(row: dict) -> Cell:
-    decimals, note = find_measure(row["metric"]).decimals, count(row["n"], row["planned"])
-    outside = pd.notna(row["covered"]) and not row["covered"]
-    printed = row["mean"], row["half_width"], decimals, bool(row["best"]), note, row["published"]
-    return Cell(*printed, outside)
 
 
 def count(n: float, planned: float) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 from dmlbench.config import METHOD_KEYS, Plan
 from dmlbench.reporting import names, published
 from dmlbench.reporting.cells import BLOCK, COLUMN, by_seed, rows_where, table_values
-from dmlbench.reporting.published import Claim, Match, Method, Part, Published
+from dmlbench.reporting.published import Claim, Match, Method, Published, PublishedPart
 from dmlbench.reporting.statistics import NO_SEEDS, Comparison, Summary, compare, holm, summarize
 
 REPRODUCED, WITHIN, NOT = "reproduced", "within interval", "not reproduced"
@@ -24,20 +24,20 @@ COLUMNS = [
 ]  # fmt: skip
 
 
-class Pair(NamedTuple):
+class MethodPair(NamedTuple):
     """Two methods; the claim is that the second is better."""
 
     worse: Method
     better: Method
 
 
-def claimed_pairs(plan: Plan, experiment: str) -> list[Pair]:
+def claimed_pairs(plan: Plan, experiment: str) -> list[MethodPair]:
     """The pairs that the experiment's published tables claim or compare, and EPS against none.
 
     EPS against none: two methods whose samplers differ in their positives only, easy for one.
     """
     both = itertools.product(plan.methods[experiment], repeat=2)
-    found = [Pair(worse, better) for worse, better in both if _adds_eps(plan, worse, better)]
+    found = [MethodPair(worse, better) for worse, better in both if _adds_eps(plan, worse, better)]
     for table in published.published_of(plan, experiment):
         for claim in [*table.claims, *table.comparisons]:
             if claim.worse and claim.better:
@@ -46,13 +46,13 @@ def claimed_pairs(plan: Plan, experiment: str) -> list[Pair]:
     return list({frozenset(pair): pair for pair in reversed(found)}.values())[::-1]
 
 
-def _matching(plan: Plan, experiment: str, worse: Match, better: Match) -> Iterator[Pair]:
+def _matching(plan: Plan, experiment: str, worse: Match, better: Match) -> Iterator[MethodPair]:
     """Our pairs that are two published methods; if these share their loss, so must ours."""
     same_loss = (worse.loss, worse.options) == (better.loss, better.options)
     for first in published.methods_of(plan, experiment, worse):
         for second in published.methods_of(plan, experiment, better):
             if not same_loss or first[1] == second[1]:
-                yield Pair(first, second)
+                yield MethodPair(first, second)
 
 
 def _adds_eps(plan: Plan, worse: Method, better: Method) -> bool:
@@ -162,7 +162,7 @@ class _Judge:
                     found = self._number(row.match, part, metric, value)
                     yield self._row("number", row.name, part, metric, value, **found)
 
-    def _number(self, matches: list[Match], part: Part, metric: str, value: float) -> dict:
+    def _number(self, matches: list[Match], part: PublishedPart, metric: str, value: float) -> dict:
         method = self._method(matches)
         values = self._seeds(method, part, metric)
         if values.empty:
@@ -177,7 +177,7 @@ class _Judge:
         found = (published.methods_of(self.plan, self.experiment, match) for match in matches)
         return next(itertools.chain.from_iterable(found), None)
 
-    def _seeds(self, method: Method | None, part: Part, metric: str) -> pd.Series:
+    def _seeds(self, method: Method | None, part: PublishedPart, metric: str) -> pd.Series:
         """Our percentages by seed; empty where there are none, or the metric is another one."""
         _, split, subset, label = part.part
         name, _, k = metric.partition("@")
@@ -188,7 +188,7 @@ class _Judge:
         return 100 * rows_where(self.metrics, **where).set_index("seed")["value"].dropna()
 
     def _row(
-        self, kind: str, claim: str, part: Part | None = None, metric: str | None = None,
+        self, kind: str, claim: str, part: PublishedPart | None = None, metric: str | None = None,
         published: float | None = None, **found: object,
     ) -> dict:  # fmt: skip
         about = {"kind": kind, "source": self.table.source, "claim": claim, "metric": metric}

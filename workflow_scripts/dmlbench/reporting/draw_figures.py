@@ -104,7 +104,7 @@ class FigureData:
         return groups.agg(mean="mean", low="min", high="max", seeds="size").reset_index()
 
 
-def draw(plan: Plan, experiment: str, kinds: list[str] | None = None) -> None:
+def write_figures(plan: Plan, experiment: str, kinds: list[str] | None = None) -> None:
     """Draw figures of an experiment, all or some kinds: PDF, PNG, the caption, the numbers as CSV.
 
     Raises:
@@ -129,7 +129,7 @@ def draw(plan: Plan, experiment: str, kinds: list[str] | None = None) -> None:
             _write(figure, table, pattern)
 
 
-def draw_overall(plan: Plan) -> None:
+def write_overall_figures(plan: Plan) -> None:
     """Draw the critical differences over datasets."""
     pattern = paths.overall_figure(plan.benchmark.name, "critical_difference", "{}")
     with paper_style():

@@ -92,7 +92,10 @@ def _environment(table: Table) -> str:
     rows = pd.DataFrame(_rows(table), columns=["", *map(tex, frame.columns)])
     across = len(columns) > _UPRIGHT_COLUMNS
     is_long = len(rows) > (_ROWS_ACROSS if across else _ROWS)
-    layout = f"@{{}}{_name_column(frame)}{''.join(map(_column, columns))}@{{}}"
+    few = len(frame.columns) <= _FEW_COLUMNS
+    short = max(map(len, frame.index)) <= (2 if few else 1) * _NAME
+    name_column = "l" if short else _WRAPPED % (_LONG_NAMES if few else _NAMES)
+    layout = f"@{{}}{name_column}{''.join(map(_column, columns))}@{{}}"
     label = "tab:" + re.sub(r"[^a-zA-Z0-9_-]", "-", table.label)
     about = {"caption": tex(table.title), "label": label}
     options = {"column_format": layout, "hrules": True, "siunitx": True}
@@ -127,13 +130,6 @@ def _note_once(block: pd.DataFrame) -> pd.DataFrame:
             words, cells = f"{words} {notes.pop()}", [cell._replace(note="") for cell in cells]
         rows[words] = list(cells)
     return pd.DataFrame(list(rows.values()), index=list(rows), columns=block.columns)
-
-
-def _name_column(frame: pd.DataFrame) -> str:
-    few = len(frame.columns) <= _FEW_COLUMNS
-    if max(map(len, frame.index)) <= (2 if few else 1) * _NAME:
-        return "l"
-    return _WRAPPED % (_LONG_NAMES if few else _NAMES)
 
 
 def _longest_cells(rows: pd.DataFrame) -> list[list[str]]:

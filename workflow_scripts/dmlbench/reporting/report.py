@@ -45,6 +45,9 @@ def write_pages(plan: Plan) -> None:
     check = Path(paths.check(name))
     costs = cost(plan, pd.read_parquet(paths.summary(name, "history")), runs)
     hours = costs.groupby(["experiment", "device"], sort=False)[["runs", "hours"]]
+    machine = [column for column in runs.columns if column not in _ABOUT_A_RUN]
+    machines = runs.groupby(machine, dropna=False)["seconds"]
+    machines = machines.agg(**{"runs": "size", "training seconds": "sum"}).round().astype(int)
     shared = {"name": name, "version": __version__, "benchmark_version": BENCHMARK_VERSION}
     page = render(
         "summary.html.j2",
@@ -56,7 +59,7 @@ def write_pages(plan: Plan) -> None:
         unfinished=entries[entries["state"] != OK].to_dict("records"),
         check=json.loads(check.read_text(encoding="utf-8")) if check.is_file() else None,
         cost=hours.sum().round(3).reset_index().to_dict("records"),
-        machines=_machines(runs),
+        machines=machines.reset_index().to_dict("records"),
         commits=sorted(runs["commit"].unique()),
         seeds=plan.benchmark.seeds,
         trainings=len(plan.runs),
@@ -106,14 +109,6 @@ def _by(table: pd.DataFrame, column: str) -> dict[str, list[dict]]:
     """The rows of each value of a column, for a template; None where there is nothing."""
     table = table.astype(object).where(table.notna(), None)
     return {key: rows.to_dict("records") for key, rows in table.groupby(column, sort=False)}
-
-
-def _machines(runs: pd.DataFrame) -> list[dict]:
-    """Where the runs were trained: one row for each distinct host, device and software."""
-    keys = [c for c in runs.columns if c not in _ABOUT_A_RUN]
-    seconds = runs.groupby(keys, dropna=False)["seconds"]
-    found = seconds.agg(**{"runs": "size", "training seconds": "sum"}).round()
-    return found.astype(int).reset_index().to_dict("records")
 
 
 def snakemake_report(plan: Plan, config: Path, snakefile: Path) -> None:

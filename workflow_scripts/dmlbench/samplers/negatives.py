@@ -1,15 +1,18 @@
 """How an anchor's negatives are chosen."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 
 from dmlbench.plugins.types import NonNegativeFloat, PositiveFloat
 from dmlbench.samplers.batch import Batch
-from dmlbench.samplers.sampler import NegativeChoice, draw, or_else, register_negative
+from dmlbench.samplers.sampler import NegativeChoice, or_else, register_negative, sample_one
 
 #: Taken from the logarithm of a weight: more for the anchor's own class than for far negatives.
 _FAR, _SAME_CLASS = 1e6, 1e9
+#: A distance of unit vectors at which float32 holds the density's logarithm.
+Cutoff = Annotated[float, Field(ge=1e-4, lt=1.99, strict=True)]
 
 
 @register_negative("all", chooses="set", label="all neg.", words="all negatives")
@@ -25,7 +28,7 @@ class RandomNegative(NegativeChoice):
     """Uniform among all images of other classes."""
 
     def __call__(self, batch: Batch, anchor: torch.Tensor, positive: torch.Tensor) -> torch.Tensor:
-        return draw(batch.negatives, anchor, batch.generator)
+        return sample_one(batch.negatives, anchor, batch.generator)
 
 
 @register_negative("hard", chooses="one", label="hard neg.", words="hardest negatives")
@@ -55,7 +58,7 @@ class SemihardNegative(NegativeChoice):
             near = batch.distances[anchor, positive][:, None]
             beyond = batch.negatives & (batch.distances > near)
             band = beyond & (batch.distances < near + self.margin)
-            return draw(or_else(band, batch.negatives), anchor, batch.generator)
+            return sample_one(or_else(band, batch.negatives), anchor, batch.generator)
         return self._of_many(batch, anchor, positive)
 
     def _of_many(self, batch: Batch, anchor: torch.Tensor, positive: torch.Tensor) -> torch.Tensor:
@@ -85,7 +88,7 @@ class SofthardNegative(NegativeChoice):
     def __call__(self, batch: Batch, anchor: torch.Tensor, positive: torch.Tensor) -> torch.Tensor:
         farthest = batch.distances.masked_fill(~batch.positives, -torch.inf).amax(1, keepdim=True)
         candidates = or_else(batch.negatives & (batch.distances < farthest), batch.negatives)
-        return draw(candidates, anchor, batch.generator)
+        return sample_one(candidates, anchor, batch.generator)
 
 
 @register_negative(
@@ -106,20 +109,18 @@ class DistanceWeightedNegative(NegativeChoice):
     ``upper_cutoff`` gets a random one of them; the reference code draws from the whole batch.
     """
 
-    def __init__(
-        self, *, cutoff: PositiveFloat = 0.5, upper_cutoff: NonNegativeFloat = 1.4
-    ) -> None:
+    def __init__(self, *, cutoff: Cutoff = 0.5, upper_cutoff: NonNegativeFloat = 1.4) -> None:
         self.cutoff = cutoff
         self.upper_cutoff = upper_cutoff
 
     def __call__(self, batch: Batch, anchor: torch.Tensor, positive: torch.Tensor) -> torch.Tensor:
-        return draw(self.weights(batch), anchor, batch.generator)
+        return sample_one(self.weights(batch), anchor, batch.generator)
 
     def weights(self, batch: Batch) -> torch.Tensor:
         """B x B weights, the largest of a row 1; those of the anchor's own class are zero."""
         dim = batch.embeddings.shape[1]
         # Beyond the upper cut-off all count alike; a row without a nearer one draws from them. The
-        # density's logarithm diverges at 2, the diameter; the config keeps the cut-off below 1.99.
+        # density's logarithm diverges at 2, the diameter.
         d = batch.distances.detach()
         clamped = d.clamp(self.cutoff, max(self.cutoff, min(self.upper_cutoff, 1.99)))
         # log(1 - d^2/4) is log(4 - d^2) less a constant.

@@ -4,7 +4,7 @@ import torch
 
 from dmlbench.plugins.types import NonNegativeFloat
 from dmlbench.samplers.batch import Batch
-from dmlbench.samplers.sampler import PositiveChoice, draw, or_else, register_positive
+from dmlbench.samplers.sampler import PositiveChoice, or_else, register_positive, sample_one
 
 
 @register_positive("all", chooses="set", label="all pos.", words="all positives")
@@ -20,7 +20,7 @@ class RandomPositive(PositiveChoice):
     """Uniform among the other images of the anchor's class."""
 
     def __call__(self, batch: Batch) -> torch.Tensor:
-        return draw(batch.positives, batch.positions, batch.generator)
+        return sample_one(batch.positives, batch.positions, batch.generator)
 
 
 @register_positive("easy", chooses="one", label="EPS", words="easy positives")
@@ -57,7 +57,7 @@ class SofthardPositive(PositiveChoice):
     def __call__(self, batch: Batch) -> torch.Tensor:
         nearest = batch.distances.masked_fill(~batch.negatives, torch.inf).amin(dim=1, keepdim=True)
         candidates = or_else(batch.positives & (batch.distances > nearest), batch.positives)
-        return draw(candidates, batch.positions, batch.generator)
+        return sample_one(candidates, batch.positions, batch.generator)
 
 
 @register_positive("multi_similarity", chooses="set", label="mining", words="MS mining")

@@ -45,7 +45,9 @@ def or_else(mask: torch.Tensor, fallback: torch.Tensor) -> torch.Tensor:
     return mask | (fallback & ~mask.any(dim=1, keepdim=True))
 
 
-def draw(weights: torch.Tensor, rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def sample_one(
+    weights: torch.Tensor, rows: torch.Tensor, generator: torch.Generator
+) -> torch.Tensor:
     """A column for each of T ``rows``, drawn in proportion to that row's weights.
 
     ``weights`` are R x C, a mask, or numbers between 0 and 1; one below 2^-30 counts as zero, so

@@ -73,8 +73,7 @@ class Trainer:
 
         Args:
             checkpoint: What it goes on from, and where it saves; None keeps nothing.
-            stopping: Says when to leave.
-            epoch_ended: Called with a row for each finished epoch.
+            stopping, epoch_ended: Says when to leave; is called with the rows of finished epochs.
 
         Raises:
             TrainingError: The loss is no longer finite, or a batch does not fit into memory.
@@ -122,7 +121,10 @@ class Trainer:
             row = self._epoch()
             done = progress.epoch - first
             left = (time.monotonic() - began) / done * (epochs + 1 - progress.epoch)
-            log.info("%s", _line(row, epochs, left))
+            words = [f"epoch {row['epoch']}/{epochs}: loss {row['loss']:.4f}"]
+            words += [f"{k}={v:.3f}" for k, v in row.items() if k.startswith("recall")]
+            words += [f"{row['images_per_second']:,.0f} images/s", f"{left:.0f} s left"]
+            log.info("%s", ", ".join(words))
             epoch_ended(progress.history)
 
     def _epoch(self) -> dict:
@@ -148,7 +150,9 @@ class Trainer:
                 measured = self.images.measure(self.model)
             row |= {f"recall_at_1_{selection}": value for selection, value in measured.items()}
         progress.selections.update(epoch, self.model, measured)
-        progress.end_epoch(row)
+        progress.history.append(row)
+        progress.last_values = progress.record.read[-3:]
+        progress.epoch, progress.step, progress.seconds, progress.record = epoch + 1, 0, 0.0, None
         return row
 
     def _pass(self) -> int:
@@ -188,10 +192,3 @@ class Trainer:
             advice = "lower recipe.batch_size or image_size, or take precision: bfloat16"
         told = str(error).partition("\n")[0] or type(error).__name__
         return f"{what} does not fit into {memory_of(self.device)} ({told}); {advice}"
-
-
-def _line(row: dict, epochs: int, left: float) -> str:
-    recalls = [f"{k}={v:.3f}" for k, v in row.items() if k.startswith("recall")]
-    speed = f"{row['images_per_second']:,.0f} images/s"
-    parts = [f"epoch {row['epoch']}/{epochs}: loss {row['loss']:.4f}", *recalls, speed]
-    return ", ".join([*parts, f"{left:.0f} s left"])

@@ -75,8 +75,12 @@ class _FileSystemLock(Lock):
         """Whether the holder is a dead process of this machine, or its Slurm job has ended."""
         here = _here()
         same = all(holder.get(key) == here[key] for key in ("host", "space"))
-        if same and not _lives(holder["pid"]):
-            return True
+        if same:
+            try:
+                if psutil.Process(holder["pid"]).status() == psutil.STATUS_ZOMBIE:
+                    return True  # killed, but not yet buried by its parent
+            except psutil.NoSuchProcess:
+                return True
         if time.monotonic() - self._asked < ASK:
             return False
         self._asked = time.monotonic()
@@ -183,13 +187,6 @@ def _here() -> dict:
     except OSError:
         space = None
     return {"host": platform.node(), "space": space, **current_job()}
-
-
-def _lives(pid: int) -> bool:
-    try:  # a zombie is killed, but not yet buried by its parent
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def _words(holder: dict | None) -> str:

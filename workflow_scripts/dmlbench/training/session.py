@@ -32,7 +32,6 @@ log = logging.getLogger(__name__)
 def train_run(
     plan: Plan,
     run: Run,
-    checkpoints: Path | None = None,
     every: float | None = None,
     stopping: Stopping | None = None,
     wait: float = 90.0,
@@ -43,7 +42,6 @@ def train_run(
     this one waited.
 
     Args:
-        checkpoints: Folder of the run's checkpoint and lock; None keeps them where Snakemake does.
         every: Seconds between two checkpoints; None takes the config's.
         stopping: Says when to leave; None only when a signal asks.
         wait: Seconds to wait for another process that trains this run.
@@ -53,9 +51,13 @@ def train_run(
         TrainingError: It cannot go on, or another process trains it.
     """
     stopping = stopping or Stopping()
-    folder = checkpoints or plan.checkpoint_folder(run)
-    settings, out = plan.benchmark.training, plan.run_folder(run)
+    settings, out, folder = (
+        plan.benchmark.training,
+        plan.run_folder(run),
+        plan.checkpoint_folder(run),
+    )
     every = 60 * settings.checkpoint_minutes if every is None else every
+    folder = plan.checkpoint_folder(run)
     run_lock = RunLock(folder / paths.LOCK_FILE, lost=stopping.leave)
     with stopping.listening(), ExitStack() as stack:
         with stopping.at_once():

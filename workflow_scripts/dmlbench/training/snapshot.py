@@ -80,12 +80,6 @@ class Progress:
         made = {"generator": self.generator, "record": record}
         vars(self).update(state | made, selections=Selections(**state["selections"]))
 
-    def end_epoch(self, row: dict) -> None:
-        """Add ``row`` to the history and go on to the next epoch."""
-        self.history.append(row)
-        self.last_values = self.record.read[-3:]
-        self.epoch, self.step, self.seconds, self.record = self.epoch + 1, 0, 0.0, None
-
 
 def take(step: Step, progress: Progress) -> dict:
     """Everything of a training: tensors, numbers and text only, readable without running code."""

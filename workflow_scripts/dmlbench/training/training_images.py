@@ -23,8 +23,7 @@ class TrainingImages:
         reader: Makes network input of all images.
         rows: N rows of the index, those trained on.
         labels: Their N class numbers, 0 to ``classes`` - 1.
-        content: Of every row of the index, the image whose copy it is.
-        index: The prepared index with the splits of the run.
+        index, content: The index with the run's splits; the image whose copy each row of it is.
         monitors: The parts that are measured after an epoch, by the selection that they decide.
     """
 
@@ -85,11 +84,8 @@ def class_batches(
     Each batch draws ``batch_size // per_class`` distinct classes. Each class deals its images from
     a shuffled pack and shuffles anew only when fewer than ``per_class`` are left, so no image
     comes twice in a batch, nor a second time before (nearly) all others of its class came. A class
-    with fewer images than ``per_class`` gives all it has, which makes the batch smaller. An epoch
-    has as many whole batches as fit into the training set; what is left over is not made up.
-
-    A batch holds positions in the N training ``labels``, in random order; ``rng`` is the random
-    stream of this epoch.
+    with fewer images gives all it has, which makes the batch smaller. An epoch has as many whole
+    batches as fit into the training set. A batch holds positions in ``labels``, in random order.
     """
     images = {value: np.flatnonzero(labels == value) for value in np.unique(labels)}
     packs = {value: rows[:0] for value, rows in images.items()}

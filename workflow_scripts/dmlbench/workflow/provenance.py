@@ -70,8 +70,11 @@ def step_files(script: str, step: str | None = None, *more: str) -> dict[str, st
     more = (*more, *_ALSO.get(script, ()))
     roots = {*_script_imports(script, step), *more}
     modules = closure(roots, DECIDES_NOTHING, {*_DECIDES, *more})
-    hashes = {name: _hash(_source(name)) for name in sorted(modules)}
-    return {f"{script}.py": _hash(SCRIPTS / f"{script}.py")} | hashes
+    hashes = {f"{script}.py": _hash(SCRIPTS / f"{script}.py")}
+    for name in sorted(modules):
+        place = SCRIPTS.joinpath(*name.split("."))
+        hashes[name] = _hash(place / "__init__.py" if place.is_dir() else place.with_suffix(".py"))
+    return hashes
 
 
 @cache
@@ -171,11 +174,6 @@ def _dataset_module(dataset: str) -> str:
 
 def _hash(file: Path) -> str:
     return checksum_of(file)[:16]
-
-
-def _source(module: str) -> Path:
-    place = SCRIPTS.joinpath(*module.split("."))
-    return place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
 
 
 def _digest(files: dict[str, str]) -> str:

@@ -37,7 +37,7 @@ def _accuracy(sample: PairSample) -> list[dict]:
     scope = f"{len(sample.pairs):,} of {sample.total:,} pairs"
     if sample.given_folds is None:
         value = accuracy(sample.pairs, best_threshold(sample.given))
-        note = f"threshold from the {len(sample.given):,} of {sample.protocol}_threshold"
+        note = f"threshold from the {len(sample.given):,} of {sample.view}_threshold"
         return [row("verification_accuracy", 0, value, f"{scope}; {note}")]
     folds = np.unique(sample.folds)
     thresholds = [best_threshold(sample.given[sample.given_folds != fold]) for fold in folds]

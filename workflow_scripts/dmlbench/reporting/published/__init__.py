@@ -35,7 +35,7 @@ class Row(_Data):
     values: list[float | None]
 
 
-class Part(_Data):
+class PublishedPart(_Data):
     """Published percentages of one dataset, split, subset and label column."""
 
     part: tuple[str, str, str, str]
@@ -75,7 +75,7 @@ class Published(_Data):
     datasets: list[str]  # our names
     protocol: dict[str, Any]
     unsaid: str  # what the paper leaves open
-    parts: list[Part]
+    parts: list[PublishedPart]
     claims: list[Claim] = []  # what the paper concludes
     comparisons: list[Claim] = []  # what else it compares
 
