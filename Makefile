@@ -1,7 +1,7 @@
 # make help lists the targets. Only python3 (3.11 or newer) and make are needed.
 .DEFAULT_GOAL := help
-.PHONY: help setup data demo estimate status check rescore pdf preflight resume test test-dvc \
-  test-slurm test-slurm-slow lint format lock schema
+.PHONY: help setup data demo estimate status check rescore pdf preflight resume test test-slow \
+  test-dvc test-slurm test-slurm-slow lint format lock schema
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -71,8 +71,11 @@ pdf: $(READY) ## all tables and figures in one PDF, by LaTeX: make pdf CONFIG=co
 	$(BIN)/snakemake -c$(CORES) document --configfile "$$CONFIG"
 
 # Files of tests side by side; threads that spin while they wait would take each other's cores.
-test: $(READY) ## all tests but those of DVC and those on a real Slurm
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $(CORES) --dist loadfile
+test: $(READY) ## the tests, but for the slow ones, those of DVC and those on a real Slurm
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $(CORES) --dist loadfile -m "not slow"
+
+test-slow: $(READY) ## the slow ones: whole pipelines, ten kills, 5,000 runs planned
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $(CORES) --dist loadfile -m slow tests/unit tests/integration
 
 test-dvc: $(READY) ## dvc repro on fresh machines
 	$(BIN)/python -m pytest tests/dvc

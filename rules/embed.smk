@@ -27,6 +27,8 @@ rule embed:
         command=on_run("embed"),
         code=step_code("embed"),
         pairs="",
+    message:
+        "embed {wildcards}"
     shell:
         "{params.command} {params.pairs} --log {log:q}"
 
@@ -49,6 +51,8 @@ use rule embed as embed_pairs with:
         f"{BENCHMARKS}/embed_pairs/{paths.RUN_ID}.tsv"
     params:
         pairs=lambda wildcards, input: f"--pairs {input.pairs}",
+    message:
+        "embed the images of pairs for {wildcards}"
 
 
 use rule embed as control with:
@@ -70,6 +74,8 @@ use rule embed as control with:
         command=on_run("control"),
         code=step_code("control"),
         run=fingerprint,
+    message:
+        "control {wildcards}"
 
 
 use rule control as control_pairs with:
@@ -85,3 +91,5 @@ use rule control as control_pairs with:
         f"{BENCHMARKS}/control_pairs/{paths.RUN_ID}.tsv"
     params:
         pairs=lambda wildcards, input: f"--pairs {input.pairs}",
+    message:
+        "embed the images of pairs for {wildcards}"

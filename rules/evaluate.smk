@@ -19,6 +19,8 @@ use rule embed as evaluate with:
         command=on_run("measure evaluate"),
         code=step_code("measure evaluate"),
         settings=BENCHMARK.evaluation.model_dump_json(),
+    message:
+        "evaluate {wildcards}"
 
 
 use rule evaluate as project with:
@@ -41,6 +43,8 @@ use rule evaluate as project with:
         command=on_run("measure project"),
         code=step_code("measure project"),
         settings=PROJECTION.model_dump_json(),
+    message:
+        "project {wildcards}"
 
 
 use rule project as illustrate with:
@@ -58,6 +62,8 @@ use rule project as illustrate with:
         command=on_run("measure illustrate"),
         code=step_code("measure illustrate"),
         gallery=BENCHMARK.gallery.model_dump_json(),
+    message:
+        "look up neighbours and similarities of {wildcards}"
 
 
 use rule evaluate as roc with:
@@ -78,3 +84,5 @@ use rule evaluate as roc with:
         command=on_run("measure roc"),
         code=step_code("measure roc"),
         settings=PROJECTION.selection,
+    message:
+        "accept rates of {wildcards}"

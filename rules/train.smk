@@ -23,6 +23,8 @@ rule train:
         command=f"{on_config('train')} --run {paths.RUN_ID}",
         run=fingerprint,
         code=training_code,
+    message:
+        "train {wildcards}"
     shell:
         # No shell stays in between: it would die of a signal and end the job before it is saved.
         "exec {params.command}"

@@ -20,6 +20,7 @@ from dmlbench.workflow.provenance import training_code, training_files
 OWN_LOSS = '''
 import torch
 from dmlbench.plugins.types import PositiveFloat
+from dmlbench.losses.base import Loss, LossResult, register_loss
 
 @register_loss("spread", takes="batch", label="Spread")
 class Spread(Loss):

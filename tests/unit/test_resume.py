@@ -39,6 +39,7 @@ def weights(plan) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.glob("*.safetensors")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("loss", "sampler", "recipe"),
     [
