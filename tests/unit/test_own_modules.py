@@ -233,6 +233,7 @@ import enum
 from dataclasses import dataclass
 import torch
 from pytorch_metric_learning.distances import BaseDistance, LpDistance
+from dmlbench.losses.base import Loss, LossResult, register_loss
 
 class Way(enum.Enum):
     MEAN = "mean"
