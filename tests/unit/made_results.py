@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dmlbench import paths
+from dmlbench import BENCHMARK_VERSION, paths
 from dmlbench.checking.results import ledger, write_ledger
 from dmlbench.config import RANDOM, Plan, Run
 from dmlbench.reporting.collect import collect
 from dmlbench.seeding import derive_seed
-from dmlbench.version import BENCHMARK_VERSION
 
 STEPS = 20
 IMAGES = {"queries": 363, "gallery": 362, "held_out": 0, "classes": 6, "chance": 0.164}

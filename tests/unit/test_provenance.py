@@ -52,7 +52,7 @@ AGAIN = {
     "checking.number_rules": {"check"},
     "workflow.job_records": {"check"},
     "workflow.preflight": set(),
-    "version": {"evaluate", "check"} | REPORT,
+    "__init__": {"evaluate", "check"} | REPORT,
     "reporting.names": REPORT,
     "reporting.draw_figures": DRAWN,
     "reporting.figures.roc": DRAWN,

@@ -15,7 +15,7 @@ from made_results import gather, make_results
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from dmlbench import paths
+from dmlbench import BENCHMARK_VERSION, paths
 from dmlbench.config import resolve_config
 from dmlbench.errors import ConfigError, DataError
 from dmlbench.reporting import names
@@ -26,7 +26,6 @@ from dmlbench.reporting.formats import HTML, MARKDOWN, Cell, Table, cell_text
 from dmlbench.reporting.latex import LATEX, PACKAGES, latex, tex
 from dmlbench.reporting.statistics import supported_best
 from dmlbench.reporting.tables import headline, partial, write_overview, write_tables
-from dmlbench.version import BENCHMARK_VERSION
 
 EPS = "digits_even_odd/digits_8d/triplet/eps/seed1"
 

@@ -6,10 +6,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
+from dmlbench import BENCHMARK_VERSION
 from dmlbench.checking.results import Measured, Results
 from dmlbench.errors import DataError
 from dmlbench.files import write_json
-from dmlbench.version import BENCHMARK_VERSION
 
 TRAIN_AGAIN = "delete its run.json and train it again"
 MEASURE_AGAIN = "delete its metrics.json and evaluate it again"

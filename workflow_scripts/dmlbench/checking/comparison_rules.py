@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Hashable, Iterator
 
+from dmlbench import BENCHMARK_VERSION
 from dmlbench.checking.check import MEASURE_AGAIN, TRAIN_AGAIN, Breach, rule, run_rule
 from dmlbench.checking.results import Measured, Results
 from dmlbench.seeding import derive_seed
-from dmlbench.version import BENCHMARK_VERSION
 
 #: What the first weights of a network depend on, besides the seed.
 _ARCHITECTURE = ("backbone", "weights", "widths", "hidden", "embedding_dim", "image_size")

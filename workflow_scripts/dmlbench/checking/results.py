@@ -10,11 +10,10 @@ import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from dmlbench import paths
+from dmlbench import BENCHMARK_VERSION, paths
 from dmlbench.config import Plan, Run
 from dmlbench.errors import DataError
 from dmlbench.files import replacing
-from dmlbench.version import BENCHMARK_VERSION
 from dmlbench.workflow.job_records import RUNNING, DamagedRecordError, read_record, read_state
 
 OK, MISSING = "ok", "missing"

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import pandas as pd
 
+from dmlbench import BENCHMARK_VERSION
 from dmlbench.config import Plan, Run
 from dmlbench.config.dataset_facts import Part
 from dmlbench.data.splits import VALIDATION, index_of
@@ -13,7 +14,6 @@ from dmlbench.data.store import content_hash
 from dmlbench.evaluation.embeddings import StoredEmbeddings
 from dmlbench.evaluation.metric import METRICS, QueryMetric, Sample, query_rows
 from dmlbench.evaluation.scored_pairs import samples_of_run
-from dmlbench.version import BENCHMARK_VERSION
 from dmlbench.workflow.job_records import read_record
 from dmlbench.workflow.provenance import step_code
 

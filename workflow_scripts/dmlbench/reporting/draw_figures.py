@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dmlbench import paths
+from dmlbench import STAMP, paths
 from dmlbench.checking.results import OK
 from dmlbench.config import METHOD_KEYS, Plan, Run
 from dmlbench.errors import ConfigError, DataError
@@ -16,7 +16,6 @@ from dmlbench.reporting.figures import figures, planned, shown_runs, shown_split
 from dmlbench.reporting.figures.critical_difference import over_datasets
 from dmlbench.reporting.formats import write_csv
 from dmlbench.reporting.style import PALETTE, Method, method_styles, paper_style, plt
-from dmlbench.version import STAMP
 
 
 @dataclass(frozen=True)

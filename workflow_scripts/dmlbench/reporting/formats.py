@@ -10,8 +10,8 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import escape
 
+from dmlbench import BENCHMARK_VERSION, STAMP
 from dmlbench.files import replacing
-from dmlbench.version import BENCHMARK_VERSION, STAMP
 
 #: Follows the difference to a published number that our interval does not hold.
 OUTSIDE = "*"

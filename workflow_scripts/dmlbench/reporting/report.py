@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 from markupsafe import Markup
 
-from dmlbench import __version__, paths
+from dmlbench import BENCHMARK_VERSION, __version__, paths
 from dmlbench.checking.results import OK, as_table, ledger
 from dmlbench.config import METHOD_KEYS, RUN_KEYS, Plan
 from dmlbench.errors import UserError
@@ -25,7 +25,6 @@ from dmlbench.reporting.formats import HTML, cell_text, render, write_csv
 from dmlbench.reporting.latex import PACKAGES, tex
 from dmlbench.reporting.overall_tables import cost
 from dmlbench.reporting.tables import caption, partial
-from dmlbench.version import BENCHMARK_VERSION
 
 #: What the runs' table says besides where a run was trained.
 _ABOUT_A_RUN = {*RUN_KEYS, "code", "seconds", "peak_host_mb", "peak_gpu_mb"}
