@@ -290,9 +290,11 @@ def stored(config: dict, folder) -> Plan:
 
 def test_a_stored_plan_is_the_plan(smoke_config, tmp_path):
     smoke_config["experiments"]["even_odd"]["sweep"] = {"loss.margin": [0.1, 0.5]}
+    smoke_config["experiments"]["even_odd"]["title"] = "\N{GRINNING FACE} \U0001d49f"
     smoke_config["data"] = {"mirror": "/some/mirror"}
     plan = resolve_config(smoke_config, "my.yaml")
     again = stored(smoke_config, tmp_path)
+    assert again.benchmark.experiments == plan.benchmark.experiments
     assert (again.runs, again.controls) == (plan.runs, plan.controls)
     assert (again.methods, again.swept) == (plan.methods, plan.swept)
     for run in plan.runs.values():

@@ -145,4 +145,4 @@ class Benchmark(Section):
         It travels with the results, so it does not say where on this machine archives lie.
         """
         here = {"data": {"mirror", "files"}}
-        return json.dumps(self.model_dump(mode="json", exclude=here), indent=1)
+        return json.dumps(self.model_dump(mode="json", exclude=here), indent=1, ensure_ascii=False)

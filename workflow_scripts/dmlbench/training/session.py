@@ -51,11 +51,7 @@ def train_run(
         TrainingError: It cannot go on, or another process trains it.
     """
     stopping = stopping or Stopping()
-    settings, out, folder = (
-        plan.benchmark.training,
-        plan.run_folder(run),
-        plan.checkpoint_folder(run),
-    )
+    settings, out = plan.benchmark.training, plan.run_folder(run)
     every = 60 * settings.checkpoint_minutes if every is None else every
     folder = plan.checkpoint_folder(run)
     run_lock = RunLock(folder / paths.LOCK_FILE, lost=stopping.leave)
