@@ -1,5 +1,6 @@
 """Asking Slurm: about the jobs of processes, and of the Snakemake that gives out a config's."""
 
+import logging
 import os
 import platform
 import re
@@ -14,6 +15,8 @@ from pydantic import BaseModel, ValidationError
 
 from dmlbench.errors import UserError
 from dmlbench.files import write_json
+
+log = logging.getLogger(__name__)
 
 PATIENCE = 180.0  #: seconds for cancelled jobs to end; trainings among them save first
 #: States in which processes of a job may be at work where they should be.
@@ -88,7 +91,8 @@ def minutes_left(asked: float | None) -> float | None:
         return asked
     try:
         left = minutes(ask("squeue", "-h", "-o%L", f"--jobs={job}").strip())
-    except SlurmError:
+    except SlurmError as error:
+        log.info("cannot ask for the time left to job %s: %s", job, error)
         return asked
     return asked if left is None else min(asked, left)
 
@@ -107,6 +111,7 @@ def has_ended(other: dict) -> bool:
     try:
         states = ask("squeue", "-h", "-o%T", "--states=all", f"--jobs={other['job']}")
     except SlurmError as error:
+        log.info("cannot ask for job %s: %s", other["job"], error)
         return "Invalid job id" in str(error)
     return not _ALIVE & set(states.split())
 
