@@ -52,10 +52,10 @@ resume: $(READY) ## go on on the cluster after Snakemake was killed: make resume
 
 # CONFIG is the one named above.
 estimate: $(READY) ## before a run: jobs, hours, disk: make estimate CONFIG=configs/mnist.yaml
-	@$(BIN)/python workflow_scripts/estimate.py --config "$$CONFIG"
+	@$(BIN)/python workflow_scripts/plan.py estimate --config "$$CONFIG"
 
 status: $(READY) ## how far a run is: make status CONFIG=configs/mnist.yaml
-	@$(BIN)/python workflow_scripts/status.py --config "$$CONFIG"
+	@$(BIN)/python workflow_scripts/plan.py status --config "$$CONFIG"
 
 RESULTS ?= results/demo
 export RESULTS

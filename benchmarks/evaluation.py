@@ -123,7 +123,7 @@ def bare_told(points, labels, ids) -> Callable[[], dict]:
 
 
 def clusters_ours(points, labels, ids) -> Callable[[], dict]:
-    from dmlbench.evaluation.metrics.clustering import kmeans, mutual_information
+    from dmlbench.evaluation.clustering import kmeans, mutual_information
 
     def run() -> dict:
         found = {}
@@ -152,7 +152,7 @@ def clusters_library(points, labels, ids, kmeans=None) -> Callable[[], dict]:
 
 
 def clusters_both(points, labels, ids) -> Callable[[], dict]:
-    from dmlbench.evaluation.metrics.clustering import kmeans
+    from dmlbench.evaluation.clustering import kmeans
 
     return clusters_library(points, labels, ids, lambda x, k: kmeans(x.numpy(), k, seed=0))
 
@@ -246,7 +246,7 @@ def compare(contestants: dict, rounds: int) -> dict[str, list[float]]:
 def scale(count: int, share: float) -> None:
     """Recall@K and MAP@R of ``count`` embeddings, or of the first ``share`` of them as queries."""
     from dmlbench.evaluation.metric import Queries
-    from dmlbench.evaluation.metrics.retrieval import MeanAveragePrecision
+    from dmlbench.evaluation.metrics.map_at_r import MeanAveragePrecision
     from dmlbench.knn import Gallery, hits
     from dmlbench.progress import counting
 

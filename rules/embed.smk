@@ -24,8 +24,8 @@ rule embed:
     resources:
         **asked("embed"),
     params:
-        command=on_run("embed"),
-        code=step_code("embed"),
+        command=on_run("embed trained"),
+        code=step_code("embed trained"),
         pairs="",
     message:
         "embed {wildcards}"
@@ -71,8 +71,8 @@ use rule embed as control with:
     wildcard_constraints:
         loss=one_of([RANDOM, UNTRAINED]),
     params:
-        command=on_run("control"),
-        code=step_code("control"),
+        command=on_run("embed control"),
+        code=step_code("embed control"),
         run=fingerprint,
     message:
         "control {wildcards}"

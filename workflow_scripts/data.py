@@ -2,7 +2,6 @@
 """The small steps of a dataset: its archives, its pairs, what it holds, and all of them."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import get_args
@@ -59,6 +58,7 @@ def make(args) -> None:
     from dmlbench.config.recipe import Recipe
     from dmlbench.plugins.entries import entries
     from dmlbench.plugins.messages import nearest
+    from dmlbench.workflow.snakemake_jobs import run_or_leave
 
     config = read_config(args.config)
     given = data_section(args.data) | ({"mirror": args.mirror} if args.mirror else {})
@@ -76,8 +76,7 @@ def make(args) -> None:
     command += ["--configfile", str(args.config)]
     # As JSON, which is YAML: no comma or space of a path is taken for more than it is.
     command += ["--config", f"data={json.dumps(given)}"] if given else []
-    if code := subprocess.run(command).returncode:
-        sys.exit(code)
+    run_or_leave(command)
     print(summary.read_text(encoding="utf-8"))
 
 

@@ -1,17 +1,15 @@
 #!/usr/bin/env python
-"""Embed the images of one run's dataset with each of its kept weights."""
+"""Embed the images of one run's dataset: a file for every split, or for the images of pairs."""
 
 from functools import partial
 from pathlib import Path
 
 from dmlbench import cli
-from dmlbench.config import load_config
+from dmlbench.config import RANDOM, load_config
 
 
-def main(args) -> None:
-    """Write one file for every split and selection of the config, or for the images of pairs."""
-    plan = load_config(args.config)
-    run = plan.run_by_id(args.run)
+def trained(args) -> None:
+    """Embed with each of the weights that a training kept."""
     from dmlbench.data.reader import ImageReader
     from dmlbench.data.store import ImageStore
     from dmlbench.evaluation.embeddings import embed_run
@@ -19,19 +17,85 @@ def main(args) -> None:
     from dmlbench.training.device import make_deterministic, pick_device
     from dmlbench.workflow.job_records import read_record
 
+    plan = load_config(args.config)
+    run = plan.run_by_id(args.run)
     folder = plan.run_folder(run)
     record = read_record(folder, plan.fingerprint(run))
     recipe, threads = record["run"]["recipe"], record["run"]["threads"]
     make_deterministic(threads)
     device = pick_device(recipe["device"])
-    store = ImageStore(plan.data_folder(run))
-    reader = ImageReader(store, recipe, threads, device)
+    reader = ImageReader(ImageStore(plan.data_folder(run)), recipe, threads, device)
     for selection in plan.benchmark.selections:
         model = load_model(folder, record, selection, device)
         embed_run(plan, run, selection, args.pairs, partial(embed, model, reader))
 
 
+def control(args) -> None:
+    """Embed for a control that needs no training: at random, or with a backbone as it is."""
+    from dmlbench.data.store import ImageStore, content_hash
+    from dmlbench.evaluation.embeddings import embed_run
+    from dmlbench.files import write_json
+    from dmlbench.workflow.provenance import environment, step_code
+
+    plan = load_config(args.config)
+    run = plan.run_by_id(args.run)
+    spec, folder, selection = plan.spec(run), plan.run_folder(run), plan.control_selection
+    store = ImageStore(plan.data_folder(run))
+    make = random_vectors if run.loss == RANDOM else backbone_features
+    embedder, facts = make(spec, store)
+    embed_run(plan, run, selection, args.pairs, embedder)
+    if not args.pairs:
+        record = {
+            "run": spec,
+            "fingerprint": plan.fingerprint(run),
+            "code": step_code("embed", "control"),
+            "data": content_hash(store.index),
+            "selected_epochs": {selection: 0},
+            "seconds": 0.0,
+            **facts,
+            **environment(),
+        }
+        write_json(folder / "run.json", record)
+
+
+def random_vectors(spec: dict, store) -> tuple:
+    """Normal vectors, one for each image of the dataset whatever its split; what made them."""
+    import numpy as np
+
+    from dmlbench.seeding import derive_seed
+
+    recipe = spec["recipe"]
+    rng = np.random.default_rng(derive_seed("random embedding", spec["seed"]))
+    vectors = rng.standard_normal((len(store.index), recipe["embedding_dim"]), dtype=np.float32)
+    if recipe["normalize"]:
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors.__getitem__, {"device": "cpu", "gpu": None, "initial_weights": None}
+
+
+def backbone_features(spec: dict, store) -> tuple:
+    """The backbone's features with the weights that a training of this seed starts from."""
+    from torch import nn
+
+    from dmlbench.data.reader import ImageReader
+    from dmlbench.models.embedder import Embedder, embed
+    from dmlbench.seeding import derive_seed
+    from dmlbench.training.device import make_deterministic, pick_device, seed_everything
+    from dmlbench.workflow.provenance import hardware
+
+    recipe = spec["recipe"]
+    make_deterministic(spec["threads"])
+    device = pick_device(recipe["device"])
+    reader = ImageReader(store, recipe, spec["threads"], device)
+    seed_everything(derive_seed("initial weights", recipe["backbone"], spec["seed"]))
+    model = Embedder(recipe, reader.channels, reader.size).to(device)
+    facts = {"device": str(device), "initial_weights": model.sha256(), **hardware(device)}
+    # The head is random before any training: it would only blur what the backbone knows.
+    model.head = nn.Identity()
+    return partial(embed, model, reader), facts
+
+
 if __name__ == "__main__":
-    parser = cli.run_parser(__doc__)
-    parser.add_argument("--pairs", type=Path, help="only what this table of pairs names")
-    cli.run(main, parser)
+    steps = cli.Steps(__doc__)
+    for step in (steps.add(trained, cli.run_parser), steps.add(control, cli.run_parser)):
+        step.add_argument("--pairs", type=Path, help="only what this table of pairs names")
+    steps.run()

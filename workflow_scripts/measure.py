@@ -65,13 +65,14 @@ def illustrate(args) -> None:
 def roc(args) -> None:
     """Compute accept rates at every threshold, on the pairs that verification scores."""
     from dmlbench.data.splits import index_of
-    from dmlbench.evaluation.illustrations import accept_curve
     from dmlbench.evaluation.scored_pairs import samples_of_run
 
     plan, run = planned(args)
     index, selection = index_of(plan, run), plan.benchmark.projection.selection
-    samples = samples_of_run(plan, run, index, selection)
-    curves = [accept_curve(s.pairs).assign(view=s.view) for s in samples]
+    curves = []
+    for sample in samples_of_run(plan, run, index, selection):
+        far, tar = sample.pairs.accept_rates(all_thresholds=False)
+        curves.append(pd.DataFrame({"far": far, "tar": tar, "view": sample.view}))
     write(curves, plan.run_folder(run) / paths.ROC_FILE)
 
 

@@ -11,7 +11,7 @@ from dvc.repo import Repo
 
 from dmlbench import cli
 from dmlbench.config import load_config
-from dmlbench.workflow.snakemake_jobs import planned_jobs
+from dmlbench.workflow.snakemake_jobs import planned_jobs, run_or_leave
 
 log = logging.getLogger("dmlbench")
 
@@ -28,15 +28,9 @@ def main(args) -> None:
     if "download" in jobs:
         pull_archives(archives)
     if "prepare" in jobs:
-        run([*snakemake, "datasets"])
-    run([*snakemake, "all"])
+        run_or_leave([*snakemake, "datasets"])
+    run_or_leave([*snakemake, "all"])
     keep_archives(archives)
-
-
-def run(command: list[str]) -> None:
-    """Run a command; leave with its code where it fails, as it has said why."""
-    if code := subprocess.run(command).returncode:
-        sys.exit(code)
 
 
 def pull_archives(files: Iterable[str]) -> None:

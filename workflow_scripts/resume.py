@@ -8,7 +8,6 @@ it was started. Words after `--` go to Snakemake instead of those.
 import logging
 import os
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from dmlbench import cli, paths
 from dmlbench.config import read_config
 from dmlbench.config.load import validate
 from dmlbench.workflow import slurm
+from dmlbench.workflow.snakemake_jobs import run_or_leave
 
 log = logging.getLogger("dmlbench")
 
@@ -35,8 +35,7 @@ def main(args) -> None:
         last = [*given, "all"]
     asked = [*given, *args.arguments] if args.arguments else last
     snakemake = [sys.executable, "-m", "snakemake", *asked]
-    if code := subprocess.run([*snakemake, "--unlock"]).returncode:
-        sys.exit(code)
+    run_or_leave([*snakemake, "--unlock"])
     log.info("%s", shlex.join(snakemake))
     os.execv(sys.executable, snakemake)
 

@@ -106,7 +106,12 @@ def test_faces_are_verified_on_the_fold_that_was_not_trained_on(smoke_config, tm
     run = "lfw_view2/digits_8d/triplet/eps/seed0"
     arguments = ("--config", "config.yaml", "--run", run)
     pairs = ("--pairs", "data/prepared/lfw_view2/original/pairs.parquet")
-    for step, more in (("train", ()), ("embed", ()), ("embed", pairs), ("measure evaluate", ())):
+    for step, more in (
+        ("train", ()),
+        ("embed trained", ()),
+        ("embed trained", pairs),
+        ("measure evaluate", ()),
+    ):
         done = run_script(*step.split(), *arguments, *more, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
     folder = tmp_path / "results/smoke/runs" / run

@@ -10,6 +10,7 @@ import pandas as pd
 from dmlbench import BENCHMARK_VERSION, paths
 from dmlbench.checking.results import ledger, write_ledger
 from dmlbench.config import RANDOM, Plan, Run
+from dmlbench.config.dataset_facts import clusters_per_class
 from dmlbench.reporting.collect import collect
 from dmlbench.seeding import derive_seed
 
@@ -121,6 +122,6 @@ def values(plan: Plan, run: Run, selection: str, part: dict) -> list[tuple[str, 
     found = [("recall", k, first + 0.01 * place) for place, k in enumerate(sorted(ks))]
     found += [(name, 0, first / 2) for name in ("r_precision", "map_at_r", "mrr")]
     found += [("nmi", 6, max(first - 0.1, 0)), ("ami", 6, first - 0.2)]
-    if factor := plan.benchmark.evaluation.nmi_plus_of(part["label"]):
+    if factor := clusters_per_class(plan.benchmark.evaluation, part["label"]):
         found.append(("nmi_plus", 6 * factor, max(first - 0.05, 0)))
     return found

@@ -256,7 +256,7 @@ def test_one_that_is_gone_names_its_jobs(tmp_path):
     gone.wait()
     assert slurm.ended_head(trace(tmp_path, process=gone.pid)).job_name == "dmlbench_0a1b"
     # A new process with an old number.
-    left = slurm.ended_head(trace(tmp_path, started="another"))
+    left = slurm.ended_head(trace(tmp_path, started=1.0))
     assert left.job_name == "dmlbench_0a1b"
 
 
@@ -271,7 +271,7 @@ def test_a_damaged_trace_says_what_to_do(tmp_path, text):
 def test_leftovers_are_cancelled_and_waited_for(says, tmp_path, monkeypatch):
     says("squeue", script=f'test -e {tmp_path}/cancelled || printf "11\\n12\\n"')
     says("scancel", script=f"echo $* > {tmp_path}/cancelled")
-    last = slurm.ended_head(trace(tmp_path, started="another"))
+    last = slurm.ended_head(trace(tmp_path, started=1.0))
     assert slurm.cancel(last) == ["11", "12"]
     assert (tmp_path / "cancelled").read_text() == "11 12\n"
     says("squeue", "13\n")

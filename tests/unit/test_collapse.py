@@ -101,12 +101,12 @@ def test_what_is_not_defined_says_so():
     labels, ids = np.arange(6) // 2, np.arange(6)
     rows = {r["metric"]: r for r in measure_collapse(np.ones((6, 2), "f4"), labels, ids, labels)}
     assert rows["variance_ratio"]["value"] is None
-    assert rows["d_prime"]["value"] is None
+    assert rows["d_prime_of_all"]["value"] is None
     assert rows["modes_per_class"]["value"] == pytest.approx(1)
     points = np.random.default_rng(0).normal(size=(6, 2)).astype("f4")
     rows = {r["metric"]: r for r in measure_collapse(points, ids, ids, None)}
     assert rows["modes_per_class"]["value"] is None
-    assert "no two images of one class" in rows["d_prime"]["note"]
+    assert "no two images of one class" in rows["d_prime_of_all"]["note"]
     assert "same_sub_label" not in rows
 
 

@@ -56,7 +56,7 @@ def test_every_config_of_the_repository_is_valid(path):
         (
             "losses/triplet/margin",
             True,
-            ["losses.triplet.margin", "True", "valid number"],
+            ["losses.triplet.margin", "true", "valid number"],
         ),
         ("losses/triplet/margin", float("nan"), ["losses.triplet.margin", "finite number"]),
         ("losses/triplet/a", [1, {"b": float("inf")}], ["losses.triplet.a.1.b", "finite number"]),
@@ -360,3 +360,29 @@ def test_yaml_is_1_2_and_overrides_are_read_likewise(tmp_path):
     (tmp_path / "b.yaml").write_text("day: 2026-01-01\n")
     with pytest.raises(ConfigError, match=r"day: should be text, a number.* quotes around 2026"):
         resolve_config(merge_configs(files, {}), "x")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a: &a [*a]", "Circular reference"),
+        ("name: &n {x: *n}", "Circular reference"),
+        ("a: " + "[" * 3000 + "]" * 3000, "too many brackets"),
+    ],
+)
+def test_yaml_that_ends_nowhere_is_one_line(tmp_path, text, told):
+    (tmp_path / "a.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=told):
+        load_config(tmp_path / "a.yaml")
+
+
+def test_settings_of_metrics_that_are_not_measured_refuse_nothing(smoke_config):
+    smoke_config["evaluation"] |= {"metrics": ["nmi"], "nmi_plus": 5000, "recall_at": [400]}
+    resolve_config(smoke_config, "test")
+
+
+def test_of_many_planned_runs_some_are_listed(smoke_config):
+    smoke_config["seeds"] = list(range(30))
+    plan = resolve_config(smoke_config, "test")
+    with pytest.raises(ConfigError, match=r"valid here: .* and \d+ more$"):
+        plan.run_by_id("x")

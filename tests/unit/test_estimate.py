@@ -23,7 +23,14 @@ from dmlbench.reporting.published import read_published
 from dmlbench.reporting.report import write_pages
 from dmlbench.reporting.tables import write_tables
 from dmlbench.workflow import job_records as jobs
-from dmlbench.workflow.estimate import BASES, History, epoch_images, images_of_split, run_bytes
+from dmlbench.workflow.estimate import (
+    BASES,
+    epoch_images,
+    finished_trainings,
+    images_of_split,
+    run_bytes,
+    training_cost,
+)
 
 
 @pytest.fixture
@@ -42,7 +49,7 @@ def results(plan):
 
 
 def test_hours_come_from_the_nearest_that_ran(plan, smoke_config):
-    history = History(results(plan))
+    finished = finished_trainings(results(plan))
     (run,) = [r for r in plan.experiment_runs("even_odd") if r.sampler == "eps" and r.seed == 1]
     spec = plan.spec(run)
     asked = []
@@ -52,18 +59,18 @@ def test_hours_come_from_the_nearest_that_ran(plan, smoke_config):
         return 5000
 
     # Made-up trainings take 10 s and 20 s.
-    cost = history.cost(spec, images)
+    cost = training_cost(finished, spec, images)
     assert (cost.seconds, cost.basis, cost.device) == (pytest.approx(15), BASES[0], "cpu")
     longer = {**spec, "recipe": {**spec["recipe"], "epochs": 2 * spec["recipe"]["epochs"]}}
-    assert history.cost(longer, images).seconds == pytest.approx(30)
+    assert training_cost(finished, longer, images).seconds == pytest.approx(30)
     other = {**spec, "loss": {**spec["loss"], "margin": 7.0}}
-    assert history.cost(other, images).basis == BASES[1]
+    assert training_cost(finished, other, images).basis == BASES[1]
     assert not asked
     elsewhere = {**spec, "dataset": "omniglot"}
-    cost = history.cost(elsewhere, images)
+    cost = training_cost(finished, elsewhere, images)
     assert (cost.basis, cost.seconds) == (BASES[2], pytest.approx(3 * 5000 / 100))
     unknown = {**spec, "recipe": {**spec["recipe"], "backbone": "resnet50", "image_size": 224}}
-    cost = history.cost({**unknown, "dataset": "omniglot"}, images)
+    cost = training_cost(finished, {**unknown, "dataset": "omniglot"}, images)
     assert (cost.basis, cost.seconds) == (BASES[3], pytest.approx(3 * 5000 / 300))
 
 
@@ -83,7 +90,8 @@ def test_a_run_without_its_weights_is_to_do(plan, tmp_path):
     for run in runs[1:]:
         (plan.run_folder(run) / paths.model("last")).touch()
     done = run_script(
-        "estimate", "--config", "smoke.yaml", "--snakefile", ROOT / "Snakefile", cwd=tmp_path
+        *("plan", "estimate", "--config", "smoke.yaml", "--snakefile", ROOT / "Snakefile"),
+        cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
     assert f"trainings: {len(runs)}, 1 of them to do" in done.stdout
@@ -100,7 +108,7 @@ def test_status_counts_states_and_names_logs(plan, tmp_path):
     lock = plan.checkpoint_folder(second) / paths.LOCK_FILE
     holder(lock, host="node7", pid=42)
     expire(lock, -3600)  # however long the script takes to start
-    done = run_script("status", "--config", "smoke.yaml", cwd=tmp_path)
+    done = run_script("plan", "status", "--config", "smoke.yaml", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     head, row, *told = done.stdout.splitlines()
     assert head.split() == ["experiment", "done", "running", "failed", "missing", "of"]

@@ -7,10 +7,10 @@ import pytest
 from dmlbench.config.dataset_facts import Part
 from dmlbench.config.settings import Evaluation
 from dmlbench.errors import DataError
+from dmlbench.evaluation.clustering import kmeans, mutual_information
 from dmlbench.evaluation.embeddings import load_embeddings, save_embeddings
 from dmlbench.evaluation.illustrations import evenly, tsne
 from dmlbench.evaluation.metric import Sample, find_measure
-from dmlbench.evaluation.metrics.clustering import kmeans, mutual_information
 from dmlbench.evaluation.run_metrics import measure_images
 
 OF_IMAGES = ("recall", "r_precision", "map_at_r", "mrr", "nmi", "nmi_plus", "ami", "collapse")

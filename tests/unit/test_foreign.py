@@ -133,6 +133,16 @@ def test_re_exports_of_everything_are_followed():
     assert import_class("torch.nn.CrossEntropyLoss").__module__ == "torch.nn.modules.loss"
 
 
+def test_a_class_inside_a_class_is_found(tmp_path, monkeypatch):
+    (tmp_path / "outer_module.py").write_text("class Outer:\n    class Inner:\n        pass\n")
+    monkeypatch.chdir(tmp_path)
+    assert import_class("outer_module.Outer.Inner").__qualname__ == "Outer.Inner"
+    with pytest.raises(ConfigError, match=r"'outer_module.Outer' has no class 'Iner'; did you me"):
+        import_class("outer_module.Outer.Iner")
+    with pytest.raises(ConfigError, match=r"'outer_module' has no class 'Otter'"):
+        import_class("outer_module.Otter.Inner")
+
+
 def test_arguments_may_be_classes_too():
     distance = {"type": "pytorch_metric_learning.distances.LpDistance", "p": 1}
     spec = {"type": f"{LOSSES}.TripletMarginLoss", "distance": distance}

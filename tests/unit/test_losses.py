@@ -133,7 +133,7 @@ def test_nothing_trimmed_is_the_inner_loss(normalizer, choices):
 SMALLEST = {"trimmed": {"loss": {"type": "margin"}}}
 
 
-@pytest.mark.parametrize("name", REGISTRIES["loss"].names())
+@pytest.mark.parametrize("name", REGISTRIES["loss"].classes())
 class TestEveryRegisteredLoss:
     def make(self, name, classes=2):
         torch.manual_seed(0)

@@ -21,7 +21,7 @@ from dmlbench.data.prepare import prepare
 from dmlbench.data.reader import IMAGENET_MEAN, IMAGENET_STD, ImageReader, input_format
 from dmlbench.data.store import ImageStore
 from dmlbench.errors import ConfigError, DataError
-from dmlbench.plugins.image_transforms import build_transforms
+from dmlbench.plugins.image_transforms import build_transforms, try_transforms
 from dmlbench.training.loop import Trainer
 
 
@@ -288,6 +288,12 @@ def test_whole_images_are_kept_and_lie_with_channels_last(tmp_path, channels):
         ({"train_transforms": [{"RandomErasing": {"inplace": True}}]}, "leave it out"),
         ({"train_transforms": [{"Pad": {"padding": 1}, "RGB": None}]}, "each entry is one"),
         ({"train_transforms": ["MixUp"]}, "no transform 'MixUp'"),
+        ({"eval_transforms": [{"Resize": {"size": -5}}]}, "eval_transforms: cannot be done to an"),
+        ({"train_transforms": [{"RandAugment": {"magnitude": 99}}]}, "cannot be done to an image"),
+        ({"train_transforms": [{"ToDtype": {"dtype": "complex64"}}]}, "give torch.complex64, not"),
+        ({"eval_transforms": [{"RandomInvert": {"p": 0.1}}]}, "eval_transforms: are random"),
+        ({"train_transforms": [5]}, r"train_transforms.0: .*string \(got 5\) or .*dictionary"),
+        ({"train_transforms": [{"Pad": 5}]}, r"train_transforms.0.Pad: .*dictionary \(got 5\)$"),
         ({**CROPS, **AUGMENTED}, "image_size and crop have no effect beside"),
         ({"mean_std": "weights"}, "mean_std weights needs weights"),
     ],
@@ -346,3 +352,12 @@ def test_workers_can_be_started_without_a_fork(store):
     views = ImageReader(store, recipe(**CROPS), 0)._views
     there = pickle.loads(pickle.dumps(views))
     assert torch.equal(there[3, 5, True], views[3, 5, True])
+
+
+@pytest.mark.parametrize(
+    "transforms",
+    [[{"RandomCrop": {"size": 600}}], [{"RandomInvert": {"p": 1.0}}], [{"Grayscale": {}}]],
+)
+def test_what_can_be_done_to_some_images_is_not_refused(transforms):
+    random = "RandomCrop" in transforms[0]
+    try_transforms(transforms, may_be_random=random)

@@ -157,7 +157,7 @@ def test_a_second_copy_of_an_image_is_no_positive():
     assert sets.positives.nonzero().tolist() == [[0, 2], [1, 2], [2, 0], [2, 1]]
 
 
-POSITIVE_NAMES, NEGATIVE_NAMES = REGISTRIES["positive"].names(), REGISTRIES["negative"].names()
+POSITIVE_NAMES, NEGATIVE_NAMES = REGISTRIES["positive"].classes(), REGISTRIES["negative"].classes()
 
 
 @pytest.mark.parametrize("negative", NEGATIVE_NAMES)

@@ -10,6 +10,7 @@ import numpy as np
 from dmlbench.checking.check import MEASURE_AGAIN, TRAIN_AGAIN, Breach, rule, run_rule
 from dmlbench.checking.results import OK, Measured, Results
 from dmlbench.config import RANDOM
+from dmlbench.config.dataset_facts import clusters_per_class
 from dmlbench.evaluation.metric import METRICS, find_measure
 
 _PART = ["split", "subset", "label"]
@@ -23,8 +24,6 @@ _ANY = -1
 _UNIT = 1e-4
 #: How many standard deviations a random embedding may be from chance.
 _CHANCE = 5
-_EMBED_AGAIN = "embed it again"
-_LEAK = "labels leak into the measurement; report this bug"
 
 
 @rule("R01", "Every planned run is there, controls included; or the config says partial.")
@@ -99,7 +98,7 @@ def finite(results: Results) -> Iterator[Breach]:
 @run_rule(
     "R13",
     "Embeddings have the recipe's dimension, length 1 if it says so, and no gap.",
-    _EMBED_AGAIN,
+    "embed it again",
 )
 def vectors(results: Results, one: Measured) -> Iterator[str]:
     recipe = one.record["run"]["recipe"]
@@ -141,7 +140,7 @@ def last_epoch(results: Results, one: Measured) -> Iterator[str]:
         yield f"the weights of the last epoch are of epoch {last} of {epochs}"
 
 
-@run_rule("R16", "A random embedding scores chance.", _LEAK)
+@run_rule("R16", "A random embedding scores chance.", "labels leak; report this bug")
 def chance(results: Results, one: Measured) -> Iterator[str]:
     expected = {_part(part): part for part in one.metrics["parts"]}
     for row in one.recalls() if one.run.loss == RANDOM else []:
@@ -187,7 +186,7 @@ def _asked(results: Results, one: Measured) -> Iterator[tuple]:
             if name == "recall":
                 yield from ((*part, name, k) for k in settings.recall_at)
             elif name in METRICS.get(name).measures and (
-                name != "nmi_plus" or settings.nmi_plus_of(part[2])
+                name != "nmi_plus" or clusters_per_class(settings, part[2])
             ):
                 yield (*part, name, _ANY)
 

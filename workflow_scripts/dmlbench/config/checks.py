@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dmlbench.config.archive_table import all_archives
-from dmlbench.config.dataset_facts import DatasetFacts
+from dmlbench.config.dataset_facts import DatasetFacts, clusters_per_class
 from dmlbench.config.folders import contents
 from dmlbench.config.models import Benchmark, Experiment, FolderDataset
 from dmlbench.config.read_yaml import read_config
@@ -13,7 +13,7 @@ from dmlbench.config.settings import Data, Evaluation
 from dmlbench.errors import ConfigError
 from dmlbench.plugins.arguments import is_described
 from dmlbench.plugins.entries import entries, entry
-from dmlbench.plugins.image_transforms import build_transforms
+from dmlbench.plugins.image_transforms import try_transforms
 from dmlbench.plugins.messages import nearest
 from dmlbench.seeding import validation_classes
 
@@ -33,7 +33,7 @@ def recipe_problems(recipe: Recipe, selections: list[str], where: str) -> Iterat
         )
     for key in ("train_transforms", "eval_transforms"):
         try:  # not in the model, which jobs validate: it imports torchvision
-            build_transforms(getattr(recipe, key) or [])
+            try_transforms(getattr(recipe, key) or [], may_be_random=key == "train_transforms")
         except ConfigError as error:
             yield f"{where}.{key}: {error}"
     if "val" in selections and recipe.validation == 0:
@@ -59,13 +59,13 @@ def measure_problems(settings: Evaluation, dataset: str, facts: DatasetFacts) ->
         images = facts.counts.get(part)
         if split not in settings.splits or images is None:
             continue
-        if max(settings.recall_at) >= images:
+        if "recall" in settings.metrics and max(settings.recall_at) >= images:
             yield (
                 f"evaluation.recall_at: {max(settings.recall_at)} is not below the {images:,} "
                 f"images of {dataset} {part}"
             )
-        per_class = settings.nmi_plus_of(label) or 1
-        if per_class * facts.counts.get(f"{part}:{label}", 2) > images:
+        per_class = clusters_per_class(settings, label) if "nmi_plus" in settings.metrics else 1
+        if (per_class or 1) * facts.counts.get(f"{part}:{label}", 2) > images:
             yield (
                 f"evaluation.nmi_plus: {per_class} clusters for each class of {label} are more "
                 f"than the {images:,} images of {dataset} {part}; name only the labels to "

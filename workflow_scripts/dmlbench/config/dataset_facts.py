@@ -1,6 +1,6 @@
 """What a dataset states of itself: its sources, splits, labels and published counts."""
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -50,3 +50,9 @@ class DatasetFacts(BaseModel):
     def first_test(self) -> Part:
         """The part that selects the epoch of ``test_max``."""
         return next(part for part in self.evaluations if part.split == "test")
+
+
+def clusters_per_class(evaluation: Any, label: str) -> int | None:
+    """Clusters per class for NMI+ of a label column, by the config; None: it is not measured."""
+    given = evaluation.nmi_plus
+    return given.get(label) if isinstance(given, dict) else given

@@ -46,7 +46,7 @@ def contents(dataset: FolderDataset) -> tuple[dict[str, list[str]], str]:
 
 def _class_folders(dataset: FolderDataset) -> list[Path]:
     folder = Path(dataset.folder)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # Path's raises where it may not look
         raise ConfigError(f"no folder '{folder}'; it should have a folder of images for each class")
     found = _entries(folder)
     for path in found:

@@ -55,7 +55,7 @@ def validate(data: Any, source: str) -> Benchmark:
     try:
         return Benchmark.model_validate(data)
     except ValidationError as error:
-        lines = [f"{source}: {describe(e, Benchmark)}" for e in error.errors()]
+        lines = [f"{source}: {line}" for line in describe(error.errors(), Benchmark)]
         raise ConfigError("\n".join(lines)) from None
 
 
@@ -107,7 +107,7 @@ def read_plan(config: Path) -> Plan:
             experiment: {kind: Run(*values) for kind, values in runs.items()}
             for experiment, runs in stored["controls"].items()
         }
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ConfigError(
             f"{file}: holds no plan ({type(error).__name__}); Snakemake writes it before the first "
             "job: start it again"

@@ -209,7 +209,7 @@ class _Builder:
                 self.problems.append(f"{where}.sweep: {section} '{base}' has no key '{path}'")
                 return
             except ValidationError as error:
-                lines = [describe(e, type(original)) for e in error.errors()]
+                lines = describe(error.errors(), type(original))
                 self.problems += [f"{where}.sweep: {section}.{line}" for line in lines]
                 return
             resolved = self._resolve(changed, f"{where}.sweep: {section}")

@@ -1,5 +1,6 @@
 """Config files, and any other YAML, as plain data: YAML 1.2, or JSON."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from dmlbench.errors import ConfigError
 def read_config(path: str | Path) -> Any:
     """What a YAML 1.2 or JSON file holds; a ConfigError where it is neither or has a key twice."""
     try:
-        return parse_yaml(Path(path).read_text(encoding="utf-8"))
+        data = parse_yaml(Path(path).read_text(encoding="utf-8"))
+        json.dumps(data, default=str, skipkeys=True)  # refuses an alias inside itself
+        return data
     except OSError as error:
         raise ConfigError(
             f"{path}: cannot be read ({error.strerror}); is the path right?"
@@ -22,7 +25,9 @@ def read_config(path: str | Path) -> Any:
         mark = error.problem_mark
         line = f"line {mark.line + 1}: " if mark else ""
         raise ConfigError(f"{path}: {line}{error.problem}") from None
-    except (YAMLError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise ConfigError(f"{path}: too many brackets or sections inside one another") from None
+    except (YAMLError, ValueError) as error:
         raise ConfigError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from None
 
 

@@ -17,15 +17,15 @@ def _unique(values: list) -> list:
 
 
 Unique = AfterValidator(_unique)
+_METRICS = REGISTRIES["metric"].classes
 ClustersPerClass = Annotated[int, Field(ge=2)]
-Growth = Annotated[float, Field(ge=1, le=10)]
 
 
 class Evaluation(Section):
     splits: list[Split] = Field(["test"], description="Splits to embed and measure.", min_length=1)
     metrics: Annotated[list[str], Unique] = Field(
-        default_factory=REGISTRIES["metric"].names,
-        json_schema_extra=lambda schema: schema["items"].update(enum=REGISTRIES["metric"].names()),
+        default_factory=lambda: list(_METRICS()),
+        json_schema_extra=lambda schema: schema["items"].update(enum=list(_METRICS())),
         min_length=1,
     )
     """What is measured; verification only on datasets with pairs."""
@@ -43,7 +43,7 @@ class Evaluation(Section):
     @field_validator("metrics")
     @classmethod
     def _are_registered(cls, values: list[str]) -> list[str]:
-        known = REGISTRIES["metric"].classes()
+        known = _METRICS()
         for name in values:
             if name not in known:
                 raise ValueError(f"there is no metric '{name}'{nearest(name, list(known))}")
@@ -55,10 +55,6 @@ class Evaluation(Section):
         if not set(printed) & set(values):
             raise ValueError(f"name one of {', '.join(printed)}, which the tables print")
         return values
-
-    def nmi_plus_of(self, label: str) -> int | None:
-        """Clusters per class for NMI+ of a label column; None where it is not measured."""
-        return self.nmi_plus.get(label) if isinstance(self.nmi_plus, dict) else self.nmi_plus
 
 
 class Projection(Section):
@@ -123,7 +119,7 @@ class RuleResources(Section):
 class Resources(Section):
     """What each rule asks of a scheduler. The threads of training also decide its rounding."""
 
-    growth: Growth = 1.5
+    growth: Annotated[float, Field(ge=1, le=10)] = 1.5
     """A retry asks for this many times the memory and time of the last try."""
     max_mem_mb: PositiveInt | None = Field(None, description="Most memory of a retry, in MB.")
     max_runtime: PositiveInt | None = Field(1440, description="Longest retry, in minutes.")

@@ -47,7 +47,7 @@ def register_dataset(name: str, /, **facts: object) -> Callable[[type], type]:
     try:
         stated = DatasetFacts(**facts)
     except ValidationError as error:
-        first = describe(error.errors()[0], DatasetFacts)
+        first = describe(error.errors(), DatasetFacts)[0]
         raise ConfigError(f"@register_dataset('{name}'): {first}") from None
     return REGISTRIES["dataset"].register(name, name=name, facts=stated)
 

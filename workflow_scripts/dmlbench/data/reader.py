@@ -63,7 +63,7 @@ def input_format(recipe: dict) -> InputFormat:
 
 
 def _data_config(backbone: str, weights: str) -> dict:
-    """timm's data config of weights; of a file, that of the backbone's default weights."""
+    """timm's data config of weights; for a file, that of the backbone's default weights."""
     import timm  # takes seconds
     from timm.data import resolve_data_config
 
@@ -206,7 +206,7 @@ class _Views(Dataset):
             torch.default_generator.manual_seed(seed)
             try:
                 made = transform(image)
-            except (ValueError, TypeError, RuntimeError) as error:
+            except Exception as error:  # a transform may fail with any of them
                 reason = str(error).partition("\n")[0]
                 self._refuse(row, f"cannot be transformed ({reason})")
         made = made.permute(1, 2, 0).contiguous()

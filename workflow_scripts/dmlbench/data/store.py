@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from PIL import Image, ImageOps
 
 from dmlbench import paths
 from dmlbench.errors import DataError
@@ -48,6 +49,12 @@ class ImageStore:
         """The pixels of one row: uint8, height x width x channels."""
         shape, start = self.shapes[row], self.starts[row]
         return self.pixels[start : start + shape.prod()].reshape(shape)
+
+    def thumbnail(self, row: int, side: int) -> Image.Image:
+        """One image in colour, fitted into a white square; small scans are enlarged by pixels."""
+        picture = Image.fromarray(self.image(row).squeeze()).convert("RGB")
+        how = Image.Resampling.NEAREST if max(picture.size) < side else Image.Resampling.LANCZOS
+        return ImageOps.pad(picture, (side, side), how, color="white")
 
 
 def content_hash(index: pd.DataFrame) -> str:

@@ -2,14 +2,16 @@
 
 import numpy as np
 import pandas as pd
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageDraw
+from torchvision.transforms.functional import pil_to_tensor, to_pil_image
+from torchvision.utils import make_grid
 
 from dmlbench.data.store import ImageStore
 from dmlbench.seeding import derive_seed
 
 #: Columns of the index that are no labels.
 _OWN = {"id", "path", "split", "subset", "height", "width", "channels", "offset", "content"}
-_TILE, _COLUMNS, _ROWS = 96, 12, 4
+_TILE, _GAP, _COLUMNS, _ROWS = 96, 4, 12, 4
 
 
 def summarise(name: str, index: pd.DataFrame) -> str:
@@ -45,9 +47,7 @@ def contact_sheet(name: str, store: ImageStore) -> Image.Image:
         title = f"{name}, {split} {subset}".rstrip() + f": {len(part):,} images"
         ImageDraw.Draw(sheet).text((4, top + 4), title, fill="black")
         chosen = rng.choice(part.index, size=min(len(part), _COLUMNS * _ROWS), replace=False)
-        for place, row in enumerate(chosen):
-            image = Image.fromarray(store.image(row).squeeze()).convert("RGB")
-            image = ImageOps.contain(image, (_TILE - 4, _TILE - 4))
-            x, y = place % _COLUMNS * _TILE, place // _COLUMNS * _TILE
-            sheet.paste(image, (x + 2, top + 20 + y + 2))
+        tiles = [pil_to_tensor(store.thumbnail(row, _TILE - _GAP)) for row in chosen]
+        grid = make_grid(tiles, _COLUMNS, _GAP, pad_value=255)
+        sheet.paste(to_pil_image(grid), (0, top + 20))
     return sheet

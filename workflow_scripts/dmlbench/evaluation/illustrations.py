@@ -77,14 +77,6 @@ def similarity_histogram(embeddings: np.ndarray, labels: np.ndarray, at_most: in
     )
 
 
-def accept_curve(pairs: Scored) -> pd.DataFrame:
-    """False and true accept rates (columns far, tar) at each corner of the ROC curve."""
-    from sklearn.metrics import roc_curve
-
-    far, tar, _ = roc_curve(pairs.genuine, pairs.similarity)
-    return pd.DataFrame({"far": far, "tar": tar})
-
-
 def tsne(embeddings: np.ndarray, perplexity: float, seed: int) -> np.ndarray:
     """Coordinates in the plane, N x 2 (van der Maaten and Hinton 2008, as in EPS figure 6).
 

@@ -115,14 +115,13 @@ def row(metric: str, k: int, value: float | None, note: str, otherwise: str = ""
 
 
 @cache
-def find_measure(stored: str, k: int = 0, of_pairs: bool | None = None) -> Measure | None:
+def find_measure(stored: str, k: int = 0) -> Measure | None:
     """What is known of a stored name, its label filled in with ``k``; None where no metric has it.
 
-    A name is that of ``metrics.json``, such as ``recall`` or ``tar_at_far_0.01``. ``of_pairs``
-    looks only among metrics of pairs, or only among the others; None among both.
+    A name is that of ``metrics.json``, such as ``recall`` or ``tar_at_far_0.01``.
     """
-    for cls in sorted(METRICS.classes().values(), key=lambda cls: cls.of_pairs):
-        for name, measure in cls.measures.items() if of_pairs in (None, cls.of_pairs) else ():
+    for cls in METRICS.classes().values():
+        for name, measure in cls.measures.items():
             start, holds_number, _ = name.partition("{}")
             if holds_number and stored.startswith(start):
                 number = float(stored.removeprefix(start))

@@ -37,6 +37,16 @@ class Scored:
     def __getitem__(self, kept: np.ndarray) -> "Scored":
         return Scored(self.similarity[kept], self.genuine[kept])
 
+    def accept_rates(self, all_thresholds: bool = True) -> tuple[np.ndarray, np.ndarray]:
+        """False and true accept rates at each threshold, the highest (infinite) threshold first.
+
+        Else only at the corners of the ROC curve.
+        """
+        from sklearn.metrics import roc_curve
+
+        whole = {"drop_intermediate": not all_thresholds}
+        return roc_curve(self.genuine, self.similarity, **whole)[:2]
+
     @property
     def impostors(self) -> int:
         """How many pairs show different people."""

@@ -129,8 +129,8 @@ class Arguments:
                 try:
                     self.known[name].value(value)
                 except ValidationError as error:
-                    for each in error.errors():
-                        yield describe({**each, "loc": (name, *each["loc"][1:])})
+                    found = error.errors()
+                    yield from describe({**e, "loc": (name, *e["loc"][1:])} for e in found)
         for name, argument in self.known.items():
             if argument.required and name not in options:
                 yield f"{name}: this key is missing"

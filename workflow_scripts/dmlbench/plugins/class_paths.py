@@ -5,6 +5,7 @@ import dis
 import importlib
 import importlib.util
 import inspect
+import json
 import sys
 import sysconfig
 import traceback
@@ -21,22 +22,8 @@ _PACKAGE = Path(__file__).parent.parent
 _LIBRARY = "pytorch_metric_learning"
 #: Where pytorch-metric-learning keeps its losses and its miners.
 _FAMILIES = {"loss": "losses", "miner": "miners"}
-_TWO_VIEWS = "it compares two views of each image, and a batch here has one"
 #: Classes that a config may not name, and why.
-_REFUSED = {
-    "pytorch_metric_learning.losses.dynamic_soft_margin_loss.DynamicSoftMarginLoss": (
-        "in pytorch-metric-learning 2.9.0 its second step goes backward through the first one's "
-        "graph, which is gone"
-    ),
-    "pytorch_metric_learning.losses.manifold_loss.ManifoldLoss": "it takes no labels",
-    "pytorch_metric_learning.losses.self_supervised_loss.SelfSupervisedLoss": _TWO_VIEWS,
-    "pytorch_metric_learning.losses.vicreg_loss.VICRegLoss": _TWO_VIEWS,
-    "pytorch_metric_learning.losses.smooth_ap.SmoothAPLoss": (
-        "in pytorch-metric-learning 2.9.0 it cuts the batch into blocks of the wrong size unless "
-        "there are as many classes as images per class, and ignores labels that are not sorted "
-        "(8 perfectly separated classes of 4 images cost 0.32 instead of 0)"
-    ),
-}
+_REFUSED = json.loads(Path(__file__).with_name("refused.json").read_text(encoding="utf-8"))
 
 
 def import_class(path: str) -> type:
@@ -48,19 +35,21 @@ def import_class(path: str) -> type:
     module, _, name = path.rpartition(".")
     _look_in_working_directory()
     try:
-        imported = importlib.import_module(module)
+        owner = importlib.import_module(module)
     except (Exception, SystemExit) as error:  # whatever a module does when it is imported
         missing = error.name if isinstance(error, ModuleNotFoundError) else None
-        if missing and f"{module}.".startswith(f"{missing}."):
+        if missing == module and "is not a package" in str(error):
+            owner = import_class(module)  # a class that has others inside
+        elif missing and f"{module}.".startswith(f"{missing}."):
             top = module.partition(".")[0]
             what = f"no package '{top}'" if missing == top else f"'{top}' has no module '{module}'"
-            reason = f"{what}; install it, put it on PYTHONPATH or into the working directory"
+            where = "install it, put it on PYTHONPATH or into the working directory"
+            raise ConfigError(f"{what}; {where}") from error
         else:
-            reason = f"{path} cannot be imported: {said(error)}"
-        raise ConfigError(reason) from error
-    found = getattr(imported, name, None)
+            raise ConfigError(f"{path} cannot be imported: {said(error)}") from error
+    found = getattr(owner, name, None)
     if not isinstance(found, type):
-        known = [key for key, value in vars(imported).items() if isinstance(value, type)]
+        known = [key for key, value in vars(owner).items() if isinstance(value, type)]
         raise ConfigError(f"'{module}' has no class '{name}'{nearest(name, known)}")
     return found
 

@@ -14,8 +14,41 @@ _OTHERS = (
     "ClampingMode", "Temporal", "PIL",
 )  # fmt: skip
 
+#: Pixels a side of the images that transforms are tried on, and how often, as some have a random
+#: part; a crop may need the larger one.
+_TRIED = {256: 8, 1024: 1}
+
 #: ``RandomHorizontalFlip``, or ``{RandomResizedCrop: {size: 224}}``.
 TransformEntry = str | dict[str, dict[str, Any] | None]
+
+
+def try_transforms(entries: list[TransformEntry], may_be_random: bool) -> None:
+    """Do ``entries`` to images of noise a few times, as constructors let much pass.
+
+    Raises:
+        ConfigError: They cannot be done or give no image, or they are random and may not be.
+    """
+    import torch
+
+    transform = build_transforms(entries)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        for side, times in _TRIED.items():
+            image = torch.randint(256, (3, side, side), dtype=torch.uint8)
+            before = torch.get_rng_state()
+            try:
+                made = [transform(image) for _ in range(times)][-1]
+                break
+            except Exception as error:  # a transform may fail with any of them
+                reason = str(error).partition("\n")[0]
+        else:
+            raise ConfigError(f"cannot be done to an image ({reason})")
+        # RandomInvert with p: 1 draws random numbers, but always inverts.
+        again = 0 if may_be_random or torch.equal(before, torch.get_rng_state()) else 64
+        if any(not torch.equal(transform(image), made) for _ in range(again)):
+            raise ConfigError("are random, so that no two evaluations would agree")
+    if made.dim() != 3 or not (made.dtype == torch.uint8 or made.is_floating_point()):
+        raise ConfigError(f"give {made.dtype}, not an image of bytes or floating-point numbers")
 
 
 def build_transforms(entries: list[TransformEntry]) -> Any:

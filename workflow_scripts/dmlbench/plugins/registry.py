@@ -57,10 +57,6 @@ class Registry:
             raise ConfigError(f"no {self.kind} '{name}'; there are {list(known)}")
         return known[name]
 
-    def names(self) -> list[str]:
-        """All registered names."""
-        return list(self.classes())
-
     def classes(self) -> dict[str, type]:
         """All registered classes by name, sorted; imports the modules of the package."""
         package = importlib.import_module(self.package)

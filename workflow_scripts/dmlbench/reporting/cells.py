@@ -48,14 +48,13 @@ def table_values(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataF
     dataset = plan.benchmark.experiments[experiment].dataset
     methods = pd.DataFrame(lines_of(plan, experiment))[METHOD_KEYS]
     mine = metrics[(metrics["dataset"] == dataset) & metrics["value"].notna()].merge(methods)
-    asked = mine[["subset", "metric"]].drop_duplicates()
-    pairs = plan.facts(dataset).pairs
-    known = [find_measure(m, of_pairs=subset in pairs) for subset, m in asked.to_numpy()]
-    mine = mine.merge(asked[[found is not None and found.printed for found in known]])
+    known = {name: find_measure(name) for name in mine["metric"].unique()}
+    printed = [name for name, found in known.items() if found and found.printed]
+    mine = mine[mine["metric"].isin(printed)]
     place = {name: number for number, name in enumerate(_FIRST)}
     places = mine["metric"].map(place).fillna(len(place))
     mine = mine.assign(place=places).sort_values(["place", "k"]).drop(columns="place")
-    scales = {name: find_measure(name).scale for name in mine["metric"].unique()}
+    scales = {name: known[name].scale for name in printed}
     return mine.assign(value=mine["value"] * mine["metric"].map(scales))
 
 

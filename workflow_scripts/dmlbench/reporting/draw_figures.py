@@ -12,6 +12,7 @@ from dmlbench.config import METHOD_KEYS, Plan, Run
 from dmlbench.errors import ConfigError, DataError
 from dmlbench.files import replacing, write_text
 from dmlbench.reporting import names
+from dmlbench.reporting.cells import rows_where
 from dmlbench.reporting.figures import figures, planned, shown_runs, shown_split
 from dmlbench.reporting.figures.critical_difference import over_datasets
 from dmlbench.reporting.formats import write_csv
@@ -62,10 +63,8 @@ class FigureData:
 
         Columns: subset, label, part (in words, in the dataset's order), method, seed, k, value.
         """
-        chosen = {"metric": "recall", "split": "test"} | ({"k": k} if k else {})
-        chosen["selection"] = self.plan.benchmark.projection.selection
-        table = self.table("metrics")
-        table = table[(table[list(chosen)] == pd.Series(chosen)).all(axis=1)]
+        shown = {"selection": self.plan.benchmark.projection.selection} | ({"k": k} if k else {})
+        table = rows_where(self.table("metrics"), metric="recall", split="test", **shown)
         words = {part[1:]: names.part(*part) for part in self.test_parts()}
         parts = [words[row] for row in zip(table["subset"], table["label"], strict=True)]
         parts = pd.Categorical(parts, list(words.values()))

@@ -35,14 +35,14 @@ MOST_PANELS = 48
 _FIRST = (
     "triplet", "margin", "multi_similarity", "proxy_nca", "pd_loss", "contrastive", "d_loss",
 )  # fmt: skip
-#: Type 42 keeps the text of a PDF editable.
+#: Type 42 keeps the text of a PDF editable; a name with dollar signs is no formula.
 _THEME = {
     "lines.linewidth": 1.2, "axes.linewidth": 0.6, "axes.grid": True, "grid.color": ".9",
     "grid.linewidth": 0.5,
     "xtick.major.size": 2.5, "xtick.major.width": 0.6, "xtick.major.pad": 2.5,
     "ytick.major.size": 2.5, "ytick.major.width": 0.6, "ytick.major.pad": 2.5,
     "legend.frameon": False, "legend.borderpad": 0, "legend.handlelength": 2.8,
-    "pdf.fonttype": 42,
+    "pdf.fonttype": 42, "text.parse_math": False,
 }  # fmt: skip
 
 

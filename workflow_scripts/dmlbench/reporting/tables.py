@@ -9,6 +9,7 @@ import pandas as pd
 from dmlbench import paths
 from dmlbench.checking.results import OK
 from dmlbench.config import Plan
+from dmlbench.config.dataset_facts import clusters_per_class
 from dmlbench.evaluation.metric import find_measure
 from dmlbench.files import write_text
 from dmlbench.reporting import names
@@ -98,7 +99,7 @@ def caption(plan: Plan, experiment: str, long: pd.DataFrame, gaps: str) -> str:
         theirs=dict.fromkeys(table.protocol["backbone"] for table in other),
         ours=dict.fromkeys(recipe["backbone"] for recipe in recipes),
         r_precision=(long["metric"] == "r_precision").any(),
-        clusters=[plan.benchmark.evaluation.nmi_plus_of(label) for label in nmi_plus],
+        clusters=[clusters_per_class(plan.benchmark.evaluation, at) for at in nmi_plus],
     )
 
 

@@ -54,27 +54,12 @@ class SemihardNegative(NegativeChoice):
         self.margin = margin
 
     def __call__(self, batch: Batch, anchor: torch.Tensor, positive: torch.Tensor) -> torch.Tensor:
-        if anchor is batch.positions:  # one pair for each row: no need to sort
-            near = batch.distances[anchor, positive][:, None]
-            beyond = batch.negatives & (batch.distances > near)
-            band = beyond & (batch.distances < near + self.margin)
-            return sample_one(or_else(band, batch.negatives), anchor, batch.generator)
-        return self._of_many(batch, anchor, positive)
-
-    def _of_many(self, batch: Batch, anchor: torch.Tensor, positive: torch.Tensor) -> torch.Tensor:
-        """For any number of pairs, by places in the sorted distances: memory grows with B^2."""
-        distances = batch.distances.detach()
-        far, order = distances.masked_fill(~batch.negatives, torch.inf).sort(dim=1)
-        first = torch.searchsorted(far, distances, right=True)[anchor, positive]
-        last = torch.searchsorted(far, distances + self.margin)[anchor, positive]
-        none = last <= first
-        first = first.masked_fill(none, 0)
-        last = torch.where(none, batch.negatives.sum(dim=1)[anchor], last)
-        uniform = torch.rand(
-            len(anchor), generator=batch.generator, dtype=torch.float64, device=anchor.device
-        )
-        place = first + (uniform * (last - first)).long()
-        return order[anchor, place.clamp_(max=len(order) - 1)]
+        distances = batch.distances.detach()[anchor]  # T x B
+        near = distances.gather(1, positive[:, None])
+        negatives = batch.negatives[anchor]
+        band = negatives & (distances > near) & (distances < near + self.margin)
+        rows = torch.arange(len(anchor), device=anchor.device)
+        return sample_one(or_else(band, negatives), rows, batch.generator)
 
 
 @register_negative("softhard", chooses="one", label="SoftH", words="soft-hard")

@@ -72,7 +72,7 @@ class TupleSampler:
     """Positives, then negatives, for each anchor that has both in the batch.
 
     An anchor takes no part without a positive or a negative: its class has one image, the batch has
-    one class, or a mining rule kept none. Of two copies of an image neither is a positive of the
+    one class, or a mining rule kept none. Two copies of an image are no positives of each
     other. NaN embeddings give tuples without meaning, never an error: the loss is NaN then.
     """
 

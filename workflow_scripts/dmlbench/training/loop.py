@@ -61,7 +61,6 @@ class Trainer:
         self.progress = Progress(Selections(spec["selections"]), torch.Generator(self.device))
         self.initial_weights = self.model.sha256()
         self._checkpoint, self._stopping = Checkpoint(None), Stopping()
-        self._stepping = False
 
     def train(
         self,
@@ -98,7 +97,13 @@ class Trainer:
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            raise OutOfMemoryError(self._too_large(error)) from None
+            told = str(error).partition("\n")[0] or type(error).__name__
+            size, pixels = self.recipe["batch_size"], self.reader.size
+            raise OutOfMemoryError(
+                f"a batch of {size} images of {pixels} x {pixels} pixels does not fit into "
+                f"{memory_of(self.device)} ({told}); lower recipe.batch_size or image_size, or "
+                "take precision: bfloat16"
+            ) from None
         return self.progress
 
     def begin(self) -> None:
@@ -134,9 +139,7 @@ class Trainer:
         if progress.record is None:
             progress.generator.manual_seed(derive_seed("choices", self.spec["seed"], epoch))
             progress.record = EpochRecord(name, epoch, progress.last_values)
-        self._stepping = True
         images = self._pass()
-        self._stepping = False
         row = {"epoch": epoch, "steps": progress.step, **progress.record.row()}
         row |= {"seconds": progress.seconds, "images_per_second": images / progress.seconds}
         if not all(p.isfinite().all() for p in self.model.parameters()):
@@ -182,13 +185,3 @@ class Trainer:
                 torch.cuda.synchronize(self.device)
             progress.seconds = time.monotonic() - started
         return sum(len(positions) for positions in batches)
-
-    def _too_large(self, error: BaseException) -> str:
-        """What to say where memory is used up."""
-        what, advice = "embedding images", "lower recipe.image_size, or take a larger machine"
-        if self._stepping:
-            size = self.reader.size
-            what = f"a batch of {self.recipe['batch_size']} images of {size} x {size} pixels"
-            advice = "lower recipe.batch_size or image_size, or take precision: bfloat16"
-        told = str(error).partition("\n")[0] or type(error).__name__
-        return f"{what} does not fit into {memory_of(self.device)} ({told}); {advice}"

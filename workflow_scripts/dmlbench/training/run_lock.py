@@ -18,11 +18,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
-import psutil
 from flufl.lock import SEP, Lock, NotLockedError, TimeOutError
 
 from dmlbench.errors import TrainingError
-from dmlbench.workflow.slurm import current_job, has_ended
+from dmlbench.workflow.slurm import current_job, has_ended, started
 
 log = logging.getLogger(__name__)
 # It reports an ordinary wait as an error.
@@ -75,12 +74,8 @@ class _FileSystemLock(Lock):
         """Whether the holder is a dead process of this machine, or its Slurm job has ended."""
         here = _here()
         same = all(holder.get(key) == here[key] for key in ("host", "space"))
-        if same:
-            try:
-                if psutil.Process(holder["pid"]).status() == psutil.STATUS_ZOMBIE:
-                    return True  # killed, but not yet buried by its parent
-            except psutil.NoSuchProcess:
-                return True
+        if same and started(holder["pid"]) is None:
+            return True
         if time.monotonic() - self._asked < ASK:
             return False
         self._asked = time.monotonic()

@@ -12,21 +12,17 @@ from dmlbench.config import Plan, Run
 
 #: Images a second, and their pixels a side, where nothing like it has run here.
 ASSUMED_RATE, ASSUMED_SIZE = 300.0, 224
-ASSUMED = (
-    f"assumed are {ASSUMED_RATE:g} images of {ASSUMED_SIZE} x {ASSUMED_SIZE} pixels a second, in "
-    "proportion for other sizes: about a ResNet-50 on a current GPU. One finished training of a "
-    "network makes this a measurement"
-)
 #: A pass without gradients takes about a third of one with them.
 FORWARD = 1 / 3
-#: Adam keeps two numbers for each weight; a checkpoint holds all three.
+#: Numbers that a checkpoint holds for each weight: itself, and two of Adam's.
 CHECKPOINT = 3
 #: How a time is known, the best way first.
 BASES = (
     "measured: other seeds of the same method",
     "measured: other methods on the same data with the same recipe",
     "measured: images per second of the same network on other data",
-    "assumed",
+    f"assumed: {ASSUMED_RATE:g} images of {ASSUMED_SIZE} x {ASSUMED_SIZE} pixels a second, fewer "
+    "of larger ones; about a ResNet-50 on a current GPU",
 )
 
 
@@ -38,48 +34,45 @@ class Cost(NamedTuple):
     device: str = ""
 
 
-class History:
-    """The finished trainings of all configs below the folder ``results``."""
+def finished_trainings(results: Path) -> pd.DataFrame:
+    """What the finished trainings of all configs below the folder ``results`` took."""
+    rows = []
+    for file in sorted(results.glob("*/runs/*/*/*/*/*/run.json")):
+        record = json.loads(file.read_text(encoding="utf-8"))
+        history = file.with_name("history.csv")
+        if record.get("seconds") and history.is_file():
+            epoch = record["seconds"] / record["run"]["recipe"]["epochs"]
+            rate = pd.read_csv(history)["images_per_second"].median()
+            rows.append((*_keys(record["run"]), epoch, rate, record.get("gpu") or record["device"]))
+    return pd.DataFrame(rows, columns=[*BASES[:3], "epoch", "rate", "device"])
 
-    def __init__(self, results: Path) -> None:
-        rows = []
-        for file in sorted(results.glob("*/runs/*/*/*/*/*/run.json")):
-            record = json.loads(file.read_text(encoding="utf-8"))
-            history = file.with_name("history.csv")
-            if record.get("seconds") and history.is_file():
-                epoch = record["seconds"] / record["run"]["recipe"]["epochs"]
-                rate = pd.read_csv(history)["images_per_second"].median()
-                device = record.get("gpu") or record["device"]
-                rows.append((*_keys(record["run"]), epoch, rate, device))
-        self._table = pd.DataFrame(rows, columns=[*BASES[:3], "epoch", "rate", "device"])
 
-    def cost(self, spec: dict, images: Callable[[], int]) -> Cost:
-        """What a training with ``spec`` (:meth:`dmlbench.config.Plan.spec`) takes.
+def training_cost(finished: pd.DataFrame, spec: dict, images: Callable[[], int]) -> Cost:
+    """What a training with ``spec`` (:meth:`dmlbench.config.Plan.spec`) takes.
 
-        ``images`` gives the number of images that one epoch trains on and measures; it is asked
-        only where no run on this data is there.
-        """
-        epochs = spec["recipe"]["epochs"]
-        for basis, key in zip(BASES, _keys(spec), strict=False):
-            found = self._table[self._table[basis] == key]
-            if len(found):
-                epoch = found["epoch"].mean()
-                if basis == BASES[2]:
-                    epoch = images() / found["rate"].median()
-                return Cost(epochs * epoch, basis, ", ".join(sorted(found["device"].unique())))
-        rate = ASSUMED_RATE * (ASSUMED_SIZE / (spec["recipe"]["image_size"] or 32)) ** 2
-        return Cost(epochs * images() / rate, BASES[-1])
+    ``images`` gives the number of images that one epoch trains on and measures; it is asked only
+    where no run on this data is in the table of :func:`finished_trainings`.
+    """
+    epochs = spec["recipe"]["epochs"]
+    for basis, key in zip(BASES, _keys(spec), strict=False):
+        found = finished[finished[basis] == key]
+        if len(found):
+            by_rate = basis == BASES[2]
+            epoch = images() / found["rate"].median() if by_rate else found["epoch"].mean()
+            return Cost(epochs * epoch, basis, ", ".join(sorted(found["device"].unique())))
+    rate = ASSUMED_RATE * (ASSUMED_SIZE / (spec["recipe"]["image_size"] or 32)) ** 2
+    return Cost(epochs * images() / rate, BASES[-1])
 
 
 def _keys(spec: dict) -> tuple[str, str, str]:
     """What decides how long an epoch takes, for each of the measured ``BASES``."""
-    recipe = spec["recipe"]
+    left_out = {"name", "epochs", "labels", "optimizer", "test_fold"}
+    recipe = {key: value for key, value in spec["recipe"].items() if key not in left_out}
     keys = ("backbone", "widths", "image_size", "precision", "freeze_bn", "device")
-    network = [recipe.get(key) for key in keys]
-    keys = ("batch_size", "embedding_dim", "hidden", "crop", "store", "validation", "monitor_every")
-    setting = [network, spec["dataset"], *(recipe.get(key) for key in keys)]
+    network = {key: recipe.get(key) for key in keys}
     method = [{k: v for k, v in spec[kind].items() if k != "name"} for kind in ("loss", "sampler")]
-    return tuple(json.dumps(key, sort_keys=True) for key in ([setting, method], setting, network))
+    data = spec["dataset"], recipe
+    return tuple(json.dumps(key, sort_keys=True) for key in ([data, method], data, network))
 
 
 def images_of_split(plan: Plan, run: Run) -> dict[str, int]:

@@ -46,12 +46,8 @@ DECIDES_NOTHING = {
 }
 #: Inside one of those packages, and decides something: which rows are measured.
 _DECIDES = ("dmlbench.config.dataset_facts",)
-#: What decides something for one step only, by its script: how records are read; the network whose
-#: weights are loaded.
-_ALSO = {
-    "check": ("dmlbench.workflow.job_records",),
-    "embed": ("dmlbench.models.embedder",),
-}
+#: What decides something for one step only, by its script: how records are read.
+_ALSO = {"check": ("dmlbench.workflow.job_records",)}
 #: Modules of these packages register themselves and are found by looking into the folder: whoever
 #: imports the package depends on each of them.
 _FOUND_BY_FOLDER = ("dmlbench.evaluation.metrics", "dmlbench.reporting.figures")

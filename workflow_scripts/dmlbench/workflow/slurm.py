@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 from pydantic import BaseModel, ValidationError
 
 from dmlbench.errors import UserError
@@ -35,7 +36,7 @@ class Head(BaseModel):
     arguments: list[str]
     host: str
     process: int
-    started: str | None  #: process numbers come again, but not with the same start
+    started: float | None  #: process numbers come again, but not with the same start
 
 
 def ask(*command: str, seconds: float = 90.0) -> str:
@@ -127,7 +128,7 @@ def record_head(file: Path, logs: list[str]) -> None:
         arguments=sys.argv[1:],
         host=platform.node(),
         process=os.getpid(),
-        started=_started(os.getpid()),
+        started=started(os.getpid()),
     )
     write_json(file, head.model_dump())
 
@@ -166,7 +167,9 @@ def ended_head(file: Path) -> Head | None:
         todo = "cancel this config's jobs (`squeue --me`, scancel), then delete the file"
         raise UserError(f"{file}: damaged; {todo}") from None
     here = head.host == platform.node()
-    if here and head.started == _started(head.process):
+    running = started(head.process) if here else None
+    # The clock that the start is told by may be set meanwhile, by little.
+    if running and head.started and abs(running - head.started) < 10:
         raise UserError(
             f"Snakemake runs this config already, as process {head.process} of this machine; "
             "wait for it, or end it: Ctrl-C there cancels its jobs"
@@ -195,11 +198,12 @@ def cancel(head: Head) -> list[str]:
     return jobs
 
 
-def _started(pid: int) -> str | None:
-    """The start of the machine and, in ticks, of a process of it; None where there is none."""
+def started(pid: int) -> float | None:
+    """When a process of this machine began, in seconds since 1970; None where it is dead."""
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
+        process = psutil.Process(pid)
+        # Killed, but not yet buried by its parent, it is a zombie.
+        dead = process.status() == psutil.STATUS_ZOMBIE
+        return None if dead else round(process.create_time())
+    except psutil.NoSuchProcess:
         return None
-    return None if fields[0] == "Z" else f"{boot} {fields[19]}"

@@ -27,6 +27,12 @@ def set_job_environment(data: Data | None) -> None:
     os.environ["DMLBENCH_CHECKSUMS"] = json.dumps(data.checksums)
 
 
+def run_or_leave(command: list[str]) -> None:
+    """Run a command; leave with its code where it fails, as it has said why."""
+    if code := subprocess.run(command).returncode:
+        sys.exit(code)
+
+
 def planned_jobs(*arguments: object) -> dict[str, int]:
     """How many jobs of each rule a call of Snakemake would run; a UserError where it fails."""
     command = [sys.executable, "-m", "snakemake", "-n", "-q", "rules", "--nolock"]

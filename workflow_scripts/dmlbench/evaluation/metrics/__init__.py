@@ -1,1 +1,1 @@
-"""One file for each family of metrics; what is put here is found by its registered names."""
+"""One file for each metric; what is put here is found by its registered name."""

@@ -7,7 +7,7 @@ from dmlbench.evaluation.metric import Measure, Metric, Sample, register_metric,
 from dmlbench.knn import nearest_neighbours, tie_keys
 from dmlbench.losses.decidability import Moments
 
-#: Of a larger class, this many images count for its modes: those with the lowest tie keys.
+#: Images that count for the modes of a larger class: those with the lowest tie keys.
 SAMPLE = 512
 _LONE = "no two images of one class, or one class only"
 
@@ -16,7 +16,7 @@ _LONE = "no two images of one class, or one class only"
     "collapse",
     measures={
         "variance_ratio": Measure("variance within / all", decimals=3, scale=1.0),
-        "d_prime": Measure("d\N{PRIME}", low=-np.inf, high=np.inf, scale=1.0, decimals=2),
+        "d_prime_of_all": Measure("d\N{PRIME}", low=-np.inf, high=np.inf, scale=1.0, decimals=2),
         "modes_per_class": Measure("modes per class", low=1.0, high=np.inf, scale=1.0),
         "same_sub_label": Measure("same finer label"),
         "same_sub_label_chance": Measure("same finer label by chance"),
@@ -38,7 +38,13 @@ class Collapse(Metric):
         ratio, none = variance_ratio(embeddings, labels), "all images have one embedding"
         rows = [
             row("variance_ratio", 0, ratio, "within classes / all", none),
-            row("d_prime", 0, d_prime, "similarity: minus squared distance; all pairs", same),
+            row(
+                "d_prime_of_all",
+                0,
+                d_prime,
+                "similarity: minus squared distance; all pairs",
+                same,
+            ),
             row("modes_per_class", 0, modes, "Vendi score", _LONE),
         ]
         if sample.sub_labels is not None:

@@ -87,16 +87,9 @@ def accuracy(pairs: Scored, threshold: float) -> float:
     return float(((pairs.similarity >= threshold) == pairs.genuine).mean())
 
 
-def _accept_rates(pairs: Scored) -> tuple[np.ndarray, np.ndarray]:
-    """False and true accept rates at each threshold, the highest (infinite) threshold first."""
-    from sklearn.metrics import roc_curve
-
-    return roc_curve(pairs.genuine, pairs.similarity, drop_intermediate=False)[:2]
-
-
 def equal_error_rate(pairs: Scored) -> float:
     """Where false accepts and false rejects have the same rate, between two thresholds linearly."""
-    accepts, true = _accept_rates(pairs)
+    accepts, true = pairs.accept_rates()
     rejects = 1 - true
     after = int(np.argmax(accepts >= rejects))
     gap = rejects - accepts
@@ -111,7 +104,7 @@ def tar_at_far(pairs: Scored, rate: float) -> float | None:
     """
     if pairs.impostors * rate < 1 - 1e-9:
         return None
-    false, true = _accept_rates(pairs)
+    false, true = pairs.accept_rates()
     return float(true[np.flatnonzero(false * pairs.impostors <= rate * pairs.impostors + 1e-9)[-1]])
 
 

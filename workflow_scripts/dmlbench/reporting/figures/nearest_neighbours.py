@@ -74,7 +74,6 @@ def _draw_thumbnails(axis, store, cells: dict, shape: tuple[int, int]) -> None:
     """Images and their frames at (column, row) of a grid of so many columns and rows."""
     import torch
     from matplotlib.patches import Rectangle
-    from PIL import Image, ImageOps
     from torchvision.transforms.functional import pil_to_tensor
     from torchvision.utils import make_grid
 
@@ -82,14 +81,7 @@ def _draw_thumbnails(axis, store, cells: dict, shape: tuple[int, int]) -> None:
     columns, rows = shape
     thumbnails = torch.full((rows, columns, 3, SIDE, SIDE), 255, dtype=torch.uint8)
     for (column, row), (image, frame) in cells.items():
-        pixels = store.image(place[image])
-        gray = pixels.shape[2] == 1
-        picture = Image.fromarray(pixels[:, :, 0] if gray else pixels).convert("RGB")
-        # Small scans are enlarged pixel by pixel.
-        small = max(picture.size) < SIDE
-        how = Image.Resampling.NEAREST if small else Image.Resampling.LANCZOS
-        picture = ImageOps.pad(picture, (SIDE, SIDE), how, color="white")
-        thumbnails[row, column] = pil_to_tensor(picture)
+        thumbnails[row, column] = pil_to_tensor(store.thumbnail(place[image], SIDE))
         corner = GAP + STEP * column - 0.5, GAP + STEP * row - 0.5
         axis.add_patch(Rectangle(corner, SIDE, SIDE, **frame))
     grid = make_grid(thumbnails.flatten(0, 1), nrow=columns, padding=GAP, pad_value=255)

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from dmlbench.config import Plan
+from dmlbench.config.dataset_facts import clusters_per_class
 from dmlbench.config.read_yaml import read_config
 
 #: Names of recipe, loss and sampler.
@@ -94,7 +95,9 @@ class Published(_Data):
     def same_metric(self, plan: Plan, metric: str, label: str) -> bool:
         """Whether ours is the same metric: NMI+ needs the same number of clusters."""
         theirs = self.protocol.get("nmi_plus", {}).get(label)
-        return metric != "nmi_plus" or theirs == plan.benchmark.evaluation.nmi_plus_of(label)
+        return metric != "nmi_plus" or theirs == clusters_per_class(
+            plan.benchmark.evaluation, label
+        )
 
     def other_network(self, recipe: dict) -> bool:
         """Whether our recipe has another backbone than these numbers."""

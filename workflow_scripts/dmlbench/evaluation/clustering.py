@@ -1,14 +1,14 @@
-"""Mutual information of k-means clusters and class labels: NMI, NMI+ and AMI."""
+"""Mutual information of k-means clusters and class labels: what NMI, NMI+ and AMI share."""
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from dmlbench.errors import DataError
-from dmlbench.evaluation.metric import Measure, Metric, Sample, register_metric, row
+from dmlbench.evaluation.metric import Measure, Metric, Sample, row
 from dmlbench.knn import load_faiss
 
 
-def _measures(name: str, label: str, printed: bool, low: float = 0.0) -> dict[str, Measure]:
+def measures(name: str, label: str, printed: bool, low: float = 0.0) -> dict[str, Measure]:
     """A score, the same with the geometric mean of entropies, and its spread over k-means."""
     return {
         name: Measure(label, printed, low),
@@ -17,9 +17,8 @@ def _measures(name: str, label: str, printed: bool, low: float = 0.0) -> dict[st
     }
 
 
-@register_metric("nmi", measures=_measures("nmi", "NMI", printed=True))
-class NMI(Metric):
-    """Normalised mutual information with as many clusters as classes (EPS, section 5)."""
+class MutualInformation(Metric):
+    """The base of metrics of a clustering, by default with as many clusters as classes."""
 
     adjusted = False
 
@@ -45,21 +44,6 @@ class NMI(Metric):
         notes = (note, "geometric", "sd over k-means seeds")
         stored = zip(self.measures, scores.values(), notes, strict=True)
         return [row(name, clusters, value, said) for name, value, said in stored]
-
-
-@register_metric("nmi_plus", measures=_measures("nmi_plus", "NMI+", printed=True))
-class NMIPlus(NMI):
-    """NMI with several clusters for each class (EPS, section 5)."""
-
-    def per_class(self, sample: Sample) -> int | None:
-        return sample.settings.nmi_plus_of(sample.label)
-
-
-@register_metric("ami", measures=_measures("ami", "AMI", printed=False, low=-1.0))
-class AMI(NMI):
-    """Mutual information adjusted for chance (Vinh et al. 2010)."""
-
-    adjusted = True
 
 
 def mutual_information(
