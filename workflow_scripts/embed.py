@@ -18,7 +18,7 @@ def trained(args) -> None:
     from dmlbench.workflow.job_records import read_record
 
     plan = load_config(args.config)
-    run = plan.run_by_id(args.run)
+    run = plan.run_by_id(args.run, trained=True)
     folder = plan.run_folder(run)
     record = read_record(folder, plan.fingerprint(run))
     recipe, threads = record["run"]["recipe"], record["run"]["threads"]
@@ -38,7 +38,7 @@ def control(args) -> None:
     from dmlbench.workflow.provenance import environment, step_code
 
     plan = load_config(args.config)
-    run = plan.run_by_id(args.run)
+    run = plan.run_by_id(args.run, trained=False)
     spec, folder, selection = plan.spec(run), plan.run_folder(run), plan.control_selection
     store = ImageStore(plan.data_folder(run))
     make = random_vectors if run.loss == RANDOM else backbone_features

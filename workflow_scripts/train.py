@@ -15,7 +15,7 @@ from dmlbench.training.stopping import Stopping
 def main(args) -> None:
     """Train ``args.run`` and write everything at the end, ``run.json`` last."""
     plan = load_config(args.config)
-    run = plan.run_by_id(args.run)
+    run = plan.run_by_id(args.run, trained=True)
     stopping = Stopping(args.time_budget)
     try:
         with stopping.listening():
