@@ -2,32 +2,102 @@
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validator
 
 from dmlbench.files import WEIGHT_FILES, checksum_of
 from dmlbench.plugins.image_transforms import TransformEntry
 from dmlbench.plugins.types import NonNegativeFloat, PositiveFloat, PositiveInt, Section
 
 
-class Optimizer(Section):
-    name: Literal["adam", "adamw", "sgd"] = Field("adam", description="The optimiser.")
-    lr: PositiveFloat = Field(1e-3, description="Learning rate of the network.")
+class Optimizer(BaseModel):
+    """How to step. Other keys, such as momentum, go to the optimiser's constructor."""
+
+    model_config = ConfigDict(extra="allow", use_attribute_docstrings=True)
+    name: str = "adam"
+    """adam, adamw, sgd, the name of any other optimiser of torch.optim or timm, or a class path."""
+    lr: PositiveFloat = Field(1e-3, description="Learning rate.")
     weight_decay: NonNegativeFloat = Field(0.0, description="Weight decay of the network.")
-    momentum: NonNegativeFloat = Field(0.0, description="Momentum; only sgd uses it.")
+    head_lr: PositiveFloat | None = None
+    """Learning rate of the head. Empty: lr."""
+    layer_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Each layer of a timm backbone learns at this share of the rate of the layer after it."""
+
+
+class Schedule(Section):
+    """How learning rates change, those of the head and of the loss too."""
+
+    name: Literal["constant", "cosine", "step", "multistep"] = "constant"
+    """constant: only the warm-up changes them."""
+    by: Literal["epoch", "step"] = "epoch"
+    """Whether rates change after each epoch, or after each step. Times are epochs all the same."""
+    warmup_epochs: NonNegativeInt = 0
+    """Epochs in which the rates rise in a line from warmup_start of themselves to themselves."""
+    warmup_start: Annotated[float, Field(gt=0, le=1)] = 0.01
+    min_lr: NonNegativeFloat = Field(0.0, description="cosine: the rate at the end.")
+    every: PositiveInt | None = None
+    """step: epochs between two changes."""
+    at: list[PositiveInt] = Field([])
+    """multistep: the epochs after which the rates change."""
+    gamma: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """step and multistep: what the rates are multiplied by."""
+
+    @model_validator(mode="after")
+    def _keys_go_together(self) -> "Schedule":
+        of = {"min_lr": "cosine", "every": "step", "at": "multistep"}
+        for key, name in of.items():
+            if key in self.model_fields_set and self.name != name:
+                raise ValueError(f"{key} is of schedule {name}, not of {self.name}")
+        if self.name in ("step", "multistep") and not (self.every or self.at):
+            key = "every: EPOCHS" if self.name == "step" else "at: [EPOCH, ...]"
+            raise ValueError(f"{self.name} needs {key}")
+        if self.at != sorted(set(self.at)):
+            raise ValueError(f"at must rise (got {self.at})")
+        return self
+
+    @property
+    def last_change(self) -> int:
+        """The epoch after which nothing new happens."""
+        return max(self.warmup_epochs, self.every or 0, *self.at, 0)
+
+
+class Head(Section):
+    """What makes the embedding of the backbone's features."""
+
+    type: Literal["linear", "mlp", "none"] = "linear"
+    """mlp: a hidden layer with ReLU before. none: the features are the embedding."""
+    hidden: PositiveInt | None = None
+    """mlp: units of the hidden layer. Empty: as many as features."""
+    layer_norm: bool = Field(False, description="Layer norm of the features before.")
+    bias: bool = Field(True, description="Whether linear layers have biases.")
 
 
 class Recipe(Section):
     backbone: str = Field(description="small_cnn, or the name of any timm model.")
     weights: str = "none"
-    """none (from scratch), a timm tag such as tv_in1k, or a file of weights."""
+    """none (from scratch), a timm tag such as tv_in1k, a file of weights, or a folder of files
+    named like timm's models with their tags.
+    """
+    pretraining: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")] | None = None
+    """The data that the weights were trained on, such as imagenet1k or lvd142m. Empty: as timm's
+    tag says; a file needs it.
+    """
     widths: list[PositiveInt] = Field([32, 64], min_length=1)
     """Channels of each block of small_cnn."""
     hidden: int = Field(0, ge=0, description="Units of small_cnn's hidden layer; 0 for none.")
+    pooling: Literal["default", "avg", "max", "avg_max", "gem", "cls", "cls_avg"] = "default"
+    """How a timm backbone's feature map or tokens become features. default: as timm does. avg_max:
+    the sum of both. gem: a generalised mean whose exponent is learned. cls_avg: class token and
+    average, one after the other.
+    """
     embedding_dim: int = Field(ge=2, description="Dimension of the embedding.")
+    head: Head = Field(default_factory=Head, description="From features to embedding.")
     normalize: bool = Field(True, description="L2-normalise the embedding.")
-    freeze_bn: bool = Field(False, description="Keep batch norm in evaluation mode.")
+    freeze: str = "none"
+    """What does not move: none, batch_norm (it stays in evaluation mode), backbone, or a pattern of
+    parameter names such as "backbone.layer1.*" (batch norm among them does not move either).
+    """
     store: Literal["original", "resize256"] = "original"
     """Which prepared pixels to read: whole images, or their short side resized to 256, which is
     faster. Random crops of the two differ: see docs/data.md.
@@ -55,6 +125,18 @@ class Recipe(Section):
     batch_size: PositiveInt = Field(description="Images per batch.")
     epochs: PositiveInt = Field(description="Passes over as many images as the training set has.")
     optimizer: Optimizer = Field(default_factory=Optimizer, description="How to step.")
+    schedule: Schedule = Field(default_factory=Schedule, description="How rates change.")
+    warmup_head_epochs: NonNegativeInt = 0
+    """First epochs in which only head and loss learn."""
+    clip_grad_norm: PositiveFloat | None = None
+    """The most that the norm of all gradients together may be. Empty: no limit."""
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Decay of an exponential moving average of the weights, which is what is measured and kept."""
+    chunk: PositiveInt | None = None
+    """Images of a batch that go through the network at a time. Gradients are those of the whole
+    batch. Batch norm must be frozen, and no dropout may be active.
+    """
+    compile: bool = Field(False, description="Compile the network (torch.compile).")
     labels: Literal["own", "shuffled"] = "own"
     """shuffled: a control on training labels dealt out at random, once."""
     validation: float = Field(0.1, ge=0, le=0.5)
@@ -62,14 +144,25 @@ class Recipe(Section):
     test_fold: PositiveInt | None = None
     """The fold to test on, where a dataset comes in folds; the others train."""
     monitor_every: PositiveInt = Field(1, description="Epochs between two measurements.")
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """bfloat16 runs the network under autocast; selection and loss stay float32."""
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
+    """Of the network: tf32 rounds products on a GPU, bfloat16 runs it under autocast. Selection and
+    loss stay float32.
+    """
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where to train.")
 
     @model_validator(mode="after")
     def _keys_go_together(self) -> "Recipe":
-        if self.optimizer.momentum and self.optimizer.name != "sgd":
-            raise ValueError(f"optimizer.momentum has no effect with {self.optimizer.name}")
+        if self.schedule.last_change > self.epochs:
+            last = self.schedule.last_change
+            raise ValueError(f"schedule: goes on to epoch {last}, but there are {self.epochs}")
+        if self.warmup_head_epochs >= self.epochs:
+            raise ValueError(f"warmup_head_epochs must be below epochs ({self.epochs})")
+        if self.freeze == "backbone" and self.warmup_head_epochs:
+            raise ValueError("warmup_head_epochs has no effect with freeze: backbone")
+        if self.chunk and self.chunk >= self.batch_size:
+            raise ValueError(f"chunk must be below batch_size ({self.batch_size})")
+        if self.head.type != "mlp" and self.head.hidden:
+            raise ValueError(f"head.hidden has no effect with a {self.head.type} head")
         own = self.train_transforms is not None and self.eval_transforms is not None
         if own and (self.image_size or self.crop != "none"):
             raise ValueError(
