@@ -44,8 +44,7 @@ class Scored:
         """
         from sklearn.metrics import roc_curve
 
-        whole = {"drop_intermediate": not all_thresholds}
-        return roc_curve(self.genuine, self.similarity, **whole)[:2]
+        return roc_curve(self.genuine, self.similarity, drop_intermediate=not all_thresholds)[:2]
 
     @property
     def impostors(self) -> int:

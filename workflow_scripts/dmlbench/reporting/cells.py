@@ -54,8 +54,7 @@ def table_values(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataF
     place = {name: number for number, name in enumerate(_FIRST)}
     places = mine["metric"].map(place).fillna(len(place))
     mine = mine.assign(place=places).sort_values(["place", "k"]).drop(columns="place")
-    scales = {name: known[name].scale for name in printed}
-    return mine.assign(value=mine["value"] * mine["metric"].map(scales))
+    return mine.assign(value=mine["value"] * mine["metric"].map(lambda name: known[name].scale))
 
 
 def summaries(rows: pd.DataFrame, values: pd.DataFrame, by: list[str]) -> pd.DataFrame:

@@ -203,7 +203,6 @@ def started(pid: int) -> float | None:
     try:
         process = psutil.Process(pid)
         # Killed, but not yet buried by its parent, it is a zombie.
-        dead = process.status() == psutil.STATUS_ZOMBIE
-        return None if dead else round(process.create_time())
+        return None if process.status() == psutil.STATUS_ZOMBIE else round(process.create_time())
     except psutil.NoSuchProcess:
         return None
