@@ -74,6 +74,10 @@ class Head(Section):
 
 
 class Recipe(Section):
+    base: str | None = Field(None, exclude=True)
+    """A preset (docs/presets.md) or another recipe of the file, whose keys hold where this has
+    none. It is resolved when the file is read.
+    """
     backbone: str = Field(description="small_cnn, or the name of any timm model.")
     weights: str = "none"
     """none (from scratch), a timm tag such as tv_in1k, a file of weights, or a folder of files
