@@ -57,6 +57,8 @@ set_job_environment(BENCHMARK.data if workflow.is_main_process else None)
 RESOURCES = BENCHMARK.resources
 CONFIG = paths.resolved_config(NAME)
 PROJECTION = BENCHMARK.projection
+# What is embedded of every training.
+MEASURED = PLAN.measured(next(iter(PLAN.runs.values())))
 RUN = paths.run(NAME)
 REPORT = paths.report(NAME)
 SUMMARY = paths.summary_page(NAME)
@@ -155,7 +157,7 @@ def prepared_index(wildcards, file=paths.INDEX):
 
 
 def embeddings_of_run(wildcards, parts=BENCHMARK.evaluation.splits):
-    chosen = PLAN.selections(run_of(wildcards))
+    chosen = PLAN.measured(run_of(wildcards))
     files = [paths.embeddings(part, s) for part in parts for s in chosen]
     return [f"{RUN}/{file}".format(**wildcards) for file in files]
 

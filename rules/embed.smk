@@ -10,7 +10,7 @@ rule embed:
         [
             f"{RUN}/{paths.embeddings(split, selection)}"
             for split in BENCHMARK.evaluation.splits
-            for selection in BENCHMARK.selections
+            for selection in MEASURED
         ],
     log:
         f"{LOGS}/embed/{paths.RUN_ID}.log",
@@ -43,7 +43,7 @@ use rule embed as embed_pairs with:
     output:
         [
             f"{RUN}/{paths.embeddings(paths.OF_PAIRS, selection)}"
-            for selection in BENCHMARK.selections
+            for selection in MEASURED
         ],
     log:
         f"{LOGS}/embed_pairs/{paths.RUN_ID}.log",

@@ -4,12 +4,14 @@
 from functools import partial
 from pathlib import Path
 
-from dmlbench import cli
+from dmlbench import cli, paths
 from dmlbench.config import RANDOM, load_config
 
 
 def trained(args) -> None:
-    """Embed with each of the weights that a training kept."""
+    """Embed with each of the weights that a training kept, and without its head if asked."""
+    from torch import nn
+
     from dmlbench.data.reader import ImageReader
     from dmlbench.data.store import ImageStore
     from dmlbench.evaluation.embeddings import embed_run
@@ -28,6 +30,10 @@ def trained(args) -> None:
     for selection in plan.benchmark.selections:
         model = load_model(folder, record, selection, device)
         embed_run(plan, run, selection, args.pairs, partial(embed, model, reader))
+        if plan.benchmark.evaluation.body:
+            model.head = nn.Identity()
+            body = paths.body_of(selection)
+            embed_run(plan, run, body, args.pairs, partial(embed, model, reader))
 
 
 def control(args) -> None:

@@ -115,6 +115,8 @@ ROC_FILE = "roc.parquet"
 #: The weights of a selection.
 model = _path("model_{selection}.safetensors")
 embeddings = _path("embeddings_{split}_{selection}.npz")
+#: In the place of a selection: the features before the head, with the selection's weights.
+body_of = _path("{selection}_body")
 #: t-SNE coordinates of a split; the neighbours of the queries that a figure shows; histograms of
 #: genuine and impostor similarities.
 projection = _path("projection_{split}.parquet")

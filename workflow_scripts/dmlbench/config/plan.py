@@ -116,6 +116,14 @@ class Plan:
         """The weights that a run keeps; of what is not trained there is one."""
         return self.benchmark.selections if run.trained else [self.control_selection]
 
+    def measured(self, run: Run) -> list[str]:
+        """What is embedded and measured of a run: its selections, and with ``body`` the features
+        before the head of each. A control without a training has no head.
+        """
+        selections = self.selections(run)
+        bodies = map(paths.body_of, selections if run.trained else ())
+        return [*selections, *(bodies if self.benchmark.evaluation.body else ())]
+
     @property
     def control_selection(self) -> str:
         """The selection of controls: the last epoch, where it is kept."""

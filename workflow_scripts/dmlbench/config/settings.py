@@ -29,6 +29,8 @@ class Evaluation(Section):
         min_length=1,
     )
     """What is measured; verification only on datasets with pairs."""
+    body: bool = False
+    """Also measure the features that the head is given (body), for each selection."""
     recall_at: Annotated[list[PositiveInt], Unique] = Field([1, 2, 4, 8], min_length=1)
     """K of Recall@K."""
     nmi_plus: ClustersPerClass | dict[str, ClustersPerClass] = 10

@@ -1,5 +1,6 @@
 """Names of things as tables and figures print them, and the lines that tables have."""
 
+from dmlbench import paths
 from dmlbench.config import METHOD_KEYS, Plan
 
 SELECTIONS = {
@@ -7,6 +8,7 @@ SELECTIONS = {
     "val": "best on validation",
     "test_max": "best on test (papers' protocol)",
 }
+SELECTIONS |= {paths.body_of(s): f"{words}, before the head" for s, words in SELECTIONS.items()}
 CONTROLS = {
     "random": "Random embedding",
     "untrained": "Untrained backbone",
