@@ -8,7 +8,9 @@ from dmlbench.checking.results import Measured, Results
 from dmlbench.seeding import derive_seed
 
 #: What the first weights of a network depend on, besides the seed.
-_ARCHITECTURE = ("backbone", "weights", "widths", "hidden", "embedding_dim", "image_size")
+_ARCHITECTURE = (
+    "backbone", "weights", "widths", "hidden", "pooling", "head", "embedding_dim", "image_size",
+)  # fmt: skip
 
 
 @rule("R02", "All metrics were measured under this version of the benchmark.")

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dmlbench.config.archive_table import all_archives
+from dmlbench.config.backbone_checks import backbone_problems
 from dmlbench.config.dataset_facts import DatasetFacts, clusters_per_class
 from dmlbench.config.folders import contents
 from dmlbench.config.models import Benchmark, Experiment, FolderDataset
@@ -22,15 +23,7 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 
 def recipe_problems(recipe: Recipe, selections: list[str], where: str) -> Iterator[str]:
     """Keys of a recipe that contradict each other."""
-    if recipe.backbone != "small_cnn":
-        for key in ("hidden", "widths"):
-            if getattr(recipe, key) != Recipe.model_fields[key].default:
-                yield f"{where}.{key}: only small_cnn has it, the backbone is '{recipe.backbone}'"
-    elif recipe.weights != "none":
-        yield (
-            f"{where}.weights: small_cnn has no pretrained weights (got '{recipe.weights}'); "
-            "use none"
-        )
+    yield from backbone_problems(recipe, where)
     for key in ("train_transforms", "eval_transforms"):
         try:  # not in the model, which jobs validate: it imports torchvision
             try_transforms(getattr(recipe, key) or [], may_be_random=key == "train_transforms")

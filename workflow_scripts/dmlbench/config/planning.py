@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from dmlbench import paths
 from dmlbench.config import checks
+from dmlbench.config.backbone_checks import found_weights
 from dmlbench.config.models import Benchmark, Choice, Experiment, Sampler
 from dmlbench.config.plan import (
     METHOD_KEYS,
@@ -75,8 +76,10 @@ class _Builder:
     def _resolve(self, given: Recipe | Sampler | Choice, where: str) -> dict:
         """A recipe, a sampler or a loss as plain data, all defaults filled in."""
         if isinstance(given, Recipe):
-            self.problems += checks.recipe_problems(given, self.benchmark.selections, where)
-            return given.model_dump(mode="json")
+            problems = list(checks.recipe_problems(given, self.benchmark.selections, where))
+            self.problems += problems
+            resolved = given.model_dump(mode="json")
+            return resolved if problems else resolved | found_weights(given)
         if isinstance(given, Choice):
             return self._choice("loss", given, where)
         resolved: dict[str, Any] = {"per_class": given.per_class}

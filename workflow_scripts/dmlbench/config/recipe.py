@@ -47,7 +47,7 @@ class Schedule(Section):
     def _keys_go_together(self) -> "Schedule":
         of = {"min_lr": "cosine", "every": "step", "at": "multistep"}
         for key, name in of.items():
-            if key in self.model_fields_set and self.name != name:
+            if getattr(self, key) != Schedule.model_fields[key].default and self.name != name:
                 raise ValueError(f"{key} is of schedule {name}, not of {self.name}")
         if self.name in ("step", "multistep") and not (self.every or self.at):
             key = "every: EPOCHS" if self.name == "step" else "at: [EPOCH, ...]"

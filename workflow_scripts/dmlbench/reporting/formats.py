@@ -15,6 +15,8 @@ from dmlbench.files import replacing
 
 #: Follows the difference to a published number that our interval does not hold.
 OUTSIDE = "*"
+#: Follows the name of a row whose weights were trained on more than ImageNet-1k.
+MORE_DATA = "†"
 MINUS = "−"  # noqa: RUF001
 DASH = "–"  # noqa: RUF001
 _TEMPLATES = Environment(
@@ -104,7 +106,8 @@ def render(template: str, **values: object) -> str:
 
 def render_notes(template: str, **values: object) -> str:
     """A template of sentences, filled in, as one line."""
-    return " ".join(render(template, stamp=STAMP, outside=OUTSIDE, **values).split())
+    marks = {"outside": OUTSIDE, "mark": MORE_DATA}
+    return " ".join(render(template, stamp=STAMP, **marks, **values).split())
 
 
 def write_csv(path: Path, table: pd.DataFrame, float_format: str = "%.6f") -> None:

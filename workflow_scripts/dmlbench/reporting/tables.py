@@ -93,6 +93,7 @@ def caption(plan: Plan, experiment: str, long: pd.DataFrame, gaps: str) -> str:
         seeds=len(plan.benchmark.seeds),
         controls=plan.controls[experiment],
         legend=names.legend(plan, experiment),
+        more_data=names.more_data(long),
         sources=dict.fromkeys(long.loc[long["published"].notna(), "source"]),
         silent=[table.source for table in tables if not table.parts],
         other=[table.source for table in other],
