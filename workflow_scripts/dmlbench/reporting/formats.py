@@ -12,11 +12,10 @@ from markupsafe import escape
 
 from dmlbench import BENCHMARK_VERSION, STAMP
 from dmlbench.files import replacing
+from dmlbench.reporting.names import MORE_DATA
 
 #: Follows the difference to a published number that our interval does not hold.
 OUTSIDE = "*"
-#: Follows the name of a row whose weights were trained on more than ImageNet-1k.
-MORE_DATA = "†"
 MINUS = "−"  # noqa: RUF001
 DASH = "–"  # noqa: RUF001
 _TEMPLATES = Environment(
@@ -102,6 +101,11 @@ def markdown_section(table: Table) -> str:
 def render(template: str, **values: object) -> str:
     """A file of ``templates/`` filled in; values are escaped for HTML, not for LaTeX."""
     return _TEMPLATES.get_template(template).render(**values)
+
+
+def more_data(table: pd.DataFrame) -> list[str]:
+    """The data of a table's marked rows (:data:`MORE_DATA`), by its column ``pretraining``."""
+    return [data for data in table["pretraining"].unique() if data not in ("", "imagenet1k")]
 
 
 def render_notes(template: str, **values: object) -> str:

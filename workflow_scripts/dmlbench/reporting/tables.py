@@ -21,6 +21,7 @@ from dmlbench.reporting.formats import (
     Table,
     markdown,
     markdown_section,
+    more_data,
     render_notes,
     write_csv,
 )
@@ -93,7 +94,7 @@ def caption(plan: Plan, experiment: str, long: pd.DataFrame, gaps: str) -> str:
         seeds=len(plan.benchmark.seeds),
         controls=plan.controls[experiment],
         legend=names.legend(plan, experiment),
-        more_data=names.more_data(long),
+        more_data=more_data(long),
         sources=dict.fromkeys(long.loc[long["published"].notna(), "source"]),
         silent=[table.source for table in tables if not table.parts],
         other=[table.source for table in other],
