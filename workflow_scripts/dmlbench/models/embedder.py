@@ -29,7 +29,6 @@ class Embedder(nn.Module):
         """
         super().__init__()
         self.normalize = recipe["normalize"]
-        self.freeze_bn = recipe["freeze_bn"]
         if recipe["backbone"] == "small_cnn":
             self.backbone = SmallCNN(channels, image_size, recipe["widths"], recipe["hidden"])
         else:
@@ -48,15 +47,6 @@ class Embedder(nn.Module):
         for name, tensor in sorted(self.state_dict().items()):
             digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
-
-    def train(self, mode: bool = True) -> "Embedder":
-        """Switch mode; frozen batch norm stays in evaluation mode."""
-        super().train(mode)
-        if self.freeze_bn:
-            for module in self.modules():
-                if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                    module.eval()
-        return self
 
 
 class SmallCNN(nn.Module):
