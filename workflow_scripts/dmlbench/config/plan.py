@@ -194,11 +194,14 @@ class Plan:
         }
 
     def sources(self, run: Run) -> tuple[ClassSource, ...]:
-        """The code of every class that the run's loss and sampler name, nested ones too."""
+        """The code of every class that the run's config names, nested ones too."""
         sampler = self.samplers[run.sampler]
         specs = {kind: sampler[kind] for kind in ("positive", "negative", "miner")}
         specs["loss"] = self.losses[run.loss]
         known = [self._class(k, name) for k, spec in specs.items() for name in _class_names(spec)]
+        optimizer = self.recipes[run.recipe]["optimizer"]["name"]
+        if "." in optimizer:
+            known.append(self._class("optimizer", optimizer))
         return tuple(sorted({ClassSource(tuple(c["modules"]), c["package"]) for c in known}))
 
     def fingerprint(self, run: Run) -> str:

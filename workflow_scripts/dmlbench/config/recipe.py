@@ -8,7 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validat
 
 from dmlbench.files import WEIGHT_FILES, checksum_of
 from dmlbench.plugins.image_transforms import TransformEntry
+from dmlbench.plugins.messages import nearest
 from dmlbench.plugins.types import NonNegativeFloat, PositiveFloat, PositiveInt, Section
+
+#: What ``freeze`` knows beside patterns.
+_FREEZES = ["none", "batch_norm", "backbone"]
 
 
 class Optimizer(BaseModel):
@@ -35,31 +39,47 @@ class Schedule(Section):
     warmup_epochs: NonNegativeInt = 0
     """Epochs in which the rates rise in a line from warmup_start of themselves to themselves."""
     warmup_start: Annotated[float, Field(gt=0, le=1)] = 0.01
-    min_lr: NonNegativeFloat = Field(0.0, description="cosine: the rate at the end.")
+    min_lr: NonNegativeFloat = Field(0.0, description="cosine: the rate that it comes down to.")
     every: PositiveInt | None = None
-    """step: epochs between two changes."""
+    """step: epochs between two changes, counted from the end of the warm-up."""
     at: list[PositiveInt] = Field([])
-    """multistep: the epochs after which the rates change."""
+    """multistep: the epochs after which the rates change, counted from the first."""
     gamma: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """step and multistep: what the rates are multiplied by."""
 
     @model_validator(mode="after")
     def _keys_go_together(self) -> "Schedule":
-        of = {"min_lr": "cosine", "every": "step", "at": "multistep"}
-        for key, name in of.items():
-            if getattr(self, key) != Schedule.model_fields[key].default and self.name != name:
-                raise ValueError(f"{key} is of schedule {name}, not of {self.name}")
+        # Not by what was given: a stored config gives every key.
+        fields = Schedule.model_fields.items()
+        given = {key for key, field in fields if getattr(self, key) != field.default}
+        owners = {"min_lr": ("cosine",), "every": ("step",), "at": ("multistep",)}
+        for key, names in (owners | {"gamma": ("step", "multistep")}).items():
+            if key in given and self.name not in names:
+                raise ValueError(f"{key} is of {' and '.join(names)}, not of {self.name}")
         if self.name in ("step", "multistep") and not (self.every or self.at):
             key = "every: EPOCHS" if self.name == "step" else "at: [EPOCH, ...]"
             raise ValueError(f"{self.name} needs {key}")
+        if "warmup_start" in given and not self.warmup_epochs:
+            raise ValueError("warmup_start needs warmup_epochs")
+        if "by" in given and not self.changes:
+            raise ValueError("by has no effect on constant rates without warmup_epochs")
         if self.at != sorted(set(self.at)):
             raise ValueError(f"at must rise (got {self.at})")
+        if self.at and self.at[0] <= self.warmup_epochs:
+            raise ValueError(f"at must lie after the warm-up of {self.warmup_epochs} epochs")
         return self
 
     @property
-    def last_change(self) -> int:
-        """The epoch after which nothing new happens."""
-        return max(self.warmup_epochs, self.every or 0, *self.at, 0)
+    def changes(self) -> bool:
+        """Whether any rate ever changes."""
+        return self.name != "constant" or self.warmup_epochs > 0
+
+    def problem(self, epochs: int) -> str:
+        """Why a training of so many epochs is too short; empty if it is not."""
+        if self.warmup_epochs > epochs - (self.name == "cosine"):
+            return f"the warm-up takes {self.warmup_epochs} of {epochs} epochs"
+        last = max([self.warmup_epochs + self.every] if self.every else self.at, default=0)
+        return f"rates change after epoch {last}, but there are {epochs}" if last >= epochs else ""
 
 
 class Head(Section):
@@ -156,15 +176,8 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _keys_go_together(self) -> "Recipe":
-        if self.schedule.last_change > self.epochs:
-            last = self.schedule.last_change
-            raise ValueError(f"schedule: goes on to epoch {last}, but there are {self.epochs}")
-        if self.warmup_head_epochs >= self.epochs:
-            raise ValueError(f"warmup_head_epochs must be below epochs ({self.epochs})")
-        if self.freeze == "backbone" and self.warmup_head_epochs:
-            raise ValueError("warmup_head_epochs has no effect with freeze: backbone")
-        if self.chunk and self.chunk >= self.batch_size:
-            raise ValueError(f"chunk must be below batch_size ({self.batch_size})")
+        if problem := self._of_optimisation():
+            raise ValueError(problem)
         if self.head.type != "mlp" and self.head.hidden:
             raise ValueError(f"head.hidden has no effect with a {self.head.type} head")
         own = self.train_transforms is not None and self.eval_transforms is not None
@@ -178,6 +191,30 @@ class Recipe(Section):
         if self.mean_std == "weights" and self.weights == "none":
             raise ValueError("mean_std weights needs weights; take imagenet or none")
         return self
+
+    def _of_optimisation(self) -> str:
+        """What is wrong among the keys that say how weights move; empty if nothing is."""
+        rates, still = self.optimizer, self.freeze == "backbone"
+        if problem := self.schedule.problem(self.epochs):
+            return f"schedule: {problem}"
+        if self.schedule.min_lr >= min(rates.lr, rates.head_lr or rates.lr):
+            return f"schedule.min_lr must be below the learning rates (got {self.schedule.min_lr})"
+        if self.warmup_head_epochs >= self.epochs:
+            return f"warmup_head_epochs must be below epochs ({self.epochs})"
+        if still and (self.warmup_head_epochs or rates.layer_decay):
+            key = "warmup_head_epochs" if self.warmup_head_epochs else "optimizer.layer_decay"
+            return f"{key} has no effect with freeze: backbone"
+        headless = self.head.type == "none" and self.pooling != "gem"
+        if headless and (still or self.warmup_head_epochs or rates.head_lr):
+            return "head.type none has no head for freeze: backbone, warmup_head_epochs or head_lr"
+        if not set(self.freeze) & set(".*?[") and self.freeze not in _FREEZES:
+            return (
+                f"freeze should be one of {', '.join(_FREEZES)}, or a pattern of parameter names "
+                f"such as backbone.layer1.* (got '{self.freeze}'){nearest(self.freeze, _FREEZES)}"
+            )
+        if self.chunk and self.chunk >= self.batch_size:
+            return f"chunk must be below batch_size ({self.batch_size})"
+        return ""
 
 
 def weights_hash(weights: str) -> str | None:

@@ -47,6 +47,11 @@ class TrainingImages:
         parts = {"val": Part(VALIDATION, "", label), "test_max": dataset.facts.first_test()}
         self.monitors = {k: part for k, part in parts.items() if len(part.rows(self.index)) > 1}
 
+    @property
+    def steps(self) -> int:
+        """The batches of each epoch."""
+        return whole_batches(len(self.rows), self._size)
+
     def batches(self, epoch: int) -> list[np.ndarray]:
         """The batches of an epoch, as positions among the training images."""
         rng = self._stream("batches", epoch)
@@ -76,6 +81,11 @@ class TrainingImages:
         return np.random.default_rng(seed)
 
 
+def whole_batches(images: int, batch_size: int) -> int:
+    """How many batches fit into a training set; one where it is smaller than that."""
+    return max(1, images // batch_size)
+
+
 def class_batches(
     labels: np.ndarray, batch_size: int, per_class: int, rng: np.random.Generator
 ) -> Iterator[np.ndarray]:
@@ -89,7 +99,7 @@ def class_batches(
     """
     images = {value: np.flatnonzero(labels == value) for value in np.unique(labels)}
     packs = {value: rows[:0] for value, rows in images.items()}
-    for _ in range(max(1, len(labels) // batch_size)):
+    for _ in range(whole_batches(len(labels), batch_size)):
         batch = []
         for value in rng.choice(list(images), size=batch_size // per_class, replace=False):
             if len(packs[value]) < per_class:
@@ -108,5 +118,5 @@ def shuffled_batches(
     batch is one batch. See :func:`class_batches`.
     """
     order = rng.permutation(len(labels))
-    for number in range(max(1, len(labels) // batch_size)):
+    for number in range(whole_batches(len(labels), batch_size)):
         yield order[number * batch_size : (number + 1) * batch_size]
