@@ -19,6 +19,7 @@ from dmlbench.plugins.entries import entries
 from dmlbench.config.archive_table import all_archives
 from dmlbench.config.recipe import Recipe
 from dmlbench.config.folders import listing
+from dmlbench.config.frozen import network_name, uses_features
 from dmlbench.errors import UserError
 from dmlbench.reporting.figures import figures, planned
 from dmlbench.reporting.figures.critical_difference import same_methods
@@ -57,6 +58,8 @@ set_job_environment(BENCHMARK.data if workflow.is_main_process else None)
 RESOURCES = BENCHMARK.resources
 CONFIG = paths.resolved_config(NAME)
 PROJECTION = BENCHMARK.projection
+# The frozen backbones whose features are stored.
+NETWORKS = sorted({network_name(r) for r in PLAN.recipes.values() if uses_features(r)})
 # What is embedded of every training.
 MEASURED = PLAN.measured(next(iter(PLAN.runs.values())))
 RUN = paths.run(NAME)
@@ -154,6 +157,17 @@ def prepared_index(wildcards, file=paths.INDEX):
     """The index of a run's dataset; the pixels beside it come from the same job."""
     store = PLAN.recipes[wildcards.recipe]["store"]
     return file.format(dataset=wildcards.dataset, store=store)
+
+
+def network_input(wildcards):
+    """What a run's network is given: prepared images, and the features of a frozen backbone."""
+    features = PLAN.features_file(run_of(wildcards))
+    return [prepared_index(wildcards), *([str(features)] if features else [])]
+
+
+def features_index(wildcards):
+    store = PLAN.recipe_of_network(wildcards.network)["store"]
+    return paths.INDEX.format(dataset=wildcards.dataset, store=store)
 
 
 def embeddings_of_run(wildcards, parts=BENCHMARK.evaluation.splits):

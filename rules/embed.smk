@@ -5,7 +5,7 @@
 rule embed:
     input:
         rules.train.output.weights,
-        prepared_index,
+        network_input,
     output:
         [
             f"{RUN}/{paths.embeddings(split, selection)}"
@@ -38,7 +38,7 @@ rule embed:
 use rule embed as embed_pairs with:
     input:
         weights=rules.train.output.weights,
-        index=prepared_index,
+        index=network_input,
         pairs=lambda wildcards: prepared_index(wildcards, paths.PAIRS),
     output:
         [
@@ -57,7 +57,7 @@ use rule embed as embed_pairs with:
 
 use rule embed as control with:
     input:
-        prepared_index,
+        network_input,
     output:
         f"{RUN}/run.json",
         [
@@ -81,7 +81,7 @@ use rule embed as control with:
 use rule control as control_pairs with:
     input:
         record=f"{RUN}/run.json",
-        index=prepared_index,
+        index=network_input,
         pairs=lambda wildcards: prepared_index(wildcards, paths.PAIRS),
     output:
         f"{RUN}/{paths.embeddings(paths.OF_PAIRS, PLAN.control_selection)}",
@@ -93,3 +93,22 @@ use rule control as control_pairs with:
         pairs=lambda wildcards, input: f"--pairs {input.pairs}",
     message:
         "embed the images of pairs for {wildcards}"
+
+
+# What a frozen backbone makes of a dataset, once for all trainings of a head on it.
+use rule embed as features with:
+    input:
+        features_index,
+    output:
+        paths.FEATURES,
+    log:
+        f"{LOGS}/features/{{dataset}}/{{network}}.log",
+    benchmark:
+        f"{BENCHMARKS}/features/{{dataset}}/{{network}}.tsv"
+    wildcard_constraints:
+        network=one_of(NETWORKS),
+    params:
+        command=f"{on_config('embed features')} --dataset {{dataset}} --network {{network}}",
+        code=step_code("embed features"),
+    message:
+        "features of {wildcards.dataset} by {wildcards.network}"

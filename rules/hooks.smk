@@ -29,7 +29,8 @@ def outputs_here():
     """The outputs of rules that are here, for the runs of this config."""
     patterns = [output for rule in workflow.rules for output in rule.output]
     stores = {prepared_index(run, paths.PREPARED) for run in PLAN.runs.values()}
-    for top in (paths.results(NAME), *stores):
+    features = {os.path.dirname(PLAN.features_file(run) or "") for run in PLAN.runs.values()}
+    for top in (paths.results(NAME), *stores, *filter(None, features)):
         for folder, _, files in os.walk(top):
             for file in (f"{folder}/{name}" for name in files):
                 if any(pattern.match(file) for pattern in patterns):

@@ -3,7 +3,7 @@
 
 rule train:
     input:
-        prepared_index,
+        network_input,
     output:
         record=f"{RUN}/run.json",
         history=f"{RUN}/history.csv",

@@ -28,6 +28,9 @@ PAIRS = f"{PREPARED}/{PAIRS_FILE}"
 DATA_SUMMARY = f"{PREPARED}/summary.txt"
 CONTACT_SHEET = f"{PREPARED}/images.png"
 
+#: The features of a dataset's images by a frozen backbone.
+FEATURES = "data/features/{dataset}/{network}.safetensors"
+
 # What a config makes, by its name
 
 results = _path("results/{name}")

@@ -10,6 +10,7 @@ from dmlbench import paths
 from dmlbench.config.archive_table import archives
 from dmlbench.config.dataset_facts import DatasetFacts
 from dmlbench.config.folders import folder_facts
+from dmlbench.config.frozen import network_name, uses_features
 from dmlbench.config.models import Benchmark
 from dmlbench.config.recipe import weights_hash
 from dmlbench.errors import ConfigError
@@ -220,6 +221,21 @@ class Plan:
         """Where the prepared dataset of a run lies."""
         store = self.recipes[run.recipe]["store"]
         return paths.local(paths.PREPARED, dataset=run.dataset, store=store)
+
+    def features_file(self, run: Run) -> Path | None:
+        """Where the features are that a run's head is trained on; None where it sees images."""
+        recipe = self.recipes[run.recipe]
+        if not uses_features(recipe):
+            return None
+        return paths.local(paths.FEATURES, dataset=run.dataset, network=network_name(recipe))
+
+    def recipe_of_network(self, network: str) -> dict:
+        """A recipe with the frozen backbone ``network``; a ConfigError where there is none."""
+        frozen = [recipe for recipe in self.recipes.values() if uses_features(recipe)]
+        found = {network_name(recipe): recipe for recipe in frozen}
+        if network not in found:
+            raise ConfigError(f"no frozen backbone '{network}'{nearest(network, list(found))}")
+        return found[network]
 
     def experiment_runs(self, experiment: str) -> list[Run]:
         """The runs of one experiment, methods outermost."""

@@ -122,6 +122,8 @@ class Recipe(Section):
     """What does not move: none, batch_norm (it stays in evaluation mode), backbone, or a pattern of
     parameter names such as "backbone.layer1.*" (batch norm among them does not move either).
     """
+    features: Literal["float32", "float16"] = "float32"
+    """How the features of a frozen backbone are stored (docs/training.md)."""
     store: Literal["original", "resize256"] = "original"
     """Which prepared pixels to read: whole images, or their short side resized to 256, which is
     faster. Random crops of the two differ: see docs/data.md.

@@ -81,6 +81,7 @@ class ImageReader:
         """
         if len(set(store.shapes[:, 2])) > 1:
             raise DataError("images differ in channels; the dataset must say their mode")
+        self.sha256: str | None = None  # of features, which images are not
         self.device, self._on_gpu = device, device.type == "cuda"
         train, evaluation, *mean_std = input_format(recipe)
         self._views = _Views(store, train, evaluation)
@@ -103,6 +104,15 @@ class ImageReader:
             everything = np.arange(len(store.index))
             blocks = np.array_split(everything, -(-len(everything) // 512))
             self._kept = torch.cat(list(self._made(blocks))).to(device)
+
+    @property
+    def input(self) -> dict[str, int]:
+        """What :class:`dmlbench.models.embedder.Embedder` is built for."""
+        return {"channels": self.channels, "image_size": self.size}
+
+    def blank(self, count: int) -> torch.Tensor:
+        """Some input of zeros."""
+        return torch.zeros(count, self.channels, self.size, self.size, device=self.device)
 
     def batches(
         self, rows: Iterable[np.ndarray], seeds: Iterable[np.ndarray] | None = None

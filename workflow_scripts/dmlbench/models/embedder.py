@@ -28,16 +28,20 @@ class Embedder(nn.Module):
     ``num_features``. ``head`` makes the embedding of them.
     """
 
-    def __init__(self, recipe: dict, channels: int, image_size: int) -> None:
+    def __init__(
+        self, recipe: dict, channels: int = 0, image_size: int = 0, features: int = 0
+    ) -> None:
         """Build from a resolved recipe for images of ``channels`` x ``image_size`` squared.
 
+        With ``features``, so many numbers of a frozen backbone are given in the place of an image.
         A ConfigError says that the backbone or its weights cannot be had, or that it or the head
         does not fit.
         """
         super().__init__()
         self.normalize = recipe["normalize"]
-        self.backbone = build_backbone(recipe, channels, image_size)
-        self.num_features = feature_count(self.backbone, channels, image_size)
+        self.backbone = nn.Identity() if features else build_backbone(recipe, channels, image_size)
+        count = features or feature_count(self.backbone, channels, image_size)
+        self.num_features = count
         self.head = build_head(recipe["head"], self.num_features, recipe["embedding_dim"])
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:

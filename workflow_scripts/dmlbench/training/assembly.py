@@ -2,7 +2,6 @@
 
 import logging
 
-import torch
 from torch import nn
 
 from dmlbench.losses.base import Loss
@@ -34,8 +33,7 @@ def build_step(
         from timm.utils import ModelEmaV3  # seconds to import
 
         average = ModelEmaV3(model, decay=recipe["ema"])  # a copy that is never compiled
-    reader = images.reader
-    tried = torch.zeros(4, reader.channels, reader.size, reader.size, device=device)
+    tried = images.reader.blank(4)
     freezing.train(recipe["epochs"])
     if recipe["chunk"]:
         check_chunks(model, tried)

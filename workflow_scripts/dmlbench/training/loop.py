@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 
 import torch
 
@@ -40,18 +41,23 @@ class Trainer:
     ``data`` and ``initial_weights`` are the hashes of the dataset and of the model at the start.
     """
 
-    def __init__(self, spec: dict, dataset: type[Dataset], store: ImageStore) -> None:
-        """Build everything from a resolved run (:meth:`dmlbench.config.Plan.spec`)."""
+    def __init__(
+        self, spec: dict, dataset: type[Dataset], store: ImageStore, features: Path | None = None
+    ) -> None:
+        """Build everything from a resolved run (:meth:`dmlbench.config.Plan.spec`).
+
+        ``features`` are those of a frozen backbone, which is then not built.
+        """
         make_deterministic(spec["threads"])
         self.spec, self.recipe = spec, spec["recipe"]
         self.device = pick_device(self.recipe["device"])
         self.data = content_hash(store.index)
-        self.images = TrainingImages(spec, dataset, store, self.device)
+        self.images = TrainingImages(spec, dataset, store, self.device, features)
         self.reader = self.images.reader
         self._labels = send(self.images.labels, self.device)
         self._content = send(self.images.content[self.images.rows], self.device)
         seed_everything(derive_seed("initial weights", self.recipe["backbone"], spec["seed"]))
-        self.model = Embedder(self.recipe, self.reader.channels, self.reader.size).to(self.device)
+        self.model = Embedder(self.recipe, **self.reader.input).to(self.device)
         if self.device.type == "cuda":
             self.model = self.model.to(memory_format=torch.channels_last)
         loss = build_loss(spec["loss"], self.images.classes, self.recipe["embedding_dim"])

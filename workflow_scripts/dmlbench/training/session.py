@@ -60,11 +60,12 @@ def train_run(
             lock = stack.enter_context(run_lock.held(wait))
             images = stack.enter_context(near(plan.data_folder(run), settings.scratch))
             spec, dataset = plan.spec(run), dataset_of(plan, run.dataset)
-            trainer = Trainer(spec, dataset, ImageStore(images))
+            features = plan.features_file(run)
+            trainer = Trainer(spec, dataset, ImageStore(images), features)
         identity = {
             "run": spec,
             "code": training_files(run.dataset, plan.sources(run)),
-            "data": {"images": trainer.data},
+            "data": {"images": trainer.data, "input": trainer.reader.sha256},
             "machine": hardware(trainer.device),
         }
         checkpoint = Checkpoint(folder / paths.CHECKPOINT_FILE, identity, every, lock)
@@ -114,7 +115,7 @@ def save_run(out: Path, plan: Plan, run: Run, trainer: Trainer) -> None:
         "outputs": {name: checksum_of(out / name) for name in names},
         "data": trainer.data,
         "selected_epochs": selections.epochs,
-        "input": {"channels": reader.channels, "image_size": reader.size},
+        "input": reader.input,
         "initial_weights": trainer.initial_weights,
         "device": str(trainer.device),
         "gpu": hardware(trainer.device)["gpu"],

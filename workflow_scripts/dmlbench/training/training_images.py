@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from dmlbench.config.dataset_facts import Part
 from dmlbench.data.dataset import Dataset
+from dmlbench.data.features import FeatureReader
 from dmlbench.data.reader import ImageReader
 from dmlbench.data.splits import VALIDATION, run_index
 from dmlbench.data.store import ImageStore
@@ -28,12 +30,24 @@ class TrainingImages:
     """
 
     def __init__(
-        self, spec: dict, dataset: type[Dataset], store: ImageStore, device: torch.device
+        self,
+        spec: dict,
+        dataset: type[Dataset],
+        store: ImageStore,
+        device: torch.device,
+        features: Path | None = None,
     ) -> None:
-        """Split the images as a resolved run says (:meth:`dmlbench.config.Plan.spec`)."""
+        """Split the images as a resolved run says (:meth:`dmlbench.config.Plan.spec`).
+
+        ``features`` stand in the place of the images where the backbone is frozen.
+        """
         recipe, self._seed = spec["recipe"], spec["seed"]
         self._size, self._per_class = recipe["batch_size"], spec["sampler"]["per_class"]
-        self.reader = ImageReader(store, recipe, spec["threads"], device)
+        self.reader: ImageReader | FeatureReader
+        if features:
+            self.reader = FeatureReader(features, store.index, device)
+        else:
+            self.reader = ImageReader(store, recipe, spec["threads"], device)
         label = dataset.facts.train_label
         self.index = run_index(store.index, recipe, dataset.name, label)
         self.rows = np.flatnonzero(self.index["split"] == "train")
