@@ -38,7 +38,7 @@ def trained(folder: str, options: Namespace) -> int:
 
 def measured(folder: str, options: Namespace) -> None:
     os.chdir(folder)
-    embed.main(options)
+    embed.trained(options)
     measure.evaluate(options)
 
 

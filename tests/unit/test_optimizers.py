@@ -6,7 +6,8 @@ import json
 import pytest
 import timm
 import torch
-from conftest import config_with
+import yaml
+from conftest import ROOT, config_with
 from small_network import net, spec_of, steps, triplet
 from timm.optim import list_optimizers
 from training_runs import RUN
@@ -155,6 +156,15 @@ def test_a_stored_config_is_a_config_again():
         "layer_decay": None,
         "momentum": 0.9,
     }
+
+
+def test_the_example_of_the_docs_is_a_recipe():
+    example = (ROOT / "docs/training.md").read_text().split("```yaml\n")[1].split("```")[0]
+    config = config_with()
+    config["recipes"] |= yaml.safe_load(example)["recipes"]
+    recipe = resolve_config(config, "docs").benchmark.recipes["vit_128"]
+    assert recipe.optimizer.model_extra == {"betas": [0.9, 0.98]}
+    assert recipe.schedule.changes
 
 
 def test_the_code_of_ones_own_optimizer_counts(tmp_path, monkeypatch):
