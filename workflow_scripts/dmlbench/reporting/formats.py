@@ -12,11 +12,10 @@ from markupsafe import escape
 
 from dmlbench import BENCHMARK_VERSION, STAMP
 from dmlbench.files import replacing
+from dmlbench.reporting.names import MORE_DATA
 
 #: Follows the difference to a published number that our interval does not hold.
 OUTSIDE = "*"
-#: Follows the name of a row whose weights were trained on more than ImageNet-1k.
-MORE_DATA = "†"
 MINUS = "−"  # noqa: RUF001
 DASH = "–"  # noqa: RUF001
 _TEMPLATES = Environment(

@@ -1,9 +1,6 @@
 """Names of things as tables and figures print them, and the lines that tables have."""
 
-import pandas as pd
-
 from dmlbench.config import METHOD_KEYS, RANDOM, Plan
-from dmlbench.reporting.formats import MORE_DATA
 
 SELECTIONS = {
     "last": "last epoch",
@@ -15,6 +12,8 @@ CONTROLS = {
     "untrained": "Untrained backbone",
     "shuffled": "Shuffled labels",
 }
+#: Follows the name of a row whose weights were trained on more than ImageNet-1k.
+MORE_DATA = "†"
 _SUBSETS = {
     "": "",
     "seen": "seen digits",
@@ -113,11 +112,6 @@ def lines_of(plan: Plan, experiment: str) -> list[dict]:
         if data and data != "imagenet1k":
             line["method"] += f" {MORE_DATA}"
     return lines
-
-
-def more_data(table: pd.DataFrame) -> list[str]:
-    """The data of a table's marked rows, which are more than ImageNet-1k."""
-    return [data for data in table["pretraining"].unique() if data not in ("", "imagenet1k")]
 
 
 def lines(plan: Plan) -> list[dict]:

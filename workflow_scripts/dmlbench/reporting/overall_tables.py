@@ -5,7 +5,7 @@ import pandas as pd
 from dmlbench.config import METHOD_KEYS, RUN_KEYS, SHUFFLED, UNTRAINED, Plan
 from dmlbench.evaluation.metric import find_measure
 from dmlbench.reporting import names
-from dmlbench.reporting.cells import COLUMN, count, rows_where, summaries
+from dmlbench.reporting.cells import COLUMN, count, more_data, rows_where, summaries
 from dmlbench.reporting.formats import Cell, Table, render_notes
 from dmlbench.reporting.statistics import summarize
 
@@ -73,7 +73,7 @@ def board_table(mine: pd.DataFrame, partial: str) -> Table:
         rows.append(row | {"gain": Cell(first["gain"])})
     dataset, subset, label, *metric = mine.iloc[0][["dataset", "subset", "label", *COLUMN]]
     words = find_measure(*metric).label
-    more = names.more_data(mine)
+    more = more_data(mine)
     notes = render_notes("leaderboard.txt.j2", metric=words, partial=partial, more_data=more)
     title = f"Leaderboard of {dataset}: {names.part('test', subset, label)}"
     return Table(title, notes, f"leaderboard-{dataset}", {"": pd.DataFrame(rows).set_index("")})
@@ -123,6 +123,6 @@ def cost_table(long: pd.DataFrame, partial: str) -> Table:
     once = long[long["runs"] > 0].drop_duplicates([*_METHOD, "device"])
     sums = once.groupby("device")["hours"].sum()
     total = ", ".join(f"{hours:.2f} hours on {device}" for device, hours in sums.items())
-    more = names.more_data(long)
+    more = more_data(long)
     notes = render_notes("cost.txt.j2", total=total, partial=partial, more_data=more)
     return Table("Cost of training", notes, "cost", blocks)
