@@ -249,11 +249,26 @@ def test_an_interrupt_leaves_no_file_that_looks_finished(
         read_record(tmp_path, "print")
 
 
-def test_any_timm_backbone_trains(spec, store):
-    frozen = {"freeze": "batch_norm"}
-    spec["recipe"] |= {"backbone": "test_resnet", "epochs": 1, "image_size": 32, **frozen}
-    trained = Trainer(spec, DATASET, store).train()
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"backbone": "test_resnet", "freeze": "batch_norm"},
+        {
+            "backbone": "test_vit",
+            "pooling": "gem",
+            "head": {"type": "mlp", "hidden": 16, "layer_norm": True, "bias": True},
+        },
+    ],
+)
+def test_any_timm_backbone_trains_and_is_built_again(spec, store, changes):
+    spec["recipe"] |= {"epochs": 1, "image_size": 32, **changes}
+    trainer = Trainer(spec, DATASET, store)
+    trained = trainer.train()
     assert pd.DataFrame(trained.history)["loss"].notna().all()
+    again = Embedder(spec["recipe"], 1, 32).eval()
+    again.load_state_dict(trained.selections.weights["last"])
+    images = torch.rand(2, 1, 32, 32)
+    assert torch.equal(again(images), trainer.model.eval()(images))
 
 
 @pytest.mark.parametrize("ending", ["safetensors", "pth"])

@@ -31,6 +31,10 @@ class Pooling(nn.Module):
             return features.mean(**shape) + features.amax(**shape)
         return features.clamp(min=1e-6).pow(self.p).mean(**shape).pow(1 / self.p)
 
+    def is_identity(self) -> bool:
+        """Some models of timm ask their ``global_pool``."""
+        return False
+
 
 class TokenPooling(nn.Module):
     """``cls``, ``cls_avg`` (both, one after the other), or one of :class:`Pooling` over patches.

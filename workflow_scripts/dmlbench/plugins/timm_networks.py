@@ -63,7 +63,8 @@ def poolings(model: "nn.Module") -> tuple[str, ...]:
     """The ways to pool, besides timm's own, that the architecture of a model allows."""
     if map_pooling(model):
         return _OF_ALL
-    if getattr(model, "num_prefix_tokens", None) is None:  # who knows what its tokens are
+    is_map = getattr(model, "output_fmt", "NLC") != "NLC"  # pooled in code, with a norm behind it
+    if is_map or getattr(model, "num_prefix_tokens", None) is None:
         return ()
     has_class = getattr(model, "cls_token", None) is not None
     return _OF_ALL + (_OF_CLASS_TOKEN if has_class else ())

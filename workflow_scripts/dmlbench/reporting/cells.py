@@ -133,3 +133,8 @@ def printed_cells(block: pd.DataFrame) -> pd.DataFrame:
 def count(n: float, planned: float) -> str:
     """``(2/3)`` where seeds are missing, else nothing."""
     return f"({n:.0f}/{planned:.0f})" if n < planned else ""
+
+
+def more_data(table: pd.DataFrame) -> list[str]:
+    """What the marked rows of a table were pre-trained on, which is more than ImageNet-1k."""
+    return [data for data in table["pretraining"].unique() if data not in ("", "imagenet1k")]

@@ -103,11 +103,6 @@ def render(template: str, **values: object) -> str:
     return _TEMPLATES.get_template(template).render(**values)
 
 
-def more_data(table: pd.DataFrame) -> list[str]:
-    """The data of a table's marked rows (:data:`MORE_DATA`), by its column ``pretraining``."""
-    return [data for data in table["pretraining"].unique() if data not in ("", "imagenet1k")]
-
-
 def render_notes(template: str, **values: object) -> str:
     """A template of sentences, filled in, as one line."""
     marks = {"outside": OUTSIDE, "mark": MORE_DATA}

@@ -3,8 +3,6 @@
 from dmlbench import paths
 from dmlbench.config import METHOD_KEYS, RANDOM, Plan
 
-#: Follows the name of a row whose weights were trained on more than ImageNet-1k.
-MORE_DATA = "†"
 SELECTIONS = {
     "last": "last epoch",
     "val": "best on validation",
@@ -16,6 +14,8 @@ CONTROLS = {
     "untrained": "Untrained backbone",
     "shuffled": "Shuffled labels",
 }
+#: Follows the name of a row whose weights were trained on more than ImageNet-1k.
+MORE_DATA = "†"
 _SUBSETS = {
     "": "",
     "seen": "seen digits",

@@ -5,8 +5,8 @@ import pandas as pd
 from dmlbench.config import METHOD_KEYS, RUN_KEYS, SHUFFLED, UNTRAINED, Plan
 from dmlbench.evaluation.metric import find_measure
 from dmlbench.reporting import names
-from dmlbench.reporting.cells import COLUMN, count, rows_where, summaries
-from dmlbench.reporting.formats import Cell, Table, more_data, render_notes
+from dmlbench.reporting.cells import COLUMN, count, more_data, rows_where, summaries
+from dmlbench.reporting.formats import Cell, Table, render_notes
 from dmlbench.reporting.statistics import summarize
 
 _SHOWN = ("recall", "map_at_r", "nmi")

@@ -13,7 +13,7 @@ from dmlbench.config.dataset_facts import clusters_per_class
 from dmlbench.evaluation.metric import find_measure
 from dmlbench.files import write_text
 from dmlbench.reporting import names
-from dmlbench.reporting.cells import BLOCK, cells, count, printed_cells, stored_name
+from dmlbench.reporting.cells import BLOCK, cells, count, more_data, printed_cells, stored_name
 from dmlbench.reporting.claims import paired_tests
 from dmlbench.reporting.formats import (
     MINUS,
@@ -21,7 +21,6 @@ from dmlbench.reporting.formats import (
     Table,
     markdown,
     markdown_section,
-    more_data,
     render_notes,
     write_csv,
 )
