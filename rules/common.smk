@@ -11,7 +11,7 @@ from typing import get_args
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
 from dmlbench import paths
-from dmlbench.workflow import provenance
+from dmlbench.workflow import batches, provenance
 from dmlbench.config import NO_SAMPLER, RANDOM, UNTRAINED, resolve_config
 from dmlbench.config.load import read_plan, write_plan
 from dmlbench.config.read_yaml import merge_configs
@@ -22,6 +22,7 @@ from dmlbench.config.folders import listing
 from dmlbench.errors import UserError
 from dmlbench.reporting.figures import figures, planned
 from dmlbench.reporting.figures.critical_difference import same_methods
+from dmlbench.workflow.file_records import count_as_made, settle
 from dmlbench.workflow.snakemake_jobs import set_job_environment
 
 # A graph of thousands of jobs is millions of objects that live to the end; looking through them for
@@ -56,6 +57,7 @@ NAME = BENCHMARK.name
 set_job_environment(BENCHMARK.data if workflow.is_main_process else None)
 RESOURCES = BENCHMARK.resources
 CONFIG = paths.resolved_config(NAME)
+BATCHES_FILE = Path(paths.batches(NAME))
 PROJECTION = BENCHMARK.projection
 RUN = paths.run(NAME)
 REPORT = paths.report(NAME)
@@ -114,6 +116,21 @@ def asked(rule):
     }
 
 
+def overwritten(rule):
+    """What --set-resources asks for a rule instead; rules that do its work for it ask the same."""
+    return dict(workflow.resource_settings.overwrite_resources.get(rule, {}))
+
+
+def runs_that_share_jobs():
+    """The trainings to do in batches, where the config has several share a job."""
+    size = RESOURCES.train.runs_per_job
+    if size == 1:
+        return []
+    if not workflow.is_main_process:
+        return batches.read_batches(BATCHES_FILE, PLAN)
+    return batches.make_batches(PLAN, size)
+
+
 def run_of(wildcards):
     return PLAN.run_by_id(paths.RUN_ID.format(**wildcards))
 
@@ -122,9 +139,12 @@ def fingerprint(wildcards):
     return PLAN.fingerprint(run_of(wildcards))
 
 
-def training_code(wildcards):
-    run = run_of(wildcards)
+def code_of_training(run):
     return provenance.training_code(run.dataset, PLAN.sources(run))
+
+
+def training_code(wildcards):
+    return code_of_training(run_of(wildcards))
 
 
 def data_origin(wildcards):

@@ -4,7 +4,6 @@ import shutil
 
 from dmlbench.workflow import slurm
 from dmlbench.workflow.preflight import problems
-from dmlbench.workflow.file_records import settle
 from dmlbench.workflow.job_records import vouches
 
 RUN_FOLDERS = {RUN.format(**run.__dict__): run for run in PLAN.runs.values()}
@@ -41,8 +40,7 @@ def is_trained(file):
     run = RUN_FOLDERS.get(os.path.dirname(file))
     if run is None:
         return False
-    code = provenance.training_code(run.dataset, PLAN.sources(run))
-    return vouches(Path(file), PLAN.fingerprint(run), code)
+    return vouches(Path(file), PLAN.fingerprint(run), code_of_training(run))
 
 
 def unusable(file, why):
@@ -68,6 +66,8 @@ def write_config():
     """Write the config and its plan, and have jobs read these: the user's file may change."""
     try:
         write_plan(PLAN, Path(CONFIG).parent)
+        if RESOURCES.train.runs_per_job > 1:
+            batches.write_batches(BATCHES_FILE, BATCHES)
     except OSError as error:
         refuse([unusable(error.filename, error.strerror)])
     # What Snakemake gives to jobs as --configfiles.
@@ -77,8 +77,12 @@ def write_config():
 def requests(names):
     """Name, resources on the last try, and threads of the rules of these names."""
     tries = 1 + workflow.execution_settings.retries
+    # All batches of trainings ask for the same.
+    others = set(BATCH_RULES[1:])
     for each in workflow.rules:
-        if each.name in names and not each.norun and not workflow.is_local(each):
+        if each.name not in names or each.name in others:
+            continue
+        if not each.norun and not workflow.is_local(each):
             asks = each.expand_resources({}, [], tries)
             yield each.name, asks, asks["_cores"]
 
@@ -111,10 +115,39 @@ def before_jobs(logs):
             refuse_beside_leftovers()
         if on_slurm:
             slurm.record_head(Path(paths.head(NAME)), logs)
+        # No job is left that could delete what was put back.
+        forget_kept_runs()
+        record_each_run()
     except UserError as error:
         refuse([error])
     if on_slurm:
         slurm.notice_preempted_jobs()
+
+
+def record_each_run():
+    """Have Snakemake record the runs of a batch as if each had been trained in a job of its own.
+
+    Then nothing is trained again where another call trains them in other batches, or in none.
+    """
+    persistence, dag = workflow.persistence, workflow.dag
+    finished, rule = persistence.finished, workflow.get_rule("train")
+
+    async def finished_runs(job):
+        if job.rule.name not in BATCH_RULES:
+            return await finished(job)
+        for run in BATCHES[BATCH_RULES.index(job.rule.name)]:
+            names = {key: str(value) for key, value in run.__dict__.items()}
+            single = await dag.new_job(rule, wildcards_dict=names)
+            dag._jobid[single] = dag.jobid(job)
+            await finished(single)
+
+    persistence.finished = finished_runs
+
+
+def forget_kept_runs():
+    """Remove the second names that batches gave to the files of finished runs."""
+    for run in PLAN.runs.values():
+        batches.forget(PLAN, run)
 
 
 def refuse_beside_leftovers():

@@ -1,4 +1,18 @@
-# One training per run.
+# One training per run. Small ones share a job where the config says so.
+
+
+def put_back_kept_runs():
+    """Put back what jobs with several runs had finished when they failed or were killed."""
+    made = [run for run in PLAN.runs.values() if batches.put_back(PLAN, run)]
+    names = ["run.json", *batches.output_names(BENCHMARK.selections)]
+    count_as_made(file for name in names for file in run_files(name, made))
+
+
+# Before it is asked which runs are finished.
+if workflow.is_main_process:
+    put_back_kept_runs()
+BATCHES = runs_that_share_jobs()
+BATCH_RULES = [f"{batches.RULE}_{number}" for number in range(len(BATCHES))]
 
 
 rule train:
@@ -30,3 +44,35 @@ rule train:
         "exec {params.command}"
         # Only a scheduler ends a job when its time is up.
         ' --time-budget "${{SLURM_JOB_ID:+{resources.runtime}}}" --log {log:q}'
+
+
+# Which trainings share a job follows from what is finished, so each batch has a rule of its own.
+# Snakemake prefers it to the rule above, as it has no wildcards.
+for _name, _runs in zip(BATCH_RULES, BATCHES):
+
+    rule:
+        name:
+            _name
+        input:
+            prepared_index(_runs[0]),
+        output:
+            run_files("run.json", _runs),
+            run_files("history.csv", _runs),
+            [run_files(paths.model(s), _runs) for s in BENCHMARK.selections],
+        log:
+            f"{LOGS}/train/{_name}.log",
+        benchmark:
+            f"{BENCHMARKS}/train/{_name}.tsv"
+        conda:
+            ENVIRONMENT
+        threads: RESOURCES.train.threads
+        resources:
+            **{**asked("train"), **overwritten("train")},
+        params:
+            command=f"{on_config('train')} --run {' '.join(run.id for run in _runs)}",
+            number=len(_runs),
+        message:
+            "train {params.number} runs"
+        shell:
+            "exec {params.command}"
+            ' --time-budget "${{SLURM_JOB_ID:+{resources.runtime}}}" --log {log:q}'

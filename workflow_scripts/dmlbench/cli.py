@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dmlbench.errors import Unfinished, UserError
+from dmlbench.workflow.copies import SIGNALS
 from dmlbench.workflow.job_records import noted
 
 log = logging.getLogger("dmlbench")
@@ -75,7 +76,31 @@ def run(
 
     Work that says it is unfinished leaves with 75; ``log_mode`` ``a`` goes on with its log.
     """
-    options = arguments.parse_args()
+    do(main, arguments.parse_args(), log_mode)
+
+
+def do_alone(
+    main: Callable[[argparse.Namespace], None],
+    options: argparse.Namespace,
+    run: str,
+    log_mode: Literal["w", "a"],
+    **other: Any,
+) -> None:
+    """Be the process that was called for one of ``options.run``, and with these ``other`` options.
+
+    For copies of a process that was called for all of them.
+    """
+    rest = set(options.run) - {run}
+    sys.argv[:] = [word for word in sys.argv if word not in rest]
+    do(main, argparse.Namespace(**vars(options) | {"run": [run]} | other), log_mode)
+
+
+def do(
+    main: Callable[[argparse.Namespace], None],
+    options: argparse.Namespace,
+    log_mode: Literal["w", "a"] = "w",
+) -> None:
+    """What :func:`run` does with the command line parsed."""
     _start_log(options.log, log_mode)
     log.info("%s", shlex.join(sys.argv))
     # A scheduler that ends a job asks this way: clean up as after Ctrl-C.
@@ -91,7 +116,7 @@ def run(
         sys.exit(EXIT_USER_ERROR)
     except Unfinished as reason:
         # Everything is saved. Schedulers ask more than once, and the code must come through.
-        for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
+        for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)
         log.error("unfinished: %s", reason)
         sys.exit(EXIT_UNFINISHED)

@@ -68,7 +68,7 @@ def _keys(spec: dict) -> tuple[str, str, str]:
     """What decides how long an epoch takes, for each of the measured ``BASES``."""
     left_out = {"name", "epochs", "labels", "optimizer", "test_fold"}
     recipe = {key: value for key, value in spec["recipe"].items() if key not in left_out}
-    keys = ("backbone", "widths", "image_size", "precision", "freeze_bn", "device")
+    keys = ("backbone", "widths", "image_size", "precision", "freeze", "device")
     network = {key: recipe.get(key) for key in keys}
     method = [{k: v for k, v in spec[kind].items() if k != "name"} for kind in ("loss", "sampler")]
     data = spec["dataset"], recipe

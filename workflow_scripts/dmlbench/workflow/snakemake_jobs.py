@@ -5,10 +5,12 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 from dmlbench.config.settings import Data
 from dmlbench.errors import UserError
+from dmlbench.workflow.batches import RULE
 
 
 def set_job_environment(data: Data | None) -> None:
@@ -41,6 +43,9 @@ def planned_jobs(*arguments: object) -> dict[str, int]:
         lines = (done.stderr or done.stdout).strip().splitlines() or ["no output"]
         raise UserError(f"snakemake could not plan this: {lines[-1].removeprefix('error: ')}")
     table = done.stdout.partition("Job stats:")[2].partition("\n\n")[0]
-    counts = {rule: int(n) for rule, n in re.findall(r"^(\w+)\s+(\d+)$", table, flags=re.M)}
+    counts: Counter[str] = Counter()
+    for rule, number in re.findall(r"^(\w+)\s+(\d+)$", table, flags=re.M):
+        # Each batch of trainings has a rule of its own.
+        counts[RULE if rule.startswith(f"{RULE}_") else rule] += int(number)
     counts.pop("total", None)
-    return counts
+    return dict(counts)
