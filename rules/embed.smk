@@ -93,3 +93,32 @@ use rule control as control_pairs with:
         pairs=lambda wildcards, input: f"--pairs {input.pairs}",
     message:
         "embed the images of pairs for {wildcards}"
+
+
+# See rules/train.smk.
+for _name, _runs in bundle_rules("embed").items():
+
+    rule:
+        name:
+            _name
+        input:
+            [run_files(paths.model(s), _runs) for s in BENCHMARK.selections],
+            prepared_index(_runs[0]),
+        output:
+            [file for run in _runs for file in embeddings_of_run(run)],
+        log:
+            f"{LOGS}/embed/{_name}.log",
+        benchmark:
+            f"{BENCHMARKS}/embed/{_name}.tsv"
+        conda:
+            ENVIRONMENT
+        threads: RESOURCES.embed.threads
+        resources:
+            **{**asked("embed"), **overwritten("embed")},
+        params:
+            command=on_bundle("embed trained", _runs),
+            number=len(_runs),
+        message:
+            "embed {params.number} runs"
+        shell:
+            "{params.command} --log {log:q}"

@@ -67,7 +67,7 @@ def write_config():
     try:
         write_plan(PLAN, Path(CONFIG).parent)
         if RESOURCES.train.runs_per_job > 1:
-            batches.write_batches(BATCHES_FILE, BATCHES)
+            bundles.write_bundles(BUNDLES_FILE, BUNDLES)
     except OSError as error:
         refuse([unusable(error.filename, error.strerror)])
     # What Snakemake gives to jobs as --configfiles.
@@ -77,12 +77,10 @@ def write_config():
 def requests(names):
     """Name, resources on the last try, and threads of the rules of these names."""
     tries = 1 + workflow.execution_settings.retries
-    # All batches of trainings ask for the same.
-    others = set(BATCH_RULES[1:])
+    # A job of several runs asks for what that of one does.
+    names = {SHARED[name][0] if name in SHARED else name for name in names}
     for each in workflow.rules:
-        if each.name not in names or each.name in others:
-            continue
-        if not each.norun and not workflow.is_local(each):
+        if each.name in names and not each.norun and not workflow.is_local(each):
             asks = each.expand_resources({}, [], tries)
             yield each.name, asks, asks["_cores"]
 
@@ -125,19 +123,20 @@ def before_jobs(logs):
 
 
 def record_each_run():
-    """Have Snakemake record the runs of a batch as if each had been trained in a job of its own.
+    """Have Snakemake record the runs of a bundle as if each had had a job of its own.
 
-    Then nothing is trained again where another call trains them in other batches, or in none.
+    Then nothing is made again where another call has them in other bundles, or in none.
     """
     persistence, dag = workflow.persistence, workflow.dag
-    finished, rule = persistence.finished, workflow.get_rule("train")
+    finished = persistence.finished
 
     async def finished_runs(job):
-        if job.rule.name not in BATCH_RULES:
+        if job.rule.name not in SHARED:
             return await finished(job)
-        for run in BATCHES[BATCH_RULES.index(job.rule.name)]:
-            names = {key: str(value) for key, value in run.__dict__.items()}
-            single = await dag.new_job(rule, wildcards_dict=names)
+        step, runs = SHARED[job.rule.name]
+        for run in runs:
+            names = dict(as_wildcards(run).items())
+            single = await dag.new_job(workflow.get_rule(step), wildcards_dict=names)
             dag._jobid[single] = dag.jobid(job)
             await finished(single)
 
@@ -145,9 +144,9 @@ def record_each_run():
 
 
 def forget_kept_runs():
-    """Remove the second names that batches gave to the files of finished runs."""
+    """Remove the second names that bundles gave to the files of finished runs."""
     for run in PLAN.runs.values():
-        batches.forget(PLAN, run)
+        bundles.forget(PLAN, run)
 
 
 def refuse_beside_leftovers():
@@ -162,9 +161,7 @@ def refuse_beside_leftovers():
 
 def refuse_without_embeddings():
     """Refuse to measure what is not stored: Snakemake would say that all tables are made."""
-    files = [
-        file for run in measured_runs() for file in embeddings_of_run(run.__dict__)
-    ]
+    files = [file for run in measured_runs() for file in embeddings_of_run(run)]
     if missing := [file for file in files if not os.path.exists(file)]:
         raise UserError(
             f"{len(missing)} stored embeddings are not here, such as {missing[0]}; only what is "

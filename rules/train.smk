@@ -3,16 +3,19 @@
 
 def put_back_kept_runs():
     """Put back what jobs with several runs had finished when they failed or were killed."""
-    made = [run for run in PLAN.runs.values() if batches.put_back(PLAN, run)]
-    names = ["run.json", *batches.output_names(BENCHMARK.selections)]
+    made = [run for run in PLAN.runs.values() if bundles.put_back(PLAN, run)]
+    names = ["run.json", *bundles.output_names(BENCHMARK.selections)]
     count_as_made(file for name in names for file in run_files(name, made))
 
 
 # Before it is asked which runs are finished.
 if workflow.is_main_process:
     put_back_kept_runs()
-BATCHES = runs_that_share_jobs()
-BATCH_RULES = [f"{batches.RULE}_{number}" for number in range(len(BATCHES))]
+BUNDLES = runs_that_share_jobs()
+# By the name of the rule for a bundle: the rule for one run, and the runs.
+SHARED = {
+    name: (step, runs) for step in BUNDLES for name, runs in bundle_rules(step).items()
+}
 
 
 rule train:
@@ -46,9 +49,9 @@ rule train:
         ' --time-budget "${{SLURM_JOB_ID:+{resources.runtime}}}" --log {log:q}'
 
 
-# Which trainings share a job follows from what is finished, so each batch has a rule of its own.
+# Which trainings share a job follows from what is finished, so each bundle has a rule of its own.
 # Snakemake prefers it to the rule above, as it has no wildcards.
-for _name, _runs in zip(BATCH_RULES, BATCHES):
+for _name, _runs in bundle_rules("train").items():
 
     rule:
         name:
@@ -69,7 +72,7 @@ for _name, _runs in zip(BATCH_RULES, BATCHES):
         resources:
             **{**asked("train"), **overwritten("train")},
         params:
-            command=f"{on_config('train')} --run {' '.join(run.id for run in _runs)}",
+            command=on_bundle("train", _runs),
             number=len(_runs),
         message:
             "train {params.number} runs"

@@ -4,8 +4,9 @@
 from functools import partial
 from pathlib import Path
 
-from dmlbench import cli
+from dmlbench import cli, paths
 from dmlbench.config import RANDOM, load_config
+from dmlbench.workflow.copies import Copies, hear_signals
 
 
 def trained(args) -> None:
@@ -18,7 +19,11 @@ def trained(args) -> None:
     from dmlbench.workflow.job_records import read_record
 
     plan = load_config(args.config)
-    run = plan.run_by_id(args.run)
+    if len(args.run) > 1:
+        cli.do_each_alone(trained, args, Copies(Path(paths.results(plan.benchmark.name)), "embed"))
+        return
+    hear_signals()
+    run = plan.run_by_id(args.run[0])
     folder = plan.run_folder(run)
     record = read_record(folder, plan.fingerprint(run))
     recipe, threads = record["run"]["recipe"], record["run"]["threads"]
@@ -96,6 +101,6 @@ def backbone_features(spec: dict, store) -> tuple:
 
 if __name__ == "__main__":
     steps = cli.Steps(__doc__)
-    for step in (steps.add(trained, cli.run_parser), steps.add(control, cli.run_parser)):
+    for step in (steps.add(trained, cli.runs_parser), steps.add(control, cli.run_parser)):
         step.add_argument("--pairs", type=Path, help="only what this table of pairs names")
     steps.run()

@@ -12,7 +12,7 @@ from dmlbench import cli, paths
 from dmlbench.config import Plan, load_config
 from dmlbench.errors import LeaveNow, Unfinished
 from dmlbench.training.stopping import Stopping
-from dmlbench.workflow.batches import keep, put_back
+from dmlbench.workflow.bundles import keep, put_back
 from dmlbench.workflow.copies import Copies
 from dmlbench.workflow.provenance import training_code
 
@@ -66,6 +66,8 @@ def import_first(plan: Plan) -> None:
     from dmlbench.knn import load_faiss
 
     load_faiss()
+    if any(recipe["backbone"] != "small_cnn" for recipe in plan.recipes.values()):
+        import timm  # noqa: F401
     for run in plan.runs.values():
         training_code(run.dataset, plan.sources(run))
 
@@ -79,9 +81,8 @@ def duration(text: str) -> float | None:
 
 
 def parser() -> argparse.ArgumentParser:
-    """What it takes; ``--run`` also several."""
-    made = cli.config_parser(__doc__)
-    made.add_argument("--run", nargs="+", required=True, help="dataset/recipe/loss/sampler/seedN")
+    """What it takes."""
+    made = cli.runs_parser(__doc__)
     made.add_argument(
         "--checkpoint-every", type=duration, help="seconds between two of them, else the config's"
     )

@@ -1,122 +1,44 @@
-"""Which trainings share a job, and what becomes of the files of those that have ended."""
+"""How batches are composed."""
 
-import os
-import random
-import signal
-import sys
-import time
-from functools import partial
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-import pytest
-import yaml
-from training_runs import RUN, config_file
+from dmlbench.training.training_images import class_batches, shuffled_batches
 
-from dmlbench.config import load_config, resolve_config
-from dmlbench.training.session import train_run
-from dmlbench.training.stopping import Stopping
-from dmlbench.workflow.batches import (
-    forget,
-    is_finished,
-    keep,
-    make_batches,
-    output_names,
-    put_back,
+
+@given(
+    seed=st.integers(0, 10**6),
+    sizes=st.lists(st.integers(1, 40), min_size=2, max_size=8),
+    per_class=st.integers(2, 8),
+    data=st.data(),
 )
-from dmlbench.workflow.copies import run_copy
+@settings(max_examples=40, deadline=None)
+def test_batches_draw_classes_and_images_without_replacement(seed, sizes, per_class, data):
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    classes = data.draw(st.integers(1, len(sizes)))
+    rng = np.random.default_rng(seed)
+    batches = list(class_batches(labels, classes * per_class, per_class, rng))
+    assert len(batches) == max(1, len(labels) // (classes * per_class))
+    for batch in batches:
+        assert len(set(batch)) == len(batch)
+        values, counts = np.unique(labels[batch], return_counts=True)
+        assert len(values) == classes
+        assert (counts == np.minimum(per_class, np.array(sizes)[values])).all()
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """A folder in which one run of the smoke config is trained."""
-    folder = tmp_path_factory.mktemp("trained")
-    file = config_file(folder, epochs=1)
-    before = os.getcwd()
-    os.chdir(folder)
-    plan = load_config(file)
-    train_run(plan, plan.run_by_id(RUN))
-    yield plan
-    os.chdir(before)
+def test_no_image_comes_again_before_its_class_is_used_up():
+    labels = np.repeat([0, 1], 64)
+    batches = class_batches(labels, 32, 16, np.random.default_rng(0))
+    assert sorted(np.concatenate(list(batches))) == list(range(128))
 
 
-def test_batches_hold_what_is_missing_in_even_parts(trained):
-    missing = [run for run in trained.runs.values() if run.id != RUN]
-    assert is_finished(trained, trained.run_by_id(RUN))
-    assert len(missing) == 4
-    assert make_batches(trained, 3) == [missing[:2], missing[2:]]
-    assert make_batches(trained, 4) == [missing]
-    assert make_batches(trained, 2) == [missing[:2], missing[2:]]
-
-
-def test_a_batch_has_one_dataset(smoke_config, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    other = smoke_config["experiments"]["even_odd"] | {"dataset": "mnist_even_odd"}
-    smoke_config["experiments"]["other"] = other
-    plan = resolve_config(smoke_config, "test")
-    batches = make_batches(plan, 100)
-    assert sorted(len(batch) for batch in batches) == [5, 5]
-    assert all(len({run.dataset for run in batch}) == 1 for batch in batches)
-
-
-def test_kept_files_come_back_as_they_were(trained):
-    run = trained.run_by_id(RUN)
-    folder = trained.run_folder(run)
-    names = ["run.json", *output_names(trained.selections(run))]
-    before = {name: ((folder / name).read_bytes(), os.stat(folder / name)) for name in names}
-    assert not put_back(trained, run)
-    keep(trained, run)
-    for name in names:
-        (folder / name).unlink()
-    assert not is_finished(trained, run)
-    assert put_back(trained, run)
-    assert is_finished(trained, run)
-    for name, (content, facts) in before.items():
-        assert (folder / name).read_bytes() == content
-        assert os.stat(folder / name).st_mtime_ns == facts.st_mtime_ns
-    forget(trained, run)
-    assert not put_back(trained, run)
-
-
-def test_files_of_another_config_do_not_come_back(trained):
-    run = trained.run_by_id(RUN)
-    keep(trained, run)
-    (trained.run_folder(run) / "run.json").rename(trained.run_folder(run) / "put_away")
-    with open("config.yaml") as file:
-        config = yaml.safe_load(file)
-    config["recipes"]["digits_8d"]["epochs"] = 2
-    other = resolve_config(config, "test")
-    assert not put_back(other, other.run_by_id(RUN))
-    assert not (trained.run_folder(run) / "run.json").exists()
-    (trained.run_folder(run) / "put_away").rename(trained.run_folder(run) / "run.json")
-    forget(trained, run)
-
-
-@pytest.mark.parametrize(
-    ("work", "code"),
-    [
-        (lambda: None, 0),
-        (partial(sys.exit, 75), 75),
-        (lambda: os.kill(os.getpid(), signal.SIGKILL), -signal.SIGKILL),
-    ],
-)
-def test_a_copy_says_how_it_ended(work, code):
-    assert run_copy(work) == code
-
-
-def test_a_copy_changes_nothing_of_its_original():
-    random.seed(3)
-    before = random.getstate()
-    assert run_copy(random.random) == 0
-    assert random.getstate() == before
-
-
-def test_a_copy_is_asked_to_leave_even_before_it_listens():
-    def work():
-        time.sleep(1)  # not listening yet
-        stopping = Stopping()
-        with stopping.listening():
-            until = time.monotonic() + 20
-            while not stopping.reason and time.monotonic() < until:
-                time.sleep(0.05)
-        sys.exit(75 if stopping.reason == "SIGTERM came" else 1)
-
-    assert run_copy(work, lambda: "enough") == 75
+@given(seed=st.integers(0, 10**6), images=st.integers(1, 90), size=st.integers(1, 30))
+@settings(max_examples=40, deadline=None)
+def test_shuffled_batches_hold_no_image_twice_and_are_full(seed, images, size):
+    labels = np.zeros(images, dtype=np.int64)
+    batches = list(shuffled_batches(labels, size, np.random.default_rng(seed)))
+    drawn = np.concatenate(batches)
+    assert len(set(drawn)) == len(drawn)
+    assert set(drawn) <= set(range(images))
+    assert [len(b) for b in batches] == ([size] * (images // size) or [images])

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dmlbench.errors import Unfinished, UserError
-from dmlbench.workflow.copies import SIGNALS
+from dmlbench.workflow.copies import SIGNALS, Copies
 from dmlbench.workflow.job_records import noted
 
 log = logging.getLogger("dmlbench")
@@ -40,6 +40,14 @@ def run_parser(description: str, **more: Any) -> argparse.ArgumentParser:
     """A parser for scripts that work on one run of a config."""
     made = config_parser(description, **more)
     made.add_argument("--run", required=True, help="dataset/recipe/loss/sampler/seedN")
+    return made
+
+
+def runs_parser(description: str, **more: Any) -> argparse.ArgumentParser:
+    """The same for one run or several, of which ``run`` is a list."""
+    made = config_parser(description, **more)
+    what = "dataset/recipe/loss/sampler/seedN; several are done one after the other"
+    made.add_argument("--run", required=True, nargs="+", help=what)
     return made
 
 
@@ -93,6 +101,15 @@ def do_alone(
     rest = set(options.run) - {run}
     sys.argv[:] = [word for word in sys.argv if word not in rest]
     do(main, argparse.Namespace(**vars(options) | {"run": [run]} | other), log_mode)
+
+
+def do_each_alone(
+    main: Callable[[argparse.Namespace], None], options: argparse.Namespace, copies: Copies
+) -> None:
+    """Do ``main`` for each of ``options.run`` in a copy of this process; see :class:`Copies`."""
+    for run in dict.fromkeys(options.run):
+        copies.run(run, lambda log, run=run: do_alone(main, options, run, "w", log=log))
+    copies.end(EXIT_UNFINISHED)
 
 
 def do(

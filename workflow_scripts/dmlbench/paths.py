@@ -88,7 +88,7 @@ run = _path(f"results/{{name}}/runs/{_RUN}")
 #: The folder of its checkpoint and lock, which Snakemake never deletes.
 checkpoints = _path(f"results/{{name}}/checkpoints/{_RUN}")
 #: Which runs share a job; beside the checkpoints, as it is of no use afterwards.
-batches = _path("results/{name}/checkpoints/batches.json")
+bundles = _path("results/{name}/checkpoints/bundles.json")
 #: The folder of what TensorBoard and DVCLive keep of it.
 loggers = _path(f"results/{{name}}/loggers/{_RUN}")
 

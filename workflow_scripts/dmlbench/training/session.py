@@ -23,7 +23,7 @@ from dmlbench.training.checkpoint import Checkpoint
 from dmlbench.training.loop import Trainer
 from dmlbench.training.run_lock import RunLock
 from dmlbench.training.stopping import Stopping
-from dmlbench.workflow.batches import is_finished, output_names
+from dmlbench.workflow.bundles import is_finished, output_names
 from dmlbench.workflow.job_records import read_record
 from dmlbench.workflow.provenance import environment, hardware, training_code, training_files
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from dmlbench.config.settings import Data
 from dmlbench.errors import UserError
-from dmlbench.workflow.batches import RULE
 
 
 def set_job_environment(data: Data | None) -> None:
@@ -45,7 +44,7 @@ def planned_jobs(*arguments: object) -> dict[str, int]:
     table = done.stdout.partition("Job stats:")[2].partition("\n\n")[0]
     counts: Counter[str] = Counter()
     for rule, number in re.findall(r"^(\w+)\s+(\d+)$", table, flags=re.M):
-        # Each batch of trainings has a rule of its own.
-        counts[RULE if rule.startswith(f"{RULE}_") else rule] += int(number)
+        # Each bundle of runs has a rule of its own.
+        counts[re.sub(r"_bundle_\d+$", "_bundle", rule)] += int(number)
     counts.pop("total", None)
     return dict(counts)

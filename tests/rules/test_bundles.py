@@ -10,7 +10,7 @@ from conftest import config_with, job_counts, run_script, run_snakemake
 from snakemake.persistence.file import FilePersistence
 
 from dmlbench.config import load_config
-from dmlbench.workflow.batches import keep
+from dmlbench.workflow.bundles import keep
 
 LOSS = '''
 """A triplet loss that cannot be computed while a file says so."""
@@ -25,10 +25,10 @@ from dmlbench.losses.triplet import Triplet
 class Fragile(Triplet):
     """The triplet loss."""
 
-    def terms(self, batch, tuples):
+    def terms(self, bundle, tuples):
         if Path(f"fail_{self.margin:g}").exists():
             raise RuntimeError("broken on purpose")
-        return super().terms(batch, tuples)
+        return super().terms(bundle, tuples)
 '''
 MARGINS = {"a": 0.1, "b": 0.2, "c": 0.3}
 WEIGHTS = ["model_last.safetensors", "model_val.safetensors", "model_test_max.safetensors"]
@@ -44,12 +44,12 @@ def folder_of(base, name):
 
 
 @pytest.fixture
-def checkout(tmp_path, smoke_run, monkeypatch):
-    """A folder with the prepared digits, a config whose trainings share a job, and their loss."""
+def checkout(tmp_path, monkeypatch):
+    """A folder with a config whose trainings share a job, and their loss."""
     config = config_with() | {"seeds": [0], "resources": {"train": {"runs_per_job": 4}}}
     config["losses"] = {n: {"type": "fragile.Fragile", "margin": m} for n, m in MARGINS.items()}
     config["experiments"]["even_odd"]["methods"] = [{"loss": list(MARGINS), "sampler": "eps"}]
-    (tmp_path / "batch.yaml").write_text(yaml.safe_dump(config))
+    (tmp_path / "bundle.yaml").write_text(yaml.safe_dump(config))
     config["resources"]["train"]["runs_per_job"] = 1
     (tmp_path / "single.yaml").write_text(yaml.safe_dump(config))
     (tmp_path / "fragile.py").write_text(LOSS)
@@ -65,7 +65,7 @@ def train(folder, config, *options):
 
 def test_a_run_that_fails_takes_none_along_and_only_it_is_trained_again(checkout):
     (checkout / "fail_0.2").touch()
-    done = train(checkout, "batch.yaml")
+    done = train(checkout, "bundle.yaml")
     assert done.returncode == 1
     assert "error: 1 of 4 runs failed here" in done.stderr
     assert f"error: {run_id('b')}: broken on purpose; log: results/smoke/logs/" in done.stderr
@@ -73,10 +73,10 @@ def test_a_run_that_fails_takes_none_along_and_only_it_is_trained_again(checkout
     first = {n: os.stat(folder_of(checkout, n) / "run.json").st_mtime_ns for n in "ac"}
 
     (checkout / "fail_0.2").unlink()
-    done = train(checkout, "batch.yaml")
+    done = train(checkout, "bundle.yaml")
     assert done.returncode == 0, done.stderr
     assert first == {n: os.stat(folder_of(checkout, n) / "run.json").st_mtime_ns for n in "ac"}
-    log = checkout / "results/smoke/logs/train/train_batch_0.log"
+    log = checkout / "results/smoke/logs/train/train_bundle_0.log"
     assert run_id("b") in log.read_text()
     assert run_id("a") not in log.read_text()
     # Snakemake knows them as single trainings, so that none is done again where none share a job.
@@ -113,13 +113,13 @@ def same(mine, theirs):
     assert records[0] == records[1]
 
 
-def test_a_batch_that_is_killed_keeps_what_it_has_finished(checkout, monkeypatch):
+def test_a_bundle_that_is_killed_keeps_what_it_has_finished(checkout, monkeypatch):
     """Snakemake takes all outputs of a job that was killed for half made."""
-    done = train(checkout, "batch.yaml")
+    done = train(checkout, "bundle.yaml")
     assert done.returncode == 0, done.stderr
     # As after a kill of everything while c was trained: second names, and marks of Snakemake's.
     monkeypatch.chdir(checkout)
-    plan = load_config("batch.yaml")
+    plan = load_config("bundle.yaml")
     for name in "ab":
         keep(plan, plan.run_by_id(run_id(name)))
     (folder_of(checkout, "c") / "run.json").unlink()
@@ -130,6 +130,6 @@ def test_a_batch_that_is_killed_keeps_what_it_has_finished(checkout, monkeypatch
             path = folder_of(checkout, name).relative_to(checkout) / file
             persistence._delete_record(str(path))
             persistence._mark_incomplete(str(path), None)
-    counts = job_counts(train(checkout, "batch.yaml", "-n", "--rerun-incomplete").stdout)
-    assert counts == {"train_batch_0": 1, "total": 1}
+    counts = job_counts(train(checkout, "bundle.yaml", "-n", "--rerun-incomplete").stdout)
+    assert counts == {"train_bundle_0": 1, "total": 1}
     assert (folder_of(checkout, "a") / "model_last.safetensors").exists()

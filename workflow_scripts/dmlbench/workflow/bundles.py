@@ -1,6 +1,6 @@
-"""Several trainings in one job: which share one, and how finished ones outlive a job that fails.
+"""Several runs in one job: which share one, and how finished ones outlive a job that fails.
 
-Snakemake deletes all outputs of a job that fails. So each run that such a job has finished also
+Snakemake deletes all outputs of a job that fails. So each run that such a job has trained also
 gets second names (hard links) beside its checkpoint, which Snakemake does not know; whoever comes
 next puts its files back.
 """
@@ -19,36 +19,29 @@ from dmlbench.files import write_json
 from dmlbench.workflow.job_records import vouches
 from dmlbench.workflow.provenance import training_code
 
-#: How the rules of these jobs are called, but for a number.
-RULE = "train_batch"
 
-
-def make_batches(plan: Plan, size: int) -> list[list[Run]]:
-    """The runs that are to be trained, at most ``size`` in a batch; those of one have one dataset.
-
-    A finished run is in none, so that a batch trains only what is missing.
-    """
-    waiting: dict[Path, list[Run]] = {}
-    for run in plan.runs.values():
-        if not is_finished(plan, run):
-            waiting.setdefault(plan.data_folder(run), []).append(run)
+def make_bundles(plan: Plan, runs: Iterable[Run], size: int) -> list[list[Run]]:
+    """Parts of ``runs`` with at most ``size`` in each; those of one have one prepared dataset."""
+    by_data: dict[Path, list[Run]] = {}
+    for run in runs:
+        by_data.setdefault(plan.data_folder(run), []).append(run)
     found = []
-    for runs in waiting.values():
+    for some in by_data.values():
         # As even as can be: the last one would otherwise be small.
-        each = math.ceil(len(runs) / math.ceil(len(runs) / size))
-        found += [runs[i : i + each] for i in range(0, len(runs), each)]
+        each = math.ceil(len(some) / math.ceil(len(some) / size))
+        found += [some[i : i + each] for i in range(0, len(some), each)]
     return found
 
 
-def write_batches(file: Path, batches: Iterable[Iterable[Run]]) -> None:
-    """Write the batches, for jobs: what is finished changes while they run."""
-    write_json(file, [[run.id for run in batch] for batch in batches])
+def write_bundles(file: Path, bundles: dict[str, list[list[Run]]]) -> None:
+    """Write the bundles of each step, for jobs: what is finished changes while they run."""
+    write_json(file, {s: [[run.id for run in b] for b in some] for s, some in bundles.items()})
 
 
-def read_batches(file: Path, plan: Plan) -> list[list[Run]]:
-    """What :func:`write_batches` wrote."""
+def read_bundles(file: Path, plan: Plan) -> dict[str, list[list[Run]]]:
+    """What :func:`write_bundles` wrote."""
     stored = json.loads(file.read_text(encoding="utf-8"))
-    return [[plan.run_by_id(name) for name in names] for names in stored]
+    return {s: [[plan.run_by_id(i) for i in b] for b in some] for s, some in stored.items()}
 
 
 def output_names(selections: Iterable[str]) -> list[str]:
