@@ -118,9 +118,10 @@ def asked(rule):
     }
 
 
-def overwritten(rule):
-    """What --set-resources asks for a rule instead; rules that do its work for it ask the same."""
-    return dict(workflow.resource_settings.overwrite_resources.get(rule, {}))
+def ask_as(rule, bundle):
+    """Have the rule of a bundle ask for what --set-resources has the rule of one run ask for."""
+    overwritten = workflow.resource_settings._parsed_overwrite_resources
+    workflow.get_rule(bundle).resources.update(overwritten.get(rule, {}))
 
 
 def runs_that_share_jobs():

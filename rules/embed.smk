@@ -114,7 +114,7 @@ for _name, _runs in bundle_rules("embed").items():
             ENVIRONMENT
         threads: RESOURCES.embed.threads
         resources:
-            **{**asked("embed"), **overwritten("embed")},
+            **asked("embed"),
         params:
             command=on_bundle("embed trained", _runs),
             number=len(_runs),
@@ -122,3 +122,5 @@ for _name, _runs in bundle_rules("embed").items():
             "embed {params.number} runs"
         shell:
             "{params.command} --log {log:q}"
+
+    ask_as("embed", _name)

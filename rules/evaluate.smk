@@ -106,7 +106,7 @@ for _name, _runs in bundle_rules("evaluate").items():
             ENVIRONMENT
         threads: RESOURCES.evaluate.threads
         resources:
-            **{**asked("evaluate"), **overwritten("evaluate")},
+            **asked("evaluate"),
         params:
             command=on_bundle("measure evaluate", _runs),
             number=len(_runs),
@@ -114,3 +114,5 @@ for _name, _runs in bundle_rules("evaluate").items():
             "evaluate {params.number} runs"
         shell:
             "{params.command} --log {log:q}"
+
+    ask_as("evaluate", _name)

@@ -70,7 +70,7 @@ for _name, _runs in bundle_rules("train").items():
             ENVIRONMENT
         threads: RESOURCES.train.threads
         resources:
-            **{**asked("train"), **overwritten("train")},
+            **asked("train"),
         params:
             command=on_bundle("train", _runs),
             number=len(_runs),
@@ -79,3 +79,5 @@ for _name, _runs in bundle_rules("train").items():
         shell:
             "exec {params.command}"
             ' --time-budget "${{SLURM_JOB_ID:+{resources.runtime}}}" --log {log:q}'
+
+    ask_as("train", _name)
