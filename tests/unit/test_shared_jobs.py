@@ -3,12 +3,14 @@
 import os
 import random
 import signal
+import subprocess
 import sys
 import time
 from functools import partial
 
 import pytest
 import yaml
+from conftest import SCRIPTS
 from training_runs import RUN, config_file
 
 from dmlbench.config import load_config, resolve_config
@@ -120,3 +122,47 @@ def test_a_copy_is_asked_to_leave_even_before_it_listens():
         sys.exit(75 if stopping.reason == "SIGTERM came" else 1)
 
     assert run_copy(work, lambda: "enough") == 75
+
+
+OTHER = "digits_even_odd/digits_8d/triplet/eps/seed1"
+
+
+def train_both(folder, *options):
+    command = [sys.executable, SCRIPTS / "train.py", "--config", "config.yaml", "--run", RUN, OTHER]
+    return subprocess.Popen(
+        [str(word) for word in (*command, *options)],
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(SCRIPTS)},
+    )
+
+
+def left_unfinished(folder, process, reason):
+    told = process.communicate(timeout=60)[1]
+    assert process.returncode == 75, told
+    assert "Traceback" not in told
+    assert reason in told
+    results = folder / "results/smoke"
+    assert (results / "checkpoints" / RUN / "checkpoint.pt").exists()
+    assert not (results / "runs" / OTHER).exists()
+
+
+def test_a_signal_has_the_run_that_trains_saved_and_none_begun(tmp_path):
+    config_file(tmp_path, epochs=2000, monitor_every=2000)
+    process = train_both(tmp_path)
+    history = tmp_path / "results/smoke/runs" / RUN / "history.csv"
+    until = time.monotonic() + 120
+    while not history.exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    left_unfinished(tmp_path, process, f"unfinished: {RUN}; what was done is saved")
+
+
+@pytest.mark.slow
+def test_the_time_budget_is_that_of_all_runs(tmp_path):
+    config_file(tmp_path, epochs=2000, monitor_every=2000)
+    process = train_both(tmp_path, "--time-budget", 0.7)
+    left_unfinished(tmp_path, process, "the time budget of")
+    log = tmp_path / "results/smoke/logs/train" / f"{RUN}.log"
+    assert "unfinished: the time budget of" in log.read_text()
