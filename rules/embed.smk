@@ -112,3 +112,34 @@ use rule embed as features with:
         code=step_code("embed features"),
     message:
         "features of {wildcards.dataset} by {wildcards.network}"
+
+
+# See rules/train.smk.
+for _name, _runs in bundle_rules("embed").items():
+
+    rule:
+        name:
+            _name
+        input:
+            [run_files(paths.model(s), _runs) for s in BENCHMARK.selections],
+            sorted({file for run in _runs for file in network_input(run)}),
+        output:
+            [file for run in _runs for file in embeddings_of_run(run)],
+        log:
+            f"{LOGS}/embed/{_name}.log",
+        benchmark:
+            f"{BENCHMARKS}/embed/{_name}.tsv"
+        conda:
+            ENVIRONMENT
+        threads: RESOURCES.embed.threads
+        resources:
+            **asked("embed"),
+        params:
+            command=on_bundle("embed trained", _runs),
+            number=len(_runs),
+        message:
+            "embed {params.number} runs"
+        shell:
+            "{params.command} --log {log:q}"
+
+    ask_as("embed", _name)

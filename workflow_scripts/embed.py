@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dmlbench import cli, paths
 from dmlbench.config import RANDOM, Plan, Run, load_config
+from dmlbench.workflow.copies import Copies, hear_signals
 
 
 def features(args) -> None:
@@ -42,7 +43,11 @@ def trained(args) -> None:
     from dmlbench.workflow.job_records import read_record
 
     plan = load_config(args.config)
-    run = plan.run_by_id(args.run)
+    if len(args.run) > 1:
+        cli.do_each_alone(trained, args, Copies(Path(paths.results(plan.benchmark.name)), "embed"))
+        return
+    hear_signals()
+    run = plan.run_by_id(args.run[0])
     folder = plan.run_folder(run)
     record = read_record(folder, plan.fingerprint(run))
     recipe, threads = record["run"]["recipe"], record["run"]["threads"]
@@ -138,6 +143,6 @@ if __name__ == "__main__":
     step = steps.add(features)
     step.add_argument("--dataset", required=True, help="such as omniglot")
     step.add_argument("--network", required=True, help="of the file's name, below data/features")
-    for step in (steps.add(trained, cli.run_parser), steps.add(control, cli.run_parser)):
+    for step in (steps.add(trained, cli.runs_parser), steps.add(control, cli.run_parser)):
         step.add_argument("--pairs", type=Path, help="only what this table of pairs names")
     steps.run()

@@ -90,6 +90,8 @@ _RUN = RUN_ID.replace("{", "{{").replace("}", "}}")
 run = _path(f"results/{{name}}/runs/{_RUN}")
 #: The folder of its checkpoint and lock, which Snakemake never deletes.
 checkpoints = _path(f"results/{{name}}/checkpoints/{_RUN}")
+#: Which runs share a job; beside the checkpoints, as it is of no use afterwards.
+bundles = _path("results/{name}/checkpoints/bundles.json")
 #: The folder of what TensorBoard and DVCLive keep of it.
 loggers = _path(f"results/{{name}}/loggers/{_RUN}")
 
@@ -104,9 +106,11 @@ def log_in(folder: Path, step: str, run_id: str) -> Path:
     return folder / "logs" / step / f"{run_id}.log"
 
 
-# Inside the folder of a run's checkpoint: what a training goes on from, and what its process holds
+# Inside the folder of a run's checkpoint: what a training goes on from, what its process holds, and
+# where a finished run's files have second names until the job it shared has ended well
 CHECKPOINT_FILE = "checkpoint.pt"
 LOCK_FILE = "run.lock"
+KEPT_FOLDER = "kept"
 
 # Inside a run's folder
 
