@@ -153,3 +153,25 @@ def test_a_backbone_does_not_move_while_the_head_warms_up(store):
     for name, value in start.items():
         assert torch.equal(ended[0][name], value) == name.startswith("backbone.")
         assert not torch.equal(ended[1][name], value)
+
+
+def test_a_cpu_says_that_it_has_no_tf32(store, caplog):
+    trainer(store, precision="tf32")
+    assert "precision: tf32 has no effect on a CPU; it trains in float32" in caplog.text
+
+
+def test_chunks_with_live_batch_norm_are_refused_when_the_network_is_built(store):
+    network = {"backbone": "test_resnet", "image_size": 32, "widths": [32, 64]}
+    with pytest.raises(ConfigError, match="chunk: batch norm backbone"):
+        trainer(store, chunk=20, **network)
+    trainer(store, chunk=20, freeze="batch_norm", **network)
+
+
+@pytest.mark.slow
+def test_a_compiled_training_warms_up_in_chunks_and_keeps_the_names(store):
+    keys = {"epochs": 2, "warmup_head_epochs": 1, "chunk": 20, "ema": 0.9}
+    runs = [trainer(store, compile=compiles, **keys) for compiles in (False, True)]
+    plain, compiled = (run.train() for run in runs)
+    assert compiled.selections.weights["last"].keys() == plain.selections.weights["last"].keys()
+    for one, other in zip(plain.history, compiled.history, strict=True):
+        assert other["loss"] == pytest.approx(one["loss"], rel=1e-2)

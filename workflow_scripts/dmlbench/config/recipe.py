@@ -39,6 +39,7 @@ class Schedule(Section):
     warmup_epochs: NonNegativeInt = 0
     """Epochs in which the rates rise in a line from warmup_start of themselves to themselves."""
     warmup_start: Annotated[float, Field(gt=0, le=1)] = 0.01
+    """The share of the rates that the warm-up begins at."""
     min_lr: NonNegativeFloat = Field(0.0, description="cosine: the rate that it comes down to.")
     every: PositiveInt | None = None
     """step: epochs between two changes, counted from the end of the warm-up."""
