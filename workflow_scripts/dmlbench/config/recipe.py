@@ -90,7 +90,7 @@ class Head(Section):
     """mlp: a hidden layer with ReLU before. none: the features are the embedding."""
     hidden: PositiveInt | None = None
     """mlp: units of the hidden layer. Empty: as many as features."""
-    layer_norm: bool = Field(False, description="Layer norm of the features before.")
+    layer_norm: bool = Field(False, description="Layer norm, without parameters, before it.")
     bias: bool = Field(True, description="Whether linear layers have biases.")
 
 
