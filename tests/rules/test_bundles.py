@@ -57,8 +57,8 @@ def checkout(tmp_path, monkeypatch):
     return tmp_path
 
 
-def train(folder, config, *options):
-    targets = [f"{folder_of(folder, n).relative_to(folder)}/run.json" for n in MARGINS]
+def train(folder, config, *options, file="run.json"):
+    targets = [f"{folder_of(folder, n).relative_to(folder)}/{file}" for n in MARGINS]
     where = ("--configfile", folder / config, "--directory", folder)
     return run_snakemake("-c1", *targets, *options, *where, cwd=folder)
 
@@ -73,31 +73,38 @@ def test_a_run_that_fails_takes_none_along_and_only_it_is_trained_again(checkout
     first = {n: os.stat(folder_of(checkout, n) / "run.json").st_mtime_ns for n in "ac"}
 
     (checkout / "fail_0.2").unlink()
-    done = train(checkout, "bundle.yaml")
+    done = train(checkout, "bundle.yaml", file="metrics.json")
     assert done.returncode == 0, done.stderr
     assert first == {n: os.stat(folder_of(checkout, n) / "run.json").st_mtime_ns for n in "ac"}
     log = checkout / "results/smoke/logs/train/train_bundle_0.log"
     assert run_id("b") in log.read_text()
     assert run_id("a") not in log.read_text()
     # Snakemake knows them as single trainings, so that none is done again where none share a job.
-    assert "Nothing to be done" in train(checkout, "single.yaml", "-n").stdout
+    assert "Nothing to be done" in train(checkout, "single.yaml", "-n", file="metrics.json").stdout
     assert not [*(checkout / "results/smoke/checkpoints").rglob("kept")]
 
     alone(checkout)
     for name in MARGINS:
         same(folder_of(checkout, name), folder_of(checkout / "alone", name))
+    for file in ("embeddings_test_last.npz", "metrics.json"):
+        mine, theirs = (folder_of(base, "a") / file for base in (checkout, checkout / "alone"))
+        assert mine.read_bytes() == theirs.read_bytes()
 
 
 def alone(checkout):
-    """Train each run by its own process."""
+    """Train each run by its own process, and embed and evaluate one."""
     (checkout / "alone").mkdir()
     (checkout / "alone" / "data").symlink_to(checkout / "data")
     for name in MARGINS:
-        done = run_script(
-            "train", "--config", checkout / "single.yaml", "--run", run_id(name),
-            cwd=checkout / "alone",
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
+        by_hand(checkout, name, "train")
+    by_hand(checkout, "a", "embed", "trained")
+    by_hand(checkout, "a", "measure", "evaluate")
+
+
+def by_hand(checkout, name, *step):
+    where = ("--config", checkout / "single.yaml", "--run", run_id(name))
+    done = run_script(*step, *where, cwd=checkout / "alone")
+    assert done.returncode == 0, done.stderr
 
 
 def same(mine, theirs):
