@@ -1,6 +1,5 @@
 """Building a network of timm for images of a size, and what its architecture allows."""
 
-from contextlib import nullcontext
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -83,20 +82,19 @@ def inspect_network(name: str, size: int | None) -> dict[str, int]:
     import torch
 
     side = size or usual_size(name)
-    # Some models read numbers of tensors while they are built, which the device meta has not.
-    for device in (torch.device("meta"), nullcontext()):
-        try:
-            with torch.random.fork_rng(devices=[]), torch.no_grad(), device:
-                model = create(name, 3, size).eval()
-                images = torch.zeros(1, 3, side, side)
-                features, middle = model(images), model.forward_features(images)
-            break
-        except ConfigError:
-            raise
-        except Exception as error:  # a model may refuse a size with any of them
-            reason = str(error).strip().partition("\n")[0]
-    else:
-        raise ConfigError(f"{name} cannot take images of {side} x {side} pixels ({reason})")
+    # The device meta has no numbers; each of timm's families of models can be built and run on it.
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad(), torch.device("meta"):
+            model = create(name, 3, size).eval()
+            images = torch.zeros(1, 3, side, side)
+            features, middle = model(images), model.forward_features(images)
+    except ConfigError:
+        raise
+    except Exception as error:  # a model may refuse a size with any of them
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise ConfigError(
+            f"{name} cannot take images of {side} x {side} pixels ({reason})"
+        ) from None
     if not isinstance(features, torch.Tensor) or features.dim() != 2:
         raise ConfigError(f"{name} does not make one vector of an image; take another backbone")
     found = {"default": features.shape[1]}
