@@ -202,7 +202,7 @@ def folder_listing(wildcards):
 
 def pair_files(wildcards):
     source = PLAN.source_of(wildcards.dataset)
-    files = PLAN.facts(wildcards.dataset).pairs.values()
+    files = PLAN.facts(wildcards.dataset).views.values()
     return [paths.RAW.format(source=source, archive=file) for file in files]
 
 

@@ -30,7 +30,7 @@ def pairs(args) -> None:
     from dmlbench.data.verification_pairs import all_pairs
 
     files = {path.name: path for path in args.raw}
-    wanted = get_dataset(args.dataset).facts.pairs
+    wanted = get_dataset(args.dataset).facts.views
     if missing := sorted(set(wanted.values()) - set(files)):
         raise DataError(f"{args.dataset} needs {', '.join(missing)}; give them with --raw")
     views = {view: files[name] for view, name in wanted.items()}

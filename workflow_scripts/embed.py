@@ -47,7 +47,7 @@ def trained(args) -> None:
         cli.do_each_alone(trained, args, Copies(Path(paths.results(plan.benchmark.name)), "embed"))
         return
     hear_signals()
-    run = plan.run_by_id(args.run[0])
+    run = plan.run_by_id(args.run[0], trained=True)
     folder = plan.run_folder(run)
     record = read_record(folder, plan.fingerprint(run))
     recipe, threads = record["run"]["recipe"], record["run"]["threads"]
@@ -71,7 +71,7 @@ def control(args) -> None:
     from dmlbench.workflow.provenance import environment, step_code
 
     plan = load_config(args.config)
-    run = plan.run_by_id(args.run)
+    run = plan.run_by_id(args.run, trained=False)
     spec, folder, selection = plan.spec(run), plan.run_folder(run), plan.control_selection
     store = ImageStore(plan.data_folder(run))
     make = random_vectors if run.loss == RANDOM else backbone_features

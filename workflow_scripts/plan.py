@@ -20,8 +20,7 @@ from dmlbench.workflow.estimate import (
 from dmlbench.workflow.job_records import RUNNING
 from dmlbench.workflow.snakemake_jobs import planned_jobs
 
-#: Reasons beyond this many are counted: the ledger has them all.
-MOST = 20
+MOST = 20  #: reasons beyond this many are counted: the ledger has them all
 
 
 def estimate(args) -> None:

@@ -20,7 +20,7 @@ from dmlbench.workflow.provenance import training_code
 def main(args) -> None:
     """Train ``args.run`` and write everything at the end, ``run.json`` last."""
     plan = load_config(args.config)
-    run, *_ = [plan.run_by_id(name) for name in args.run]
+    run, *_ = [plan.run_by_id(name, trained=True) for name in args.run]
     stopping = Stopping(args.time_budget)
     try:
         with stopping.listening():

@@ -51,6 +51,7 @@ def test_every_config_of_the_repository_is_valid(path):
         ("evaluation/metrics", ["mrr"], ["evaluation.metrics", "which the tables print"]),
         ("evaluation/metrics", ["recal"], ["evaluation.metrics", "'recall'"]),
         ("evaluation/kmeans_seeds", [1, 1], ["evaluation.kmeans_seeds", "named twice"]),
+        ("evaluation/splits", ["test", "test"], ["evaluation.splits", "named twice"]),
         ("losses/triplet/margn", 0.1, ["losses.triplet.margn", "0.1", "'margin'"]),
         ("losses/triplet/margin", -1, ["losses.triplet.margin", "-1", "greater than 0"]),
         (
@@ -368,6 +369,7 @@ def test_yaml_is_1_2_and_overrides_are_read_likewise(tmp_path):
         ("a: &a [*a]", "Circular reference"),
         ("name: &n {x: *n}", "Circular reference"),
         ("a: " + "[" * 3000 + "]" * 3000, "too many brackets"),
+        ("a: " + "[" * 100 + "]" * 100, "more than 40 deep"),
     ],
 )
 def test_yaml_that_ends_nowhere_is_one_line(tmp_path, text, told):
@@ -386,3 +388,21 @@ def test_of_many_planned_runs_some_are_listed(smoke_config):
     plan = resolve_config(smoke_config, "test")
     with pytest.raises(ConfigError, match=r"valid here: .* and \d+ more$"):
         plan.run_by_id("x")
+
+
+def test_a_run_is_made_by_its_own_step(smoke_config):
+    plan = resolve_config(smoke_config, "test")
+    (control,) = [r.id for r in plan.all_runs.values() if r.loss == "random-embedding"]
+    training = next(iter(plan.runs))
+    assert plan.run_by_id(control, trained=False).id == control
+    assert plan.run_by_id(training, trained=True).id == training
+    with pytest.raises(ConfigError, match=r"is made by another step: embed.py control"):
+        plan.run_by_id(control, trained=True)
+    with pytest.raises(ConfigError, match=r"is made by another step: train.py"):
+        plan.run_by_id(training, trained=False)
+
+
+def test_an_entry_may_have_the_name_of_a_type(smoke_config):
+    smoke_config["recipes"]["int"] = smoke_config["recipes"]["digits_8d"] | {"epochs": 0}
+    with pytest.raises(ConfigError, match=r"recipes.int.epochs: input should be greater than 0"):
+        resolve_config(smoke_config, "test")

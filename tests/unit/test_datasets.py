@@ -382,7 +382,7 @@ def test_nobody_of_the_view_1_test_is_trained_on_and_most_of_view_2_is(
     _, index = table_of("lfw", lfw(tmp_path, shared_data))
     index["id"] = np.arange(len(index))
     files = {
-        name: shared_data / "lfw" / file for name, file in get_dataset("lfw").facts.pairs.items()
+        name: shared_data / "lfw" / file for name, file in get_dataset("lfw").facts.views.items()
     }
     pairs = dict(list(all_pairs(files, index).groupby("view")))
     assert len(clean(pairs["view1"])) == 1000

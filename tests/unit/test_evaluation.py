@@ -6,11 +6,11 @@ import pytest
 
 from dmlbench.config.dataset_facts import Part
 from dmlbench.config.settings import Evaluation
-from dmlbench.errors import DataError
+from dmlbench.errors import ConfigError, DataError
 from dmlbench.evaluation.clustering import kmeans, mutual_information
 from dmlbench.evaluation.embeddings import load_embeddings, save_embeddings
 from dmlbench.evaluation.illustrations import evenly, tsne
-from dmlbench.evaluation.metric import Sample, find_measure
+from dmlbench.evaluation.metric import METRICS, Measure, Sample, find_measure, register_metric
 from dmlbench.evaluation.run_metrics import measure_images
 
 OF_IMAGES = ("recall", "r_precision", "map_at_r", "mrr", "nmi", "nmi_plus", "ami", "collapse")
@@ -199,3 +199,10 @@ def test_information_about_no_classes_is_not_defined(labels, why):
     points = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
     rows = measure(points, labels, np.arange(20), ["nmi", "ami"])
     assert [(row["value"], row["note"]) for row in rows] == [(None, why)] * 2
+
+
+def test_no_two_metrics_store_one_name():
+    with pytest.raises(ConfigError, match="'recall_two' would store recall, as 'recall' does"):
+        register_metric("recall_two", measures={"recall": Measure("R")})
+    stored = [name for cls in METRICS.classes().values() for name in cls.measures]
+    assert len(stored) == len(set(stored))

@@ -79,7 +79,6 @@ def test_small_blocks_and_no_help_of_faiss_change_nothing(kind, monkeypatch):
     equal(retrieval(points, labels, ids, [1, 4], threads=2), expected)
     monkeypatch.setattr(knn, "PADDING", 0)  # faiss settles little
     equal(retrieval(points, labels, ids, [1, 4]), expected)
-    monkeypatch.setattr(knn, "WIDE", 0)  # and nothing
     equal(retrieval(points, labels, ids, [1, 4]), expected)
     monkeypatch.setattr(knn, "LONG", 1)
     equal(retrieval(points, labels, ids, [1, 4], threads=1), expected)

@@ -19,9 +19,7 @@ import numpy as np
 
 BLOCK = 16384  #: queries that faiss is given at a time; 256 would take five times as long each
 PART = 256  #: queries that are handed on at a time; sums of metrics are rounded once for each
-#: Candidates beyond those wanted, so that one of them is surely too far; and where none is, as many
-#: as the images of a class of most datasets, since a collapsed class lies on one point.
-PADDING, WIDE = 8, 96
+PADDING = 8  #: candidates beyond those wanted, so that one of them is surely too far
 LONG = 256  #: float32 settles few of longer lists, and a GPU gives at most 2,048
 ENTRIES = 2**20  #: numbers in a working array
 #: Processors that NumPy's OpenBLAS knows, as faiss's older one calls those with the same kernels.
@@ -113,15 +111,12 @@ class Gallery:
     def neighbours(self, rows: np.ndarray, k: int) -> np.ndarray:
         """The ``k`` nearest other images of n images (places), n x k, nearest first."""
         lists = np.empty((len(rows), k + 1), dtype=np.int64)
-        left = np.flatnonzero(~self._by_faiss(rows, PADDING, lists))
+        left = np.flatnonzero(~self._by_faiss(rows, lists))
         if len(left):
             # Equal embeddings have equal lists.
             equal = self.embedding[rows[left]]
             _, first, which = np.unique(equal, return_index=True, return_inverse=True)
-            once, some = rows[left[first]], np.empty((len(first), k + 1), dtype=np.int64)
-            rest = ~self._by_faiss(once, WIDE, some)
-            some[rest] = self._by_products(once[rest], k + 1)
-            lists[left] = some[which]
+            lists[left] = self._by_products(rows[left[first]], k + 1)[which]
         # An image leaves its own list by number, never as the first: an equal one may be before it.
         drop = lists == rows[:, None]
         drop[~drop.any(axis=1), -1] = True
@@ -207,13 +202,13 @@ class Gallery:
             result[:, here] += squares[rows, None]
         return result, self._error(self.lengths, np.float64)[rows]
 
-    def _by_faiss(self, rows: np.ndarray, padding: int, lists: np.ndarray) -> np.ndarray:
+    def _by_faiss(self, rows: np.ndarray, lists: np.ndarray) -> np.ndarray:
         """Fill the lists (the image itself included) that faiss settles; return which these are."""
         k = lists.shape[1]
         if k > LONG + 1:
             return np.zeros(len(rows), dtype=bool)
         points, index, error = self.faiss_index
-        near, found = index.search(points[rows], min(k + padding, len(self)))
+        near, found = index.search(points[rows], min(k + PADDING, len(self)))
         error = error[rows]
         sure = (near[:, -1] - near[:, k - 1] > 2 * error) | (found.shape[1] == len(self))
         lists[sure] = self._settled(rows[sure], near[sure], found[sure], error[sure], k)

@@ -16,14 +16,10 @@ from dmlbench.evaluation.metric import METRICS, find_measure
 _PART = ["split", "subset", "label"]
 #: The subset of a test whose classes were trained on, such as MNIST's digits 0-5.
 SEEN = "seen"
-#: What rounding may add to a range.
-_ROUNDING = 1e-9
-#: Stands for k where the config does not say it, such as the number of clusters.
-_ANY = -1
-#: How far from 1 the length of a normalised float32 vector may be.
-_UNIT = 1e-4
-#: How many standard deviations a random embedding may be from chance.
-_CHANCE = 5
+_ROUNDING = 1e-9  #: what rounding may add to a range
+_ANY = -1  #: stands for k where the config does not say it, such as the number of clusters
+_UNIT = 1e-4  #: how far from 1 the length of a normalised float32 vector may be
+_CHANCE = 5  #: standard deviations that a random embedding may be from chance
 
 
 @rule("R01", "Every planned run is there, controls included; or the config says partial.")

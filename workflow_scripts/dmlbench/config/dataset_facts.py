@@ -42,7 +42,7 @@ class DatasetFacts(BaseModel):
     """Images as split or split/subset, classes as split:column; all are asserted."""
     sub_labels: dict[str, str] = {}
     """The finer label column inside a label column, to see classes collapse."""
-    pairs: dict[str, str] = {}
+    views: dict[str, str] = {}
     """The file of pairs of each verification view; x_threshold is that of x."""
     folds: int = 0
     """Its splits are fold1, fold2 and so on; test_fold picks the one to test on."""

@@ -23,6 +23,7 @@ from dmlbench.errors import ConfigError
 from dmlbench.files import write_text
 from dmlbench.plugins.messages import describe
 
+_DEEPEST = 40
 _PLAIN = (dict, list, str, int, float, type(None))  # a bool is an int
 #: Fields of a plan that are stored as they are.
 _STORED = ("recipes", "losses", "samplers", "methods", "classes")
@@ -66,6 +67,9 @@ def validate(data: Any, source: str) -> Benchmark:
 
 def _not_plain(value: Any, where: str = "") -> Iterator[str]:
     """What JSON has not, wherever it stands: infinities, NaN, dates, and keys that are no words."""
+    if where.count(".") > _DEEPEST:
+        yield f"{where[:60]}...: sections lie more than {_DEEPEST} deep inside one another"
+        return
     if isinstance(value, float) and not math.isfinite(value):
         yield f"{where}: should be a finite number (got {value})"
     if not isinstance(value, _PLAIN):

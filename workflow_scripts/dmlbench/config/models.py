@@ -84,7 +84,7 @@ class Experiment(Section):
     published: PublishedNames = Field([])
     """Published tables to print beside ours, such as [eps_table3, eps_table4]."""
 
-    def pairs(self) -> list[tuple[str, str]]:
+    def combinations(self) -> list[tuple[str, str]]:
         """Every loss of each method with every sampler of it, before a sweep."""
         return [
             (loss, sampler)

@@ -176,7 +176,7 @@ class Plan:
     def verifies(self, dataset: str) -> bool:
         """Whether runs on a dataset are measured on pairs of images."""
         wanted = "verification" in self.benchmark.evaluation.metrics
-        return wanted and bool(self.facts(dataset).pairs)
+        return wanted and bool(self.facts(dataset).views)
 
     def spec(self, run: Run) -> dict:
         """Everything that decides the run's result, names included."""
@@ -252,14 +252,18 @@ class Plan:
         if name not in known:
             raise ConfigError(f"no experiment '{name}' in the config{nearest(name, known)}")
 
-    def run_by_id(self, run_id: str) -> Run:
-        """The run that ``run_id`` names; a ConfigError where the config plans none."""
+    def run_by_id(self, run_id: str, trained: bool | None = None) -> Run:
+        """The run of a name; a ConfigError where there is none, or not one that is ``trained``."""
         if run_id not in self.all_runs:
             hint = nearest(run_id, list(self.all_runs))
             raise ConfigError(
                 f"run '{run_id}' is not planned by config '{self.benchmark.name}'{hint}"
             )
-        return self.all_runs[run_id]
+        run = self.all_runs[run_id]
+        if trained not in (None, run.trained):
+            todo = "train.py, embed.py trained" if run.trained else "embed.py control"
+            raise ConfigError(f"run '{run_id}' is made by another step: {todo}")
+        return run
 
 
 def _class_names(spec: Any) -> Iterator[str]:

@@ -157,7 +157,7 @@ class _Builder:
             ("dataset", experiment.dataset, [*entries("dataset"), *self.benchmark.datasets]),
             ("recipe", experiment.recipe, self.given["recipe"]),
         ]
-        for loss, sampler in experiment.pairs():
+        for loss, sampler in experiment.combinations():
             lookups.append(("methods.loss", loss, self.given["loss"]))
             lookups.append(("methods.sampler", sampler, self.given["sampler"]))
         for key, value, valid in lookups:
@@ -176,7 +176,7 @@ class _Builder:
         values = list(itertools.product(*(experiment.sweep[key] for key in keys)))
         methods = [
             self._method((experiment.recipe, *pair), dict(zip(keys, each, strict=True)), where)
-            for pair in experiment.pairs()
+            for pair in experiment.combinations()
             for each in values
         ]
         if len(self.problems) > before:

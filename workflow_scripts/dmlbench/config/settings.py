@@ -22,7 +22,8 @@ ClustersPerClass = Annotated[int, Field(ge=2)]
 
 
 class Evaluation(Section):
-    splits: list[Split] = Field(["test"], description="Splits to embed and measure.", min_length=1)
+    splits: Annotated[list[Split], Unique] = Field(["test"], min_length=1)
+    """Splits to embed and measure."""
     metrics: Annotated[list[str], Unique] = Field(
         default_factory=lambda: list(_METRICS()),
         json_schema_extra=lambda schema: schema["items"].update(enum=list(_METRICS())),
@@ -60,10 +61,10 @@ class Evaluation(Section):
 
 
 class Projection(Section):
-    seeds: list[int] = Field([])
+    seeds: Annotated[list[Seed], Unique] = Field([])
     """Training seeds whose embeddings are projected. Empty: the first seed."""
     selection: Selection = Field("last", description="Which weights.")
-    splits: list[Split] = Field([])
+    splits: Annotated[list[Split], Unique] = Field([])
     """Splits to project, each in a figure. Empty: those of evaluation.splits."""
     max_images: PositiveInt = 2000
     """At most this many images, here and in the histograms of similarities."""

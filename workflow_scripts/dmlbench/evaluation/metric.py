@@ -8,13 +8,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 import dmlbench.evaluation.metrics  # noqa: F401  found by folder: a step's code has all metrics
-from dmlbench.errors import DataError
+from dmlbench.errors import ConfigError, DataError
 from dmlbench.knn import Gallery, tie_keys
 from dmlbench.plugins.registry import REGISTRIES
 from dmlbench.progress import counting
 
 METRICS = REGISTRIES["metric"]
-register_metric = METRICS.register
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,14 @@ class Measure:
     scale: float = 100.0
     decimals: int = 1
     higher: bool = True
+
+
+def register_metric(name: str, /, *, measures: dict[str, Measure], **facts: Any) -> Callable:
+    """Register a metric with what it stores; a ConfigError where another one stores it already."""
+    for other, cls in METRICS.known.items():
+        if other != name and (taken := sorted(measures.keys() & cls.measures)):
+            raise ConfigError(f"metric '{name}' would store {taken[0]}, as '{other}' does; rename")
+    return METRICS.register(name, measures=measures, **facts)
 
 
 class Metric:

@@ -17,6 +17,7 @@ _OTHERS = (
 #: Pixels a side of the images that transforms are tried on, and how often, as some have a random
 #: part; a crop may need the larger one.
 _TRIED = {256: 8, 1024: 1}
+_LARGEST = 16  #: of pixels from 0 to 1 with any mean and deviation taken out
 
 #: ``RandomHorizontalFlip``, or ``{RandomResizedCrop: {size: 224}}``.
 TransformEntry = str | dict[str, dict[str, Any] | None]
@@ -49,6 +50,8 @@ def try_transforms(entries: list[TransformEntry], may_be_random: bool) -> None:
             raise ConfigError("are random, so that no two evaluations would agree")
     if made.dim() != 3 or not (made.dtype == torch.uint8 or made.is_floating_point()):
         raise ConfigError(f"give {made.dtype}, not an image of bytes or floating-point numbers")
+    if made.is_floating_point() and made.abs().max() > _LARGEST:
+        raise ConfigError("give numbers up to 255 that are no bytes; ToDtype needs scale: true")
 
 
 def build_transforms(entries: list[TransformEntry]) -> Any:
@@ -93,8 +96,8 @@ def _faster(random_resized_crop: type) -> type:
 
 
 def _build(entry: TransformEntry, known: dict[str, type]) -> Any:
-    if isinstance(entry, dict) and len(entry) != 1:
-        raise ConfigError(f"each entry is one transform, not {len(entry)}: {', '.join(entry)}")
+    if not isinstance(entry, str | dict) or (isinstance(entry, dict) and len(entry) != 1):
+        raise ConfigError(f"each entry is one transform, such as RandomHorizontalFlip, not {entry}")
     name, options = (entry, None) if isinstance(entry, str) else next(iter(entry.items()))
     options = options or {}
     if name not in known:
@@ -124,7 +127,7 @@ def _value(parameter: inspect.Parameter, given: Any, known: dict[str, type]) -> 
     import torch
     from torchvision.transforms import InterpolationMode
 
-    if parameter.name == "transforms":
+    if parameter.name == "transforms" and isinstance(given, list):
         return [_build(entry, known) for entry in given]
     if parameter.name == "interpolation":
         return InterpolationMode(given)

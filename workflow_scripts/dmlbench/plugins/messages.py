@@ -9,7 +9,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 #: What pydantic calls the branch of a union, which is no part of a config.
-_BRANCH = re.compile(r"constrained-\w+|\w+\[.*\]|str|int|float|bool")
+_BRANCH = re.compile(r"constrained-\w+|\w+\[.*\]|\.(str|int|float|bool)$")
 #: More valid keys than this are counted, not listed.
 _LISTED = 20
 
@@ -22,6 +22,8 @@ def describe(errors: Iterable[dict], model: type[BaseModel] | None = None) -> li
     told: dict[str, list[str]] = {}
     for error in errors:
         where = ".".join(str(p) for p in error["loc"] if not _BRANCH.fullmatch(str(p)))
+        if error["type"] not in ("missing", "extra_forbidden"):
+            where = _BRANCH.sub("", where)
         told.setdefault(where or "top level", []).append(_told(error, model))
     # Each branch of a union has its errors; those that came further say more.
     inner = [w for w in told if not any(other.startswith(f"{w}.") for other in told)]

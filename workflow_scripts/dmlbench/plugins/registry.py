@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from dmlbench.errors import ConfigError
+from dmlbench.plugins.class_paths import said
 
 
 class Registration(NamedTuple):
@@ -23,7 +24,7 @@ class Registry:
         self.kind = kind
         self.package = package
         self._required = required
-        self._classes: dict[str, type] = {}
+        self.known: dict[str, type] = {}
 
     def register(self, name: str, /, **facts: object) -> Callable[[type], type]:
         """A class decorator: register the class as ``name``, set ``facts`` as class attributes."""
@@ -40,13 +41,13 @@ class Registry:
             cls.registration = Registration(self.kind, facts)  # type: ignore[attr-defined]
             # A class of the user's own module is named by its path and needs no entry.
             if cls.__module__.startswith(f"{self.package}."):
-                other = self._classes.get(name, cls)
+                other = self.known.get(name, cls)
                 if (other.__module__, other.__name__) != (cls.__module__, cls.__name__):
                     raise ConfigError(
                         f"{self.kind} '{name}' is registered twice: in {other.__module__} and in "
                         f"{cls.__module__}; rename one"
                     )
-                self._classes[name] = cls
+                self.known[name] = cls
             return cls
 
         return decorate
@@ -61,8 +62,11 @@ class Registry:
         """All registered classes by name, sorted; imports the modules of the package."""
         package = importlib.import_module(self.package)
         for module in pkgutil.iter_modules(package.__path__):
-            importlib.import_module(f"{self.package}.{module.name}")
-        return dict(sorted(self._classes.items()))
+            try:
+                importlib.import_module(f"{self.package}.{module.name}")
+            except Exception as error:  # a file that the user has added may raise any of them
+                raise ConfigError(f"{self.package}.{module.name}: {said(error)}") from error
+        return dict(sorted(self.known.items()))
 
 
 REGISTRIES = {

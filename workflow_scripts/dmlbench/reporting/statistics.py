@@ -13,14 +13,11 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
 CONFIDENCE = 0.95
-#: A difference counts as shown when its corrected p is below this.
-ALPHA = 0.05
-#: The power at which "more seeds" would show a difference of the size seen.
-POWER = 0.8
+ALPHA = 0.05  #: a difference counts as shown when its corrected p is below this
+POWER = 0.8  #: at which "more seeds" would show a difference of the size seen
 #: A smaller difference is none: metrics are shares of thousands of queries, in percent.
 _ROUNDING = 1e-9
-#: More seeds are not counted: nobody trains them.
-MOST_SEEDS = 1000
+MOST_SEEDS = 1000  #: more are not counted: nobody trains them
 
 
 @dataclass(frozen=True)

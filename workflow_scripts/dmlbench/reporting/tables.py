@@ -28,10 +28,8 @@ from dmlbench.reporting.latex import latex
 from dmlbench.reporting.overall_tables import board_table, cost, cost_table, leaderboard
 from dmlbench.reporting.published import published_of, published_rows
 
-#: So many missing runs are named; the ledger has all.
-_NAMED = 5
-#: Letters of a reason that are printed.
-_REASON = 90
+_NAMED = 5  #: so many missing runs are named; the ledger has all
+_REASON = 90  #: letters of a reason that are printed
 _TESTS_HEAD = ["difference", "p (t)", "p (exact)", "d", "more seeds"]
 
 

@@ -17,10 +17,8 @@ from dmlbench.training.run_lock import RunLock
 
 log = logging.getLogger(__name__)
 
-#: So many differences are named.
-_NAMED = 5
-#: Bytes at the end of a checkpoint: the SHA-256 of those before.
-_DIGEST = 32
+_NAMED = 5  #: so many differences are named
+_DIGEST = 32  #: bytes at the end of a checkpoint: the SHA-256 of those before
 
 
 class Checkpoint:

@@ -205,7 +205,7 @@ def _git_state() -> dict:
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
     try:
-        changed = git("status", "--porcelain", "-uno", "--", ":(top)", ":(top,exclude)results")
+        changed = git("status", "--porcelain", "--", ":(top)", ":(top,exclude)results")
         return {"commit": git("rev-parse", "HEAD"), "dirty": bool(changed)}
     except (OSError, subprocess.CalledProcessError) as error:
         return {"commit": None, "dirty": None, "reason": type(error).__name__}

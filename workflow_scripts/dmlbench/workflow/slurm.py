@@ -168,8 +168,7 @@ def ended_head(file: Path) -> Head | None:
         raise UserError(f"{file}: damaged; {todo}") from None
     here = head.host == platform.node()
     running = started(head.process) if here else None
-    # The clock that the start is told by may be set meanwhile, by little.
-    if running and head.started and abs(running - head.started) < 10:
+    if running and abs(running - (head.started or 0)) < 10:  # the clock may have been set
         raise UserError(
             f"Snakemake runs this config already, as process {head.process} of this machine; "
             "wait for it, or end it: Ctrl-C there cancels its jobs"

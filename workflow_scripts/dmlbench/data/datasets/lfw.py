@@ -13,7 +13,7 @@ _VIEW_1 = {
     "train_label": "person",
     "train_classes": 4038,
     "evaluations": [("test", "retrieval", "person")],
-    "pairs": {
+    "views": {
         "view1": "pairsDevTest.txt",
         "view1_threshold": "pairsDevTrain.txt",
         "view2": "pairs.txt",
@@ -90,7 +90,7 @@ _FOLDS = (1369, 1367, 1089, 1324, 1016, 1166, 1690, 1222, 1207, 1783)
     train_classes=5140,
     folds=10,
     evaluations=[("test", "retrieval", "person")],
-    pairs={"view2": "pairs.txt"},
+    views={"view2": "pairs.txt"},
     counts={f"fold{number}": count for number, count in enumerate(_FOLDS, start=1)},
 )
 class LfwView2(Lfw):
