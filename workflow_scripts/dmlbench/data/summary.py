@@ -3,8 +3,6 @@
 import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
-from torchvision.transforms.functional import pil_to_tensor, to_pil_image
-from torchvision.utils import make_grid
 
 from dmlbench.data.store import ImageStore
 from dmlbench.seeding import derive_seed
@@ -47,7 +45,7 @@ def contact_sheet(name: str, store: ImageStore) -> Image.Image:
         title = f"{name}, {split} {subset}".rstrip() + f": {len(part):,} images"
         ImageDraw.Draw(sheet).text((4, top + 4), title, fill="black")
         chosen = rng.choice(part.index, size=min(len(part), _COLUMNS * _ROWS), replace=False)
-        tiles = [pil_to_tensor(store.thumbnail(row, _TILE - _GAP)) for row in chosen]
-        grid = make_grid(tiles, _COLUMNS, _GAP, pad_value=255)
-        sheet.paste(to_pil_image(grid), (0, top + 20))
+        for place, row in enumerate(chosen):
+            x, y = place % _COLUMNS * _TILE, place // _COLUMNS * _TILE
+            sheet.paste(store.thumbnail(row, _TILE - _GAP), (x + _GAP, top + 20 + y))
     return sheet
