@@ -132,4 +132,6 @@ def json_schema() -> str:
     """The JSON schema of a config file, for editors."""
     schema = Benchmark.model_json_schema()
     schema["title"] = "dmlbench config"
+    recipe = schema["$defs"]["Recipe"]  # a base has the keys that are needed
+    recipe["anyOf"] = [{"required": recipe.pop("required")}, {"required": ["base"]}]
     return json.dumps(schema, indent=1, sort_keys=True) + "\n"
