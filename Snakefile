@@ -60,8 +60,10 @@ onstart:
 
 onsuccess:
     settle_origins()
+    forget_kept_runs()
     print_results()
 
 
 onerror:
+    put_back_kept_runs()
     settle_origins()

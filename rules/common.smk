@@ -10,8 +10,10 @@ from typing import get_args
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
+from snakemake.iocontainers import Wildcards
+
 from dmlbench import paths
-from dmlbench.workflow import provenance
+from dmlbench.workflow import bundles, provenance
 from dmlbench.config import NO_SAMPLER, RANDOM, UNTRAINED, resolve_config
 from dmlbench.config.load import read_plan, write_plan
 from dmlbench.config.read_yaml import merge_configs
@@ -19,9 +21,11 @@ from dmlbench.plugins.entries import entries
 from dmlbench.config.archive_table import all_archives
 from dmlbench.config.recipe import Recipe
 from dmlbench.config.folders import listing
+from dmlbench.config.frozen import network_name, uses_features
 from dmlbench.errors import UserError
 from dmlbench.reporting.figures import figures, planned
 from dmlbench.reporting.figures.critical_difference import same_methods
+from dmlbench.workflow.file_records import count_as_made, settle
 from dmlbench.workflow.snakemake_jobs import set_job_environment
 
 # A graph of thousands of jobs is millions of objects that live to the end; looking through them for
@@ -56,7 +60,12 @@ NAME = BENCHMARK.name
 set_job_environment(BENCHMARK.data if workflow.is_main_process else None)
 RESOURCES = BENCHMARK.resources
 CONFIG = paths.resolved_config(NAME)
+BUNDLES_FILE = Path(paths.bundles(NAME))
 PROJECTION = BENCHMARK.projection
+# The frozen backbones whose features are stored.
+NETWORKS = sorted({network_name(r) for r in PLAN.recipes.values() if uses_features(r)})
+# What is embedded of every training.
+MEASURED = PLAN.measured(next(iter(PLAN.runs.values())))
 RUN = paths.run(NAME)
 REPORT = paths.report(NAME)
 SUMMARY = paths.summary_page(NAME)
@@ -114,6 +123,52 @@ def asked(rule):
     }
 
 
+def ask_as(rule, bundle):
+    """Have the rule of a bundle ask for what --set-resources has the rule of one run ask for."""
+    overwritten = workflow.resource_settings._parsed_overwrite_resources
+    workflow.get_rule(bundle).resources.update(overwritten.get(rule, {}))
+
+
+def runs_that_share_jobs():
+    """The runs to train, to embed and to evaluate in bundles, where several share a job.
+
+    A finished run is in none, so that only what is missing is done.
+    """
+    size = RESOURCES.train.runs_per_job
+    if size == 1:
+        return dict.fromkeys(("train", "embed", "evaluate"), ())
+    if not workflow.is_main_process:
+        return bundles.read_bundles(BUNDLES_FILE, PLAN)
+    lacking, missing = set(), {}
+    made_by = {
+        "train": lambda run: bundles.is_finished(PLAN, run),
+        "embed": lambda run: all(map(os.path.exists, embeddings_of_run(run))),
+        "evaluate": lambda run: os.path.exists(run_files(paths.METRICS_FILE, [run])[0]),
+    }
+    for step, is_done in made_by.items():
+        # What is trained anew is also embedded and evaluated.
+        lacking |= {
+            run for run in PLAN.runs.values() if run not in lacking and not is_done(run)
+        }
+        runs = [run for run in PLAN.runs.values() if run in lacking]
+        missing[step] = bundles.make_bundles(PLAN, runs, size)
+    return missing
+
+
+def bundle_rules(step):
+    """The names of the rules that do a step for a bundle of runs each, and the runs."""
+    return {f"{step}_bundle_{n}": runs for n, runs in enumerate(BUNDLES[step])}
+
+
+def as_wildcards(run):
+    return Wildcards(fromdict={key: str(value) for key, value in run.__dict__.items()})
+
+
+def on_bundle(step, runs):
+    """How a job calls a step of a bundle."""
+    return f"{on_config(step)} --run {' '.join(run.id for run in runs)}"
+
+
 def run_of(wildcards):
     return PLAN.run_by_id(paths.RUN_ID.format(**wildcards))
 
@@ -122,9 +177,12 @@ def fingerprint(wildcards):
     return PLAN.fingerprint(run_of(wildcards))
 
 
-def training_code(wildcards):
-    run = run_of(wildcards)
+def code_of_training(run):
     return provenance.training_code(run.dataset, PLAN.sources(run))
+
+
+def training_code(wildcards):
+    return code_of_training(run_of(wildcards))
 
 
 def data_origin(wildcards):
@@ -154,17 +212,28 @@ def prepared_index(wildcards, file=paths.INDEX):
     return file.format(dataset=wildcards.dataset, store=store)
 
 
-def embeddings_of_run(wildcards, parts=BENCHMARK.evaluation.splits):
-    chosen = PLAN.selections(run_of(wildcards))
-    files = [paths.embeddings(part, s) for part in parts for s in chosen]
-    return [f"{RUN}/{file}".format(**wildcards) for file in files]
+def network_input(wildcards):
+    """What a run's network is given: prepared images, and the features of a frozen backbone."""
+    features = PLAN.features_file(wildcards)
+    return [prepared_index(wildcards), *([str(features)] if features else [])]
+
+
+def features_index(wildcards):
+    store = PLAN.recipe_of_network(wildcards.network)["store"]
+    return paths.INDEX.format(dataset=wildcards.dataset, store=store)
+
+
+def embeddings_of_run(run, parts=BENCHMARK.evaluation.splits):
+    files = [paths.embeddings(part, s) for part in parts for s in PLAN.measured(run)]
+    return [f"{RUN}/{file}".format(**run.__dict__) for file in files]
 
 
 def measured_files(wildcards):
     """What the metrics of a run are computed from; verification also takes pairs."""
-    files = [*embeddings_of_run(wildcards), prepared_index(wildcards)]
+    run = run_of(wildcards)
+    files = [*embeddings_of_run(run), prepared_index(wildcards)]
     if PLAN.verifies(wildcards.dataset):
-        files += embeddings_of_run(wildcards, [paths.OF_PAIRS])
+        files += embeddings_of_run(run, [paths.OF_PAIRS])
         files.append(prepared_index(wildcards, paths.PAIRS))
     return files
 

@@ -5,12 +5,12 @@
 rule embed:
     input:
         rules.train.output.weights,
-        prepared_index,
+        network_input,
     output:
         [
             f"{RUN}/{paths.embeddings(split, selection)}"
             for split in BENCHMARK.evaluation.splits
-            for selection in BENCHMARK.selections
+            for selection in MEASURED
         ],
     log:
         f"{LOGS}/embed/{paths.RUN_ID}.log",
@@ -38,12 +38,12 @@ rule embed:
 use rule embed as embed_pairs with:
     input:
         weights=rules.train.output.weights,
-        index=prepared_index,
+        index=network_input,
         pairs=lambda wildcards: prepared_index(wildcards, paths.PAIRS),
     output:
         [
             f"{RUN}/{paths.embeddings(paths.OF_PAIRS, selection)}"
-            for selection in BENCHMARK.selections
+            for selection in MEASURED
         ],
     log:
         f"{LOGS}/embed_pairs/{paths.RUN_ID}.log",
@@ -57,7 +57,7 @@ use rule embed as embed_pairs with:
 
 use rule embed as control with:
     input:
-        prepared_index,
+        network_input,
     output:
         f"{RUN}/run.json",
         [
@@ -81,7 +81,7 @@ use rule embed as control with:
 use rule control as control_pairs with:
     input:
         record=f"{RUN}/run.json",
-        index=prepared_index,
+        index=network_input,
         pairs=lambda wildcards: prepared_index(wildcards, paths.PAIRS),
     output:
         f"{RUN}/{paths.embeddings(paths.OF_PAIRS, PLAN.control_selection)}",
@@ -93,3 +93,53 @@ use rule control as control_pairs with:
         pairs=lambda wildcards, input: f"--pairs {input.pairs}",
     message:
         "embed the images of pairs for {wildcards}"
+
+
+# What a frozen backbone makes of a dataset, once for all trainings of a head on it.
+use rule embed as features with:
+    input:
+        features_index,
+    output:
+        paths.FEATURES,
+    log:
+        f"{LOGS}/features/{{dataset}}/{{network}}.log",
+    benchmark:
+        f"{BENCHMARKS}/features/{{dataset}}/{{network}}.tsv"
+    wildcard_constraints:
+        network=one_of(NETWORKS),
+    params:
+        command=f"{on_config('embed features')} --dataset {{dataset}} --network {{network}}",
+        code=step_code("embed features"),
+    message:
+        "features of {wildcards.dataset} by {wildcards.network}"
+
+
+# See rules/train.smk.
+for _name, _runs in bundle_rules("embed").items():
+
+    rule:
+        name:
+            _name
+        input:
+            [run_files(paths.model(s), _runs) for s in BENCHMARK.selections],
+            sorted({file for run in _runs for file in network_input(run)}),
+        output:
+            [file for run in _runs for file in embeddings_of_run(run)],
+        log:
+            f"{LOGS}/embed/{_name}.log",
+        benchmark:
+            f"{BENCHMARKS}/embed/{_name}.tsv"
+        conda:
+            ENVIRONMENT
+        threads: RESOURCES.embed.threads
+        resources:
+            **asked("embed"),
+        params:
+            command=on_bundle("embed trained", _runs),
+            number=len(_runs),
+        message:
+            "embed {params.number} runs"
+        shell:
+            "{params.command} --log {log:q}"
+
+    ask_as("embed", _name)

@@ -86,3 +86,33 @@ use rule evaluate as roc with:
         settings=PROJECTION.selection,
     message:
         "accept rates of {wildcards}"
+
+
+# See rules/train.smk.
+for _name, _runs in bundle_rules("evaluate").items():
+
+    rule:
+        name:
+            _name
+        input:
+            [measured_files(as_wildcards(run)) for run in _runs],
+        output:
+            run_files(paths.METRICS_FILE, _runs),
+        log:
+            f"{LOGS}/evaluate/{_name}.log",
+        benchmark:
+            f"{BENCHMARKS}/evaluate/{_name}.tsv"
+        conda:
+            ENVIRONMENT
+        threads: RESOURCES.evaluate.threads
+        resources:
+            **asked("evaluate"),
+        params:
+            command=on_bundle("measure evaluate", _runs),
+            number=len(_runs),
+        message:
+            "evaluate {params.number} runs"
+        shell:
+            "{params.command} --log {log:q}"
+
+    ask_as("evaluate", _name)

@@ -4,7 +4,6 @@ import shutil
 
 from dmlbench.workflow import slurm
 from dmlbench.workflow.preflight import problems
-from dmlbench.workflow.file_records import settle
 from dmlbench.workflow.job_records import vouches
 
 RUN_FOLDERS = {RUN.format(**run.__dict__): run for run in PLAN.runs.values()}
@@ -29,7 +28,10 @@ def outputs_here():
     """The outputs of rules that are here, for the runs of this config."""
     patterns = [output for rule in workflow.rules for output in rule.output]
     stores = {prepared_index(run, paths.PREPARED) for run in PLAN.runs.values()}
-    for top in (paths.results(NAME), *stores):
+    features = {
+        os.path.dirname(PLAN.features_file(run) or "") for run in PLAN.runs.values()
+    }
+    for top in (paths.results(NAME), *stores, *filter(None, features)):
         for folder, _, files in os.walk(top):
             for file in (f"{folder}/{name}" for name in files):
                 if any(pattern.match(file) for pattern in patterns):
@@ -41,8 +43,7 @@ def is_trained(file):
     run = RUN_FOLDERS.get(os.path.dirname(file))
     if run is None:
         return False
-    code = provenance.training_code(run.dataset, PLAN.sources(run))
-    return vouches(Path(file), PLAN.fingerprint(run), code)
+    return vouches(Path(file), PLAN.fingerprint(run), code_of_training(run))
 
 
 def unusable(file, why):
@@ -68,6 +69,8 @@ def write_config():
     """Write the config and its plan, and have jobs read these: the user's file may change."""
     try:
         write_plan(PLAN, Path(CONFIG).parent)
+        if RESOURCES.train.runs_per_job > 1:
+            bundles.write_bundles(BUNDLES_FILE, BUNDLES)
     except OSError as error:
         refuse([unusable(error.filename, error.strerror)])
     # What Snakemake gives to jobs as --configfiles.
@@ -77,6 +80,8 @@ def write_config():
 def requests(names):
     """Name, resources on the last try, and threads of the rules of these names."""
     tries = 1 + workflow.execution_settings.retries
+    # A job of several runs asks for what that of one does.
+    names = {SHARED[name][0] if name in SHARED else name for name in names}
     for each in workflow.rules:
         if each.name in names and not each.norun and not workflow.is_local(each):
             asks = each.expand_resources({}, [], tries)
@@ -111,10 +116,40 @@ def before_jobs(logs):
             refuse_beside_leftovers()
         if on_slurm:
             slurm.record_head(Path(paths.head(NAME)), logs)
+        # No job is left that could delete what was put back.
+        forget_kept_runs()
+        record_each_run()
     except UserError as error:
         refuse([error])
     if on_slurm:
         slurm.notice_preempted_jobs()
+
+
+def record_each_run():
+    """Have Snakemake record the runs of a bundle as if each had had a job of its own.
+
+    Then nothing is made again where another call has them in other bundles, or in none.
+    """
+    persistence, dag = workflow.persistence, workflow.dag
+    finished = persistence.finished
+
+    async def finished_runs(job):
+        if job.rule.name not in SHARED:
+            return await finished(job)
+        step, runs = SHARED[job.rule.name]
+        for run in runs:
+            names = dict(as_wildcards(run).items())
+            single = await dag.new_job(workflow.get_rule(step), wildcards_dict=names)
+            dag._jobid[single] = dag.jobid(job)
+            await finished(single)
+
+    persistence.finished = finished_runs
+
+
+def forget_kept_runs():
+    """Remove the second names that bundles gave to the files of finished runs."""
+    for run in PLAN.runs.values():
+        bundles.forget(PLAN, run)
 
 
 def refuse_beside_leftovers():
@@ -129,9 +164,7 @@ def refuse_beside_leftovers():
 
 def refuse_without_embeddings():
     """Refuse to measure what is not stored: Snakemake would say that all tables are made."""
-    files = [
-        file for run in measured_runs() for file in embeddings_of_run(run.__dict__)
-    ]
+    files = [file for run in measured_runs() for file in embeddings_of_run(run)]
     if missing := [file for file in files if not os.path.exists(file)]:
         raise UserError(
             f"{len(missing)} stored embeddings are not here, such as {missing[0]}; only what is "

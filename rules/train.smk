@@ -1,9 +1,26 @@
-# One training per run.
+# One training per run. Small ones share a job where the config says so.
+
+
+def put_back_kept_runs():
+    """Put back what jobs with several runs had finished when they failed or were killed."""
+    made = [run for run in PLAN.runs.values() if bundles.put_back(PLAN, run)]
+    names = ["run.json", *bundles.output_names(BENCHMARK.selections)]
+    count_as_made(file for name in names for file in run_files(name, made))
+
+
+# Before it is asked which runs are finished.
+if workflow.is_main_process:
+    put_back_kept_runs()
+BUNDLES = runs_that_share_jobs()
+# By the name of the rule for a bundle: the rule for one run, and the runs.
+SHARED = {
+    name: (step, runs) for step in BUNDLES for name, runs in bundle_rules(step).items()
+}
 
 
 rule train:
     input:
-        prepared_index,
+        network_input,
     output:
         record=f"{RUN}/run.json",
         history=f"{RUN}/history.csv",
@@ -30,3 +47,37 @@ rule train:
         "exec {params.command}"
         # Only a scheduler ends a job when its time is up.
         ' --time-budget "${{SLURM_JOB_ID:+{resources.runtime}}}" --log {log:q}'
+
+
+# Which trainings share a job follows from what is finished, so each bundle has a rule of its own.
+# Snakemake prefers it to the rule above, as it has no wildcards.
+for _name, _runs in bundle_rules("train").items():
+
+    rule:
+        name:
+            _name
+        input:
+            sorted({file for run in _runs for file in network_input(run)}),
+        output:
+            run_files("run.json", _runs),
+            run_files("history.csv", _runs),
+            [run_files(paths.model(s), _runs) for s in BENCHMARK.selections],
+        log:
+            f"{LOGS}/train/{_name}.log",
+        benchmark:
+            f"{BENCHMARKS}/train/{_name}.tsv"
+        conda:
+            ENVIRONMENT
+        threads: RESOURCES.train.threads
+        resources:
+            **asked("train"),
+        params:
+            command=on_bundle("train", _runs),
+            number=len(_runs),
+        message:
+            "train {params.number} runs"
+        shell:
+            "exec {params.command}"
+            ' --time-budget "${{SLURM_JOB_ID:+{resources.runtime}}}" --log {log:q}'
+
+    ask_as("train", _name)

@@ -9,14 +9,28 @@ import pandas as pd
 from dmlbench import cli, paths
 from dmlbench.config import Plan, Run, load_config
 from dmlbench.files import replacing
+from dmlbench.workflow.copies import Copies, hear_signals
+from dmlbench.workflow.provenance import step_code
 
 
 def evaluate(args) -> None:
     """Measure every part of the dataset that the config's splits cover: metrics.json."""
     from dmlbench.evaluation.run_metrics import measure_run
     from dmlbench.files import write_json
+    from dmlbench.knn import load_faiss
 
-    plan, run = planned(args)
+    if len(args.run) > 1:
+        # Imported once for all, as the code is looked up once.
+        import sklearn.metrics  # noqa: F401
+
+        load_faiss()
+        step_code("measure", "evaluate")
+        results = Path(paths.results(load_config(args.config).benchmark.name))
+        cli.do_each_alone(evaluate, args, Copies(results, "evaluate"))
+        return
+    hear_signals()
+    plan = load_config(args.config)
+    run = plan.run_by_id(args.run[0])
     write_json(plan.run_folder(run) / paths.METRICS_FILE, measure_run(plan, run))
 
 
@@ -90,7 +104,7 @@ def write(tables: Iterable[pd.DataFrame], file: Path) -> None:
 
 if __name__ == "__main__":
     steps = cli.Steps(__doc__)
-    steps.add(evaluate, cli.run_parser)
+    steps.add(evaluate, cli.runs_parser)
     steps.add(project, cli.run_parser)
     steps.add(illustrate, cli.run_parser)
     steps.add(roc, cli.run_parser)

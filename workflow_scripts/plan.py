@@ -53,10 +53,12 @@ def parameters(plan: Plan, run: Run) -> int:
     import torch
 
     from dmlbench.models.embedder import Embedder
+    from dmlbench.plugins.timm_names import usual_size
 
     recipe = plan.recipes[run.recipe]
+    usual = 32 if recipe["backbone"] == "small_cnn" else usual_size(recipe["backbone"])
     with torch.device("meta"):
-        model = Embedder({**recipe, "weights": "none"}, 3, recipe["image_size"] or 32)
+        model = Embedder({**recipe, "weights": "none"}, 3, recipe["image_size"] or usual)
     return sum(tensor.numel() for tensor in model.state_dict().values())
 
 

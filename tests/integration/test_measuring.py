@@ -4,8 +4,13 @@ import json
 
 import numpy as np
 import pandas as pd
+import pytest
 import yaml
 from conftest import ROOT, job_counts, run_script, run_snakemake
+from safetensors.numpy import load_file
+
+from dmlbench.config import load_config
+from dmlbench.evaluation.embeddings import load_embeddings
 
 TRAINING = {"prepare", "train", "embed", "embed_pairs"}
 
@@ -46,6 +51,34 @@ def test_the_metrics_of_a_run_are_the_config_s(smoke_run):
     assert set(sub["label"]) == {"parity"}
     assert set(sub["subset"]) == {"seen", "unseen"}
     assert sub["value"].between(0.2, 1).all()
+
+
+@pytest.mark.slow
+def test_features_before_the_head_are_measured_beside_the_embeddings(smoke_config, tmp_path):
+    smoke_config |= {"seeds": [0], "selections": ["last"]}
+    smoke_config["evaluation"] |= {"body": True, "metrics": ["recall"]}
+    smoke_config["recipes"]["digits_8d"]["epochs"] = 1
+    (tmp_path / "body.yaml").write_text(yaml.safe_dump(smoke_config))
+    table = "results/smoke/tables/even_odd"
+    done = run_snakemake("-c2", f"{table}.md", "--configfile", "body.yaml", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = (tmp_path / f"{table}.md").read_text()
+    assert "last epoch, before the head" in text
+    plan = load_config(tmp_path / "body.yaml")
+    run = next(iter(plan.runs.values()))
+    folder = tmp_path / plan.run_folder(run)
+    body, ids = load_embeddings(folder / "embeddings_test_last_body.npz")
+    embedded, same_ids = load_embeddings(folder / "embeddings_test_last.npz")
+    assert (ids == same_ids).all()
+    assert body.shape == (len(embedded), 64)
+    # The head takes the features as they were before they got length 1: a linear map of each.
+    head = load_file(folder / "model_last.safetensors")
+    directions = body @ head["head.weight"].T
+    bias = head["head.bias"]
+    for row in range(3):  # embedding = (s W b + bias) / norm for one s of each image
+        found = [s * directions[row] + bias for s in np.geomspace(1e-2, 1e2, 20001)]
+        cosine = [f @ embedded[row] / np.linalg.norm(f) for f in found]
+        assert max(cosine) > 1 - 1e-4
 
 
 def faces(folder, people=24, folds=4):

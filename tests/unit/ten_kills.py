@@ -54,6 +54,7 @@ def main(config: str, run: str, whole: str, killed: str, seed: str) -> None:
     # Once for all children, or most kills would come before the first step. Nothing of torch that
     # takes threads may run before they are forked.
     import pytorch_metric_learning.losses  # noqa: F401
+    import timm.utils  # noqa: F401
     import torch
 
     import dmlbench.data.reader

@@ -327,6 +327,23 @@ def test_seeds_that_find_everything_are_no_copies(plan, folder):
     assert breaches(plan, folder) == []
 
 
+@pytest.mark.parametrize(
+    ("recipe", "alike"),
+    [
+        ({"weights": "tv_in1k", "head": {"type": "none"}}, True),
+        ({"weights": "tv_in1k", "head": {"type": "linear"}}, False),
+        ({"weights": "none", "head": {"type": "none"}}, False),
+    ],
+)
+def test_seeds_may_begin_alike_where_nothing_is_random(plan, tmp_path, recipe, alike):
+    for each in plan.recipes.values():
+        each |= recipe
+    make_results(plan, tmp_path / "x")
+    for run in plan.runs:
+        doctored(tmp_path / "x", run, RECORD, set_in("initial_weights", "the same"))
+    assert {b["rule"] for b in breaches(plan, tmp_path / "x")} == (set() if alike else {"R04"})
+
+
 def test_a_value_that_is_not_defined_needs_only_its_reason(plan, folder):
     change = {"value": None, "note": "every image is alone in its class"}
     for metric in ("nmi", "recall"):

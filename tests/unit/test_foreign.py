@@ -13,7 +13,7 @@ from dmlbench.losses.base import build_loss
 from dmlbench.plugins.class_paths import import_class
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.sampler import MinerSampler, build_sampler
-from dmlbench.training.step import build_optimizer
+from dmlbench.training.optimization import build_optimizer
 
 LOSSES = "pytorch_metric_learning.losses"
 MINERS = "pytorch_metric_learning.miners"

@@ -24,7 +24,11 @@ def store(tmp_path):
     return ImageStore(tmp_path)
 
 
-@pytest.fixture(params=[{"device": "cuda"}, CROPS, CROPS | {"precision": "bfloat16"}])
+OF_TODAY = {"schedule": {"name": "cosine", "by": "step"}, "ema": 0.9, "clip_grad_norm": 1.0}
+WAYS = [{}, CROPS, CROPS | {"precision": "bfloat16"}, OF_TODAY | {"precision": "tf32", "chunk": 20}]
+
+
+@pytest.fixture(params=[{"device": "cuda"} | way for way in WAYS])
 def trainer(request, smoke_config, store):
     smoke_config["recipes"]["digits_8d"] |= request.param
     plan = resolve_config(smoke_config, "test")

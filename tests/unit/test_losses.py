@@ -14,7 +14,7 @@ from dmlbench.losses.base import build_loss
 from dmlbench.plugins.registry import REGISTRIES
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.sampler import build_sampler
-from dmlbench.training.step import build_optimizer
+from dmlbench.training.optimization import build_optimizer
 
 CASES = [
     {"type": "contrastive"},

@@ -24,12 +24,21 @@ from dmlbench.training.snapshot import _module_state, _restore_module, unsaved
 from dmlbench.training.step import EpochRecord, Step
 
 TIMES = ["seconds", "images_per_second"]
+#: What has a state of its own beside the weights.
+OF_TODAY = {
+    "optimizer": {"name": "adamw", "lr": 0.003, "weight_decay": 0.01, "head_lr": 0.01},
+    "schedule": {"name": "cosine", "by": "step", "warmup_epochs": 1},
+    "warmup_head_epochs": 1,
+    "clip_grad_norm": 0.5,
+    "ema": 0.95,
+}
+BY_EPOCH = {"schedule": {"name": "multistep", "at": [2], "warmup_epochs": 1}, "chunk": 20}
 
 
 @pytest.fixture
-def plan(tmp_path, monkeypatch):
+def plan(request, tmp_path, monkeypatch):
     """The smoke config in a folder of its own, which is the working directory."""
-    file = config_file(tmp_path)
+    file = config_file(tmp_path, **getattr(request, "param", {}))
     monkeypatch.chdir(tmp_path)
     return resolve_config(yaml.safe_load(file.read_text()), "test")
 
@@ -57,8 +66,9 @@ def weights(plan) -> dict[str, bytes]:
             {"per_class": 16},
             {"optimizer": {"name": "sgd", "lr": 0.1, "momentum": 0.9}, "precision": "bfloat16"},
         ),
+        ({"type": "margin"}, {"per_class": 16, "positive": "easy", "negative": "hard"}, OF_TODAY),
     ],
-    ids=["margin", "memory"],
+    ids=["margin", "memory", "schedule"],
 )
 def test_ten_kills_at_random_moments_change_no_byte(loss, sampler, recipe, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
@@ -85,6 +95,12 @@ def test_ten_kills_at_random_moments_change_no_byte(loss, sampler, recipe, tmp_p
     pd.testing.assert_frame_equal(*(history.drop(columns=TIMES) for history in histories))
 
 
+@pytest.mark.parametrize(
+    "plan",
+    [{}, OF_TODAY | {"epochs": 3}, BY_EPOCH | {"epochs": 3}],
+    indirect=True,
+    ids=["plain", "by step", "by epoch"],
+)
 def test_a_training_left_at_every_place_ends_as_one_that_was_not(plan):
     train_run(plan, plan.run_by_id(RUN))
     whole = weights(plan)

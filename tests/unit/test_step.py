@@ -2,10 +2,12 @@
 
 import pytest
 import torch
+from timm.utils import ModelEmaV3
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from dmlbench.losses.base import build_loss
 from dmlbench.samplers.sampler import build_sampler
+from dmlbench.training.network import Network
 from dmlbench.training.step import EpochRecord, Step
 
 #: To read a number, to count what a mask keeps, and to send a number over. An index that is a mask
@@ -37,7 +39,7 @@ class Quiet(EpochRecord):
         pass
 
 
-def waits_of(loss, positive=None, negative=None, per_class=4):
+def waits_of(loss, positive=None, negative=None, per_class=4, chunk=None, average=False, **more):
     """What one step of a loss waits for; ``loss`` is its type and arguments."""
     torch.manual_seed(0)
     module = build_loss({"name": "mine", **loss}, 4, 8)
@@ -45,7 +47,9 @@ def waits_of(loss, positive=None, negative=None, per_class=4):
     spec = {"positive": chosen[0], "negative": chosen[1], "miner": None, "per_class": per_class}
     model = torch.nn.Sequential(torch.nn.Linear(5, 8), torch.nn.Tanh())
     optimizer = torch.optim.SGD([*model.parameters(), *module.parameters()], lr=0.1)
-    step = Step(model, module, build_sampler(spec), optimizer, half=False)
+    if average:
+        more["average"] = ModelEmaV3(model, decay=0.9)
+    step = Step(Network(model, chunk=chunk), module, build_sampler(spec), optimizer, **more)
     given = torch.randn(16, 5), torch.arange(16) // 4, torch.arange(16), torch.Generator()
     with Waits() as waits:
         step.take(*given, Quiet("mine", 1, []))
@@ -86,3 +90,8 @@ def test_a_step_of_proxies_or_whole_batches_waits_for_nothing(kind):
 
 def test_one_drawn_negative_for_each_of_all_positives_waits_as_documented():
     assert waits_of({"type": "triplet"}, "all", "random") == {"nonzero"}
+
+
+@pytest.mark.parametrize("keys", [{"chunk": 5}, {"average": True}, {"clip": 1.0}], ids=str)
+def test_chunks_clipping_and_averages_wait_for_nothing(keys):
+    assert waits_of({"type": "margin"}, "easy", "all", **keys) == set()

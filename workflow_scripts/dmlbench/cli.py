@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dmlbench.errors import Unfinished, UserError
+from dmlbench.workflow.copies import SIGNALS, Copies
 from dmlbench.workflow.job_records import noted
 
 log = logging.getLogger("dmlbench")
@@ -39,6 +40,14 @@ def run_parser(description: str, **more: Any) -> argparse.ArgumentParser:
     """A parser for scripts that work on one run of a config."""
     made = config_parser(description, **more)
     made.add_argument("--run", required=True, help="dataset/recipe/loss/sampler/seedN")
+    return made
+
+
+def runs_parser(description: str, **more: Any) -> argparse.ArgumentParser:
+    """The same for one run or several, of which ``run`` is a list."""
+    made = config_parser(description, **more)
+    what = "dataset/recipe/loss/sampler/seedN; several are done one after the other"
+    made.add_argument("--run", required=True, nargs="+", help=what)
     return made
 
 
@@ -75,7 +84,40 @@ def run(
 
     Work that says it is unfinished leaves with 75; ``log_mode`` ``a`` goes on with its log.
     """
-    options = arguments.parse_args()
+    do(main, arguments.parse_args(), log_mode)
+
+
+def do_alone(
+    main: Callable[[argparse.Namespace], None],
+    options: argparse.Namespace,
+    run: str,
+    log_mode: Literal["w", "a"],
+    **other: Any,
+) -> None:
+    """Be the process that was called for one of ``options.run``, and with these ``other`` options.
+
+    For copies of a process that was called for all of them.
+    """
+    rest = set(options.run) - {run}
+    sys.argv[:] = [word for word in sys.argv if word not in rest]
+    do(main, argparse.Namespace(**vars(options) | {"run": [run]} | other), log_mode)
+
+
+def do_each_alone(
+    main: Callable[[argparse.Namespace], None], options: argparse.Namespace, copies: Copies
+) -> None:
+    """Do ``main`` for each of ``options.run`` in a copy of this process; see :class:`Copies`."""
+    for run in dict.fromkeys(options.run):
+        copies.run(run, lambda log, run=run: do_alone(main, options, run, "w", log=log))
+    copies.end(EXIT_UNFINISHED)
+
+
+def do(
+    main: Callable[[argparse.Namespace], None],
+    options: argparse.Namespace,
+    log_mode: Literal["w", "a"] = "w",
+) -> None:
+    """What :func:`run` does with the command line parsed."""
     _start_log(options.log, log_mode)
     log.info("%s", shlex.join(sys.argv))
     # A scheduler that ends a job asks this way: clean up as after Ctrl-C.
@@ -91,7 +133,7 @@ def run(
         sys.exit(EXIT_USER_ERROR)
     except Unfinished as reason:
         # Everything is saved. Schedulers ask more than once, and the code must come through.
-        for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
+        for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)
         log.error("unfinished: %s", reason)
         sys.exit(EXIT_UNFINISHED)

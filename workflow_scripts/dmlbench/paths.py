@@ -28,6 +28,9 @@ PAIRS = f"{PREPARED}/{PAIRS_FILE}"
 DATA_SUMMARY = f"{PREPARED}/summary.txt"
 CONTACT_SHEET = f"{PREPARED}/images.png"
 
+#: The features of a dataset's images by a frozen backbone.
+FEATURES = "data/features/{dataset}/{network}.safetensors"
+
 # What a config makes, by its name
 
 results = _path("results/{name}")
@@ -87,6 +90,8 @@ _RUN = RUN_ID.replace("{", "{{").replace("}", "}}")
 run = _path(f"results/{{name}}/runs/{_RUN}")
 #: The folder of its checkpoint and lock, which Snakemake never deletes.
 checkpoints = _path(f"results/{{name}}/checkpoints/{_RUN}")
+#: Which runs share a job; beside the checkpoints, as it is of no use afterwards.
+bundles = _path("results/{name}/checkpoints/bundles.json")
 #: The folder of what TensorBoard and DVCLive keep of it.
 loggers = _path(f"results/{{name}}/loggers/{_RUN}")
 
@@ -101,9 +106,11 @@ def log_in(folder: Path, step: str, run_id: str) -> Path:
     return folder / "logs" / step / f"{run_id}.log"
 
 
-# Inside the folder of a run's checkpoint: what a training goes on from, and what its process holds
+# Inside the folder of a run's checkpoint: what a training goes on from, what its process holds, and
+# where a finished run's files have second names until the job it shared has ended well
 CHECKPOINT_FILE = "checkpoint.pt"
 LOCK_FILE = "run.lock"
+KEPT_FOLDER = "kept"
 
 # Inside a run's folder
 
@@ -115,6 +122,8 @@ ROC_FILE = "roc.parquet"
 #: The weights of a selection.
 model = _path("model_{selection}.safetensors")
 embeddings = _path("embeddings_{split}_{selection}.npz")
+#: In the place of a selection: the features before the head, with the selection's weights.
+body_of = _path("{selection}_body")
 #: t-SNE coordinates of a split; the neighbours of the queries that a figure shows; histograms of
 #: genuine and impostor similarities.
 projection = _path("projection_{split}.parquet")

@@ -101,12 +101,13 @@ def vectors(results: Results, one: Measured) -> Iterator[str]:
     has_head = one.run.trained or one.run.loss == RANDOM
     queries = {_part(part): part["queries"] for part in one.metrics["parts"]}
     there = {_where(found): found["vectors"] for found in one.metrics["vectors"]}
-    planned = itertools.product(results.plan.selections(one.run), queries)
+    planned = itertools.product(results.plan.measured(one.run), queries)
     for where in there | dict.fromkeys((selection, *part) for selection, part in planned):
         if there.get(where) != queries.get(where[1:]):
             yield f"{' '.join(filter(None, where))}: embeddings are missing"
     for found in one.metrics["vectors"]:
-        if has_head and found["dimension"] != recipe["embedding_dim"]:
+        is_body = found["selection"] not in results.plan.selections(one.run)
+        if has_head and not is_body and found["dimension"] != recipe["embedding_dim"]:
             yield f"{_words(found)}: dimension {found['dimension']}, not {recipe['embedding_dim']}"
         off = max(abs(found["shortest"] - 1), abs(found["longest"] - 1))
         if recipe["normalize"] and off > _UNIT:
@@ -159,7 +160,7 @@ def once(results: Results) -> Iterator[Breach]:
 
 
 def _not_once(results: Results, one: Measured, measured: set[tuple]) -> Iterator[str]:
-    planned = set(results.plan.selections(one.run))
+    planned = set(results.plan.measured(one.run))
     seen = Counter((*_where(row), row["metric"], row["k"]) for row in one.rows)
     for (*where, metric, _), number in seen.items():
         if number > 1:

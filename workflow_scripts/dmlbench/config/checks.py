@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dmlbench.config.archive_table import all_archives
+from dmlbench.config.backbone_checks import backbone_problems
 from dmlbench.config.dataset_facts import DatasetFacts, clusters_per_class
 from dmlbench.config.folders import contents
 from dmlbench.config.models import Benchmark, Experiment, FolderDataset
@@ -15,6 +16,7 @@ from dmlbench.plugins.arguments import is_described
 from dmlbench.plugins.entries import entries, entry
 from dmlbench.plugins.image_transforms import try_transforms
 from dmlbench.plugins.messages import nearest
+from dmlbench.plugins.optimizers import optimizer_problems
 from dmlbench.seeding import validation_classes
 
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -22,15 +24,11 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 
 def recipe_problems(recipe: Recipe, selections: list[str], where: str) -> Iterator[str]:
     """Keys of a recipe that contradict each other."""
-    if recipe.backbone != "small_cnn":
-        for key in ("hidden", "widths"):
-            if getattr(recipe, key) != Recipe.model_fields[key].default:
-                yield f"{where}.{key}: only small_cnn has it, the backbone is '{recipe.backbone}'"
-    elif recipe.weights != "none":
-        yield (
-            f"{where}.weights: small_cnn has no pretrained weights (got '{recipe.weights}'); "
-            "use none"
-        )
+    yield from backbone_problems(recipe, where)
+    if recipe.backbone == "small_cnn" and recipe.optimizer.layer_decay:
+        yield f"{where}.optimizer.layer_decay: small_cnn is not grouped in layers; leave it out"
+    for problem in optimizer_problems(recipe.optimizer.model_dump(mode="json")):
+        yield f"{where}.optimizer.{problem}"
     for key in ("train_transforms", "eval_transforms"):
         try:  # not in the model, which jobs validate: it imports torchvision
             try_transforms(getattr(recipe, key) or [], may_be_random=key == "train_transforms")

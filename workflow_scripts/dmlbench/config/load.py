@@ -17,6 +17,7 @@ from dmlbench import paths
 from dmlbench.config.models import Benchmark
 from dmlbench.config.plan import Plan, Run, Swept
 from dmlbench.config.planning import build_plan
+from dmlbench.config.presets import with_bases
 from dmlbench.config.read_yaml import read_config
 from dmlbench.errors import ConfigError
 from dmlbench.files import write_text
@@ -54,7 +55,11 @@ def validate(data: Any, source: str) -> Benchmark:
     if lines := [f"{source}: {line}" for line in _not_plain(data)]:
         raise ConfigError("\n".join(lines))
     try:
+        if "recipes" in data:
+            data = data | {"recipes": with_bases(data["recipes"])}
         return Benchmark.model_validate(data)
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error}") from None
     except ValidationError as error:
         lines = [f"{source}: {line}" for line in describe(error.errors(), Benchmark)]
         raise ConfigError("\n".join(lines)) from None
@@ -127,4 +132,6 @@ def json_schema() -> str:
     """The JSON schema of a config file, for editors."""
     schema = Benchmark.model_json_schema()
     schema["title"] = "dmlbench config"
+    recipe = schema["$defs"]["Recipe"]  # a base has the keys that are needed
+    recipe["anyOf"] = [{"required": recipe.pop("required")}, {"required": ["base"]}]
     return json.dumps(schema, indent=1, sort_keys=True) + "\n"

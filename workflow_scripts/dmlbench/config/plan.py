@@ -10,6 +10,7 @@ from dmlbench import paths
 from dmlbench.config.archive_table import archives
 from dmlbench.config.dataset_facts import DatasetFacts
 from dmlbench.config.folders import folder_facts
+from dmlbench.config.frozen import network_name, uses_features
 from dmlbench.config.models import Benchmark
 from dmlbench.config.recipe import weights_hash
 from dmlbench.errors import ConfigError
@@ -116,6 +117,14 @@ class Plan:
         """The weights that a run keeps; of what is not trained there is one."""
         return self.benchmark.selections if run.trained else [self.control_selection]
 
+    def measured(self, run: Run) -> list[str]:
+        """What is embedded and measured of a run: its selections, and with ``body`` the features
+        before the head of each. A control without a training has no head.
+        """
+        selections = self.selections(run)
+        bodies = map(paths.body_of, selections if run.trained else ())
+        return [*selections, *(bodies if self.benchmark.evaluation.body else ())]
+
     @property
     def control_selection(self) -> str:
         """The selection of controls: the last epoch, where it is kept."""
@@ -186,11 +195,14 @@ class Plan:
         }
 
     def sources(self, run: Run) -> tuple[ClassSource, ...]:
-        """The code of every class that the run's loss and sampler name, nested ones too."""
+        """The code of every class that the run's config names, nested ones too."""
         sampler = self.samplers[run.sampler]
         specs = {kind: sampler[kind] for kind in ("positive", "negative", "miner")}
         specs["loss"] = self.losses[run.loss]
         known = [self._class(k, name) for k, spec in specs.items() for name in _class_names(spec)]
+        optimizer = self.recipes[run.recipe]["optimizer"]["name"]
+        if "." in optimizer:
+            known.append(self._class("optimizer", optimizer))
         return tuple(sorted({ClassSource(tuple(c["modules"]), c["package"]) for c in known}))
 
     def fingerprint(self, run: Run) -> str:
@@ -209,6 +221,21 @@ class Plan:
         """Where the prepared dataset of a run lies."""
         store = self.recipes[run.recipe]["store"]
         return paths.local(paths.PREPARED, dataset=run.dataset, store=store)
+
+    def features_file(self, run: Run) -> Path | None:
+        """Where the features are that a run's head is trained on; None where it sees images."""
+        recipe = self.recipes[run.recipe]
+        if not uses_features(recipe):
+            return None
+        return paths.local(paths.FEATURES, dataset=run.dataset, network=network_name(recipe))
+
+    def recipe_of_network(self, network: str) -> dict:
+        """A recipe with the frozen backbone ``network``; a ConfigError where there is none."""
+        frozen = [recipe for recipe in self.recipes.values() if uses_features(recipe)]
+        found = {network_name(recipe): recipe for recipe in frozen}
+        if network not in found:
+            raise ConfigError(f"no frozen backbone '{network}'{nearest(network, list(found))}")
+        return found[network]
 
     def experiment_runs(self, experiment: str) -> list[Run]:
         """The runs of one experiment, methods outermost."""

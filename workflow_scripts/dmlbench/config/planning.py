@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from dmlbench import paths
 from dmlbench.config import checks
+from dmlbench.config.backbone_checks import found_weights
 from dmlbench.config.models import Benchmark, Choice, Experiment, Sampler
 from dmlbench.config.plan import (
     METHOD_KEYS,
@@ -23,8 +24,10 @@ from dmlbench.config.plan import (
 from dmlbench.config.recipe import Recipe
 from dmlbench.errors import ConfigError
 from dmlbench.plugins.arguments import Argument, has_described, is_described
+from dmlbench.plugins.class_paths import ClassSource, class_source
 from dmlbench.plugins.entries import build_object, entries, entry
 from dmlbench.plugins.messages import describe, nearest
+from dmlbench.plugins.optimizers import optimizer_entry
 
 _PLURAL = {"recipe": "recipes", "loss": "losses", "sampler": "samplers"}
 _CHOICES = ("positive", "negative", "miner")
@@ -75,8 +78,12 @@ class _Builder:
     def _resolve(self, given: Recipe | Sampler | Choice, where: str) -> dict:
         """A recipe, a sampler or a loss as plain data, all defaults filled in."""
         if isinstance(given, Recipe):
-            self.problems += checks.recipe_problems(given, self.benchmark.selections, where)
-            return given.model_dump(mode="json")
+            problems = list(checks.recipe_problems(given, self.benchmark.selections, where))
+            self.problems += problems
+            if "." in (path := given.optimizer.name) and not self.problems:
+                self._note("optimizer", path, {}, class_source(optimizer_entry(path).cls))
+            resolved = given.model_dump(mode="json")
+            return resolved if problems else resolved | found_weights(given)
         if isinstance(given, Choice):
             return self._choice("loss", given, where)
         resolved: dict[str, Any] = {"per_class": given.per_class}
@@ -97,12 +104,7 @@ class _Builder:
         except ConfigError as error:
             self.problems.append(f"{where}: {error}")
             return {}
-        # What jobs need to know of a class that they do not import.
-        self.plan.classes.setdefault(kind, {})[found.name] = {
-            "facts": {k: v for k, v in found.facts.items() if isinstance(v, str | int | float)},
-            "modules": list(source.modules),
-            "package": source.package,
-        }
+        self._note(kind, found.name, found.facts, source)
         arguments, options = found.arguments, choice.model_extra or {}
         if problems := [f"{where}.{problem}" for problem in arguments.problems(options)]:
             self.problems += problems
@@ -115,6 +117,14 @@ class _Builder:
                 inner = kind if argument.keeps_description() else "object"
                 values[key] = self._inside(inner, value, f"{where}.{key}", argument)
         return {"type": choice.type, **values}
+
+    def _note(self, kind: str, name: str, facts: dict, source: ClassSource) -> None:
+        """Store what jobs need to know of a class that they do not import."""
+        self.plan.classes.setdefault(kind, {})[name] = {
+            "facts": {k: v for k, v in facts.items() if isinstance(v, str | int | float)},
+            "modules": list(source.modules),
+            "package": source.package,
+        }
 
     def _inside(self, kind: str, value: Any, where: str, wanted: Argument) -> Any:
         """A value of an option: descriptions of other classes, also listed, are resolved too."""

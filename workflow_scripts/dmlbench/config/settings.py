@@ -30,6 +30,8 @@ class Evaluation(Section):
         min_length=1,
     )
     """What is measured; verification only on datasets with pairs."""
+    body: bool = False
+    """Also measure the features that the head is given (body), for each selection."""
     recall_at: Annotated[list[PositiveInt], Unique] = Field([1, 2, 4, 8], min_length=1)
     """K of Recall@K."""
     nmi_plus: ClustersPerClass | dict[str, ClustersPerClass] = 10
@@ -117,6 +119,12 @@ class RuleResources(Section):
     """Slurm partition of this rule. Empty: the profile's."""
 
 
+class TrainResources(RuleResources):
+    runs_per_job: PositiveInt = 1
+    """At most this many small trainings share a job, one after another. Its memory and time are
+    those of the job."""
+
+
 class Resources(Section):
     """What each rule asks of a scheduler. The threads of training also decide its rounding."""
 
@@ -126,7 +134,7 @@ class Resources(Section):
     max_runtime: PositiveInt | None = Field(1440, description="Longest retry, in minutes.")
     download: RuleResources = RuleResources(mem_mb=1000, runtime=240)
     prepare: RuleResources = RuleResources(threads=2)
-    train: RuleResources = RuleResources(mem_mb=8000, runtime=720, gpu=1)
+    train: TrainResources = TrainResources(mem_mb=8000, runtime=720, gpu=1)
     embed: RuleResources = RuleResources(mem_mb=8000, gpu=1)
     evaluate: RuleResources = RuleResources()
     project: RuleResources = RuleResources()

@@ -12,9 +12,9 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from dmlbench.data.store import ImageStore
-from dmlbench.errors import ConfigError, DataError
-from dmlbench.files import WEIGHT_FILES
+from dmlbench.errors import DataError
 from dmlbench.plugins.image_transforms import TransformEntry, build_transforms
+from dmlbench.plugins.timm_names import image_config
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -42,40 +42,24 @@ class InputFormat(NamedTuple):
 def input_format(recipe: dict) -> InputFormat:
     """What the image keys of a resolved recipe stand for; weights must be known to timm."""
     size, options, mean, std = recipe["image_size"], {}, None, None
+    before = size and round(size * 256 / 224)
     if recipe["mean_std"] == "imagenet":
         mean, std = IMAGENET_MEAN, IMAGENET_STD
     elif recipe["mean_std"] == "weights":
-        known = _data_config(recipe["backbone"], recipe["weights"])
-        mean, std = known["mean"], known["std"]
-        options = {"interpolation": known["interpolation"]}
-        size = size or known["input_size"][-1]
+        known = image_config(recipe["backbone"], recipe["weights"])
+        mean, std, options = known.mean, known.std, {"interpolation": known.interpolation}
+        size = size or known.size
+        before = known.before_crop(size)
     train, evaluation = recipe["train_transforms"], recipe["eval_transforms"]
     if recipe["crop"] == "random_resized" and size:
         crop = [{"RandomResizedCrop": {"size": size, **options}}, "RandomHorizontalFlip"]
-        short = round(size * 256 / 224)
-        whole = [{"Resize": {"size": short, **options}}, {"CenterCrop": {"size": size}}]
+        whole = [{"Resize": {"size": before, **options}}, {"CenterCrop": {"size": size}}]
     else:
         crop = None
         whole = [{"Resize": {"size": [size, size], **options}}] if size else []
     return InputFormat(
         crop if train is None else train, whole if evaluation is None else evaluation, mean, std
     )
-
-
-def _data_config(backbone: str, weights: str) -> dict:
-    """timm's data config of weights; for a file, that of the backbone's default weights."""
-    import timm  # takes seconds
-    from timm.data import resolve_data_config
-
-    name = backbone if weights.endswith(WEIGHT_FILES) else f"{backbone}.{weights}"
-    try:
-        known = timm.get_pretrained_cfg(name)
-    except RuntimeError:  # no such tag
-        known = None
-    if known is None:
-        told = f"timm knows no mean and deviation of {name}; take mean_std: imagenet or none"
-        raise ConfigError(f"mean_std: {told}")
-    return resolve_data_config(pretrained_cfg=known.to_dict())
 
 
 class ImageReader:
@@ -97,6 +81,7 @@ class ImageReader:
         """
         if len(set(store.shapes[:, 2])) > 1:
             raise DataError("images differ in channels; the dataset must say their mode")
+        self.sha256: str | None = None  # of features, which images are not
         self.device, self._on_gpu = device, device.type == "cuda"
         train, evaluation, *mean_std = input_format(recipe)
         self._views = _Views(store, train, evaluation)
@@ -119,6 +104,15 @@ class ImageReader:
             everything = np.arange(len(store.index))
             blocks = np.array_split(everything, -(-len(everything) // 512))
             self._kept = torch.cat(list(self._made(blocks))).to(device)
+
+    @property
+    def input(self) -> dict[str, int]:
+        """What :class:`dmlbench.models.embedder.Embedder` is built for."""
+        return {"channels": self.channels, "image_size": self.size}
+
+    def blank(self, count: int) -> torch.Tensor:
+        """Some input of zeros."""
+        return torch.zeros(count, self.channels, self.size, self.size, device=self.device)
 
     def batches(
         self, rows: Iterable[np.ndarray], seeds: Iterable[np.ndarray] | None = None

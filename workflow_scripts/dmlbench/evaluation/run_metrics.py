@@ -40,7 +40,7 @@ def measure_run(plan: Plan, run: Run) -> dict:
     index = index_of(plan, run)
     parts = [part for part in facts.evaluations if part.split in settings.splits]
     rows, vectors = [], []
-    for selection in plan.selections(run):
+    for selection in plan.measured(run):
         stored = StoredEmbeddings(folder, selection, index)
         for part in parts:
             embeddings, _, _ = stored.of(part)

@@ -1,4 +1,4 @@
-"""Networks: a backbone (timm's, or a small one), the embedding head, and embedding images."""
+"""The network: a backbone and a head; loading it, and embedding images with it."""
 
 import hashlib
 from pathlib import Path
@@ -12,29 +12,37 @@ from torch import nn
 
 from dmlbench import paths
 from dmlbench.data.reader import ImageReader
-from dmlbench.errors import ConfigError, DataError
-from dmlbench.files import WEIGHT_FILES, checksum_of
+from dmlbench.errors import DataError
+from dmlbench.files import checksum_of
+from dmlbench.models.backbones import build_backbone, feature_count
+from dmlbench.models.heads import build_head
 
 #: Images embedded at a time, and their input values: those of 112 colour images at 224 pixels.
 _IMAGES, _VALUES = 512, 112 * 3 * 224 * 224
 
 
 class Embedder(nn.Module):
-    """A backbone, a linear layer to the embedding dimension and, if asked, L2 normalisation."""
+    """A backbone, a head to the embedding dimension and, if asked, L2 normalisation.
 
-    def __init__(self, recipe: dict, channels: int, image_size: int) -> None:
+    ``backbone`` gives the features, pooled as the recipe says: B x C x H x W to B x
+    ``num_features``. ``head`` makes the embedding of them.
+    """
+
+    def __init__(
+        self, recipe: dict, channels: int = 0, image_size: int = 0, features: int = 0
+    ) -> None:
         """Build from a resolved recipe for images of ``channels`` x ``image_size`` squared.
 
-        A ConfigError says that the backbone or its weights cannot be had.
+        With ``features``, so many numbers of a frozen backbone are given in the place of an image.
+        A ConfigError says that the backbone or its weights cannot be had, or that it or the head
+        does not fit.
         """
         super().__init__()
         self.normalize = recipe["normalize"]
-        self.freeze_bn = recipe["freeze_bn"]
-        if recipe["backbone"] == "small_cnn":
-            self.backbone = SmallCNN(channels, image_size, recipe["widths"], recipe["hidden"])
-        else:
-            self.backbone = _timm_backbone(recipe["backbone"], recipe["weights"], channels)
-        self.head = nn.Linear(self.backbone.num_features, recipe["embedding_dim"])
+        self.backbone = nn.Identity() if features else build_backbone(recipe, channels, image_size)
+        count = features or feature_count(self.backbone, channels, image_size)
+        self.num_features = count
+        self.head = build_head(recipe["head"], self.num_features, recipe["embedding_dim"])
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """B x C x H x W to B x D, float32."""
@@ -48,82 +56,6 @@ class Embedder(nn.Module):
         for name, tensor in sorted(self.state_dict().items()):
             digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
-
-    def train(self, mode: bool = True) -> "Embedder":
-        """Switch mode; frozen batch norm stays in evaluation mode."""
-        super().train(mode)
-        if self.freeze_bn:
-            for module in self.modules():
-                if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                    module.eval()
-        return self
-
-
-class SmallCNN(nn.Module):
-    """Blocks of 3x3 convolution, ReLU and 2x2 max-pooling, then an optional hidden layer.
-
-    EPS calls its MNIST network "a simple shallow architecture" (section 5.1) and says no more.
-    ``num_features`` is the size of the output. Pooling stops at one pixel.
-    """
-
-    def __init__(self, channels: int, image_size: int, widths: list[int], hidden: int) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        size = image_size
-        for width in widths:
-            layers += [nn.Conv2d(channels, width, kernel_size=3, padding=1), nn.ReLU()]
-            if size > 1:
-                layers.append(nn.MaxPool2d(2))
-                size //= 2
-            channels = width
-        layers.append(nn.Flatten())
-        self.num_features = channels * size * size
-        if hidden:
-            layers += [nn.Linear(self.num_features, hidden), nn.ReLU()]
-            self.num_features = hidden
-        self.layers = nn.Sequential(*layers)
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """B x C x H x W to B x num_features."""
-        return self.layers(images)
-
-
-def _timm_backbone(name: str, weights: str, channels: int) -> nn.Module:
-    import timm  # seconds to import, and small networks do without
-
-    if not timm.is_model(name):
-        raise ConfigError(
-            f"backbone '{name}' is neither small_cnn nor a timm model; "
-            f"near it: {timm.list_models(f'*{name[:6]}*')[:5]}"
-        )
-    tag, options = name, {"pretrained": weights != "none"}
-    if weights.endswith(WEIGHT_FILES):
-        if not Path(weights).is_file():
-            raise ConfigError(f"weights: no file {weights}")
-        options["pretrained_cfg_overlay"] = {"file": weights}
-    elif weights != "none":
-        tag = f"{name}.{weights}"
-    start = torch.get_rng_state()
-    try:
-        model = timm.create_model(tag, num_classes=0, in_chans=channels, **options)
-    except Exception as error:  # whatever timm and what reads or fetches files for it raise
-        reason = str(error).strip().partition("\n")[0]
-        raise ConfigError(
-            f"weights '{weights}' of {name} cannot be had ({reason}); fetch them once on a machine "
-            "with network (timm keeps them in its cache), name a file of them (.safetensors, or "
-            ".pth with nothing but tensors), or train from scratch with weights: none"
-        ) from None
-    if options["pretrained"]:
-        with torch.random.fork_rng():
-            torch.set_rng_state(start)
-            random = timm.create_model(name, num_classes=0, in_chans=channels).state_dict()
-        left = [k for k, v in model.state_dict().items() if v.dim() > 1 and v.equal(random[k])]
-        if left:  # timm only warns
-            raise ConfigError(
-                f"weights '{weights}' lack {len(left)} tensors of {name}, such as {left[0]}; are "
-                "they of another model?"
-            )
-    return model
 
 
 def load_model(folder: Path, record: dict, selection: str, device: torch.device) -> Embedder:

@@ -163,7 +163,7 @@ def _parameters(target: type, foreign: bool) -> Iterator[tuple[str, inspect.Para
     inherited = False
     for base in target.__mro__:
         init = vars(base).get("__init__")
-        if not inspect.isfunction(init) or base.__module__.startswith("torch."):
+        if not inspect.isfunction(init) or base.__module__.startswith("torch.nn."):
             continue
         try:
             hints = get_type_hints(init, include_extras=True)

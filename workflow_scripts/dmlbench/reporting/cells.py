@@ -24,9 +24,10 @@ def cells(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataFrame:
     """The experiment's table in long form: one row for each cell, percentages.
 
     Columns: selection, split, subset, label, metric, k; method (in words), recipe, loss, sampler,
-    control (its kind, empty for a method); mean, sd, half_width (of the 95% t-interval), n and
-    planned (seeds); published (number), difference (mean - published), covered (whether the
-    interval holds the published number), source; best (whether tests support that it is the best).
+    control (its kind, empty for a method), pretraining; mean, sd, half_width (of the 95%
+    t-interval), n and planned (seeds); published (number), difference (mean - published), covered
+    (whether the interval holds the published number), source; best (whether tests support that it
+    is the best).
 
     Raises:
         DataError: No run of the experiment is finished.
@@ -132,3 +133,8 @@ def printed_cells(block: pd.DataFrame) -> pd.DataFrame:
 def count(n: float, planned: float) -> str:
     """``(2/3)`` where seeds are missing, else nothing."""
     return f"({n:.0f}/{planned:.0f})" if n < planned else ""
+
+
+def more_data(table: pd.DataFrame) -> list[str]:
+    """What the marked rows of a table were pre-trained on, which is more than ImageNet-1k."""
+    return [data for data in table["pretraining"].unique() if data not in ("", "imagenet1k")]

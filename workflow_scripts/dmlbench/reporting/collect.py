@@ -71,7 +71,7 @@ def _curves(plan: Plan, history: pd.DataFrame) -> pd.DataFrame:
 
 
 def _origin(record: dict) -> dict:
-    """Where a run was trained, with what, for how long and in how much memory."""
+    """Where a run was trained, with what, from which data's weights, how long, in what memory."""
     git, memory = record["git"], record.get("peak_memory_mb") or {}
     commit = (git["commit"] or "unknown")[:12] + (" + changes" if git["dirty"] else "")
     return {
@@ -81,6 +81,7 @@ def _origin(record: dict) -> dict:
         **record["packages"],
         "commit": commit,
         "code": record["code"],
+        "pretraining": record["run"]["recipe"].get("pretraining"),
         "seconds": record["seconds"],
         "peak_host_mb": memory.get("host"),
         "peak_gpu_mb": memory.get("gpu"),

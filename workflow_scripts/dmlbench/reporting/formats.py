@@ -12,6 +12,7 @@ from markupsafe import escape
 
 from dmlbench import BENCHMARK_VERSION, STAMP
 from dmlbench.files import replacing
+from dmlbench.reporting.names import MORE_DATA
 
 #: Follows the difference to a published number that our interval does not hold.
 OUTSIDE = "*"
@@ -104,7 +105,8 @@ def render(template: str, **values: object) -> str:
 
 def render_notes(template: str, **values: object) -> str:
     """A template of sentences, filled in, as one line."""
-    return " ".join(render(template, stamp=STAMP, outside=OUTSIDE, **values).split())
+    marks = {"outside": OUTSIDE, "mark": MORE_DATA}
+    return " ".join(render(template, stamp=STAMP, **marks, **values).split())
 
 
 def write_csv(path: Path, table: pd.DataFrame, float_format: str = "%.6f") -> None:

@@ -1,17 +1,21 @@
 """Names of things as tables and figures print them, and the lines that tables have."""
 
-from dmlbench.config import METHOD_KEYS, Plan
+from dmlbench import paths
+from dmlbench.config import METHOD_KEYS, RANDOM, Plan
 
 SELECTIONS = {
     "last": "last epoch",
     "val": "best on validation",
     "test_max": "best on test (papers' protocol)",
 }
+SELECTIONS |= {paths.body_of(s): f"{words}, before the head" for s, words in SELECTIONS.items()}
 CONTROLS = {
     "random": "Random embedding",
     "untrained": "Untrained backbone",
     "shuffled": "Shuffled labels",
 }
+#: Follows the name of a row whose weights were trained on more than ImageNet-1k.
+MORE_DATA = "†"
 _SUBSETS = {
     "": "",
     "seen": "seen digits",
@@ -93,15 +97,23 @@ def part(split: str, subset: str, label: str) -> str:
 def lines_of(plan: Plan, experiment: str) -> list[dict]:
     """The lines of an experiment's table: every method, then the controls.
 
-    Keys: method (in words), recipe, loss, sampler, control (its kind; empty for a method) and
-    planned (seeds).
+    Keys: method (in words, marked where its weights were trained on more than ImageNet-1k), recipe,
+    loss, sampler, control (its kind; empty for a method), planned (seeds) and pretraining (the data
+    that its weights were trained on; empty for none).
     """
     seeds = len(plan.benchmark.seeds)
     found = [(words, *m, "", seeds) for m, words in methods(plan, experiment).items()]
     for kind, run in plan.controls[experiment].items():
         found.append((CONTROLS[kind], *run.method, kind, 1))
     keys = ("method", *METHOD_KEYS, "control", "planned")
-    return [dict(zip(keys, line, strict=True)) for line in found]
+    lines = [dict(zip(keys, line, strict=True)) for line in found]
+    for line in lines:
+        network = line["loss"] != RANDOM
+        data = plan.recipes[line["recipe"]].get("pretraining") if network else None
+        line["pretraining"] = data or ""
+        if data and data != "imagenet1k":
+            line["method"] += f" {MORE_DATA}"
+    return lines
 
 
 def lines(plan: Plan) -> list[dict]:

@@ -5,7 +5,7 @@ import pandas as pd
 from dmlbench.config import METHOD_KEYS, RUN_KEYS, SHUFFLED, UNTRAINED, Plan
 from dmlbench.evaluation.metric import find_measure
 from dmlbench.reporting import names
-from dmlbench.reporting.cells import COLUMN, count, rows_where, summaries
+from dmlbench.reporting.cells import COLUMN, count, more_data, rows_where, summaries
 from dmlbench.reporting.formats import Cell, Table, render_notes
 from dmlbench.reporting.statistics import summarize
 
@@ -17,9 +17,9 @@ def leaderboard(plan: Plan, metrics: pd.DataFrame) -> pd.DataFrame:
     """A row for each dataset, method or control, and metric of the dataset's first test part.
 
     Columns: dataset, subset, label, method (in words), recipe, loss, sampler, control, planned,
-    metric, k, mean, sd, half_width, n, rank, gain (over the untrained backbone of its recipe).
-    Percent, with the weights of the selection that controls have (the last epoch). A method that
-    lacks a seed has no rank.
+    pretraining, metric, k, mean, sd, half_width, n, rank, gain (over the untrained backbone of its
+    recipe). Percent, with the weights of the selection that controls have (the last epoch). A
+    method that lacks a seed has no rank.
     """
     # Each method and control once, whatever experiments it is in; methods first.
     lines = pd.DataFrame(names.lines(plan)).drop(columns="experiment")
@@ -73,7 +73,8 @@ def board_table(mine: pd.DataFrame, partial: str) -> Table:
         rows.append(row | {"gain": Cell(first["gain"])})
     dataset, subset, label, *metric = mine.iloc[0][["dataset", "subset", "label", *COLUMN]]
     words = find_measure(*metric).label
-    notes = render_notes("leaderboard.txt.j2", metric=words, partial=partial)
+    more = more_data(mine)
+    notes = render_notes("leaderboard.txt.j2", metric=words, partial=partial, more_data=more)
     title = f"Leaderboard of {dataset}: {names.part('test', subset, label)}"
     return Table(title, notes, f"leaderboard-{dataset}", {"": pd.DataFrame(rows).set_index("")})
 
@@ -122,5 +123,6 @@ def cost_table(long: pd.DataFrame, partial: str) -> Table:
     once = long[long["runs"] > 0].drop_duplicates([*_METHOD, "device"])
     sums = once.groupby("device")["hours"].sum()
     total = ", ".join(f"{hours:.2f} hours on {device}" for device, hours in sums.items())
-    notes = render_notes("cost.txt.j2", total=total, partial=partial)
+    more = more_data(long)
+    notes = render_notes("cost.txt.j2", total=total, partial=partial, more_data=more)
     return Table("Cost of training", notes, "cost", blocks)

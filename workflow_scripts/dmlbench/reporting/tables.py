@@ -13,7 +13,7 @@ from dmlbench.config.dataset_facts import clusters_per_class
 from dmlbench.evaluation.metric import find_measure
 from dmlbench.files import write_text
 from dmlbench.reporting import names
-from dmlbench.reporting.cells import BLOCK, cells, count, printed_cells, stored_name
+from dmlbench.reporting.cells import BLOCK, cells, count, more_data, printed_cells, stored_name
 from dmlbench.reporting.claims import paired_tests
 from dmlbench.reporting.formats import (
     MINUS,
@@ -91,6 +91,7 @@ def caption(plan: Plan, experiment: str, long: pd.DataFrame, gaps: str) -> str:
         seeds=len(plan.benchmark.seeds),
         controls=plan.controls[experiment],
         legend=names.legend(plan, experiment),
+        more_data=more_data(long),
         sources=dict.fromkeys(long.loc[long["published"].notna(), "source"]),
         silent=[table.source for table in tables if not table.parts],
         other=[table.source for table in other],

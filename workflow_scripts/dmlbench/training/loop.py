@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 
 import torch
 
@@ -14,8 +15,8 @@ from dmlbench.errors import DivergedError, LeaveNow, OutOfMemoryError
 from dmlbench.losses.base import build_loss
 from dmlbench.models.embedder import Embedder, class_means
 from dmlbench.progress import counting
-from dmlbench.samplers.sampler import build_sampler
 from dmlbench.seeding import derive_seed
+from dmlbench.training.assembly import build_step
 from dmlbench.training.checkpoint import Checkpoint
 from dmlbench.training.device import (
     is_out_of_memory,
@@ -24,8 +25,10 @@ from dmlbench.training.device import (
     pick_device,
     seed_everything,
 )
+from dmlbench.training.freezing import Freezing
+from dmlbench.training.optimization import network_rate
 from dmlbench.training.snapshot import Progress, Selections, restore, take, unsaved
-from dmlbench.training.step import EpochRecord, Step, build_optimizer
+from dmlbench.training.step import EpochRecord
 from dmlbench.training.stopping import Stopping
 from dmlbench.training.training_images import TrainingImages
 
@@ -38,26 +41,30 @@ class Trainer:
     ``data`` and ``initial_weights`` are the hashes of the dataset and of the model at the start.
     """
 
-    def __init__(self, spec: dict, dataset: type[Dataset], store: ImageStore) -> None:
-        """Build everything from a resolved run (:meth:`dmlbench.config.Plan.spec`)."""
+    def __init__(
+        self, spec: dict, dataset: type[Dataset], store: ImageStore, features: Path | None = None
+    ) -> None:
+        """Build everything from a resolved run (:meth:`dmlbench.config.Plan.spec`).
+
+        ``features`` are those of a frozen backbone, which is then not built.
+        """
         make_deterministic(spec["threads"])
         self.spec, self.recipe = spec, spec["recipe"]
         self.device = pick_device(self.recipe["device"])
         self.data = content_hash(store.index)
-        self.images = TrainingImages(spec, dataset, store, self.device)
+        self.images = TrainingImages(spec, dataset, store, self.device, features)
         self.reader = self.images.reader
         self._labels = send(self.images.labels, self.device)
         self._content = send(self.images.content[self.images.rows], self.device)
         seed_everything(derive_seed("initial weights", self.recipe["backbone"], spec["seed"]))
-        self.model = Embedder(self.recipe, self.reader.channels, self.reader.size).to(self.device)
+        self.model = Embedder(self.recipe, **self.reader.input).to(self.device)
         if self.device.type == "cuda":
             self.model = self.model.to(memory_format=torch.channels_last)
         loss = build_loss(spec["loss"], self.images.classes, self.recipe["embedding_dim"])
         self.loss = loss.to(self.device)
-        sampler = build_sampler(spec["sampler"])
-        optimizer = build_optimizer(self.recipe["optimizer"], self.model, self.loss)
-        half = self.recipe["precision"] == "bfloat16"
-        self.step = Step(self.model, self.loss, sampler, optimizer, half)
+        frozen, warmup = self.recipe["freeze"], self.recipe["warmup_head_epochs"]
+        self._freezing = Freezing(self.model, frozen, warmup)
+        self.step = build_step(spec, self.model, self.loss, self._freezing, self.images)
         self.progress = Progress(Selections(spec["selections"]), torch.Generator(self.device))
         self.initial_weights = self.model.sha256()
         self._checkpoint, self._stopping = Checkpoint(None), Stopping()
@@ -102,7 +109,7 @@ class Trainer:
             raise OutOfMemoryError(
                 f"a batch of {size} images of {pixels} x {pixels} pixels does not fit into "
                 f"{memory_of(self.device)} ({told}); lower recipe.batch_size or image_size, or "
-                "take precision: bfloat16"
+                "take precision: bfloat16, or chunk"
             ) from None
         return self.progress
 
@@ -150,9 +157,12 @@ class Trainer:
         measured = {}
         if epoch % self.recipe["monitor_every"] == 0 or epoch == epochs:
             with self._stopping.at_once():
-                measured = self.images.measure(self.model)
+                measured = self.images.measure(self.step.kept)
             row |= {f"recall_at_1_{selection}": value for selection, value in measured.items()}
-        progress.selections.update(epoch, self.model, measured)
+        if self.step.rates:
+            row["lr"] = network_rate(self.step.optimizer)
+            self.step.rates.epoch_ended()
+        progress.selections.update(epoch, self.step.kept, measured)
         progress.history.append(row)
         progress.last_values = progress.record.read[-3:]
         progress.epoch, progress.step, progress.seconds, progress.record = epoch + 1, 0, 0.0, None
@@ -162,7 +172,7 @@ class Trainer:
         """The steps of an epoch that are not done yet; returns how many images the epoch has."""
         progress, images = self.progress, self.images
         epoch, first = progress.epoch, progress.step
-        self.model.train()
+        self._freezing.train(epoch)
         self.loss.train()
         batches = images.batches(epoch)
         rows = [images.rows[positions] for positions in batches[first:]]

@@ -4,7 +4,7 @@ import logging
 import math
 import resource
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -23,7 +23,8 @@ from dmlbench.training.checkpoint import Checkpoint
 from dmlbench.training.loop import Trainer
 from dmlbench.training.run_lock import RunLock
 from dmlbench.training.stopping import Stopping
-from dmlbench.workflow.job_records import read_record, vouches
+from dmlbench.workflow.bundles import is_finished, output_names
+from dmlbench.workflow.job_records import read_record
 from dmlbench.workflow.provenance import environment, hardware, training_code, training_files
 
 log = logging.getLogger(__name__)
@@ -60,11 +61,12 @@ def train_run(
             lock = stack.enter_context(run_lock.held(wait))
             images = stack.enter_context(near(plan.data_folder(run), settings.scratch))
             spec, dataset = plan.spec(run), dataset_of(plan, run.dataset)
-            trainer = Trainer(spec, dataset, ImageStore(images))
+            features = plan.features_file(run)
+            trainer = Trainer(spec, dataset, ImageStore(images), features)
         identity = {
             "run": spec,
             "code": training_files(run.dataset, plan.sources(run)),
-            "data": {"images": trainer.data},
+            "data": {"images": trainer.data, "input": trainer.reader.sha256},
             "machine": hardware(trainer.device),
         }
         checkpoint = Checkpoint(folder / paths.CHECKPOINT_FILE, identity, every, lock)
@@ -91,11 +93,9 @@ def train_run(
 
 def _is_finished(plan: Plan, run: Run, data: str) -> bool:
     """Whether all outputs of this training are there, by their own record and on these data."""
-    out, fingerprint = plan.run_folder(run), plan.fingerprint(run)
-    code = training_code(run.dataset, plan.sources(run))
-    files = [out / name for name in ("run.json", *output_names(plan.benchmark.selections))]
-    whole = all(file.is_file() and vouches(file, fingerprint, code) for file in files)
-    return whole and read_record(out, fingerprint)["data"] == data
+    if not is_finished(plan, run):
+        return False
+    return read_record(plan.run_folder(run), plan.fingerprint(run))["data"] == data
 
 
 def save_run(out: Path, plan: Plan, run: Run, trainer: Trainer) -> None:
@@ -114,7 +114,7 @@ def save_run(out: Path, plan: Plan, run: Run, trainer: Trainer) -> None:
         "outputs": {name: checksum_of(out / name) for name in names},
         "data": trainer.data,
         "selected_epochs": selections.epochs,
-        "input": {"channels": reader.channels, "image_size": reader.size},
+        "input": reader.input,
         "initial_weights": trainer.initial_weights,
         "device": str(trainer.device),
         "gpu": hardware(trainer.device)["gpu"],
@@ -123,11 +123,6 @@ def save_run(out: Path, plan: Plan, run: Run, trainer: Trainer) -> None:
         **environment(),
     }
     write_json(out / "run.json", record)
-
-
-def output_names(selections: Iterable[str]) -> list[str]:
-    """The files that a training leaves beside ``run.json``."""
-    return [*map(paths.model, selections), "history.csv"]
 
 
 def write_history(out: Path, history: list[dict]) -> None:

@@ -86,6 +86,7 @@ def take(step: Step, progress: Progress) -> dict:
     return {
         "modules": {name: _module_state(module) for name, module in _modules(step).items()},
         "optimizer": step.optimizer.state_dict(),
+        "rates": step.rates and step.rates.state_dict(),
         "progress": progress.state(),
         "random": _random_state(),
     }
@@ -96,13 +97,16 @@ def restore(step: Step, progress: Progress, state: dict) -> None:
     for name, module in _modules(step).items():
         _restore_module(module, state["modules"][name], progress.generator.device)
     step.optimizer.load_state_dict(state["optimizer"])
+    if step.rates:
+        step.rates.load_state_dict(state["rates"])
     progress.restore(state["progress"])
     _set_random_state(state["random"])
 
 
 def _modules(step: Step) -> dict[str, nn.Module]:
     miner = getattr(step.sampler, "miner", None)
-    modules = {"model": step.model, "loss": step.loss, "miner": miner}
+    average = step.average and step.average.module
+    modules = {"model": step.model, "average": average, "loss": step.loss, "miner": miner}
     return {name: module for name, module in modules.items() if module is not None}
 
 

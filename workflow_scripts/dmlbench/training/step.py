@@ -1,32 +1,26 @@
-"""The optimiser of a recipe, one step of it, and what the steps of an epoch looked like."""
+"""One step of a training, and what the steps of an epoch looked like."""
 
 import math
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 from dmlbench.errors import DivergedError
 from dmlbench.losses.base import Loss, LossResult
 from dmlbench.losses.decidability import Moments
-from dmlbench.models.embedder import Embedder
 from dmlbench.samplers.batch import Batch
+from dmlbench.training.network import Network
+from dmlbench.training.schedule import Rates
+
+if TYPE_CHECKING:  # seconds to import, for trainings that keep no average
+    from timm.utils import ModelEmaV3
 
 #: Steps between two looks at the loss on a GPU, which has to be waited for.
 _LOOK_EVERY = 50
 #: What the names of a loss's own counts begin with.
 _COUNT = "count "
-
-
-def build_optimizer(spec: dict, model: torch.nn.Module, loss: Loss) -> torch.optim.Optimizer:
-    """Network parameters at the recipe's rate, loss parameters at their own where they have one."""
-    groups = [{"params": [p for p in model.parameters() if p.requires_grad]}]
-    groups += loss.parameter_groups()
-    given = {id(p) for group in groups for p in group["params"]}
-    assert all(id(p) in given for p in loss.parameters()), "a loss parameter would never move"
-    common = {"lr": spec["lr"], "weight_decay": spec["weight_decay"]}
-    if spec["name"] == "sgd":
-        return torch.optim.SGD(groups, momentum=spec["momentum"], **common)
-    return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[spec["name"]](groups, **common)
 
 
 @dataclass
@@ -129,16 +123,33 @@ def _moments(*sums: float) -> Moments:
 
 @dataclass(frozen=True)
 class Step:
-    """What a step is made of; ``sampler`` is None for a loss on whole batches.
+    """What a step is made of.
 
-    ``half`` runs the network under autocast to bfloat16; selection and loss stay float32.
+    Attributes:
+        network, loss, optimizer: What is trained, and what trains it.
+        sampler: None for a loss on whole batches.
+        clip: The most that the norm of all gradients together may be; None for no limit.
+        rates: What changes the learning rates; None where nothing does.
+        average: The moving average of the weights, if one is kept: timm's ModelEmaV3.
     """
 
-    model: Embedder
+    network: Network
     loss: Loss
     sampler: object
     optimizer: torch.optim.Optimizer
-    half: bool
+    clip: float | None = None
+    rates: Rates | None = None
+    average: "ModelEmaV3 | None" = None
+
+    @property
+    def model(self) -> nn.Module:
+        """The network that is trained."""
+        return self.network.model
+
+    @property
+    def kept(self) -> nn.Module:
+        """The network that is measured and kept."""
+        return self.average.module if self.average else self.model
 
     def take(
         self,
@@ -153,10 +164,18 @@ class Step:
         ``images`` are B x C x H x W; the next three are those of a :class:`Batch`. Where the loss
         is not finite, a DivergedError leaves the weights as they were before the step.
         """
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.half):
-            batch = Batch.of(self.model(images), labels, content, generator)
-            result = self.loss(batch, self.sampler(batch) if self.sampler else None)
+        embeddings, backward = self.network.embed(images)
+        batch = Batch.of(embeddings, labels, content, generator)
+        result = self.loss(batch, self.sampler(batch) if self.sampler else None)
         record.add(batch, result)
         self.optimizer.zero_grad(set_to_none=True)
         result.value.backward()
+        backward()
+        if self.clip:
+            groups = self.optimizer.param_groups
+            nn.utils.clip_grad_norm_([p for group in groups for p in group["params"]], self.clip)
         self.optimizer.step()
+        if self.rates:
+            self.rates.step_ended()
+        if self.average:
+            self.average.update(self.model)

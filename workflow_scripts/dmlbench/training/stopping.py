@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from types import FrameType
 
 from dmlbench.errors import LeaveNow
+from dmlbench.workflow.copies import SIGNALS, hear_signals
 from dmlbench.workflow.slurm import minutes_left
 
 log = logging.getLogger(__name__)
 
-_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 #: Time kept for saving, in seconds; and for what ran before the training, a share of the budget up
 #: to so many seconds.
 _MARGIN, _SHARE, _MOST = 15.0, 0.05, 300.0
@@ -29,27 +29,38 @@ class Stopping:
     def __init__(self, minutes: float | None = None) -> None:
         self.reason: str | None = None
         self._at_once = False
-        self._budget, self._deadline = minutes_left(minutes), math.inf
+        self._budget, self._end, self._deadline = minutes_left(minutes), math.inf, math.inf
         if self._budget is not None:
             seconds = 60 * self._budget
             kept = min(_MARGIN, seconds / 4) + min(_SHARE * seconds, _MOST)
-            self._deadline = time.monotonic() + seconds - kept
+            self._end = time.monotonic() + seconds
+            self._deadline = self._end - kept
+
+    @property
+    def minutes_left(self) -> float | None:
+        """What is left of the limit, for a part of the work; None for no limit."""
+        return None if self._budget is None else max(self._end - time.monotonic(), 1.0) / 60
 
     def leave(self, reason: str) -> None:
         """Have the next :meth:`check` raise; from any thread."""
         self.reason = self.reason or reason
 
-    def check(self) -> None:
-        """Raise LeaveNow where it is time."""
+    def due(self) -> bool:
+        """Whether it is time to leave."""
         if time.monotonic() > self._deadline and not self.reason:
             self.reason = f"the time budget of {self._budget:.3g} minutes is used up"
-        if self.reason:
+        return self.reason is not None
+
+    def check(self) -> None:
+        """Raise LeaveNow where it is time."""
+        if self.due():
             raise LeaveNow(self.reason)
 
     @contextmanager
     def listening(self) -> Iterator[None]:
         """While this lasts, signals ask to leave instead of ending the process."""
-        before = {number: signal.signal(number, self._asked) for number in _SIGNALS}
+        before = {number: signal.signal(number, self._asked) for number in SIGNALS}
+        hear_signals()
         try:
             yield
         finally:

@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from dmlbench.config.dataset_facts import Part
 from dmlbench.data.dataset import Dataset
+from dmlbench.data.features import FeatureReader
 from dmlbench.data.reader import ImageReader
 from dmlbench.data.splits import VALIDATION, run_index
 from dmlbench.data.store import ImageStore
@@ -28,12 +30,24 @@ class TrainingImages:
     """
 
     def __init__(
-        self, spec: dict, dataset: type[Dataset], store: ImageStore, device: torch.device
+        self,
+        spec: dict,
+        dataset: type[Dataset],
+        store: ImageStore,
+        device: torch.device,
+        features: Path | None = None,
     ) -> None:
-        """Split the images as a resolved run says (:meth:`dmlbench.config.Plan.spec`)."""
+        """Split the images as a resolved run says (:meth:`dmlbench.config.Plan.spec`).
+
+        ``features`` stand in the place of the images where the backbone is frozen.
+        """
         recipe, self._seed = spec["recipe"], spec["seed"]
         self._size, self._per_class = recipe["batch_size"], spec["sampler"]["per_class"]
-        self.reader = ImageReader(store, recipe, spec["threads"], device)
+        self.reader: ImageReader | FeatureReader
+        if features:
+            self.reader = FeatureReader(features, store.index, device)
+        else:
+            self.reader = ImageReader(store, recipe, spec["threads"], device)
         label = dataset.facts.train_label
         self.index = run_index(store.index, recipe, dataset.name, label)
         self.rows = np.flatnonzero(self.index["split"] == "train")
@@ -46,6 +60,11 @@ class TrainingImages:
         self.content = self.index["content"].to_numpy()
         parts = {"val": Part(VALIDATION, "", label), "test_max": dataset.facts.first_test()}
         self.monitors = {k: part for k, part in parts.items() if len(part.rows(self.index)) > 1}
+
+    @property
+    def steps(self) -> int:
+        """The batches of each epoch."""
+        return whole_batches(len(self.rows), self._size)
 
     def batches(self, epoch: int) -> list[np.ndarray]:
         """The batches of an epoch, as positions among the training images."""
@@ -76,6 +95,11 @@ class TrainingImages:
         return np.random.default_rng(seed)
 
 
+def whole_batches(images: int, batch_size: int) -> int:
+    """How many batches fit into a training set; one where it is smaller than that."""
+    return max(1, images // batch_size)
+
+
 def class_batches(
     labels: np.ndarray, batch_size: int, per_class: int, rng: np.random.Generator
 ) -> Iterator[np.ndarray]:
@@ -89,7 +113,7 @@ def class_batches(
     """
     images = {value: np.flatnonzero(labels == value) for value in np.unique(labels)}
     packs = {value: rows[:0] for value, rows in images.items()}
-    for _ in range(max(1, len(labels) // batch_size)):
+    for _ in range(whole_batches(len(labels), batch_size)):
         batch = []
         for value in rng.choice(list(images), size=batch_size // per_class, replace=False):
             if len(packs[value]) < per_class:
@@ -108,5 +132,5 @@ def shuffled_batches(
     batch is one batch. See :func:`class_batches`.
     """
     order = rng.permutation(len(labels))
-    for number in range(max(1, len(labels) // batch_size)):
+    for number in range(whole_batches(len(labels), batch_size)):
         yield order[number * batch_size : (number + 1) * batch_size]

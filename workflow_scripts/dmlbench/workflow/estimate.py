@@ -9,6 +9,7 @@ import pandas as pd
 
 from dmlbench import paths
 from dmlbench.config import Plan, Run
+from dmlbench.plugins.timm_names import image_config
 
 #: Images a second, and their pixels a side, where nothing like it has run here.
 ASSUMED_RATE, ASSUMED_SIZE = 300.0, 224
@@ -60,15 +61,22 @@ def training_cost(finished: pd.DataFrame, spec: dict, images: Callable[[], int])
             by_rate = basis == BASES[2]
             epoch = images() / found["rate"].median() if by_rate else found["epoch"].mean()
             return Cost(epochs * epoch, basis, ", ".join(sorted(found["device"].unique())))
-    rate = ASSUMED_RATE * (ASSUMED_SIZE / (spec["recipe"]["image_size"] or 32)) ** 2
+    rate = ASSUMED_RATE * (ASSUMED_SIZE / _side(spec["recipe"])) ** 2
     return Cost(epochs * images() / rate, BASES[-1])
+
+
+def _side(recipe: dict) -> int:
+    """Pixels a side of the network's images; 32 where only the dataset knows."""
+    if recipe["image_size"] or recipe["mean_std"] != "weights":
+        return recipe["image_size"] or 32
+    return image_config(recipe["backbone"], recipe["weights"]).size
 
 
 def _keys(spec: dict) -> tuple[str, str, str]:
     """What decides how long an epoch takes, for each of the measured ``BASES``."""
     left_out = {"name", "epochs", "labels", "optimizer", "test_fold"}
     recipe = {key: value for key, value in spec["recipe"].items() if key not in left_out}
-    keys = ("backbone", "widths", "image_size", "precision", "freeze_bn", "device")
+    keys = ("backbone", "widths", "image_size", "precision", "freeze", "chunk", "device")
     network = {key: recipe.get(key) for key in keys}
     method = [{k: v for k, v in spec[kind].items() if k != "name"} for kind in ("loss", "sampler")]
     data = spec["dataset"], recipe

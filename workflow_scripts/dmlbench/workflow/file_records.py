@@ -32,6 +32,13 @@ _NO_RECORD = MetadataRecord(
 _OF_ONE_RUN = ("starttime", "endtime", "job_hash")
 
 
+def count_as_made(files: Iterable[str]) -> None:
+    """Have Snakemake count files as whole that a job which did not end well has made."""
+    snakemake = FilePersistence()
+    for file in files:
+        snakemake._unmark_incomplete(file)
+
+
 def settle(
     path: Path,
     made: Iterable[str],

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 from dmlbench.config.settings import Data
@@ -41,6 +42,9 @@ def planned_jobs(*arguments: object) -> dict[str, int]:
         lines = (done.stderr or done.stdout).strip().splitlines() or ["no output"]
         raise UserError(f"snakemake could not plan this: {lines[-1].removeprefix('error: ')}")
     table = done.stdout.partition("Job stats:")[2].partition("\n\n")[0]
-    counts = {rule: int(n) for rule, n in re.findall(r"^(\w+)\s+(\d+)$", table, flags=re.M)}
+    counts: Counter[str] = Counter()
+    for rule, number in re.findall(r"^(\w+)\s+(\d+)$", table, flags=re.M):
+        # Each bundle of runs has a rule of its own.
+        counts[re.sub(r"_bundle_\d+$", "_bundle", rule)] += int(number)
     counts.pop("total", None)
-    return counts
+    return dict(counts)

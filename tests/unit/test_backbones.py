@@ -1,0 +1,185 @@
+"""Backbones: any of timm's at any size it takes, with the features that timm gives."""
+
+import copy
+import os
+import subprocess
+import sys
+
+import pytest
+import timm
+import torch
+from safetensors.torch import load_file, save_file
+from timm.layers import resample_abs_pos_embed
+
+from dmlbench.config.recipe import Recipe
+from dmlbench.data.reader import input_format
+from dmlbench.errors import ConfigError
+from dmlbench.models.embedder import Embedder
+
+#: A name, its side in pixels, and the number of its features.
+BACKBONES = {
+    "vit_small_patch14_dinov2": 384,
+    "vit_small_patch16_224": 384,
+    "deit_small_distilled_patch16_224": 384,
+    "vit_base_patch16_clip_224": 768,
+    "convnext_tiny": 768,
+    "resnet50": 2048,
+    "tf_efficientnet_lite0": 1280,
+}
+PATCH_14 = "patches of 14 pixels, which do not divide 96; take 84 or 98"
+
+
+def recipe(backbone, **changes):
+    """A resolved recipe."""
+    given = {"backbone": backbone, "embedding_dim": 8, "batch_size": 4, "epochs": 1}
+    return Recipe(**{**given, **changes}).model_dump(mode="json")
+
+
+def timms(model, images):
+    """Features as timm gives them."""
+    return model.forward_head(model.forward_features(images), pre_logits=True)
+
+
+def made_weights(folder):
+    """A file of weights of a small network of timm's, named like timm's; alone in a folder."""
+    torch.manual_seed(1)
+    model = timm.create_model("test_resnet", num_classes=10)
+    file = folder / "weights" / "test_resnet.r160_in1k.safetensors"
+    file.parent.mkdir()
+    save_file(model.state_dict(), file)
+    return file
+
+
+@pytest.fixture
+def weights(tmp_path):
+    return made_weights(tmp_path)
+
+
+def holds(model, file):
+    """Whether a backbone has the weights of a file, its classifier aside."""
+    known = {k: v for k, v in load_file(file).items() if not k.startswith("fc")}
+    return all(torch.equal(v, model.backbone.state_dict()[k]) for k, v in known.items())
+
+
+@pytest.mark.parametrize(
+    "name", ["test_resnet", "test_vit", "test_convnext", "test_efficientnet", "test_vit2"]
+)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_features_are_those_of_timm(name, channels):
+    torch.manual_seed(0)
+    mine = Embedder(recipe(name), channels, 64).eval()
+    torch.manual_seed(0)
+    known = timm.get_pretrained_cfg(name)
+    size = {"img_size": 64} if known.fixed_input_size else {}
+    theirs = timm.create_model(name, num_classes=0, in_chans=channels, **size).eval()
+    images = torch.rand(2, channels, 64, 64)
+    assert torch.equal(mine.backbone(images), timms(theirs, images))
+    assert mine.num_features == mine.head.in_features == theirs.head_hidden_size
+
+
+def test_building_draws_the_numbers_of_its_weights_only():
+    torch.manual_seed(0)
+    model = Embedder(recipe("test_vit"), 3, 64)
+    torch.manual_seed(0)
+    timm.create_model("test_vit", num_classes=0, img_size=64)
+    head = torch.nn.Linear(model.num_features, 8)
+    assert torch.equal(model.head.weight, head.weight)
+    assert model.training
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BACKBONES)
+def test_the_backbones_of_the_field_build_and_train_a_step(name):
+    sizes = (224, 98 if "patch14" in name else 96)
+    if "patch14" in name:
+        with pytest.raises(ConfigError, match=PATCH_14):
+            Embedder(recipe(name), 3, 96)
+    for size in sizes:
+        model = Embedder(recipe(name), 3, size)
+        assert model.num_features == BACKBONES[name]
+    model.train()
+    before = copy.deepcopy(model.state_dict())
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    first, second = model(torch.rand(4, 3, size, size)).chunk(2)
+    loss = (first * second).sum()
+    loss.backward()
+    optimizer.step()
+    assert loss.isfinite()
+    assert all(p.grad.isfinite().all() for p in model.parameters())
+    for part in ("backbone", "head"):
+        names = [name for name in before if name.startswith(part)]
+        assert any(not torch.equal(before[k], model.state_dict()[k]) for k in names)
+
+
+def test_position_embeddings_are_resized_as_timm_does(tmp_path):
+    torch.manual_seed(1)
+    model = timm.create_model("test_vit", num_classes=10)  # for 160 pixels
+    file = tmp_path / "mine.safetensors"
+    save_file(model.state_dict(), file)
+    mine = Embedder(recipe("test_vit", weights=str(file)), 3, 96).backbone
+    prefix = model.num_prefix_tokens
+    wanted = resample_abs_pos_embed(model.pos_embed, (6, 6), num_prefix_tokens=prefix)
+    assert mine.pos_embed.shape[1] == 36 + prefix != model.pos_embed.shape[1]
+    torch.testing.assert_close(mine.pos_embed, wanted)
+
+
+def test_weights_come_from_a_file_or_a_folder_of_files_named_like_timms(weights):
+    for place in (weights, weights.parent):
+        assert holds(Embedder(recipe("test_resnet", weights=f"{place}"), 3, 64), weights)
+
+
+@pytest.mark.slow
+def test_weights_come_from_the_hubs_cache_without_network(weights, tmp_path):
+    cache = tmp_path / "home/hub/models--timm--test_resnet.r160_in1k"
+    commit = "0" * 40
+    (cache / "refs").mkdir(parents=True)
+    (cache / "refs/main").write_text(commit)
+    (cache / "blobs").mkdir()
+    (cache / "blobs/abc").write_bytes(weights.read_bytes())
+    (cache / "snapshots" / commit).mkdir(parents=True)
+    (cache / "snapshots" / commit / "model.safetensors").symlink_to("../../blobs/abc")
+    code = (
+        "import sys; from test_backbones import Embedder, holds, recipe;"
+        "assert holds(Embedder(recipe('test_resnet', weights='r160_in1k'), 3, 64), sys.argv[1])"
+    )
+    environment = os.environ | {"HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "1"}
+    environment["PYTHONPATH"] = os.pathsep.join(sys.path)
+    command = [sys.executable, "-c", code, str(weights)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_tag_without_its_weights_at_hand_is_one_line(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ConfigError, match=r"cannot be had .* or train from scratch") as caught:
+        Embedder(recipe("test_resnet", weights="r160_in1k"), 3, 64)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_lite0_is_timms_and_wants_pixels_around_one_half(shared_data):
+    file = shared_data / "weights/tf_efficientnet_lite0.safetensors"
+    if not file.is_file():
+        pytest.skip(f"no weights: {file} is absent")
+    given = recipe(
+        "tf_efficientnet_lite0",
+        weights=str(file),
+        pretraining="imagenet1k",
+        mean_std="weights",
+        crop="random_resized",
+    )
+    model = Embedder(given, 3, 80).eval()
+    name, overlay = "tf_efficientnet_lite0", {"file": str(file)}
+    theirs = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay).eval()
+    images = torch.rand(2, 3, 80, 80) * 2 - 1
+    assert torch.equal(model.backbone(images), timms(theirs, images))
+    found = input_format(given)
+    assert found.mean == found.std == (0.5, 0.5, 0.5)
+    assert found.evaluation[0]["Resize"]["size"] == 256
+
+
+def test_a_network_says_what_it_cannot_take():
+    with pytest.raises(ConfigError, match="patches of 16 pixels, which do not divide 40; take 32"):
+        Embedder(recipe("test_vit"), 3, 40)
+    with pytest.raises(ConfigError, match=r"patches of 16 pixels, .* divide 8; take 16$"):
+        Embedder(recipe("test_vit"), 3, 8)

@@ -1,0 +1,55 @@
+"""Recipes that inherit from a preset, or from another recipe: ``base: r50_128``."""
+
+from copy import deepcopy
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from dmlbench.config.read_yaml import read_config
+from dmlbench.errors import ConfigError
+from dmlbench.plugins.messages import nearest
+
+
+@cache
+def presets() -> dict[str, dict[str, Any]]:
+    """The presets by name: ``source``, ``reaches``, ``images``, ``differs`` and ``recipe``."""
+    return read_config(Path(__file__).with_name("presets.yaml"))
+
+
+def with_bases(recipes: Any) -> Any:
+    """A config's section ``recipes``, each with the keys of its ``base`` that it does not set.
+
+    A base is another recipe of the section, else a preset. Sections inside, such as ``optimizer``,
+    are merged likewise. What is no section of recipes comes back as it is.
+
+    Raises:
+        ConfigError: There is no such base, or it leads back to the recipe.
+    """
+    if not isinstance(recipes, dict):
+        return recipes
+    return {name: _resolved(name, recipes, ()) for name in recipes}
+
+
+def _resolved(name: str, recipes: dict, seen: tuple[str, ...]) -> Any:
+    given = recipes[name]
+    if not isinstance(given, dict) or given.get("base") is None:
+        return given
+    base, where = given["base"], f"recipes.{name}.base"
+    own = {key: value for key, value in given.items() if key != "base"}
+    if base in recipes and base != name:
+        if base in seen:
+            raise ConfigError(f"{where}: leads back to itself: {' -> '.join((*seen, name, base))}")
+        return _merged(_resolved(base, recipes, (*seen, name)), own)
+    if base not in presets():
+        known = [*presets(), *(other for other in recipes if other != name)]
+        raise ConfigError(f"{where}: no preset or recipe (got {base!r}){nearest(str(base), known)}")
+    return _merged(presets()[base]["recipe"], own)
+
+
+def _merged(base: Any, own: dict) -> dict:
+    """``own`` over ``base``, section by section."""
+    merged = deepcopy(base) if isinstance(base, dict) else {}
+    for key, value in own.items():
+        inner = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merged(merged[key], value) if inner else value
+    return merged

@@ -1,0 +1,65 @@
+"""Features of a frozen backbone: one array for each dataset and network, read like images."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from dmlbench.data.reader import send
+from dmlbench.data.store import content_hash
+from dmlbench.errors import DataError
+from dmlbench.files import replacing
+
+
+def save_features(file: Path, features: torch.Tensor, index: pd.DataFrame) -> None:
+    """Write N x F features of the N rows of a prepared index, with their hash and the index's."""
+    features = features.cpu().contiguous()
+    digest = hashlib.sha256(features.numpy().tobytes()).hexdigest()
+    about = {"sha256": digest, "data": content_hash(index)}
+    with replacing(file) as temporary:
+        save_file({"features": features}, temporary, metadata=about)
+
+
+class FeatureReader:
+    """Batches of stored features; what :class:`dmlbench.data.reader.ImageReader` is to images.
+
+    Attributes:
+        input: What :class:`dmlbench.models.embedder.Embedder` is built for.
+        channels, size: As of images of one pixel: as many channels as there are features.
+        sha256: The hash of all features.
+    """
+
+    size = 1
+
+    def __init__(self, file: Path, index: pd.DataFrame, device: torch.device) -> None:
+        """Read all features to ``device``.
+
+        Raises:
+            DataError: There are none, they are damaged, or they are of other images than ``index``.
+        """
+        try:
+            with safe_open(file, "pt") as stored:
+                about, features = stored.metadata(), stored.get_tensor("features")
+        except (OSError, SafetensorError) as error:
+            raise DataError(f"{file}: no features ({error}); compute them again") from None
+        if about["data"] != content_hash(index):
+            raise DataError(f"{file}: features of other images; delete it, and run again")
+        self.device, self.sha256, self.channels = device, about["sha256"], features.shape[1]
+        self.input = {"features": self.channels}
+        self._features = features.to(device)
+
+    def batches(
+        self, rows: Iterable[np.ndarray], seeds: Iterable[np.ndarray] | None = None
+    ) -> Iterator[torch.Tensor]:
+        """The features of each batch: B x F, float32; ``seeds`` change nothing."""
+        for batch in rows:
+            yield self._features[send(batch, self.device)].float()
+
+    def blank(self, count: int) -> torch.Tensor:
+        """Some input of zeros."""
+        return torch.zeros(count, self.channels, device=self.device)

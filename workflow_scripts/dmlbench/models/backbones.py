@@ -1,0 +1,84 @@
+"""Backbones: the small network, or any of timm's with weights, at the size of the images."""
+
+import torch
+from torch import nn
+
+from dmlbench.errors import ConfigError
+from dmlbench.models.pooling import set_pooling
+from dmlbench.models.small_cnn import SmallCNN
+from dmlbench.plugins.timm_names import check_name, find_weights
+from dmlbench.plugins.timm_networks import create
+
+
+def build_backbone(recipe: dict, channels: int, image_size: int) -> nn.Module:
+    """The backbone of a resolved recipe for images of ``channels`` x ``image_size`` squared.
+
+    Raises:
+        ConfigError: It or its weights cannot be had, or it takes no images of this size.
+    """
+    if recipe["backbone"] == "small_cnn":
+        return SmallCNN(channels, image_size, recipe["widths"], recipe["hidden"])
+    model = _timm_model(recipe["backbone"], recipe["weights"], channels, image_size)
+    set_pooling(model, recipe["backbone"], recipe["pooling"])
+    return model
+
+
+@torch.no_grad()
+def feature_count(backbone: nn.Module, channels: int, image_size: int) -> int:
+    """How many features a backbone makes of an image.
+
+    Raises:
+        ConfigError: It takes no images of this size.
+    """
+    if isinstance(backbone, SmallCNN):
+        return backbone.num_features
+    # Measured: what timm states differs between architectures. No random number is drawn.
+    was_training = backbone.training
+    backbone.eval()
+    try:
+        features = backbone(torch.zeros(1, channels, image_size, image_size))
+    except Exception as error:  # a model may refuse a size with any of them
+        reason = str(error).strip().partition("\n")[0]
+        raise ConfigError(
+            f"the backbone cannot take images of {image_size} x {image_size} pixels ({reason}); "
+            "give the recipe another image_size"
+        ) from None
+    backbone.train(was_training)
+    return features.shape[1]
+
+
+def _timm_model(name: str, weights: str, channels: int, size: int) -> nn.Module:
+    try:
+        check_name(name)
+    except ConfigError as error:
+        raise ConfigError(f"backbone: {error}") from None
+    try:
+        found = find_weights(name, weights)
+    except ConfigError as error:
+        raise ConfigError(f"weights: {error}") from None
+    if found is None:
+        return create(name, channels, size)
+    tag = f"{name}.{found.tag}" if found.tag else name
+    overlay = {"file": found.file} if found.file else None
+    start = torch.get_rng_state()
+    try:
+        model = create(tag, channels, size, pretrained=True, pretrained_cfg_overlay=overlay)
+    except ConfigError:
+        raise
+    except Exception as error:  # whatever timm and what reads or fetches files for it raise
+        reason = str(error).strip().partition("\n")[0]
+        raise ConfigError(
+            f"weights '{weights}' of {name} cannot be had ({reason}); fetch them once on a machine "
+            "with network (timm keeps them in its cache), name a file of them (.safetensors, or "
+            ".pth with nothing but tensors), or train from scratch with weights: none"
+        ) from None
+    with torch.random.fork_rng(devices=[]):
+        torch.set_rng_state(start)
+        random = create(name, channels, size).state_dict()
+    left = [k for k, v in model.state_dict().items() if v.dim() > 1 and v.equal(random[k])]
+    if left:  # timm only warns
+        raise ConfigError(
+            f"weights '{weights}' lack {len(left)} tensors of {name}, such as {left[0]}; are they "
+            "of another model?"
+        )
+    return model
