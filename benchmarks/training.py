@@ -34,8 +34,8 @@ BATCH, PER_CLASS = 112, 8
 CASES = {"cpu": ("resnet18", 64, "float32"), "cuda": ("resnet50", 224, "bfloat16")}
 
 
-def photographs(folder: Path, count: int) -> tuple[list[Path], type[Dataset]]:
-    """JPEG files of 500 x 375 in 16 classes, and the dataset of them."""
+def photographs(folder: Path, count: int, classes: int = 16) -> tuple[list[Path], type[Dataset]]:
+    """JPEG files of 500 x 375 in so many classes, and the dataset of them."""
     files = [folder / f"{number:06d}.jpg" for number in range(count)]
     for number, file in enumerate(files):
         file.write_bytes(photograph(number, 500, 375))
@@ -45,41 +45,48 @@ def photographs(folder: Path, count: int) -> tuple[list[Path], type[Dataset]]:
 
         def records(self, raw: dict[str, str]) -> Iterator[Record]:
             for number, file in enumerate(files):
-                yield Record(file.name, "train", {"label": number % 16}, file.read_bytes())
+                yield Record(file.name, "train", {"label": number % classes}, file.read_bytes())
 
-    facts = {"train_label": "label", "train_classes": 16, "evaluations": [("test", "", "label")]}
+    facts = {
+        "train_label": "label",
+        "train_classes": classes,
+        "evaluations": [("test", "", "label")],
+    }
     Photographs.name = "photographs"
     Photographs.facts = DatasetFacts(**facts, counts={"train": count}, mode="RGB")
     return files, Photographs
 
 
-def trainer_of(dataset: type[Dataset], store: ImageStore, device: str, threads: int) -> Trainer:
-    """A run as the pipeline builds it."""
-    backbone, size, precision = CASES[device]
-    recipe = Recipe.model_validate(
-        {
-            "backbone": backbone,
-            "embedding_dim": 128,
-            "image_size": size,
-            "crop": "random_resized",
-            "mean_std": "imagenet",
-            "batch_size": BATCH,
-            "epochs": 1,
-            "validation": 0,
-            "precision": precision,
-            "device": device,
-        }
-    ).model_dump(mode="json")
+def trainer_of(
+    dataset: type[Dataset], store: ImageStore, recipe: dict, per_class: int, threads: int
+) -> Trainer:
+    """A run of one epoch as the pipeline builds it, with random weights."""
+    whole = {"epochs": 1} | recipe | {"validation": 0, "weights": "none", "mean_std": "imagenet"}
     sampler = {"positive": {"type": "easy"}, "negative": {"type": "semihard"}, "miner": None}
     spec = {
-        "recipe": recipe,
+        "recipe": Recipe.model_validate(whole).model_dump(mode="json"),
         "loss": {"name": "triplet", "type": "triplet"},
-        "sampler": {"per_class": PER_CLASS, **sampler},
+        "sampler": {"per_class": per_class, **sampler},
         "seed": 0,
         "threads": threads,
         "selections": ["last"],
     }
     return Trainer(spec, dataset, store)
+
+
+def recipe_of(device: str) -> dict:
+    """What is timed on a device of this kind."""
+    backbone, size, precision = CASES[device]
+    return {
+        "backbone": backbone,
+        "embedding_dim": 128,
+        "image_size": size,
+        "crop": "random_resized",
+        "mean_std": "imagenet",
+        "batch_size": BATCH,
+        "precision": precision,
+        "device": device,
+    }
 
 
 def as_run(trainer: Trainer) -> Callable[[], int]:
@@ -94,8 +101,9 @@ def as_run(trainer: Trainer) -> Callable[[], int]:
 
 def stepping(trainer: Trainer, images: Callable[[], Iterator[torch.Tensor]]) -> Callable[[], int]:
     """One epoch of the same steps on other images."""
-    labels = (torch.arange(BATCH) // PER_CLASS).to(trainer.device)
-    content = torch.arange(BATCH, device=trainer.device)
+    batch = trainer.recipe["batch_size"]
+    labels = (torch.arange(batch) // trainer.spec["sampler"]["per_class"]).to(trainer.device)
+    content = torch.arange(batch, device=trainer.device)
     generator = torch.Generator(trainer.device)
 
     def run() -> int:
@@ -109,18 +117,26 @@ def stepping(trainer: Trainer, images: Callable[[], Iterator[torch.Tensor]]) -> 
     return run
 
 
+def made_batch(trainer: Trainer) -> torch.Tensor:
+    """A batch of noise as the reader gives them."""
+    size = trainer.reader.size
+    layout = torch.channels_last if trainer.device.type == "cuda" else torch.contiguous_format
+    made = torch.randn(trainer.recipe["batch_size"], 3, size, size, device=trainer.device)
+    return made.to(memory_format=layout)
+
+
 def table(device: str, count: int, threads: int, rounds: int) -> str:
     """Images a second of the three, in Markdown."""
     with tempfile.TemporaryDirectory() as folder:
         files, dataset = photographs(Path(folder), count)
         prepare(dataset, {}, Path(folder) / "store", "original", threads)
-        trainer = trainer_of(dataset, ImageStore(Path(folder) / "store"), device, threads)
-        steps = count // BATCH
-        size = trainer.reader.size
-        made = torch.randn(BATCH, 3, size, size, device=trainer.device)
+        recipe = recipe_of(device)
+        trainer = trainer_of(
+            dataset, ImageStore(Path(folder) / "store"), recipe, PER_CLASS, threads
+        )
+        steps, size, made = count // BATCH, trainer.reader.size, made_batch(trainer)
         layout = torch.channels_last if trainer.device.type == "cuda" else torch.contiguous_format
         there = {"device": trainer.device, "non_blocking": True, "memory_format": layout}
-        made = made.to(**there)
         normalize = transforms.Normalize(IMAGENET_MEAN, IMAGENET_STD)
         on_gpu = trainer.device.type == "cuda"
         usual = decoding(files, BATCH, size, threads, normalize, pin_memory=on_gpu)

@@ -14,7 +14,7 @@ from snakemake.iocontainers import Wildcards
 
 from dmlbench import paths
 from dmlbench.workflow import bundles, provenance
-from dmlbench.config import NO_SAMPLER, RANDOM, UNTRAINED, resolve_config
+from dmlbench.config import NO_SAMPLER, NOT_TRAINED, resolve_config
 from dmlbench.config.load import read_plan, write_plan
 from dmlbench.config.read_yaml import merge_configs
 from dmlbench.plugins.entries import entries
@@ -153,6 +153,13 @@ def runs_that_share_jobs():
         runs = [run for run in PLAN.runs.values() if run in lacking]
         missing[step] = bundles.make_bundles(PLAN, runs, size)
     return missing
+
+
+def put_back_kept_runs():
+    """Put back what jobs with several runs had finished when they failed or were killed."""
+    made = [run for run in PLAN.runs.values() if bundles.put_back(PLAN, run)]
+    names = ["run.json", *bundles.output_names(BENCHMARK.selections)]
+    count_as_made(file for name in names for file in run_files(name, made))
 
 
 def bundle_rules(step):
@@ -305,7 +312,7 @@ wildcard_constraints:
     dataset=one_of(DATASETS),
     store=one_of(get_args(Recipe.model_fields["store"].annotation)),
     recipe=one_of(PLAN.recipes),
-    loss=one_of([*PLAN.losses, RANDOM, UNTRAINED]),
+    loss=one_of([*PLAN.losses, *NOT_TRAINED]),
     sampler=one_of({*PLAN.samplers, NO_SAMPLER}),
     # Thousands of seeds spelled out would stand in every pattern; run_by_id refuses the others.
     seed=r"\d+",

@@ -69,7 +69,7 @@ use rule embed as control with:
     benchmark:
         f"{BENCHMARKS}/control/{paths.RUN_ID}.tsv"
     wildcard_constraints:
-        loss=one_of([RANDOM, UNTRAINED]),
+        loss=one_of(NOT_TRAINED),
     params:
         command=on_run("embed control"),
         code=step_code("embed control"),

@@ -1,13 +1,5 @@
 # One training per run. Small ones share a job where the config says so.
 
-
-def put_back_kept_runs():
-    """Put back what jobs with several runs had finished when they failed or were killed."""
-    made = [run for run in PLAN.runs.values() if bundles.put_back(PLAN, run)]
-    names = ["run.json", *bundles.output_names(BENCHMARK.selections)]
-    count_as_made(file for name in names for file in run_files(name, made))
-
-
 # Before it is asked which runs are finished.
 if workflow.is_main_process:
     put_back_kept_runs()

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from dmlbench import cli, paths
-from dmlbench.config import RANDOM, Plan, Run, load_config
+from dmlbench.config import load_config
 from dmlbench.workflow.copies import Copies, hear_signals
 
 
@@ -37,6 +37,7 @@ def trained(args) -> None:
     """Embed with each of the weights that a training kept, and without its head if asked."""
     from torch import nn
 
+    from dmlbench.data.features import reader_of
     from dmlbench.evaluation.embeddings import embed_run
     from dmlbench.models.embedder import embed, load_model
     from dmlbench.training.device import make_deterministic, pick_device
@@ -64,18 +65,18 @@ def trained(args) -> None:
 
 
 def control(args) -> None:
-    """Embed for a control that needs no training: at random, or with a backbone as it is."""
+    """Embed for a control that needs no training (docs/protocol.md)."""
     from dmlbench.data.store import ImageStore, content_hash
     from dmlbench.evaluation.embeddings import embed_run
     from dmlbench.files import write_json
+    from dmlbench.training.controls import control_embedder
     from dmlbench.workflow.provenance import environment, step_code
 
     plan = load_config(args.config)
     run = plan.run_by_id(args.run, trained=False)
     spec, folder, selection = plan.spec(run), plan.run_folder(run), plan.control_selection
     store = ImageStore(plan.data_folder(run))
-    make = random_vectors if run.loss == RANDOM else backbone_features
-    embedder, facts = make(plan, run, store)
+    embedder, facts = control_embedder(plan, run, store)
     embed_run(plan, run, selection, args.pairs, embedder)
     if not args.pairs:
         record = {
@@ -89,53 +90,6 @@ def control(args) -> None:
             **environment(),
         }
         write_json(folder / "run.json", record)
-
-
-def reader_of(plan: Plan, run: Run, threads: int, device):
-    """What gives the network of a run its input: features of a frozen backbone, or images."""
-    from dmlbench.data.features import FeatureReader
-    from dmlbench.data.reader import ImageReader
-    from dmlbench.data.store import ImageStore
-
-    store, recipe = ImageStore(plan.data_folder(run)), plan.recipes[run.recipe]
-    if file := plan.features_file(run):
-        return FeatureReader(file, store.index, device)
-    return ImageReader(store, recipe, threads, device)
-
-
-def random_vectors(plan: Plan, run: Run, store) -> tuple:
-    """Normal vectors, one for each image of the dataset whatever its split; what made them."""
-    import numpy as np
-
-    from dmlbench.seeding import derive_seed
-
-    recipe = plan.recipes[run.recipe]
-    rng = np.random.default_rng(derive_seed("random embedding", run.seed))
-    vectors = rng.standard_normal((len(store.index), recipe["embedding_dim"]), dtype=np.float32)
-    if recipe["normalize"]:
-        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors.__getitem__, {"device": "cpu", "gpu": None, "initial_weights": None}
-
-
-def backbone_features(plan: Plan, run: Run, store) -> tuple:
-    """The backbone's features with the weights that a training of this seed starts from."""
-    from torch import nn
-
-    from dmlbench.models.embedder import Embedder, embed
-    from dmlbench.seeding import derive_seed
-    from dmlbench.training.device import make_deterministic, pick_device, seed_everything
-    from dmlbench.workflow.provenance import hardware
-
-    recipe, threads = plan.recipes[run.recipe], plan.benchmark.resources.train.threads
-    make_deterministic(threads)
-    device = pick_device(recipe["device"])
-    reader = reader_of(plan, run, threads, device)
-    seed_everything(derive_seed("initial weights", recipe["backbone"], run.seed))
-    model = Embedder(recipe, **reader.input).to(device)
-    facts = {"device": str(device), "initial_weights": model.sha256(), **hardware(device)}
-    # The head is random before any training: it would only blur what the backbone knows.
-    model.head = nn.Identity()
-    return partial(embed, model, reader), facts
 
 
 if __name__ == "__main__":

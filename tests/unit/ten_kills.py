@@ -45,7 +45,7 @@ def measured(folder: str, options: Namespace) -> None:
 def main(config: str, run: str, whole: str, killed: str, seed: str) -> None:
     options = Namespace(
         config=Path(config),
-        run=run,
+        run=[run],
         checkpoint_every=0.0,
         time_budget=None,
         wait=5.0,

@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+from conftest import config_with
 from safetensors.torch import save_file
 
 from dmlbench.config import resolve_config
@@ -12,9 +13,11 @@ from dmlbench.config.frozen import network_name, uses_features
 from dmlbench.data.dataset import get_dataset
 from dmlbench.data.features import FeatureReader, save_features
 from dmlbench.data.prepare import prepare
+from dmlbench.data.splits import index_of
 from dmlbench.data.store import ImageStore
 from dmlbench.errors import ConfigError, DataError
 from dmlbench.models.embedder import Embedder, embed
+from dmlbench.training.controls import control_embedder
 from dmlbench.training.loop import Trainer
 
 DATASET = get_dataset("digits_even_odd")
@@ -149,3 +152,34 @@ def test_recipes_share_features_that_are_the_same(spec, plan):
     assert plan.recipe_of_network(name)["backbone"] == "test_resnet"
     with pytest.raises(ConfigError, match="no frozen backbone 'test_resnet_1'; did you mean"):
         plan.recipe_of_network("test_resnet_1")
+
+
+def test_the_pca_control_is_the_projection_on_the_training_images_components(tmp_path, monkeypatch):
+    config = config_with() | {"controls": ["untrained", "pca"]}
+    plan = resolve_config(config, "test")
+    monkeypatch.chdir(tmp_path)
+    folder = plan.data_folder(plan.controls["even_odd"]["pca"])
+    prepare(DATASET, {}, folder)
+    store = ImageStore(folder)
+    runs = {kind: plan.controls["even_odd"][kind] for kind in config["controls"]}
+    whole, few = (control_embedder(plan, run, store)[0] for run in runs.values())
+    index = index_of(plan, runs["pca"])
+    rows = np.arange(len(index))
+    features = whole(rows).double()
+    seen = features[(index["split"] == "train").to_numpy()]
+    _, _, axes = torch.linalg.svd(seen - seen.mean(dim=0), full_matrices=False)
+    expected = torch.nn.functional.normalize((features - seen.mean(dim=0)) @ axes[:8].T, dim=1)
+    torch.testing.assert_close(
+        few(rows).double() @ few(rows).double().T, expected @ expected.T, atol=1e-4, rtol=0
+    )
+
+
+def test_a_reduction_to_more_than_there_is_is_refused(weights):
+    config = config_with() | {"controls": ["pca"]}
+    config["recipes"]["digits_8d"] |= {
+        "backbone": "test_resnet", "weights": weights, "pretraining": "noise", "image_size": 32,
+        "embedding_dim": 300,
+    }  # fmt: skip
+    config["recipes"]["digits_8d"].pop("widths", None)
+    with pytest.raises(ConfigError, match=r"controls: pca: recipe 'digits_8d': has \d+ features"):
+        resolve_config(config, "test")

@@ -5,6 +5,8 @@ import copy
 import numpy as np
 import pytest
 import torch
+import yaml
+from training_runs import RUN, config_file, trained_in_parts
 
 from dmlbench.config import resolve_config
 from dmlbench.data.dataset import get_dataset
@@ -12,6 +14,7 @@ from dmlbench.data.prepare import prepare
 from dmlbench.data.reader import ImageReader
 from dmlbench.data.store import ImageStore
 from dmlbench.training.loop import Trainer
+from dmlbench.training.session import train_run
 from dmlbench.training.step import EpochRecord
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
@@ -25,10 +28,19 @@ def store(tmp_path):
 
 
 OF_TODAY = {"schedule": {"name": "cosine", "by": "step"}, "ema": 0.9, "clip_grad_norm": 1.0}
-WAYS = [{}, CROPS, CROPS | {"precision": "bfloat16"}, OF_TODAY | {"precision": "tf32", "chunk": 20}]
+WAYS = [
+    {"device": "cuda"} | way
+    for way in (
+        {},
+        CROPS,
+        CROPS | {"precision": "bfloat16"},
+        OF_TODAY | {"precision": "tf32", "chunk": 20},
+        OF_TODAY | {"precision": "bfloat16", "compile": True},
+    )
+]
 
 
-@pytest.fixture(params=[{"device": "cuda"} | way for way in WAYS])
+@pytest.fixture(params=WAYS)
 def trainer(request, smoke_config, store):
     smoke_config["recipes"]["digits_8d"] |= request.param
     plan = resolve_config(smoke_config, "test")
@@ -71,3 +83,16 @@ def test_a_run_repeats_to_the_bit(trainer):
         assert weights.is_contiguous()
         assert torch.equal(weights, second.selections.weights["last"][name])
     assert [row["loss"] for row in first.history] == [row["loss"] for row in second.history]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_training_left_at_every_place_ends_as_one_that_was_not(way, tmp_path, monkeypatch):
+    file = config_file(tmp_path, epochs=3, **way)
+    monkeypatch.chdir(tmp_path)
+    plan = resolve_config(yaml.safe_load(file.read_text()), "test")
+    run = plan.run_by_id(RUN)
+    train_run(plan, run)
+    kept = plan.run_folder(run) / "model_last.safetensors"
+    whole = kept.read_bytes()
+    assert trained_in_parts(plan, steps=7) > 4
+    assert kept.read_bytes() == whole

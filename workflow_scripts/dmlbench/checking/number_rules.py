@@ -9,7 +9,7 @@ import numpy as np
 
 from dmlbench.checking.check import MEASURE_AGAIN, TRAIN_AGAIN, Breach, rule, run_rule
 from dmlbench.checking.results import OK, Measured, Results
-from dmlbench.config import RANDOM
+from dmlbench.config import RANDOM, UNTRAINED
 from dmlbench.config.dataset_facts import clusters_per_class
 from dmlbench.evaluation.metric import METRICS, find_measure
 
@@ -98,7 +98,7 @@ def finite(results: Results) -> Iterator[Breach]:
 )
 def vectors(results: Results, one: Measured) -> Iterator[str]:
     recipe = one.record["run"]["recipe"]
-    has_head = one.run.trained or one.run.loss == RANDOM
+    has_head = one.run.loss != UNTRAINED
     queries = {_part(part): part["queries"] for part in one.metrics["parts"]}
     there = {_where(found): found["vectors"] for found in one.metrics["vectors"]}
     planned = itertools.product(results.plan.measured(one.run), queries)

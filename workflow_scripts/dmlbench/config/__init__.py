@@ -7,7 +7,9 @@ from dmlbench.config.load import load_config, resolve_config
 from dmlbench.config.plan import (
     METHOD_KEYS,
     NO_SAMPLER,
+    NOT_TRAINED,
     RANDOM,
+    REDUCED,
     RUN_KEYS,
     SHUFFLED,
     UNTRAINED,

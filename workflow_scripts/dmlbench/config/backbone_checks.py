@@ -94,6 +94,18 @@ def _why_not(recipe: Recipe, allowed: list[str]) -> str:
     return f"{name} has no class token (got '{recipe.pooling}'); it can be pooled by {others}"
 
 
+def reduction_problems(recipe: dict, where: str) -> Iterator[str]:
+    """Why the features of a resolved recipe cannot be reduced to its embedding dimension.
+
+    Those of small_cnn are counted when it is built: its input size is the data's.
+    """
+    if recipe["backbone"] == "small_cnn":
+        return
+    features = inspect_network(recipe["backbone"], recipe["image_size"])[recipe["pooling"]]
+    if features < recipe["embedding_dim"]:
+        yield f"{where}: has {features} features, and embedding_dim {recipe['embedding_dim']}"
+
+
 def found_weights(recipe: Recipe) -> dict[str, str | None]:
     """The keys ``weights`` and ``pretraining`` of a recipe without problems, as timm fills them in.
 

@@ -105,7 +105,7 @@ class FolderDataset(Section):
     mode: Literal["RGB", "L"] = Field("RGB", description="Read images in colour, or as gray.")
 
 
-Control = Literal["random", "untrained", "shuffled"]
+Control = Literal["random", "untrained", "pca", "shuffled"]
 
 
 class Benchmark(Section):
@@ -132,7 +132,8 @@ class Benchmark(Section):
     """The figure of images and their nearest neighbours."""
     controls: Annotated[list[Control], Unique] = Field(["random", "untrained", "shuffled"])
     """Rows below the methods of every table, with the first seed only: random vectors, the
-    untrained backbone's features, the first method on shuffled labels.
+    untrained backbone's features, these reduced to the embedding dimension (pca), the first method
+    on shuffled labels.
     """
     partial: bool = False
     """Make tables and figures of the finished runs; the tables say PARTIAL."""

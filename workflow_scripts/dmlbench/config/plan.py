@@ -22,7 +22,8 @@ from dmlbench.seeding import derive_seed
 
 #: What stands in the place of a loss where nothing is trained. No entry of a config can have such a
 #: name: it has a hyphen.
-RANDOM, UNTRAINED = "random-embedding", "untrained-backbone"
+RANDOM, UNTRAINED, REDUCED = "random-embedding", "untrained-backbone", "untrained-backbone-pca"
+NOT_TRAINED = (RANDOM, UNTRAINED, REDUCED)
 #: The sampler that every config has: images shuffled, no tuples chosen.
 NO_SAMPLER = "none"
 
@@ -53,7 +54,7 @@ class Run:
     @property
     def trained(self) -> bool:
         """Whether it is a training, not a control without one."""
-        return self.loss not in (RANDOM, UNTRAINED)
+        return self.loss not in NOT_TRAINED
 
 
 #: The columns that identify a run in tables, and those that identify a method.
@@ -85,7 +86,7 @@ class Plan:
             with every default filled in.
         methods: For each experiment its (recipe, loss, sampler) names, in the config's order.
         swept: The methods that sweeps made.
-        controls: For each experiment its controls by kind (random, untrained, shuffled).
+        controls: For each experiment its controls by kind (random, untrained, pca, shuffled).
         classes: By kind and name what is known of each class that losses and samplers name: the
             ``facts`` of its decorator, and its code (:class:`ClassSource`).
     """

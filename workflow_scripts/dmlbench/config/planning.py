@@ -9,12 +9,13 @@ from pydantic import ValidationError
 
 from dmlbench import paths
 from dmlbench.config import checks
-from dmlbench.config.backbone_checks import found_weights
+from dmlbench.config.backbone_checks import found_weights, reduction_problems
 from dmlbench.config.models import Benchmark, Choice, Experiment, Sampler
 from dmlbench.config.plan import (
     METHOD_KEYS,
     NO_SAMPLER,
     RANDOM,
+    REDUCED,
     SHUFFLED,
     UNTRAINED,
     Plan,
@@ -261,12 +262,16 @@ class _Builder:
             methods = {
                 "random": (recipe, RANDOM, NO_SAMPLER),
                 "untrained": (recipe, UNTRAINED, NO_SAMPLER),
+                "pca": (recipe, REDUCED, NO_SAMPLER),
                 "shuffled": (shuffled, loss, sampler),
             }
             plan.controls[name] = {
                 kind: Run(experiment.dataset, *methods[kind], benchmark.seeds[0])
                 for kind in benchmark.controls
             }
+            if "pca" in benchmark.controls:
+                where = f"controls: pca: recipe '{recipe}'"
+                self.problems += reduction_problems(plan.recipes[recipe], where)
             if "shuffled" not in benchmark.controls:
                 continue
             made = {**plan.recipes[recipe], "labels": "shuffled"}

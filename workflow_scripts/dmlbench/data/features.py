@@ -10,8 +10,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from dmlbench.data.reader import send
-from dmlbench.data.store import content_hash
+from dmlbench.config import Plan, Run
+from dmlbench.data.reader import ImageReader, send
+from dmlbench.data.store import ImageStore, content_hash
 from dmlbench.errors import DataError
 from dmlbench.files import replacing
 
@@ -63,3 +64,13 @@ class FeatureReader:
     def blank(self, count: int) -> torch.Tensor:
         """Some input of zeros."""
         return torch.zeros(count, self.channels, device=self.device)
+
+
+def reader_of(
+    plan: Plan, run: Run, threads: int, device: torch.device
+) -> FeatureReader | ImageReader:
+    """What gives the network of a run its input: features of a frozen backbone, or images."""
+    store, recipe = ImageStore(plan.data_folder(run)), plan.recipes[run.recipe]
+    if file := plan.features_file(run):
+        return FeatureReader(file, store.index, device)
+    return ImageReader(store, recipe, threads, device)

@@ -12,8 +12,11 @@ SELECTIONS |= {paths.body_of(s): f"{words}, before the head" for s, words in SEL
 CONTROLS = {
     "random": "Random embedding",
     "untrained": "Untrained backbone",
+    "pca": "Untrained backbone, PCA",
     "shuffled": "Shuffled labels",
 }
+#: What they are called where the backbone has weights.
+FROZEN = {"untrained": "Frozen backbone", "pca": "Frozen backbone, PCA"}
 #: Follows the name of a row whose weights were trained on more than ImageNet-1k.
 MORE_DATA = "†"
 _SUBSETS = {
@@ -104,7 +107,9 @@ def lines_of(plan: Plan, experiment: str) -> list[dict]:
     seeds = len(plan.benchmark.seeds)
     found = [(words, *m, "", seeds) for m, words in methods(plan, experiment).items()]
     for kind, run in plan.controls[experiment].items():
-        found.append((CONTROLS[kind], *run.method, kind, 1))
+        frozen = plan.recipes[run.recipe]["weights"] != "none"
+        words = FROZEN.get(kind) if frozen else None
+        found.append((words or CONTROLS[kind], *run.method, kind, 1))
     keys = ("method", *METHOD_KEYS, "control", "planned")
     lines = [dict(zip(keys, line, strict=True)) for line in found]
     for line in lines:
