@@ -1,6 +1,7 @@
 """What a config will take, how far it is, and what became of published results."""
 
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -71,7 +72,33 @@ def test_hours_come_from_the_nearest_that_ran(plan, smoke_config):
     assert (cost.basis, cost.seconds) == (BASES[2], pytest.approx(3 * 5000 / 100))
     unknown = {**spec, "recipe": {**spec["recipe"], "backbone": "resnet50", "image_size": 224}}
     cost = training_cost(finished, {**unknown, "dataset": "omniglot"}, images)
-    assert (cost.basis, cost.seconds) == (BASES[3], pytest.approx(3 * 5000 / 300))
+    assert (cost.basis, cost.seconds) == (BASES[3], pytest.approx(3 * 5000 / 700))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "rate", "basis"),
+    [
+        ({"image_size": 224, "precision": "bfloat16"}, 3400, 3),
+        ({"image_size": 112}, 4 * 700, 3),
+        ({"eval_transforms": [{"Resize": {"size": [448, 448]}}]}, 700 / 4, 3),
+        (
+            {
+                "image_size": None,
+                "train_transforms": [{"RandomResizedCrop": {"size": 56}}],
+                "eval_transforms": [{"Resize": {"size": 448}}, {"CenterCrop": {"size": 56}}],
+            },
+            16 * 700,
+            3,
+        ),
+        ({"freeze": "backbone", "weights": "tv_in1k"}, 30_000, 4),
+    ],
+)
+def test_what_nothing_like_ran_is_assumed(plan, recipe, rate, basis):
+    nothing = finished_trainings(Path("nowhere"))
+    spec = plan.spec(next(iter(plan.runs.values())))
+    spec["recipe"] |= {"backbone": "resnet50", **recipe}
+    cost = training_cost(nothing, spec, lambda: 5000)
+    assert (cost.basis, cost.seconds) == (BASES[basis], pytest.approx(3 * 5000 / rate))
 
 
 def test_images_and_bytes_of_a_run():

@@ -76,6 +76,16 @@ def build_transforms(entries: list[TransformEntry]) -> Any:
     return v2.Compose([_build(entry, known) for entry in entries])
 
 
+def output_side(entries: list[TransformEntry]) -> int | None:
+    """Pixels a side of what ``entries`` make of an image; None where that follows its size."""
+    import torch
+
+    transform = build_transforms(entries)
+    images = (torch.zeros(3, side, side, dtype=torch.uint8) for side in (1000, 1024))
+    sides = {transform(image).shape[-1] for image in images}
+    return sides.pop() if len(sides) == 1 else None
+
+
 def _faster(random_resized_crop: type) -> type:
     """The same transform; 8-bit crops get channels last in memory, which are resized faster."""
     import torch

@@ -9,10 +9,15 @@ import pandas as pd
 
 from dmlbench import paths
 from dmlbench.config import Plan, Run
+from dmlbench.config.frozen import uses_features
+from dmlbench.plugins.image_transforms import output_side
 from dmlbench.plugins.timm_names import image_config
 
-#: Images a second, and their pixels a side, where nothing like it has run here.
-ASSUMED_RATE, ASSUMED_SIZE = 300.0, 224
+#: Images a second by precision, where nothing like it has run here: those of a ResNet-50 at so many
+#: pixels a side on one NVIDIA H100 (docs/presets.md).
+ASSUMED_RATE, ASSUMED_SIZE = {"float32": 700.0, "tf32": 2300.0, "bfloat16": 3400.0}, 224
+#: The same of stored features, by one core of a CPU (docs/speed.md).
+ASSUMED_FEATURES = 30_000.0
 #: A pass without gradients takes about a third of one with them.
 FORWARD = 1 / 3
 #: Numbers that a checkpoint holds for each weight: itself, and two of Adam's.
@@ -22,8 +27,8 @@ BASES = (
     "measured: other seeds of the same method",
     "measured: other methods on the same data with the same recipe",
     "measured: images per second of the same network on other data",
-    f"assumed: {ASSUMED_RATE:g} images of {ASSUMED_SIZE} x {ASSUMED_SIZE} pixels a second, fewer "
-    "of larger ones; about a ResNet-50 on a current GPU",
+    f"assumed: as a ResNet-50 at {ASSUMED_SIZE} pixels on one H100, slower with larger images",
+    f"assumed: {ASSUMED_FEATURES:,.0f} stored features a second, as on one CPU core",
 )
 
 
@@ -54,19 +59,27 @@ def training_cost(finished: pd.DataFrame, spec: dict, images: Callable[[], int])
     ``images`` gives the number of images that one epoch trains on and measures; it is asked only
     where no run on this data is in the table of :func:`finished_trainings`.
     """
-    epochs = spec["recipe"]["epochs"]
-    for basis, key in zip(BASES, _keys(spec), strict=False):
+    recipe = spec["recipe"]
+    epochs = recipe["epochs"]
+    for basis, key in zip(BASES[:3], _keys(spec), strict=True):
         found = finished[finished[basis] == key]
         if len(found):
             by_rate = basis == BASES[2]
             epoch = images() / found["rate"].median() if by_rate else found["epoch"].mean()
             return Cost(epochs * epoch, basis, ", ".join(sorted(found["device"].unique())))
-    rate = ASSUMED_RATE * (ASSUMED_SIZE / _side(spec["recipe"])) ** 2
-    return Cost(epochs * images() / rate, BASES[-1])
+    if uses_features(recipe):
+        return Cost(epochs * images() / ASSUMED_FEATURES, BASES[4])
+    rate = ASSUMED_RATE[recipe["precision"]] * (ASSUMED_SIZE / _side(recipe)) ** 2
+    return Cost(epochs * images() / rate, BASES[3])
 
 
 def _side(recipe: dict) -> int:
-    """Pixels a side of the network's images; 32 where only the dataset knows."""
+    """Pixels a side of the images that the network trains on; 32 where only the dataset knows."""
+    given = recipe["train_transforms"]
+    if given is None and recipe["crop"] == "none":
+        given = recipe["eval_transforms"]
+    if given is not None:
+        return output_side(given) or 32
     if recipe["image_size"] or recipe["mean_std"] != "weights":
         return recipe["image_size"] or 32
     return image_config(recipe["backbone"], recipe["weights"]).size
@@ -76,8 +89,8 @@ def _keys(spec: dict) -> tuple[str, str, str]:
     """What decides how long an epoch takes, for each of the measured ``BASES``."""
     left_out = {"name", "epochs", "labels", "optimizer", "test_fold"}
     recipe = {key: value for key, value in spec["recipe"].items() if key not in left_out}
-    keys = ("backbone", "widths", "image_size", "precision", "freeze", "chunk", "device")
-    network = {key: recipe.get(key) for key in keys}
+    keys = ("backbone", "widths", "precision", "freeze", "chunk", "device")
+    network = {key: recipe.get(key) for key in keys} | {"side": _side(recipe)}
     method = [{k: v for k, v in spec[kind].items() if k != "name"} for kind in ("loss", "sampler")]
     data = spec["dataset"], recipe
     return tuple(json.dumps(key, sort_keys=True) for key in ([data, method], data, network))
@@ -98,9 +111,10 @@ def images_of_split(plan: Plan, run: Run) -> dict[str, int]:
 
 
 def epoch_images(plan: Plan, run: Run) -> int:
-    """Images of an epoch: those it trains on, and at a third each those it measures."""
-    counts = images_of_split(plan, run)
-    return round(counts.get("train", 0) + FORWARD * counts.get("test", 0))
+    """Images of an epoch: those it trains on, and at a third each those of the test it measures."""
+    counts, every = images_of_split(plan, run), plan.recipes[run.recipe]["monitor_every"]
+    test = counts.get("test", 0) if "test_max" in plan.benchmark.selections else 0
+    return round(counts.get("train", 0) + FORWARD * test / every)
 
 
 def run_bytes(plan: Plan, run: Run, parameters: int) -> int:
