@@ -11,6 +11,7 @@ from dmlbench.workflow.copies import Copies, hear_signals
 
 def features(args) -> None:
     """Compute the features of all images of a dataset by one frozen backbone of the config."""
+    import numpy as np
     import torch
 
     from dmlbench.data.features import save_features
@@ -28,7 +29,7 @@ def features(args) -> None:
     reader = ImageReader(store, recipe, threads, device)
     seed_everything(0)  # no weight is random
     backbone = build_backbone(recipe, reader.channels, reader.size).to(device)
-    made = embed(backbone, reader, store.index.index.to_numpy())
+    made = embed(backbone, reader, np.arange(len(store.index)))
     out = paths.local(paths.FEATURES, dataset=args.dataset, network=args.network)
     save_features(out, made.to(getattr(torch, recipe["features"])), store.index)
 

@@ -134,3 +134,9 @@ def test_a_pattern_that_cannot_be_meant_is_one_line(what, warmup, told):
     with pytest.raises(ConfigError, match=told) as caught:
         Freezing(net(), what, warmup)
     assert "\n" not in str(caught.value)
+
+
+def test_batch_norm_of_a_network_without_one_cannot_be_frozen():
+    model = nn.ModuleDict({"backbone": nn.Linear(4, 4), "head": nn.LayerNorm(4)})
+    with pytest.raises(ConfigError, match="freeze: the network has no batch norm"):
+        Freezing(model, "batch_norm")

@@ -29,7 +29,7 @@ class Freezing:
             warmup_epochs: First epochs in which the backbone does not move either.
 
         Raises:
-            ConfigError: A pattern matches nothing, or nothing is left to learn.
+            ConfigError: It matches nothing, or nothing is left to learn.
         """
         self._model, self._warmup_epochs = model, warmup_epochs
         if what not in ("none", "batch_norm"):
@@ -74,6 +74,8 @@ def _still(model: nn.Module, what: str) -> list[nn.Module]:
         return [model.get_submodule(what)]
     norms = {name: module for name, module in model.named_modules() if _is_batch_norm(module)}
     if what == "batch_norm":
+        if not norms:
+            raise ConfigError("freeze: the network has no batch norm; leave freeze out")
         return list(norms.values())
     # Without parameters of its own, by the names that they would have.
     return [
