@@ -4,6 +4,9 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+#: What a test image can be where queries and gallery are apart.
+ROLES = ("query", "gallery", "both")
+
 
 class Part(NamedTuple):
     """What is measured by itself: a split, a named part of it (empty: all), a label column."""
@@ -39,11 +42,13 @@ class DatasetFacts(BaseModel):
     evaluations: tuple[Part, ...]
     """What is measured. The first part of the test split selects test_max."""
     counts: dict[str, int]
-    """Images as split or split/subset, classes as split:column; all are asserted."""
+    """Images as split, split/subset or split@role, classes as split:column; all are asserted."""
     sub_labels: dict[str, str] = {}
     """The finer label column inside a label column, to see classes collapse."""
     views: dict[str, str] = {}
     """The file of pairs of each verification view; x_threshold is that of x."""
+    roles: bool = False
+    """Its index says of each test image what it is, in a column role: one of ROLES."""
     folds: int = 0
     """Its splits are fold1, fold2 and so on; test_fold picks the one to test on."""
 

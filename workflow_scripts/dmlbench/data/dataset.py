@@ -26,6 +26,7 @@ class Record:
     labels: dict[str, int | str]  #: one value for each label column
     image: np.ndarray | bytes
     subset: str = ""  #: a named part of the split that is evaluated by itself
+    role: str = ""  #: of a test image where the facts say ``roles``: query, gallery or both
 
 
 class Dataset(ABC):

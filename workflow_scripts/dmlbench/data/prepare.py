@@ -33,9 +33,9 @@ def prepare(
     """Write the pixel store and the index of ``dataset`` into ``folder``; return the index.
 
     The store is every image's bytes, one after another, as the archives give them. The index has
-    one row per image: id, path, split, subset, label columns, height, width, channels, offset (of
-    its first byte in the store) and content (the id of the first image with the same pixels, so
-    that copies of an image can be told). Its rows, and with them the ids, are sorted: training
+    one row per image: id, path, split, subset, role (where the facts say ``roles``), label columns,
+    height, width, channels, offset (of its first byte in the store) and content (the id of the
+    first image with the same pixels, so that copies of an image can be told). Its rows, and with them the ids, are sorted: training
     images first, then by path, whatever the order in the archives.
 
     Args:
@@ -49,7 +49,7 @@ def prepare(
     """
     folder.mkdir(parents=True, exist_ok=True)
     what = f"{dataset.name}/{store}"
-    whole = [n for part, n in dataset.facts.counts.items() if not {"/", ":"} & set(part)]
+    whole = [n for part, n in dataset.facts.counts.items() if not {"/", ":", "@"} & set(part)]
     total = sum(whole) or None  # train and test, or all folds
     decode = partial(_decode, dataset=dataset, short_side=STORES[store])
     with closing(in_threads(decode, dataset().records(raw), threads)) as decoded:
@@ -57,7 +57,8 @@ def prepare(
         # The index is written last, so that none is there without its pixels.
         with replacing(folder / paths.PIXELS_FILE) as temporary, disk_full_is_told(folder):
             with temporary.open("wb") as file, counting(what, total, "images") as count:
-                table = _index(_write(file, images, count), dataset.name)
+                rows = _write(file, images, count, dataset.facts.roles)
+                table = _index(rows, dataset.name)
             check_counts(dataset, table)
             (folder / paths.INDEX_FILE).unlink(missing_ok=True)
     with replacing(folder / paths.INDEX_FILE) as temporary, disk_full_is_told(folder):
@@ -86,11 +87,14 @@ def _decode(record: Record, dataset: type[Dataset], short_side: int | None) -> D
     return record, image, digest.digest()
 
 
-def _write(file: BinaryIO, images: Iterator[Decoded], count: Callable[[int], None]) -> list[dict]:
+def _write(
+    file: BinaryIO, images: Iterator[Decoded], count: Callable[[int], None], roles: bool
+) -> list[dict]:
     """Write all pixels to ``file``; return the index's rows in the order of the file."""
     rows, offset = [], 0
     for record, image, digest in images:
         row = {"path": record.path, "split": record.split, "subset": record.subset}
+        row |= {"role": record.role} if roles else {}
         row |= record.labels | dict(zip(("height", "width", "channels"), image.shape, strict=True))
         rows.append(row | {"offset": offset, "digest": digest})
         offset += file.write(image.data)
@@ -120,8 +124,10 @@ def check_counts(dataset: type[Dataset], index: pd.DataFrame) -> None:
     """Raise a DataError where a count of an index is not the published one."""
     for key, expected in dataset.facts.counts.items():
         where, _, column = key.partition(":")
+        where, _, role = where.partition("@")
         split, _, subset = where.partition("/")
         part = index[(index["split"] == split) & (index["subset"].eq(subset) | (subset == ""))]
+        part = part[part["role"].isin((role, "both"))] if role else part
         actual = part[column].nunique() if column else len(part)
         if actual != expected:
             what = f"classes of {column}" if column else "images"

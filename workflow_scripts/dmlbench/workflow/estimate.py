@@ -103,7 +103,7 @@ def images_of_split(plan: Plan, run: Run) -> dict[str, int]:
         counts = pd.read_parquet(index, columns=["split"])["split"].value_counts().to_dict()
     else:
         known = plan.facts(run.dataset).counts
-        counts = {k: v for k, v in known.items() if "/" not in k and ":" not in k}
+        counts = {k: v for k, v in known.items() if not {"/", ":", "@"} & set(k)}
     fold = f"fold{plan.recipes[run.recipe]['test_fold']}"
     if fold in counts:
         return {"train": sum(counts.values()) - counts[fold], "test": counts[fold]}
