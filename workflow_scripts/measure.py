@@ -67,10 +67,12 @@ def illustrate(args) -> None:
         neighbours, histograms = [], []
         for part in (p for p in plan.facts(run.dataset).evaluations if p.split == split):
             vectors, ids, labels = stored.of(part)
-            asked = queries(labels, ids, benchmark.gallery.queries)
-            found = neighbours_of(vectors, labels, ids, asked, benchmark.gallery.neighbours)
+            roles, shown = stored.roles(part), benchmark.gallery
+            asked = queries(labels, ids, shown.queries, roles)
+            found = neighbours_of(vectors, labels, ids, asked, shown.neighbours, roles)
             neighbours.append(found.assign(**part._asdict()))
-            histogram = similarity_histogram(vectors, labels, benchmark.projection.max_images)
+            most = benchmark.projection.max_images
+            histogram = similarity_histogram(vectors, labels, most, roles)
             histograms.append(histogram.assign(**part._asdict()))
         write(neighbours, folder / paths.neighbours(split))
         write(histograms, folder / paths.similarities(split))

@@ -138,7 +138,7 @@ def test_diverged_embeddings_and_too_large_k_are_refused():
     points, labels = clusters()
     with pytest.raises(DataError, match="diverged"):
         measure(np.full_like(points, np.nan), labels, np.arange(100))
-    with pytest.raises(DataError, match="not below the number of images"):
+    with pytest.raises(DataError, match="more than the 99 others"):
         measure(points, labels, np.arange(100), recall_at=[100])
 
 

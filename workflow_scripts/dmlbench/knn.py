@@ -21,6 +21,8 @@ BLOCK = 16384  #: queries that faiss is given at a time; 256 would take five tim
 PART = 256  #: queries that are handed on at a time; sums of metrics are rounded once for each
 PADDING = 8  #: candidates beyond those wanted, so that one of them is surely too far
 LONG = 256  #: float32 settles few of longer lists, and a GPU gives at most 2,048
+DISTANCES = 2**32  #: that faiss computes at a time; a large gallery tells how far it is
+LEAST = 4096  #: queries that faiss takes at a time by itself; fewer would take longer each
 ENTRIES = 2**20  #: numbers in a working array
 #: Processors that NumPy's OpenBLAS knows, as faiss's older one calls those with the same kernels.
 _KERNELS = dict.fromkeys(("SkylakeX", "Cooperlake", "SapphireRapids"), "SkylakeX")
@@ -58,67 +60,93 @@ def tie_keys(ids: np.ndarray) -> np.ndarray:
 
 
 class Gallery:
-    """Embeddings to search among themselves, sorted by tie key.
+    """Embeddings to search, and those of the queries, sorted by tie key.
 
-    An image is known by its place here; ``order`` is the row of the input at each place.
+    An image is known by its place here; ``order`` is the row of the input at each place. By default
+    every image is a query, and its gallery are the others.
 
     Args:
         embeddings: N x D; a NumPy array or a torch tensor, used as float32.
         ids: N distinct image ids.
         gpu: Let faiss search on the GPUs that it sees. No result depends on it.
+        roles: Which of the N images are queries and which are searched, two boolean masks. An image
+            that is both is never its own neighbour.
+
+    Attributes:
+        queries, members: The places of the queries, and of the images that are searched.
 
     Raises:
-        ValueError: An embedding is not finite.
+        ValueError: An embedding is not finite; there is no query, or nothing to search.
     """
 
-    def __init__(self, embeddings: Any, ids: np.ndarray, gpu: bool = False) -> None:
+    def __init__(
+        self,
+        embeddings: Any,
+        ids: np.ndarray,
+        gpu: bool = False,
+        roles: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> None:
         self.gpu = gpu
         self.order = np.argsort(tie_keys(ids), kind="stable")
+        asked, searched = roles or np.ones((2, len(self.order)), dtype=bool)
+        self.queries, self.members = (np.flatnonzero(m[self.order]) for m in (asked, searched))
+        if not len(self.queries) or not len(self.members):
+            raise ValueError("there is no query, or no image in the gallery")
+        # Where each place is among the members; -1 where it is none.
+        self._column = np.full(len(self.order), -1)
+        self._column[self.members] = np.arange(len(self.members))
         if hasattr(embeddings, "detach"):
             embeddings = embeddings.detach().float().cpu().numpy()
         self.source = np.ascontiguousarray(embeddings, dtype=np.float32)
         self.centre = self.source.mean(axis=0, dtype=np.float64)
         if not np.isfinite(self.centre).all():
             raise ValueError("embeddings hold NaN or infinity")
-        squares = [np.square(points).sum(axis=1) for points in self._tiles()]
+        tiles = self._tiles(np.arange(len(self.order)))
+        squares = [np.square(points).sum(axis=1) for points in tiles]
         self.lengths = np.sqrt(np.concatenate(squares))
 
-    def __len__(self) -> int:
-        return len(self.order)
+    @property
+    def most(self) -> int:
+        """How many neighbours a query has at most."""
+        return len(self.members) - bool((self._column[self.queries] >= 0).all())
 
     def search(self, k: int, threads: int | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield the places of n images and of their ``k`` nearest others (n x k), nearest first.
+        """Yield the places of n queries and of their ``k`` nearest others (n x k), nearest first.
 
+        A query that is also the gallery's k-th image has one neighbour less; -1 stands for it.
         faiss and BLAS take ``threads``, or as many as they like; no result depends on it.
 
         Raises:
-            ValueError: ``k`` is not in 1 .. N - 1.
+            ValueError: ``k`` is not in 1 .. :attr:`most`.
         """
         from threadpoolctl import threadpool_limits
 
-        if not 1 <= k < len(self):
-            raise ValueError(f"k must be in 1 .. {len(self) - 1} (the other rows), got {k}")
+        if not 1 <= k <= self.most:
+            raise ValueError(f"k must be in 1 .. {self.most} (the other images), got {k}")
         load_faiss()  # before its threads are limited
         size = max(1, min(PART, ENTRIES // k))
-        block = BLOCK if k <= LONG else size
+        block = min(BLOCK, max(LEAST, DISTANCES // len(self.members))) if k <= LONG else size
         with threadpool_limits(threads):
-            for start in range(0, len(self), block):
-                rows = np.arange(start, min(start + block, len(self)))
+            for start in range(0, len(self.queries), block):
+                rows = self.queries[start : start + block]
                 found = self.neighbours(rows, k)
                 for at in range(0, len(rows), size):
                     yield rows[at : at + size], found[at : at + size]
 
     def neighbours(self, rows: np.ndarray, k: int) -> np.ndarray:
-        """The ``k`` nearest other images of n images (places), n x k, nearest first."""
-        lists = np.empty((len(rows), k + 1), dtype=np.int64)
+        """The ``k`` nearest others of n queries (places), n x k, as :meth:`search` yields them."""
+        lists = np.empty((len(rows), min(k + 1, len(self.members))), dtype=np.int64)
         left = np.flatnonzero(~self._by_faiss(rows, lists))
         if len(left):
             # Equal embeddings have equal lists.
             equal = self.embedding[rows[left]]
             _, first, which = np.unique(equal, return_index=True, return_inverse=True)
-            lists[left] = self._by_products(rows[left[first]], k + 1)[which]
+            lists[left] = self._by_products(rows[left[first]], lists.shape[1])[which]
         # An image leaves its own list by number, never as the first: an equal one may be before it.
         drop = lists == rows[:, None]
+        if lists.shape[1] == k:  # the whole gallery
+            lists[drop] = -1
+            return np.take_along_axis(lists, np.argsort(drop, axis=1, kind="stable"), axis=1)
         drop[~drop.any(axis=1), -1] = True
         return lists[~drop].reshape(len(rows), k)
 
@@ -134,16 +162,18 @@ class Gallery:
         return result
 
     def ranks(self, rows: np.ndarray, than: np.ndarray) -> np.ndarray:
-        """The rank, from 1, of one other image (``than``) among the neighbours of each place."""
+        """The rank, from 1, of one other image (``than``) among the neighbours of each query."""
         result = np.ones(len(rows), dtype=np.int64)
-        size = max(1, ENTRIES // len(self))
+        size = max(1, ENTRIES // len(self.members))
         for start in range(0, len(rows), size):
             query, other = rows[start : start + size], than[start : start + size]
             near, error = self._products(query)
-            near[np.arange(len(query)), query] = np.inf
+            own = self._column[query]
+            near[np.flatnonzero(own >= 0), own[own >= 0]] = np.inf
             near -= self.distances(query, other)[:, None]
             result[start : start + size] += np.count_nonzero(near < -error[:, None], axis=1)
-            row, place = np.nonzero(np.abs(near) <= error[:, None])
+            row, column = np.nonzero(np.abs(near) <= error[:, None])
+            place = self.members[column]
             # What has the embedding of ``than`` is as far; places are in the order of ties.
             same = self.embedding[place] == self.embedding[other[row]]
             closer = same & (place < other[row])
@@ -154,21 +184,29 @@ class Gallery:
         return result
 
     @cached_property
-    def faiss_index(self) -> tuple[np.ndarray, Any, np.ndarray]:
-        """The points that faiss sees, its index, and a bound on the errors of its distances.
-
-        The points are centred, since shorter vectors have smaller errors, and scaled by a power of
-        two, so that no square over- or underflows.
-        """
-        _, exponent = np.frexp(self.lengths.max() or 1.0)
-        scaled = [np.ldexp(points, -exponent).astype(np.float32) for points in self._tiles()]
-        points = np.concatenate(scaled)
+    def faiss_index(self) -> tuple[Any, np.ndarray]:
+        """The index of the gallery, and a bound on the errors of its distances to each place."""
         faiss = load_faiss()
-        index = faiss.IndexFlatL2(points.shape[1])
+        index = faiss.IndexFlatL2(self.source.shape[1])
         if self.gpu and faiss.get_num_gpus():
             index = faiss.index_cpu_to_all_gpus(index)
-        index.add(points)
-        return points, index, self._error(np.ldexp(self.lengths, -exponent), np.float32)
+        index.add(self._scaled(self.members))
+        lengths = np.ldexp(self.lengths, -self._exponent)
+        return index, self._error(lengths, np.float32)
+
+    @property
+    def _exponent(self) -> int:
+        return np.frexp(self.lengths.max() or 1.0)[1]
+
+    def _scaled(self, places: np.ndarray) -> np.ndarray:
+        """The points of some places as faiss sees them.
+
+        They are centred, since shorter vectors have smaller errors, and scaled by a power of two,
+        so that no square over- or underflows.
+        """
+        exponent, tiles = self._exponent, self._tiles(places)
+        scaled = [np.ldexp(points, -exponent).astype(np.float32) for points in tiles]
+        return np.concatenate(scaled)
 
     @cached_property
     def embedding(self) -> np.ndarray:
@@ -176,11 +214,11 @@ class Gallery:
         whole = self.source[self.order].view(f"V{4 * self.source.shape[1]}")
         return np.unique(whole.ravel(), return_inverse=True)[1]
 
-    def _tiles(self) -> Iterator[np.ndarray]:
-        """All centred points in float64 in the order of ties, some at a time."""
+    def _tiles(self, places: np.ndarray) -> Iterator[np.ndarray]:
+        """The centred points of places in float64, some at a time."""
         size = max(1, ENTRIES // self.source.shape[1])
-        for start in range(0, len(self), size):
-            yield self.source[self.order[start : start + size]] - self.centre
+        for start in range(0, len(places), size):
+            yield self.source[self.order[places[start : start + size]]] - self.centre
 
     def _error(self, lengths: np.ndarray, dtype: type) -> np.ndarray:
         """How far |x|^2 - 2 x.y + |y|^2 of each x may be from :meth:`distances` to any y.
@@ -193,31 +231,31 @@ class Gallery:
     def _products(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Squared distances to the whole gallery by float64 products, and their errors."""
         queries = -2 * (self.source[self.order[rows]] - self.centre)
-        result = np.empty((len(rows), len(self)))
-        squares, start = np.square(self.lengths), 0
-        for points in self._tiles():
+        result = np.empty((len(rows), len(self.members)))
+        squares, start = np.square(self.lengths[self.members]), 0
+        for points in self._tiles(self.members):
             here = slice(start, start := start + len(points))
             np.matmul(queries, points.T, out=result[:, here])
             result[:, here] += squares[here]
-            result[:, here] += squares[rows, None]
+            result[:, here] += np.square(self.lengths[rows, None])
         return result, self._error(self.lengths, np.float64)[rows]
 
     def _by_faiss(self, rows: np.ndarray, lists: np.ndarray) -> np.ndarray:
-        """Fill the lists (the image itself included) that faiss settles; return which these are."""
+        """Fill the lists (the query itself included) that faiss settles; return which these are."""
         k = lists.shape[1]
         if k > LONG + 1:
             return np.zeros(len(rows), dtype=bool)
-        points, index, error = self.faiss_index
-        near, found = index.search(points[rows], min(k + PADDING, len(self)))
-        error = error[rows]
-        sure = (near[:, -1] - near[:, k - 1] > 2 * error) | (found.shape[1] == len(self))
+        index, error = self.faiss_index
+        near, found = index.search(self._scaled(rows), min(k + PADDING, len(self.members)))
+        found, error = self.members[found], error[rows]
+        sure = (near[:, -1] - near[:, k - 1] > 2 * error) | (found.shape[1] == len(self.members))
         lists[sure] = self._settled(rows[sure], near[sure], found[sure], error[sure], k)
         return sure
 
     def _by_products(self, rows: np.ndarray, k: int) -> np.ndarray:
-        """The lists of ``k`` images (the image itself included) from float64 products."""
+        """The lists of ``k`` images (the query itself included) from float64 products."""
         lists = np.empty((len(rows), k), dtype=np.int64)
-        size = max(1, ENTRIES // len(self))
+        size = max(1, ENTRIES // len(self.members))
         for start in range(0, len(rows), size):
             query = rows[start : start + size]
             near, error = self._products(query)
@@ -227,6 +265,7 @@ class Gallery:
             near = np.take_along_axis(near, found, axis=1)
             by = np.argsort(near, axis=1)
             near, found = (np.take_along_axis(each, by, axis=1) for each in (near, found))
+            found = self.members[found]
             lists[start : start + size] = self._settled(query, near, found, error, k)
         return lists
 
@@ -257,27 +296,42 @@ def nearest_neighbours(
 ) -> np.ndarray:
     """The ``k`` nearest other rows of every row (N x k), as :class:`Gallery` finds them."""
     gallery = Gallery(embeddings, ids)
-    result = np.empty((len(gallery), k), dtype=np.int64)
+    result = np.empty((len(gallery.queries), k), dtype=np.int64)
     for rows, found in gallery.search(k, threads):
         result[gallery.order[rows]] = gallery.order[found]
     return result
 
 
+def of_one_class(labels: np.ndarray, rows: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Whether each neighbour (n x k) is of its query's class; ``labels`` are those of all places.
+
+    ``rows`` and ``found`` are those of :meth:`Gallery.search`.
+    """
+    return (labels[found] == labels[rows, None]) & (found >= 0)
+
+
 def hits(relevant: np.ndarray, k: int) -> np.ndarray:
     """Recall@K of n queries: whether one of their class is among their K nearest others.
 
-    Jegou et al. 2011, as used in Song et al. 2016; an image alone in its class counts as missed.
+    Jegou et al. 2011, as used in Song et al. 2016; a query without a match counts as missed.
     ``relevant`` is n x K or more: whether each neighbour, nearest first, is of the query's class.
     """
     return relevant[:, :k].any(axis=1)
 
 
-def recall_at(embeddings: Any, labels: np.ndarray, ids: np.ndarray, k: int) -> float:
-    """The mean of :func:`hits` over all images, each a query to all others; in 0 .. 1.
+def recall_at(
+    embeddings: Any,
+    labels: np.ndarray,
+    ids: np.ndarray,
+    k: int,
+    roles: tuple[np.ndarray, np.ndarray] | None = None,
+) -> float:
+    """The mean of :func:`hits` over all queries, in 0 .. 1.
 
-    The arguments are those of :class:`Gallery`, with N labels and k < N.
+    The arguments are those of :class:`Gallery`, with N labels and k of its neighbours.
     """
-    gallery = Gallery(embeddings, ids, gpu=getattr(embeddings, "is_cuda", False))
+    gallery = Gallery(embeddings, ids, getattr(embeddings, "is_cuda", False), roles)
     labels = np.asarray(labels)[gallery.order]
-    blocks = (hits(labels[f] == labels[rows, None], k).sum() for rows, f in gallery.search(k))
-    return float(sum(blocks) / len(gallery))
+    found = gallery.search(k)
+    blocks = (hits(of_one_class(labels, rows, near), k).sum() for rows, near in found)
+    return float(sum(blocks) / len(gallery.queries))

@@ -8,12 +8,11 @@ from collections.abc import Hashable, Iterator
 import numpy as np
 
 from dmlbench.checking.check import MEASURE_AGAIN, TRAIN_AGAIN, Breach, rule, run_rule
-from dmlbench.checking.results import OK, Measured, Results
+from dmlbench.checking.results import OK, PART, Measured, Results, part_of
 from dmlbench.config import RANDOM, UNTRAINED
 from dmlbench.config.dataset_facts import clusters_per_class
 from dmlbench.evaluation.metric import METRICS, find_measure
 
-_PART = ["split", "subset", "label"]
 #: The subset of a test whose classes were trained on, such as MNIST's digits 0-5.
 SEEN = "seen"
 _ROUNDING = 1e-9  #: what rounding may add to a range
@@ -49,22 +48,27 @@ def disjoint(results: Results, one: Measured) -> Iterator[str]:
 def counts(results: Results) -> Iterator[Breach]:
     left_out: dict[Hashable, tuple[int, str]] = {}
     for one in results.measured.values():
-        known = results.plan.facts(one.run.dataset).counts
+        facts = results.plan.facts(one.run.dataset)
+        known = facts.counts
         for part in one.metrics["parts"]:
             # Validation takes training images only, the same for all methods.
-            same = (one.run.dataset, one.run.recipe, one.run.seed, *_part(part))
+            same = (one.run.dataset, one.run.recipe, one.run.seed, *part_of(part))
             mine, what = part["held_out"], ""
             held_out, by = left_out.setdefault(same, (mine, one.run.id))
             where = "/".join(filter(None, (part["split"], part["subset"])))
-            queries, gallery = part["queries"], part["gallery"]
-            expected = known.get(where, queries + mine) - mine
+            there = part["queries"], part["gallery"]
+            queries = known.get(where, there[0] + mine) - mine
+            expected = queries, queries - 1
+            if part["split"] == "test" and facts.roles:
+                roles = zip(("query", "gallery"), there, strict=True)
+                expected = tuple(known.get(f"{where}@{role}", n) for role, n in roles)
             if part["split"] == "test" and mine:
                 what = f"{mine:,} images of the test were left out"
             elif mine != held_out:
                 what = f"{mine:,} images left out, {held_out:,} in {by}"
-            elif (queries, gallery) != (expected, expected - 1):
-                what = f"{queries:,} queries in {gallery:,} images, should be {expected:,} in "
-                what += f"{expected - 1:,}"
+            elif there != expected:
+                what = "{:,} queries in {:,} images, should be {:,} in {:,}"
+                what = what.format(*there, *expected)
             if what:
                 yield Breach(one.run.id, f"{_words(part)}: {what}", MEASURE_AGAIN)
 
@@ -99,11 +103,11 @@ def finite(results: Results) -> Iterator[Breach]:
 def vectors(results: Results, one: Measured) -> Iterator[str]:
     recipe = one.record["run"]["recipe"]
     has_head = one.run.loss != UNTRAINED
-    queries = {_part(part): part["queries"] for part in one.metrics["parts"]}
+    images = {part_of(p): p.get("images", p["queries"]) for p in one.metrics["parts"]}
     there = {_where(found): found["vectors"] for found in one.metrics["vectors"]}
-    planned = itertools.product(results.plan.measured(one.run), queries)
+    planned = itertools.product(results.plan.measured(one.run), images)
     for where in there | dict.fromkeys((selection, *part) for selection, part in planned):
-        if there.get(where) != queries.get(where[1:]):
+        if there.get(where) != images.get(where[1:]):
             yield f"{' '.join(filter(None, where))}: embeddings are missing"
     for found in one.metrics["vectors"]:
         is_body = found["selection"] not in results.plan.selections(one.run)
@@ -139,9 +143,9 @@ def last_epoch(results: Results, one: Measured) -> Iterator[str]:
 
 @run_rule("R16", "A random embedding scores chance.", "labels leak; report this bug")
 def chance(results: Results, one: Measured) -> Iterator[str]:
-    expected = {_part(part): part for part in one.metrics["parts"]}
+    expected = {part_of(part): part for part in one.metrics["parts"]}
     for row in one.recalls() if one.run.loss == RANDOM else []:
-        part, value = expected[_part(row)], row["value"]
+        part, value = expected[part_of(row)], row["value"]
         spread = math.sqrt(part["chance"] * (1 - part["chance"]) / part["queries"])
         if row["k"] == 1 and abs(value - part["chance"]) > _CHANCE * spread:
             yield f"{_words(part)}: R@1 {value:.3f}, chance is {part['chance']:.3f}"
@@ -152,7 +156,7 @@ def once(results: Results) -> Iterator[Breach]:
     # What was measured in any run of a dataset: part, metric and k.
     measured: dict[str, set[tuple]] = {}
     for one in results.measured.values():
-        found = ((*_part(row), row["metric"], row["k"]) for row in one.rows)
+        found = ((*part_of(row), row["metric"], row["k"]) for row in one.rows)
         measured.setdefault(one.run.dataset, set()).update(found)
     for one in results.measured.values():
         for what in _not_once(results, one, measured[one.run.dataset]):
@@ -188,16 +192,12 @@ def _asked(results: Results, one: Measured) -> Iterator[tuple]:
                 yield (*part, name, _ANY)
 
 
-def _part(row: dict) -> tuple[str, ...]:
-    return tuple(row[key] for key in _PART)
-
-
 def _where(row: dict) -> tuple[str, ...]:
     """Selection and part of a row."""
-    return (row["selection"], *_part(row))
+    return (row["selection"], *part_of(row))
 
 
 def _words(part: dict) -> str:
     """A part, or a row of a part, in words."""
-    names = ("selection", *_PART, "metric")
+    names = ("selection", *PART, "metric")
     return " ".join(str(part[name]) for name in names if part.get(name))

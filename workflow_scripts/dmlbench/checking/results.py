@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
 
 import pandas as pd
 from pydantic import TypeAdapter, ValidationError
@@ -75,9 +75,15 @@ def write_ledger(entries: Iterable[LedgerEntry], path: Path) -> None:
 
 
 # What rules need of a run.json and a metrics.json; a file may hold more.
-_PART = {"split": str, "subset": str, "label": str}
+#: What tells the parts of a dataset apart.
+PART = ("split", "subset", "label")
+_PART = dict.fromkeys(PART, str)
 _COUNTS = dict.fromkeys(("queries", "gallery", "held_out", "classes", "trained_classes"), int)
-_Counts = TypedDict("_Counts", {**_PART, **_COUNTS, "chance": float})
+# Where queries and gallery are apart (evaluation.run_metrics.part_counts).
+_APART = dict.fromkeys(("images", "unmatched", "copies"), NotRequired[int])
+_Counts = TypedDict("_Counts", {**_PART, **_COUNTS, **_APART, "chance": float})
+#: What tables say of such a part.
+SIZES = ("queries", "gallery", "unmatched", "copies")
 _LENGTHS = {"vectors": int, "dimension": int, "shortest": float, "longest": float}
 _Vectors = TypedDict("_Vectors", {**_PART, "selection": str, **_LENGTHS})
 _VALUE = {"metric": str, "k": int, "value": float | None, "note": str}
@@ -89,6 +95,11 @@ _SETTINGS = {"fingerprint": str, "data": str, "code": str, "evaluation": dict[st
 _CONTROL_FORM = TypeAdapter(TypedDict("_Control", _CONTROL))
 _TRAINED_FORM = TypeAdapter(TypedDict("_Trained", {**_CONTROL, **_OF_TRAINING}))
 _METRICS_FORM = TypeAdapter(TypedDict("_Metrics", {**_SETTINGS, **_MEASURED}))
+
+
+def part_of(row: dict) -> tuple[str, ...]:
+    """The :data:`PART` that a row is of."""
+    return tuple(row[key] for key in PART)
 
 
 @dataclass(frozen=True)
@@ -104,6 +115,11 @@ class Measured:
     def rows(self) -> list[dict]:
         """What was measured, in long form. No table: building one takes longer than all rules."""
         return self.metrics["metrics"]
+
+    def sizes(self) -> dict[tuple[str, ...], dict[str, int]]:
+        """:data:`SIZES` of each part whose queries and gallery are apart, by :data:`PART`."""
+        parts = [part for part in self.metrics["parts"] if "copies" in part]
+        return {part_of(part): {key: part[key] for key in SIZES} for part in parts}
 
     def recalls(self) -> list[dict]:
         """The rows of Recall@K, where it is defined."""

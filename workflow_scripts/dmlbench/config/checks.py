@@ -57,11 +57,13 @@ def measure_problems(settings: Evaluation, dataset: str, facts: DatasetFacts) ->
         images = facts.counts.get(part)
         if split not in settings.splits or images is None:
             continue
-        if "recall" in settings.metrics and max(settings.recall_at) >= images:
-            yield (
-                f"evaluation.recall_at: {max(settings.recall_at)} is not below the {images:,} "
-                f"images of {dataset} {part}"
-            )
+        gallery = facts.counts.get(f"{part}@gallery")
+        most = images - 1 if gallery is None else gallery
+        if "recall" in settings.metrics and max(settings.recall_at) > most:
+            where = f"is not below the {images:,} images of {dataset} {part}"
+            if gallery is not None:
+                where = f"is more than the {gallery:,} images in the gallery of {dataset} {part}"
+            yield f"evaluation.recall_at: {max(settings.recall_at)} {where}"
         per_class = clusters_per_class(settings, label) if "nmi_plus" in settings.metrics else 1
         if (per_class or 1) * facts.counts.get(f"{part}:{label}", 2) > images:
             yield (

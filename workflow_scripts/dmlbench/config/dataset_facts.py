@@ -8,6 +8,13 @@ from pydantic import BaseModel, ConfigDict, Field
 ROLES = ("query", "gallery", "both")
 
 
+class Roles(NamedTuple):
+    """Which images of a part are queries, and which are in the gallery: two boolean arrays."""
+
+    queries: Any
+    gallery: Any
+
+
 class Part(NamedTuple):
     """What is measured by itself: a split, a named part of it (empty: all), a label column."""
 
@@ -24,6 +31,16 @@ class Part(NamedTuple):
         if self.subset:
             mask &= index["subset"] == self.subset
         return mask.to_numpy().nonzero()[0]
+
+    def roles(self, index) -> Roles | None:
+        """The roles of these rows; None where each image is a query to all others.
+
+        Only a test has others, of a dataset whose facts say ``roles``.
+        """
+        if self.split != "test" or "role" not in index:
+            return None
+        mine = index["role"].iloc[self.rows(index)]
+        return Roles(*(mine.isin((role, "both")).to_numpy() for role in ("query", "gallery")))
 
 
 class DatasetFacts(BaseModel):

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 import pandas as pd
 
 from dmlbench import paths
+from dmlbench.config.dataset_facts import ROLES
 from dmlbench.data.dataset import Dataset, Record
 from dmlbench.data.decode import STORES, pixels
 from dmlbench.data.disk import Decoded, checking_room, disk_full_is_told
@@ -35,8 +36,9 @@ def prepare(
     The store is every image's bytes, one after another, as the archives give them. The index has
     one row per image: id, path, split, subset, role (where the facts say ``roles``), label columns,
     height, width, channels, offset (of its first byte in the store) and content (the id of the
-    first image with the same pixels, so that copies of an image can be told). Its rows, and with them the ids, are sorted: training
-    images first, then by path, whatever the order in the archives.
+    first image with the same pixels, so that copies of an image can be told). Its rows, and with
+    them the ids, are sorted: training images first, then by path, whatever the order in the
+    archives.
 
     Args:
         raw: The verified archives' paths by file name.
@@ -45,7 +47,7 @@ def prepare(
 
     Raises:
         DataError: An archive or an image cannot be read, a path comes twice, the counts are not
-            the published ones, or the disk is too small.
+            the published ones, a role is wrong, or the disk is too small.
     """
     folder.mkdir(parents=True, exist_ok=True)
     what = f"{dataset.name}/{store}"
@@ -60,6 +62,7 @@ def prepare(
                 rows = _write(file, images, count, dataset.facts.roles)
                 table = _index(rows, dataset.name)
             check_counts(dataset, table)
+            check_roles(dataset, table)
             (folder / paths.INDEX_FILE).unlink(missing_ok=True)
     with replacing(folder / paths.INDEX_FILE) as temporary, disk_full_is_told(folder):
         table.to_parquet(temporary, index=False)
@@ -133,3 +136,18 @@ def check_counts(dataset: type[Dataset], index: pd.DataFrame) -> None:
             what = f"classes of {column}" if column else "images"
             wrong = dataset.wrong_count.format(expected=expected)
             raise DataError(f"{dataset.name}: {where} has {actual:,} {what}, {wrong}")
+
+
+def check_roles(dataset: type[Dataset], index: pd.DataFrame) -> None:
+    """Raise a DataError where a test image has no role, or an evaluated part nothing to search."""
+    for part in dataset.facts.evaluations:
+        if (roles := part.roles(index)) is None:
+            continue
+        rows = part.rows(index)
+        if not (known := roles.queries | roles.gallery).all():
+            path, role = index[["path", "role"]].iloc[rows[~known][0]]
+            valid = ", ".join(ROLES)
+            raise DataError(f"{dataset.name}: {path} has the role '{role}'; take one of {valid}")
+        for what, there in roles._asdict().items():
+            if not there.any():
+                raise DataError(f"{dataset.name}: none of the images of {part} is for the {what}")

@@ -41,6 +41,7 @@ class MutualInformation(Metric):
         )
         scores = mutual_information(sample.labels, assigned, self.adjusted)
         note = f"arithmetic, mean over {len(seeds)} k-means of {restarts} starts"
+        note += "; of all images, queries and gallery" if sample.roles else ""
         notes = (note, "geometric", "sd over k-means seeds")
         stored = zip(self.measures, scores.values(), notes, strict=True)
         return [row(name, clusters, value, said) for name, value, said in stored]

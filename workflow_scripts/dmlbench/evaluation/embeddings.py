@@ -10,7 +10,7 @@ import pandas as pd
 
 from dmlbench import paths
 from dmlbench.config import Plan, Run
-from dmlbench.config.dataset_facts import Part
+from dmlbench.config.dataset_facts import Part, Roles
 from dmlbench.data.splits import index_of
 from dmlbench.errors import DataError
 from dmlbench.files import replacing
@@ -66,6 +66,10 @@ class StoredEmbeddings:
         if (place < 0).any():
             raise DataError(f"{self.folder}: embeddings of {part.split} lack images; embed again")
         return vectors[place], mine, self.labels(part, part.label)
+
+    def roles(self, part: Part) -> Roles | None:
+        """Which images of a part are queries and which its gallery (:meth:`Part.roles`)."""
+        return part.roles(self.index)
 
     def labels(self, part: Part, column: str) -> np.ndarray:
         """The class numbers of a part by a label column."""

@@ -3,66 +3,74 @@
 import numpy as np
 import pandas as pd
 
+from dmlbench.config.dataset_facts import Roles
+from dmlbench.evaluation.metric import others_of_class
 from dmlbench.evaluation.metrics.verification import decidability
 from dmlbench.evaluation.scored_pairs import Scored
-from dmlbench.knn import Gallery, tie_keys
+from dmlbench.knn import Gallery, of_one_class, tie_keys
 
 #: Bins of a histogram of similarities, and the share of pairs below the first.
 BINS, TAIL = 80, 0.002
 
 
-def queries(labels: np.ndarray, ids: np.ndarray, count: int) -> np.ndarray:
+def queries(
+    labels: np.ndarray, ids: np.ndarray, count: int, roles: Roles | None = None
+) -> np.ndarray:
     """The ids of ``count`` queries (fewer where there are no more), of different classes first.
 
-    They follow from the ids alone: all methods show the same ones, and nobody picks them. Images
-    alone in their class are left out.
+    They follow from the ids alone: all methods show the same ones, and nobody picks them. Queries
+    without a match are left out. ``roles``: as of :class:`dmlbench.evaluation.metric.Sample`.
     """
-    table = pd.DataFrame({"id": ids, "label": labels, "key": tie_keys(ids)}).sort_values("key")
-    table = table[table.groupby("label")["id"].transform("size") > 1]
+    others = others_of_class(pd.factorize(labels)[0], roles)
+    table = pd.DataFrame({"id": ids, "label": labels, "key": tie_keys(ids)})[others > 0]
+    table = table.sort_values("key")
     turn = table.groupby("label").cumcount()
     return table.assign(turn=turn).sort_values(["turn", "key"])["id"].to_numpy()[:count]
 
 
 def neighbours_of(
-    embeddings: np.ndarray, labels: np.ndarray, ids: np.ndarray, asked: np.ndarray, k: int
+    embeddings: np.ndarray,
+    labels: np.ndarray,
+    ids: np.ndarray,
+    asked: np.ndarray,
+    k: int,
+    roles: Roles | None = None,
 ) -> pd.DataFrame:
-    """The ``k`` nearest images of some queries, in the order of :mod:`dmlbench.knn`.
+    """The ``k`` nearest gallery images of some queries, in the order of :mod:`dmlbench.knn`.
 
     The embeddings are N x D, float32; ``asked`` are the ids of the queries. There are fewer than
     ``k`` in a small gallery. One row for each neighbour: query (its id), rank (from 1), id, right
     (same class).
     """
-    gallery = Gallery(embeddings, ids)
+    gallery = Gallery(embeddings, ids, roles=roles)
     mine, classes = ids[gallery.order], np.asarray(labels)[gallery.order]
     places = pd.Index(mine).get_indexer(asked)
-    k = min(k, len(gallery) - 1)
+    k = min(k, gallery.most)
     found = gallery.neighbours(places, k)
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "query": np.repeat(asked, k),
             "rank": np.tile(np.arange(1, k + 1), len(asked)),
             "id": mine[found].ravel(),
-            "right": (classes[found] == classes[places, None]).ravel(),
+            "right": of_one_class(classes, places, found).ravel(),
         }
     )
+    return table[found.ravel() >= 0].reset_index(drop=True)
 
 
-def similarity_histogram(embeddings: np.ndarray, labels: np.ndarray, at_most: int) -> pd.DataFrame:
+def similarity_histogram(
+    embeddings: np.ndarray, labels: np.ndarray, at_most: int, roles: Roles | None = None
+) -> pd.DataFrame:
     """How alike images of one class are, and images of different ones.
 
     The similarity is minus the squared distance of two embeddings (N x D, float32); pairs are those
-    of ``at_most`` images, evenly spaced.
+    of ``at_most`` images, evenly spaced. Where queries and gallery are apart, a pair is a query
+    and another image of the gallery, of up to ``at_most`` images each.
 
     One row for each bin: left and right edge, the shares of genuine and of impostor pairs in it,
     and d' of all pairs (NaN where a kind or any spread is missing). The least alike are in no bin.
     """
-    from scipy.spatial.distance import pdist
-
-    kept = evenly(len(embeddings), at_most)
-    similarity = -pdist(embeddings[kept].astype(np.float64), "sqeuclidean")
-    first, second = np.triu_indices(len(kept), 1)
-    classes = np.asarray(labels)[kept]
-    genuine = classes[first] == classes[second]
+    similarity, genuine = _pairs(embeddings, np.asarray(labels), at_most, roles)
     edges = np.linspace(np.quantile(similarity, TAIL), similarity.max(), BINS + 1)
     both = genuine.any() and not genuine.all()
     value = decidability(Scored(similarity, genuine)) if both else None
@@ -75,6 +83,24 @@ def similarity_histogram(embeddings: np.ndarray, labels: np.ndarray, at_most: in
             "d_prime": np.nan if value is None else value,
         }
     )
+
+
+def _pairs(
+    embeddings: np.ndarray, labels: np.ndarray, at_most: int, roles: Roles | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The similarities of the pairs of a histogram, and whether each is of one class."""
+    from scipy.spatial.distance import cdist, pdist
+
+    points = embeddings.astype(np.float64)
+    if roles is None:
+        kept = evenly(len(points), at_most)
+        first, second = (kept[side] for side in np.triu_indices(len(kept), 1))
+        return -pdist(points[kept], "sqeuclidean"), labels[first] == labels[second]
+    asked, found = (np.flatnonzero(mask) for mask in roles)
+    asked, found = (rows[evenly(len(rows), at_most)] for rows in (asked, found))
+    others = asked[:, None] != found
+    genuine = labels[asked, None] == labels[found]
+    return -cdist(points[asked], points[found], "sqeuclidean")[others], genuine[others]
 
 
 def tsne(embeddings: np.ndarray, perplexity: float, seed: int) -> np.ndarray:

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 import dmlbench.evaluation.metrics  # noqa: F401  found by folder: a step's code has all metrics
+from dmlbench.config.dataset_facts import Roles
 from dmlbench.errors import ConfigError, DataError
-from dmlbench.knn import Gallery, tie_keys
+from dmlbench.knn import Gallery, of_one_class, tie_keys
 from dmlbench.plugins.registry import REGISTRIES
 from dmlbench.progress import counting
 
@@ -74,10 +75,12 @@ class Sample:
         ids: N distinct image ids.
         settings, label: The config's ``evaluation`` section; the label column.
         sub_labels: N finer labels; None where there are none.
+        roles: Which images are queries and which the gallery, two boolean masks; None: each is a
+            query to all others. The attribute is sorted too.
         threads, gpu: For the search (:class:`dmlbench.knn.Gallery`); neither changes a result.
 
     Attributes:
-        others: How many others are of each image's class: R.
+        others: How many others in the gallery are of each query's class: R. 0 for other images.
 
     A DataError says that an embedding is not finite.
     """
@@ -92,13 +95,15 @@ class Sample:
         sub_labels: np.ndarray | None = None,
         threads: int | None = None,
         gpu: bool = False,
+        roles: Roles | None = None,
     ) -> None:
         if not np.isfinite(embeddings).all():
             raise DataError("the embeddings hold NaN or infinity: the run diverged")
         order = np.argsort(tie_keys(ids), kind="stable")
         self.embeddings, self.ids = embeddings[order], ids[order]
-        _, self.labels, sizes = np.unique(labels[order], return_inverse=True, return_counts=True)
-        self.others = sizes[self.labels] - 1
+        _, self.labels = np.unique(labels[order], return_inverse=True)
+        self.roles = None if roles is None else Roles(*(mask[order] for mask in roles))
+        self.others = others_of_class(self.labels, self.roles)
         self.sub_labels = None if sub_labels is None else sub_labels[order]
         self.settings, self.label = settings, label
         self.threads, self.gpu = threads, gpu
@@ -109,6 +114,16 @@ class Sample:
         if key not in self._kept:
             self._kept[key] = make()
         return self._kept[key]
+
+
+def others_of_class(labels: np.ndarray, roles: Roles | None) -> np.ndarray:
+    """How many other images in the gallery are of each query's class; 0 for other images.
+
+    ``labels`` are N class numbers from 0, ``roles`` those of the images (:class:`Sample`).
+    """
+    queries, gallery = roles or np.ones((2, len(labels)), dtype=bool)
+    sizes = np.bincount(labels[gallery], minlength=labels.max() + 1)
+    return np.where(queries, sizes[labels] - gallery, 0)
 
 
 def row(metric: str, k: int, value: float | None, note: str, otherwise: str = "") -> dict:
@@ -140,11 +155,11 @@ def find_measure(stored: str, k: int = 0) -> Measure | None:
 
 @dataclass(frozen=True)
 class Queries:
-    """Some queries and their nearest others.
+    """Some queries and their nearest others in the gallery.
 
-    ``rows`` are n places in the ``gallery``, whose images have ``labels``. ``relevant`` (n x depth)
-    says whether each neighbour, nearest first, is of the query's class; ``others`` how many others
-    are of that class: R.
+    ``rows`` are n places of queries (:class:`dmlbench.knn.Gallery`); all places have ``labels``.
+    ``relevant`` (n x depth) says whether each neighbour, nearest first, is of the query's class;
+    ``others`` how many others in the gallery are of that class: R.
     """
 
     gallery: Gallery
@@ -162,15 +177,16 @@ class Queries:
 class QueryMetric(Metric):
     """A mean over queries, from one search for nearest neighbours that all such metrics share.
 
-    Every image is a query, the others are its gallery (:mod:`dmlbench.knn`). ``alone_too`` counts
-    also the queries that are alone in their class.
+    Every image is a query, the others are its gallery (:mod:`dmlbench.knn`), unless the dataset
+    has roles. ``alone_too`` counts also the queries without a match: those that are alone in their
+    class, or whose class is not in the gallery.
     """
 
     alone_too: ClassVar[bool] = False
     note: ClassVar[str] = "mean over images not alone in their class"
 
     def depth(self, sample: Sample) -> int:
-        """How many neighbours of each query the metric looks at; fewer than N."""
+        """How many neighbours of each query the metric looks at; no more than there are."""
         return 1
 
     def ks(self, sample: Sample) -> list[int]:
@@ -186,16 +202,17 @@ def query_rows(sample: Sample, metrics: list[QueryMetric]) -> list[dict]:
     """The rows of several metrics from one search; a DataError where there are too few images."""
     columns = [(metric, k) for metric in metrics for k in metric.ks(sample)]
     depth = max(1, *(metric.depth(sample) for metric in metrics))
-    if depth >= len(sample.ids):
+    labels = sample.labels
+    gallery = Gallery(sample.embeddings, sample.ids, sample.gpu, sample.roles)
+    if depth > gallery.most:
         raise DataError(
-            f"{depth} neighbours are not below the number of images, {len(sample.ids)}; lower "
+            f"{depth} neighbours are more than the {gallery.most} others that a query has; lower "
             "evaluation.recall_at"
         )
-    labels, gallery = sample.labels, Gallery(sample.embeddings, sample.ids, sample.gpu)
     total = np.zeros(len(columns))
-    with counting("neighbours", len(gallery), "images") as count:
+    with counting("neighbours", len(gallery.queries), "images") as count:
         for rows, found in gallery.search(depth, sample.threads):
-            relevant = labels[found] == labels[rows, None]
+            relevant = of_one_class(labels, rows, found)
             others = sample.others[rows]
             kept = others > 0
             everyone = Queries(gallery, labels, rows, relevant, others)
@@ -207,8 +224,14 @@ def query_rows(sample: Sample, metrics: list[QueryMetric]) -> list[dict]:
             count(len(rows))
     result = []
     for (metric, k), value in zip(columns, total.tolist(), strict=True):
-        counted = len(gallery) if metric.alone_too else np.count_nonzero(sample.others)
+        paired = np.count_nonzero(sample.others)
+        counted = len(gallery.queries) if metric.alone_too else paired
         mean = value / counted if counted else None
-        name = next(iter(metric.measures))
-        result.append(row(name, k, mean, metric.note, "every image is alone in its class"))
+        notes = metric.note, "every image is alone in its class"
+        if sample.roles:
+            size = f"{len(gallery.queries):,} queries in a gallery of {len(gallery.members):,}"
+            how = "counted as missed" if metric.alone_too else "left out"
+            lone = f"{len(gallery.queries) - paired:,} without a match {how}"
+            notes = f"{size}; {lone}", "no query has a match in the gallery"
+        result.append(row(next(iter(metric.measures)), k, mean, *notes))
     return result

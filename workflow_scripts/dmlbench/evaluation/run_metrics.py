@@ -8,11 +8,11 @@ import pandas as pd
 
 from dmlbench import BENCHMARK_VERSION
 from dmlbench.config import Plan, Run
-from dmlbench.config.dataset_facts import Part
+from dmlbench.config.dataset_facts import Part, Roles
 from dmlbench.data.splits import VALIDATION, index_of
 from dmlbench.data.store import content_hash
 from dmlbench.evaluation.embeddings import StoredEmbeddings
-from dmlbench.evaluation.metric import METRICS, QueryMetric, Sample, query_rows
+from dmlbench.evaluation.metric import METRICS, QueryMetric, Sample, others_of_class, query_rows
 from dmlbench.evaluation.scored_pairs import samples_of_run
 from dmlbench.workflow.job_records import read_record
 from dmlbench.workflow.provenance import step_code
@@ -74,21 +74,44 @@ def part_counts(part: Part, index: pd.DataFrame) -> dict:
     Every image is one of the ``queries``; its ``gallery`` are the others. ``held_out`` are training
     images left out of the part, for validation; ``trained_classes`` those of its ``classes`` that
     training images have; ``chance`` is the Recall@1 of neighbours drawn at random.
+
+    Where queries and gallery are apart there are also ``images`` (of both), the queries
+    ``unmatched``, of whose class no other image is in the gallery, and the ``copies``: images of
+    the gallery with the pixels of a query that is another image.
     """
-    labels = index[part.label].iloc[part.rows(index)]
-    sizes = labels.value_counts().to_numpy()
+    rows, roles = part.rows(index), part.roles(index)
+    labels = index[part.label].iloc[rows]
+    codes, classes = pd.factorize(labels)
+    others = others_of_class(codes, roles)
     trained = index.loc[index["split"] == "train", part.label]
-    others = len(labels) - 1
+    queries, gallery = roles or np.ones((2, len(rows)), dtype=bool)
+    # A query is not its own neighbour.
+    found = sum(
+        others[queries & (gallery == one)].sum() / queries.sum() / max(1, gallery.sum() - one)
+        for one in (True, False)
+    )
+    apart = {}
+    if roles:
+        unmatched = int((others[queries] == 0).sum())
+        copies = _copies(index["content"].to_numpy()[rows], roles)
+        apart = {"images": len(rows), "unmatched": unmatched, "copies": copies}
     held_out = part._replace(split=VALIDATION).rows(index) if part.split == "train" else ()
     return {
         **part._asdict(),
-        "queries": len(labels),
-        "gallery": others,
+        "queries": int(queries.sum()),
+        "gallery": int(gallery.sum()) - (roles is None),
         "held_out": len(held_out),
-        "classes": len(sizes),
+        "classes": len(classes),
         "trained_classes": int(labels.drop_duplicates().isin(trained).sum()),
-        "chance": float((sizes * (sizes - 1)).sum() / len(labels) / others),
+        "chance": float(found),
+        **apart,
     }
+
+
+def _copies(content: np.ndarray, roles: Roles) -> int:
+    """How many images of the gallery are copies of a query that is another image."""
+    asked = np.bincount(content[roles.queries], minlength=content.max() + 1)
+    return int((asked[content] > roles.queries)[roles.gallery].sum())
 
 
 def with_coarse_labels(parts: list[Part], sub_labels: dict[str, str]) -> list[Part]:
@@ -113,7 +136,8 @@ def _of_images(
         log.info("%s, %s: %d images", stored.selection, part, len(ids))
         sub_labels = stored.labels(part, finer[part.label]) if part.label in finer else None
         where = resources.threads, resources.gpu > 0
-        sample = Sample(vectors, labels, ids, settings, part.label, sub_labels, *where)
+        told = part.label, sub_labels, *where, stored.roles(part)
+        sample = Sample(vectors, labels, ids, settings, *told)
         yield part, measure_images(sample, names)
 
 

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pandas as pd
 
+from dmlbench.checking.results import SIZES
 from dmlbench.config import METHOD_KEYS, NOT_TRAINED, Plan
 from dmlbench.errors import DataError
 from dmlbench.evaluation.metric import find_measure
@@ -27,7 +28,7 @@ def cells(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataFrame:
     control (its kind, empty for a method), pretraining; mean, sd, half_width (of the 95%
     t-interval), n and planned (seeds); published (number), difference (mean - published), covered
     (whether the interval holds the published number), source; best (whether tests support that it
-    is the best).
+    is the best). Where queries and gallery are apart also :data:`SIZES`.
 
     Raises:
         DataError: No run of the experiment is finished.
@@ -41,7 +42,12 @@ def cells(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataFrame:
     untrained = table["loss"].isin(NOT_TRAINED)
     stored = table.assign(selection=table["selection"].mask(untrained, plan.control_selection))
     table = table.join(summaries(stored, mine, [*METHOD_KEYS, *BLOCK, *COLUMN]))
-    return _with_best(_with_published(plan, experiment, table), mine)
+    table = _with_best(_with_published(plan, experiment, table), mine)
+    # Parts of this dataset whose queries and gallery are apart; most datasets have none.
+    if not set(SIZES) <= set(mine) or mine[SIZES[0]].isna().all():
+        return table
+    sizes = mine[[*BLOCK[1:], *SIZES]].drop_duplicates(BLOCK[1:])
+    return table.merge(sizes, how="left", on=BLOCK[1:])
 
 
 def table_values(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataFrame:

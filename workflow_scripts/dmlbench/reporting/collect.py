@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from dmlbench import paths
-from dmlbench.checking.results import OK, LedgerEntry, Results
+from dmlbench.checking.results import OK, LedgerEntry, Results, part_of
 from dmlbench.config import METHOD_KEYS, Plan
 from dmlbench.errors import DataError
 from dmlbench.files import replacing, write_json
@@ -26,7 +26,10 @@ def collect(plan: Plan) -> None:
     results = Results.read(plan)
     _refuse_gaps(plan, results.entries)
     name, measured = plan.benchmark.name, results.measured.values()
-    rows = [row | vars(one.run) for one in measured for row in one.rows]
+    rows = []
+    for one in measured:
+        sizes = one.sizes()
+        rows += [row | sizes.get(part_of(row), {}) | vars(one.run) for row in one.rows]
     # The column loss of collected tables is the run's entry in the config.
     histories = [
         one.history.rename(columns={"loss": "loss_value"}).assign(**vars(one.run))

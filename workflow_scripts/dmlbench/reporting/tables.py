@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from dmlbench import paths
-from dmlbench.checking.results import OK
+from dmlbench.checking.results import OK, SIZES
 from dmlbench.config import Plan
 from dmlbench.config.dataset_facts import clusters_per_class
 from dmlbench.evaluation.metric import find_measure
@@ -98,8 +98,19 @@ def caption(plan: Plan, experiment: str, long: pd.DataFrame, gaps: str) -> str:
         theirs=dict.fromkeys(table.protocol["backbone"] for table in other),
         ours=dict.fromkeys(recipe["backbone"] for recipe in recipes),
         r_precision=(long["metric"] == "r_precision").any(),
+        apart=_apart(long),
+        nmi=(long["metric"] == "nmi").any(),
         clusters=[clusters_per_class(plan.benchmark.evaluation, at) for at in nmi_plus],
     )
+
+
+def _apart(long: pd.DataFrame) -> list[dict]:
+    """The sizes of the parts whose queries and gallery are apart, with the part in words."""
+    if not set(SIZES) <= set(long):
+        return []
+    sizes = long[[*BLOCK[1:], *SIZES]].dropna(subset=list(SIZES)).drop_duplicates()
+    sizes = sizes.assign(part=[names.part(*row[:3]) for row in sizes.itertuples(index=False)])
+    return sizes.astype(dict.fromkeys(SIZES, int)).to_dict("records")
 
 
 def partial(plan: Plan, experiment: str | None, ledger: pd.DataFrame) -> str:

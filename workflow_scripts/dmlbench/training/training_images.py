@@ -86,7 +86,8 @@ class TrainingImages:
             embeddings = embed(model, self.reader, rows)
             labels, ids = (self.index[column].to_numpy()[rows] for column in (part.label, "id"))
             whole = embeddings.isfinite().all()
-            measured[name] = recall_at(embeddings, labels, ids, 1) if whole else math.nan
+            roles = part.roles(self.index)
+            measured[name] = recall_at(embeddings, labels, ids, 1, roles) if whole else math.nan
         return measured
 
     def _stream(self, what: str, epoch: int) -> np.random.Generator:

@@ -21,6 +21,7 @@ class MeanReciprocalRank(QueryMetric):
     @staticmethod
     def _nearest(queries: Queries, row: np.int64) -> np.int64:
         """The nearest image of the query's class; of equally near ones the first goes first."""
-        mates = np.flatnonzero(queries.labels == queries.labels[row])
+        members = queries.gallery.members
+        mates = members[queries.labels[members] == queries.labels[row]]
         mates = mates[mates != row]
         return mates[queries.gallery.distances(np.full(len(mates), row), mates).argmin()]

@@ -7,7 +7,7 @@ from dmlbench.evaluation.metric import Measure, Queries, QueryMetric, Sample, re
 
 @register_metric("r_precision", measures={"r_precision": Measure("RP", printed=True)})
 class RPrecision(QueryMetric):
-    """The share of its class among a query's R nearest others, R = size of its class - 1."""
+    """The share of its class among a query's R nearest others, R = how many are of its class."""
 
     def depth(self, sample: Sample) -> int:
         return int(sample.others.max())

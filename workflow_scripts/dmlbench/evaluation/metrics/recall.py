@@ -10,7 +10,7 @@ from dmlbench.knn import hits
 class Recall(QueryMetric):
     """Recall@K: the share of queries with one of their class among their K nearest others.
 
-    :func:`dmlbench.knn.hits`. A query that is alone in its class counts as missed.
+    :func:`dmlbench.knn.hits`. A query without a match counts as missed.
     """
 
     alone_too = True

@@ -8,7 +8,8 @@ from dmlbench.reporting.figures import embeddings_are_shown, register_figure, sh
 #: So many classes are told apart; of more, so many are shown in colour among the others in gray.
 CLASSES = 8
 OTHERS = "others"
-_NOT_LABELS = {"id", "path", "split", "subset", "x", "y", "method", "seed", "part", "heading"}
+_NOT_LABELS = {"id", "path", "split", "subset", "role", "x", "y", "method", "seed", "part"}
+_NOT_LABELS |= {"heading"}
 _FILES = shown_files(paths.projection)
 
 
