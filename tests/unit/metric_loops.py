@@ -5,23 +5,28 @@ import numpy as np
 from dmlbench.knn import tie_keys
 
 
-def ranking(points, ids):
-    """Of every row all others, nearest first: float64 distances, ties by the hash of the id."""
+def ranking(points, ids, roles=None):
+    """For each query (its row) all others of the gallery, nearest first.
+
+    Distances are float64, ties go by the hash of the id. ``roles`` are two masks, of the queries
+    and of the gallery; without them every row is both.
+    """
     keys = tie_keys(ids)
     rows = points.astype(np.float64)
-    return [
-        sorted(
-            (j for j in range(len(rows)) if j != i),
+    queries, gallery = roles or np.ones((2, len(rows)), dtype=bool)
+    return {
+        i: sorted(
+            (j for j in np.flatnonzero(gallery) if j != i),
             key=lambda j: (np.square(rows[i] - rows[j]).sum(), keys[j]),
         )
-        for i in range(len(rows))
-    ]
+        for i in np.flatnonzero(queries)
+    }
 
 
-def retrieval(points, labels, ids, ks):
+def retrieval(points, labels, ids, ks, roles=None):
     recalls = {k: [] for k in ks}
     means = {"r_precision": [], "map_at_r": [], "mrr": []}
-    for i, order in enumerate(ranking(points, ids)):
+    for i, order in ranking(points, ids, roles).items():
         relevant = [labels[j] == labels[i] for j in order]
         for k in ks:
             recalls[k].append(any(relevant[:k]))
