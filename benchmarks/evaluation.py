@@ -7,6 +7,7 @@ a process of its own, they take turns, and each says how much memory it held at 
     python benchmarks/evaluation.py --ratio                       # ours / bare faiss only
     python benchmarks/evaluation.py --scale 10000 100000          # cost as the number grows
     python benchmarks/evaluation.py --scale 1000000 --share 0.05  # a twentieth of the queries
+    python benchmarks/evaluation.py --gallery 1000000 --queries 10000 --rounds 1
 """
 
 import argparse
@@ -44,13 +45,13 @@ def data(classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return points, labels, np.arange(len(labels))
 
 
-def ours(points, labels, ids, means) -> Callable[[], dict]:
+def ours(points, labels, ids, means, roles=None) -> Callable[[], dict]:
     from dmlbench.config.settings import Evaluation
     from dmlbench.evaluation.metric import Sample
     from dmlbench.evaluation.run_metrics import measure_images
 
     def run() -> dict:
-        sample = Sample(points, labels, ids, Evaluation(recall_at=KS))
+        sample = Sample(points, labels, ids, Evaluation(recall_at=KS), roles=roles)
         rows = measure_images(sample, ["recall", *means])
         return {f"R@{r['k']}" if r["k"] else r["metric"]: r["value"] for r in rows}
 
@@ -102,24 +103,36 @@ def argsort(points, labels, ids) -> Callable[[], dict]:
     return run
 
 
-def bare(points, labels, ids) -> Callable[[], dict]:
+def bare(points, labels, ids, roles=None) -> Callable[[], dict]:
     import faiss
 
+    queries, gallery = (points[mask] for mask in roles) if roles else (points, points)
     index = faiss.IndexFlatL2(DIM)
-    index.add(points)
+    index.add(gallery)
 
     def run() -> dict:
-        index.search(points, 20)
+        index.search(queries, EACH)
         return {}
 
     return run
 
 
-def bare_told(points, labels, ids) -> Callable[[], dict]:
+def bare_told(points, labels, ids, roles=None) -> Callable[[], dict]:
     from dmlbench.knn import load_faiss
 
     load_faiss()
-    return bare(points, labels, ids)
+    return bare(points, labels, ids, roles)
+
+
+def apart(gallery: int, queries: int) -> tuple:
+    """As :func:`data`, and the roles: random images are queries, the others are searched."""
+    from dmlbench.config.dataset_facts import Roles
+
+    count = gallery + queries
+    points, labels, ids = (some[:count] for some in data(-(-count // EACH)))
+    asked = np.zeros(count, dtype=bool)
+    asked[np.random.default_rng(1).permutation(count)[:queries]] = True
+    return points, labels, ids, Roles(asked, ~asked)
 
 
 def clusters_ours(points, labels, ids) -> Callable[[], dict]:
@@ -168,6 +181,10 @@ RETRIEVAL = {
     "full matrix + argsort": argsort,
     "bare faiss search, k = 20": bare,
 }
+APART = {
+    "ours: R@1,2,4,8, MAP@R of queries in a gallery": lambda *d: ours(*d[:3], MEANS[1:], d[3]),
+    "bare faiss search of the gallery, told the processor": bare_told,
+}
 CLUSTERING = {
     "ours: NMI, NMI+ (one start)": clusters_ours,
     "AccuracyCalculator: NMI, NMI+": clusters_library,
@@ -188,14 +205,18 @@ def memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def worker(name: str) -> None:
+def worker(name: str, gallery: int, queries: int) -> None:
     """One contestant: a turn for each line of the input, an answer as JSON."""
-    run = (RETRIEVAL | CLUSTERING)[name](*data(CLASSES))
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("dmlbench").setLevel(logging.INFO)  # how far a search is
+    given = apart(gallery, queries) if name in APART else data(CLASSES)
+    run = (RETRIEVAL | CLUSTERING | APART)[name](*given)
     before = memory()
     for _ in sys.stdin:
         start = time.perf_counter()
         found = run()
-        answer = {"s": time.perf_counter() - start, "found": found, "MB": memory() - before}
+        answer = {"s": time.perf_counter() - start, "found": found}
+        answer |= {"MB": memory() - before, "peak": memory()}
         print(json.dumps(answer), flush=True)
 
 
@@ -206,7 +227,7 @@ def started(*arguments: str) -> subprocess.Popen:
     return subprocess.Popen(command, text=True, env=environment, **pipes)
 
 
-def compare(contestants: dict, rounds: int) -> dict[str, list[float]]:
+def compare(contestants: dict, rounds: int, *more: str) -> dict[str, list[float]]:
     """Let them take turns; print times, memory and whether the numbers are the same.
 
     Returns:
@@ -214,7 +235,7 @@ def compare(contestants: dict, rounds: int) -> dict[str, list[float]]:
     """
     import pandas as pd
 
-    workers = {name: started("--worker", name) for name in contestants}
+    workers = {name: started("--worker", name, *more) for name in contestants}
     answers: dict[str, list] = {name: [] for name in contestants}
     for turn in range(rounds + 1):
         for name, process in workers.items():
@@ -237,6 +258,7 @@ def compare(contestants: dict, rounds: int) -> dict[str, list[float]]:
             "most s": f"{max(seconds):.2f}",
             "/ ours": f"{statistics.median(by_turn):.2f}",
             "MB beyond the data": f"{given[-1]['MB']:.0f}",
+            "peak MB": f"{given[-1]['peak']:.0f}",
             **{key: f"{value:.6f}" for key, value in given[-1]["found"].items()},
         }
     print(pd.DataFrame(rows).T.fillna("").to_markdown(disable_numparse=True), "\n")
@@ -247,7 +269,7 @@ def scale(count: int, share: float) -> None:
     """Recall@K and MAP@R of ``count`` embeddings, or of the first ``share`` of them as queries."""
     from dmlbench.evaluation.metric import Queries
     from dmlbench.evaluation.metrics.map_at_r import MeanAveragePrecision
-    from dmlbench.knn import Gallery, hits
+    from dmlbench.knn import Gallery, hits, of_one_class
     from dmlbench.progress import counting
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
@@ -261,7 +283,7 @@ def scale(count: int, share: float) -> None:
     total, done = np.zeros(2), 0
     with counting("neighbours", int(share * count), "images") as tell:
         for rows, found in gallery.search(EACH - 1):
-            relevant = labels[found] == labels[rows, None]
+            relevant = of_one_class(labels, rows, found)
             queries = Queries(gallery, labels, rows, relevant, others[rows])
             precision = MeanAveragePrecision().of_queries(queries, 0)
             total += [hits(relevant, 1).sum(), precision.sum()]
@@ -285,11 +307,13 @@ def main() -> None:
     parser.add_argument("--ratio", action="store_true", help="only ours and bare faiss")
     parser.add_argument("--scale", type=int, nargs="+", help="numbers of embeddings")
     parser.add_argument("--share", type=float, default=1.0, help="of the queries, for --scale")
+    parser.add_argument("--gallery", type=int, default=0, help="images, searched by --queries")
+    parser.add_argument("--queries", type=int, default=10_000, help="for --gallery")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
-        worker(options.worker)
+        worker(options.worker, options.gallery, options.queries)
         return
     if options.one:
         scale(options.one, options.share)
@@ -304,6 +328,12 @@ def main() -> None:
             )
         return
     print(f"{processor()}, {os.cpu_count()} processors, {options.rounds} rounds\n")
+    if options.gallery:
+        sizes = ("--gallery", str(options.gallery), "--queries", str(options.queries))
+        ours_s, bare_s = compare(APART, options.rounds, *sizes).values()
+        ratio = statistics.median(ours_s) / statistics.median(bare_s)
+        print(f"ours / bare faiss told its processor: {ratio:.2f} (medians)")
+        return
     contestants = {OURS: RETRIEVAL[OURS], BARE: bare_told} if options.ratio else RETRIEVAL
     seconds = compare(contestants, options.rounds)
     ratio = statistics.median(seconds[OURS]) / statistics.median(seconds[BARE])
