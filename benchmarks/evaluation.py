@@ -213,9 +213,10 @@ def worker(name: str, gallery: int, queries: int) -> None:
     run = (RETRIEVAL | CLUSTERING | APART)[name](*given)
     before = memory()
     for _ in sys.stdin:
-        start = time.perf_counter()
+        start, cpu = time.perf_counter(), time.process_time()
         found = run()
         answer = {"s": time.perf_counter() - start, "found": found}
+        answer["CPU s"] = time.process_time() - cpu
         answer |= {"MB": memory() - before, "peak": memory()}
         print(json.dumps(answer), flush=True)
 
@@ -256,6 +257,7 @@ def compare(contestants: dict, rounds: int, *more: str) -> dict[str, list[float]
             "median s": f"{statistics.median(seconds):.2f}",
             "least s": f"{min(seconds):.2f}",
             "most s": f"{max(seconds):.2f}",
+            "CPU s": f"{statistics.median(a['CPU s'] for a in given):.2f}",
             "/ ours": f"{statistics.median(by_turn):.2f}",
             "MB beyond the data": f"{given[-1]['MB']:.0f}",
             "peak MB": f"{given[-1]['peak']:.0f}",

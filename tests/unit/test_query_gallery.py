@@ -67,8 +67,8 @@ def test_a_large_gallery_is_searched_in_more_blocks_with_the_same_result(monkeyp
     points, labels, ids = data("duplicates", 600, 8, seed=3)
     roles = roles_of(600, np.random.default_rng(3))
     whole = retrieval(points, labels, ids, [1, 4], roles=roles)
-    monkeypatch.setattr(knn, "DISTANCES", 1)
-    monkeypatch.setattr(knn, "LEAST", 7)
+    monkeypatch.setattr(knn, "LARGE", 1)
+    monkeypatch.setattr(knn, "FEWER", 7)
     # Sums are rounded once for each part.
     equal(retrieval(points, labels, ids, [1, 4], roles=roles), whole)
 

@@ -21,8 +21,8 @@ BLOCK = 16384  #: queries that faiss is given at a time; 256 would take five tim
 PART = 256  #: queries that are handed on at a time; sums of metrics are rounded once for each
 PADDING = 8  #: candidates beyond those wanted, so that one of them is surely too far
 LONG = 256  #: float32 settles few of longer lists, and a GPU gives at most 2,048
-DISTANCES = 2**32  #: that faiss computes at a time; a large gallery tells how far it is
-LEAST = 4096  #: queries that faiss takes at a time by itself; fewer would take longer each
+LARGE = 2**18  #: images of a gallery that is given fewer queries at a time, to tell how far it is
+FEWER = 4096  #: so many, which is what faiss takes at a time by itself
 ENTRIES = 2**20  #: numbers in a working array
 #: Processors that NumPy's OpenBLAS knows, as faiss's older one calls those with the same kernels.
 _KERNELS = dict.fromkeys(("SkylakeX", "Cooperlake", "SapphireRapids"), "SkylakeX")
@@ -113,7 +113,7 @@ class Gallery:
     def search(self, k: int, threads: int | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield the places of n queries and of their ``k`` nearest others (n x k), nearest first.
 
-        A query that is also the gallery's k-th image has one neighbour less; -1 stands for it.
+        Where ``k`` is the whole gallery, a query inside it has one neighbour less: -1 is the last.
         faiss and BLAS take ``threads``, or as many as they like; no result depends on it.
 
         Raises:
@@ -125,7 +125,8 @@ class Gallery:
             raise ValueError(f"k must be in 1 .. {self.most} (the other images), got {k}")
         load_faiss()  # before its threads are limited
         size = max(1, min(PART, ENTRIES // k))
-        block = min(BLOCK, max(LEAST, DISTANCES // len(self.members))) if k <= LONG else size
+        block = FEWER if len(self.members) > LARGE else BLOCK
+        block = block if k <= LONG else size
         with threadpool_limits(threads):
             for start in range(0, len(self.queries), block):
                 rows = self.queries[start : start + block]

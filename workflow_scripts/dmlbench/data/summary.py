@@ -8,8 +8,7 @@ from dmlbench.data.store import ImageStore
 from dmlbench.seeding import derive_seed
 
 #: Columns of the index that are no labels.
-_OWN = {"id", "path", "split", "subset", "role", "height", "width", "channels", "offset"}
-_OWN |= {"content"}
+_OWN = {"id", "path", "split", "subset", "role", "height", "width", "channels", "offset", "content"}
 _TILE, _GAP, _COLUMNS, _ROWS = 96, 4, 12, 4
 
 
