@@ -109,10 +109,11 @@ def test_the_epoch_is_chosen_by_what_is_measured(shop):
 def test_the_checker_passes_and_the_table_says_the_sizes(shop):
     check = json.loads((shop / "results/shop/summary/check.json").read_text())
     assert check["breaches"] == []
-    size = f"{QUERIES} queries in a gallery of {GALLERY} images (test, digit)"
+    size = f"Queries of test, digit: {QUERIES} in a gallery of {GALLERY} images"
+    about = f"(without a match: {LONE}; copies of a query in the gallery: 1)"
     for suffix in ("md", "tex"):
         text = " ".join((shop / f"results/shop/tables/shop.{suffix}").read_text().split())
-        assert f"{size}; {LONE} queries without a match; 1 images of the gallery are" in text
+        assert f"{size} {about}." in text
         assert "NMI is of all images, queries and gallery." in text
     table = pd.read_csv(shop / "results/shop/tables/shop.csv")
     assert set(table.loc[table["split"] == "test", "queries"]) == {QUERIES}

@@ -47,6 +47,7 @@ def cells(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataFrame:
     if not set(SIZES) <= set(mine) or mine[SIZES[0]].isna().all():
         return table
     sizes = mine[[*BLOCK[1:], *SIZES]].drop_duplicates(BLOCK[1:])
+    sizes = sizes.astype(dict.fromkeys(SIZES, "Int64"))  # counts, absent for other parts
     return table.merge(sizes, how="left", on=BLOCK[1:])
 
 
