@@ -9,6 +9,7 @@ faiss gives candidates and their float32 distances. Two of them that differ by m
 bound on rounding errors are in the right order; closer ones are compared in float64.
 """
 
+import itertools
 import os
 from collections.abc import Iterator
 from functools import cached_property
@@ -22,7 +23,7 @@ PART = 256  #: queries that are handed on at a time; sums of metrics are rounded
 PADDING = 8  #: candidates beyond those wanted, so that one of them is surely too far
 LONG = 256  #: float32 settles few of longer lists, and a GPU gives at most 2,048
 LARGE = 2**18  #: images of a gallery that is given fewer queries at a time, to tell how far it is
-FEWER = 4096  #: so many, which is what faiss takes at a time by itself
+FEWER = 1024  #: so many at least; with 900 each takes ten times as long
 ENTRIES = 2**20  #: numbers in a working array
 #: Processors that NumPy's OpenBLAS knows, as faiss's older one calls those with the same kernels.
 _KERNELS = dict.fromkeys(("SkylakeX", "Cooperlake", "SapphireRapids"), "SkylakeX")
@@ -127,9 +128,11 @@ class Gallery:
         size = max(1, min(PART, ENTRIES // k))
         block = FEWER if len(self.members) > LARGE else BLOCK
         block = block if k <= LONG else size
+        # What would be a short last block goes with the one before it.
+        starts = [block * number for number in range(max(1, len(self.queries) // block))]
         with threadpool_limits(threads):
-            for start in range(0, len(self.queries), block):
-                rows = self.queries[start : start + block]
+            for start, end in itertools.pairwise([*starts, len(self.queries)]):
+                rows = self.queries[start:end]
                 found = self.neighbours(rows, k)
                 for at in range(0, len(rows), size):
                     yield rows[at : at + size], found[at : at + size]
