@@ -1,11 +1,11 @@
 #!/usr/bin/env python
 """What small trainings gain by sharing Slurm jobs: MNIST, with and without `runs_per_job`.
 
-    python benchmarks/shared_jobs.py --runs 500 --single 100 --mirror FOLDER   # half an hour
+    python benchmarks/shared_jobs.py --runs 500 --single 100 --mirror FOLDER   # 50 minutes
 
 Starts the private Slurm of tests/slurm, on two CPUs, and has Snakemake submit that many real
-trainings of configs/mnist.yaml, of one epoch each, to it through the profile. FOLDER/mnist holds
-the four archives. Prints seconds of both ways, and for each training.
+trainings of configs/mnist.yaml, of one epoch each and with a small network, to it through the
+profile. FOLDER/mnist holds the four archives. Prints the seconds of both ways for each training.
 """
 
 import argparse
@@ -63,7 +63,7 @@ def write_config(folder: Path, runs: int, per_job: int, mirror: Path) -> None:
     config |= {"name": f"shared{per_job}", "seeds": list(range(runs // 2)), "controls": []}
     config |= {"selections": ["last"], "data": {"mirror": str(mirror.resolve())}}
     config["projection"]["selection"] = "last"
-    config["recipes"]["mnist_2d"] |= {"epochs": 1, "validation": 0}
+    config["recipes"]["mnist_2d"] |= {"epochs": 1, "validation": 0, "widths": [4, 8]}
     ask = {"runs_per_job": per_job, "gpu": 0, "mem_mb": 2000, "partition": "long"}
     config["resources"] = {"train": ask}
     (folder / "test.yaml").write_text(json.dumps(config))

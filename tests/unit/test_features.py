@@ -181,5 +181,5 @@ def test_a_reduction_to_more_than_there_is_is_refused(weights):
         "embedding_dim": 300,
     }  # fmt: skip
     config["recipes"]["digits_8d"].pop("widths", None)
-    with pytest.raises(ConfigError, match=r"controls: pca: recipe 'digits_8d': has \d+ features"):
+    with pytest.raises(ConfigError, match=r"controls: pca: recipe 'digits_8d' has \d+ features"):
         resolve_config(config, "test")

@@ -44,11 +44,20 @@ def test_a_base_may_be_a_recipe_of_the_file_and_have_one_itself():
     assert recipes["shorter"]["embedding_dim"] == 64
 
 
+def test_a_schedule_or_head_of_another_kind_has_nothing_of_the_bases():
+    base = {"schedule": {"name": "step", "every": 5}, "head": {"type": "mlp", "hidden": 9}}
+    own = {"base": "a", "schedule": {"name": "cosine"}, "head": {"layer_norm": True}}
+    made = with_bases({"a": base, "b": own})["b"]
+    assert made["schedule"] == {"name": "cosine"}
+    assert made["head"] == {"type": "mlp", "hidden": 9, "layer_norm": True}
+
+
 @pytest.mark.parametrize(
     ("recipes", "told"),
     [
         ({"mine": {"base": "r50_12"}}, "recipes.mine.base: no preset .*did you mean 'r50_128'"),
-        ({"mine": {"base": 5}}, "recipes.mine.base: no preset or recipe .got 5."),
+        ({"mine": {"base": 5}}, "recipes.mine.base: should be the name of a preset .*got 5."),
+        ({"mine": {"base": ["r50_128"]}}, "recipes.mine.base: should be the name of a preset"),
         ({"a": {"base": "b"}, "b": {"base": "a"}}, "recipes.b.base: leads back .* a -> b -> a"),
     ],
 )

@@ -103,7 +103,10 @@ def reduction_problems(recipe: dict, where: str) -> Iterator[str]:
         return
     features = inspect_network(recipe["backbone"], recipe["image_size"])[recipe["pooling"]]
     if features < recipe["embedding_dim"]:
-        yield f"{where}: has {features} features, and embedding_dim {recipe['embedding_dim']}"
+        yield (
+            f"{where} has {features} features, fewer than embedding_dim {recipe['embedding_dim']}; "
+            "leave pca out"
+        )
 
 
 def found_weights(recipe: Recipe) -> dict[str, str | None]:

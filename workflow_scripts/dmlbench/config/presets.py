@@ -20,7 +20,8 @@ def with_bases(recipes: Any) -> Any:
     """A config's section ``recipes``, each with the keys of its ``base`` that it does not set.
 
     A base is another recipe of the section, else a preset. Sections inside, such as ``optimizer``,
-    are merged likewise. What is no section of recipes comes back as it is.
+    are merged likewise, but for a schedule or a head of another kind. What is no section of recipes
+    comes back as it is.
 
     Raises:
         ConfigError: There is no such base, or it leads back to the recipe.
@@ -36,6 +37,8 @@ def _resolved(name: str, recipes: dict, seen: tuple[str, ...]) -> Any:
         return given
     base, where = given["base"], f"recipes.{name}.base"
     own = {key: value for key, value in given.items() if key != "base"}
+    if not isinstance(base, str):
+        raise ConfigError(f"{where}: should be the name of a preset or recipe (got {base!r:.60})")
     if base in recipes and base != name:
         if base in seen:
             raise ConfigError(f"{where}: leads back to itself: {' -> '.join((*seen, name, base))}")
@@ -50,6 +53,13 @@ def _merged(base: Any, own: dict) -> dict:
     """``own`` over ``base``, section by section."""
     merged = deepcopy(base) if isinstance(base, dict) else {}
     for key, value in own.items():
-        inner = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merged(merged[key], value) if inner else value
+        there = merged.get(key)
+        inner = isinstance(value, dict) and isinstance(there, dict)
+        merged[key] = _merged(there, value) if inner and not _other(key, value, there) else value
     return merged
+
+
+def _other(key: str, own: dict, there: dict) -> bool:
+    """Whether a schedule or a head is of another kind, which has none of the base's options."""
+    kind = {"schedule": "name", "head": "type"}.get(key)
+    return kind is not None and kind in own and own[kind] != there.get(kind)

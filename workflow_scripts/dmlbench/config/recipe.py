@@ -207,14 +207,15 @@ class Recipe(Section):
         if still and (self.warmup_head_epochs or rates.layer_decay):
             key = "warmup_head_epochs" if self.warmup_head_epochs else "optimizer.layer_decay"
             return f"{key} has no effect with freeze: backbone"
-        headless = self.head.type == "none" and self.pooling != "gem"
-        if headless and (still or self.warmup_head_epochs or rates.head_lr):
+        if self.head.type == "none" and (still or self.warmup_head_epochs or rates.head_lr):
             return "head.type none has no head for freeze: backbone, warmup_head_epochs or head_lr"
         if not set(self.freeze) & set(".*?[") and self.freeze not in _FREEZES:
             return (
                 f"freeze should be one of {', '.join(_FREEZES)}, or a pattern of parameter names "
                 f"such as backbone.layer1.* (got '{self.freeze}'){nearest(self.freeze, _FREEZES)}"
             )
+        if self.features != "float32" and not still:
+            return "features has no effect without freeze: backbone"
         if self.chunk and self.chunk >= self.batch_size:
             return f"chunk must be below batch_size ({self.batch_size})"
         return ""
