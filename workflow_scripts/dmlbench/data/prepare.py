@@ -35,8 +35,9 @@ def prepare(
     The store is every image's bytes, one after another, as the archives give them. The index has
     one row per image: id, path, split, subset, role (where the facts say ``roles``), label columns,
     height, width, channels, offset (of its first byte in the store) and content (the id of the
-    first image with the same pixels, so that copies of an image can be told). Its rows, and with them the ids, are sorted: training
-    images first, then by path, whatever the order in the archives.
+    first image with the same pixels, so that copies of an image can be told). Its rows, and with
+    them the ids, are sorted: training images first, then by path, whatever the order in the
+    archives.
 
     Args:
         raw: The verified archives' paths by file name.
@@ -124,8 +125,8 @@ def check_counts(dataset: type[Dataset], index: pd.DataFrame) -> None:
     """Raise a DataError where a count of an index is not the published one."""
     for key, expected in dataset.facts.counts.items():
         where, _, column = key.partition(":")
-        where, _, role = where.partition("@")
-        split, _, subset = where.partition("/")
+        place, _, role = where.partition("@")
+        split, _, subset = place.partition("/")
         part = index[(index["split"] == split) & (index["subset"].eq(subset) | (subset == ""))]
         part = part[part["role"].isin((role, "both"))] if role else part
         actual = part[column].nunique() if column else len(part)
