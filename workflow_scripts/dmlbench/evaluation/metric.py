@@ -54,11 +54,13 @@ class Metric:
         measures: What the metric stores: names in ``metrics.json`` and what is known of each.
         of_pairs: It scores the pairs of a verification view, not the images of a part.
         coarse_too: It is also measured by the coarse labels that training saw.
+        measured_by_default: A config that names no metrics has it measured.
     """
 
     measures: ClassVar[dict[str, Measure]]
     of_pairs: ClassVar[bool] = False
     coarse_too: ClassVar[bool] = False
+    measured_by_default: ClassVar[bool] = True
 
     def rows(self, sample: Any) -> list[dict]:
         """Rows by :func:`row` of a :class:`Sample`, or a PairSample (:mod:`.scored_pairs`)."""
