@@ -4,12 +4,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_results import gather, make_results
 from metric_loops import ranking
 
+from dmlbench import paths
+from dmlbench.config import resolve_config
 from dmlbench.config.settings import Evaluation
 from dmlbench.evaluation.metric import Sample
 from dmlbench.evaluation.metrics.h_ap import h_ap
 from dmlbench.evaluation.run_metrics import measure_images
+from dmlbench.reporting.hierarchy import hierarchy_tables
+from dmlbench.reporting.tables import write_tables
 
 
 def measured(points, labels, sub_labels, ids):
@@ -90,3 +95,31 @@ def test_it_is_measured_only_where_a_config_names_it():
     assert "h_ap" not in Evaluation().metrics
     assert "collapse" in Evaluation().metrics
     assert Evaluation(metrics=["recall", "h_ap"]).metrics == ["recall", "h_ap"]
+
+
+def test_both_labels_stand_side_by_side_where_it_was_measured(smoke_config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    smoke_config["experiments"]["even_odd"]["dataset"] = "omniglot"
+    smoke_config["evaluation"] |= {"metrics": ["recall", "map_at_r", "h_ap", "collapse"]}
+    plan = resolve_config(smoke_config, "test")
+    make_results(plan, tmp_path / paths.results("smoke"))
+    metrics = gather(plan)
+    (table,) = hierarchy_tables(plan, "even_odd", metrics, "")
+    assert table.title.endswith(": letter inside alphabet")
+    block = table.blocks["test, last epoch"]
+    heads = ["R@1, alphabet", "R@1, letter", "MAP@R, alphabet", "MAP@R, letter", "H-AP"]
+    assert list(block.columns) == [*heads, "same finer label"]
+    for head, (label, metric) in {
+        "R@1, letter": ("letter", "recall"),
+        "MAP@R, alphabet": ("alphabet", "map_at_r"),
+        "H-AP": ("alphabet", "h_ap"),
+    }.items():
+        mine = metrics[(metrics["label"] == label) & (metrics["metric"] == metric)]
+        mine = mine[(mine["sampler"] == "eps") & (mine["selection"] == "last")]
+        mine = mine[(mine["split"] == "test") & (mine["k"] == mine["k"].min())]
+        assert block.loc["Triplet + EPS", head].value == pytest.approx(100 * mine["value"].mean())
+    write_tables(plan, "even_odd")
+    text = paths.local(paths.table("smoke", "even_odd", "md")).read_text()
+    assert "letter inside alphabet" in text
+    assert "by chance" in text
+    assert hierarchy_tables(plan, "even_odd", metrics[metrics["metric"] != "h_ap"], "") == []
