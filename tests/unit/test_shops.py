@@ -1,6 +1,9 @@
 """Stanford Online Products and In-Shop from their real tables' form to the index."""
 
 import io
+import json
+import subprocess
+import sys
 import zipfile
 from collections import Counter
 
@@ -207,3 +210,30 @@ def test_tables_of_windows_and_unusual_spaces_are_read(tmp_path):
     raw = {file.name: str(file) for file in tmp_path.iterdir()}
     again = index_of("in_shop", raw)[1]
     assert np.array_equal(plain.to_numpy(), again.to_numpy())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "images"), [("sop", 120_053), ("in_shop", 52_712)])
+def test_the_full_sets_are_prepared_in_bounded_memory(name, images, tmp_path):
+    """Every row of the real size with a tiny image; the published counts hold."""
+    if name == "sop":
+        raw = sop_raw(tmp_path, sop_tables(), jpegs(1))
+    else:
+        raw = in_shop_files(tmp_path, in_shop_lines(), jpegs(1))
+    code = (
+        "import json, resource, sys, time; from pathlib import Path\n"
+        "from dmlbench.data.dataset import get_dataset\n"
+        "from dmlbench.data.prepare import prepare\n"
+        "raw, start = json.loads(sys.argv[2]), time.monotonic()\n"
+        "index = prepare(get_dataset(sys.argv[1]), raw, Path(sys.argv[3]), threads=2)\n"
+        "peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "print(len(index), peak, time.monotonic() - start)"
+    )
+    # A shell between: the peak of this process would count otherwise.
+    command = ["sh", "-c", '"$@"; true', "sh", sys.executable, "-c", code, name]
+    command += [json.dumps(raw), str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    rows, peak, seconds = done.stdout.split()
+    print(f"{name}: {int(rows):,} images, {int(peak) / 1e3:.0f} MB, {float(seconds):.0f} s")
+    assert int(rows) == images
+    assert int(peak) < 700_000  # kB; the libraries are 130 MB of it
