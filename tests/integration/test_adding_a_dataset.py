@@ -1,5 +1,6 @@
 """docs/adding-a-dataset.md, followed to the letter."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ import pytest
 from conftest import ROOT, run_snakemake
 
 DOC = (ROOT / "docs" / "adding-a-dataset.md").read_text()
-DATASET, ARCHIVE = re.findall(r"```python\n(.*?)```", DOC, re.DOTALL)
+DATASET, ARCHIVE, TEST = re.findall(r"```python\n(.*?)```", DOC, re.DOTALL)
 ENTRY, CONFIG = re.findall(r"```yaml\n(.*?)```", DOC, re.DOTALL)
 
 
@@ -24,6 +25,12 @@ def test_a_dataset_is_one_file_and_the_entry_of_its_archive(tmp_path):
         table.write(ENTRY)
     (tmp_path / "leaves.yaml").write_text(CONFIG)
     subprocess.run([sys.executable, "-c", ARCHIVE], cwd=tmp_path, check=True)
+    (tmp_path / "test_leaves.py").write_text(TEST)
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "workflow_scripts")}
+    command = [sys.executable, "-m", "pytest", "-q", "--rootdir", ".", "test_leaves.py"]
+    tested = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
+    assert tested.returncode == 0, tested.stdout
+    assert "2 passed" in tested.stdout
     make = [sys.executable, "workflow_scripts/data.py", "make", "--config", "leaves.yaml"]
     made = subprocess.run(
         [*make, "--dataset", "leaves"], cwd=tmp_path, capture_output=True, text=True

@@ -122,6 +122,8 @@ def values(plan: Plan, run: Run, selection: str, part: dict) -> list[tuple[str, 
     found = [("recall", k, first + 0.01 * place) for place, k in enumerate(sorted(ks))]
     found += [(name, 0, first / 2) for name in ("r_precision", "map_at_r", "mrr")]
     found += [("nmi", 6, max(first - 0.1, 0)), ("ami", 6, first - 0.2)]
+    if "h_ap" in plan.benchmark.evaluation.metrics:
+        found += [("h_ap", 0, first / 3), ("same_sub_label", 1, first / 4)]
     if factor := clusters_per_class(plan.benchmark.evaluation, part["label"]):
         found.append(("nmi_plus", 6 * factor, max(first - 0.05, 0)))
     return found

@@ -2,7 +2,15 @@
 
 import numpy as np
 
+from dmlbench.config.dataset_facts import Roles
 from dmlbench.knn import tie_keys
+
+
+def roles_of(count, rng, both=True):
+    """Random roles, at least one query and one image in the gallery."""
+    role = rng.integers(0, 3 if both else 2, count)
+    role[rng.permutation(count)[:2]] = 0, 1
+    return Roles((role == 0) | (role == 2), (role == 1) | (role == 2))
 
 
 def ranking(points, ids, roles=None):

@@ -12,7 +12,7 @@ from test_hostile_archives import tar_of
 
 from dmlbench.config import archive_table, resolve_config
 from dmlbench.config.archive_table import archive, archives
-from dmlbench.data.download import members_sha256, verify
+from dmlbench.data.download import download, members_sha256, verify
 from dmlbench.errors import ConfigError, DataError
 from dmlbench.workflow.snakemake_jobs import set_job_environment
 
@@ -55,18 +55,29 @@ def test_another_checksum_is_enough_where_there_is_no_better_one(tmp_path, metho
 
 
 SOURCES = ["mnist", "omniglot", "cub200", "cars196", "cars196_ims", "lfw", "lfw_funneled"]
-SOURCES += ["cars196_parquet", "lfw_a"]
+SOURCES += ["cars196_parquet", "lfw_a", "sop", "in_shop"]
 
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_every_archive_can_be_verified(source):
     for known in archives(source).values():
-        if known.file.endswith(".parquet"):
+        if known.file.endswith(".parquet") or source == "in_shop":
             assert known.checksum is None  # for the user to pin
         else:
             method, checksum = known.checksum
             assert len(checksum) == {"sha256": 64, "sha1": 40, "md5": 32}[method]
         assert all(url.startswith("https://") for url in known.addresses)
+
+
+@pytest.mark.parametrize("source", ["sop", "in_shop"])
+def test_what_has_no_address_says_where_to_get_it_by_hand(source, tmp_path):
+    for known in archives(source).values():
+        target = tmp_path / known.file
+        with pytest.raises(DataError) as told:
+            download(known, target)
+        assert f"Next step: fetch it by hand from {known.where} (" in str(told.value)
+        assert f"put it at {target}.part and run again" in str(told.value)
+        assert "\n" not in str(told.value)
 
 
 @pytest.mark.parametrize("source", ["lfw", "cars196"])

@@ -58,6 +58,22 @@ def test_results_that_hold_every_rule_pass(plan, folder):
     assert len(rules()) == 17
 
 
+def test_kinds_that_training_and_test_share_by_design_break_no_rule(smoke_config, tmp_path):
+    smoke_config["experiments"]["even_odd"]["dataset"] = "sop"
+    plan = resolve_config(smoke_config, "test")
+    make_results(plan, tmp_path)
+    runs = [run.id for run in plan.all_runs.values()]
+    for label, told in (("super_class", []), ("product", ["R10"] * len(runs))):
+
+        def all_trained_on(content, label=label):
+            for part in content["parts"]:
+                part["trained_classes"] = 12 * (part["label"] in (label, "super_class"))
+
+        for run in runs:
+            doctored(tmp_path, run, METRICS, all_trained_on)
+        assert [breach["rule"] for breach in breaches(plan, tmp_path)] == told
+
+
 def set_in(*keys):
     *way, last, value = keys
 

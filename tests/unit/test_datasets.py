@@ -266,7 +266,9 @@ def test_the_test_counts_of_cars_are_those_of_the_annotations(tmp_path, shared_d
 def test_cars_in_one_folder_are_the_same_split(tmp_path):
     kinds = [("relative_im_path", "O"), ("class", "O"), ("test", "O")]
     rows = [(f"car_ims/{n:06d}.jpg", 196 if n % 2 else 98, n % 3 == 0) for n in range(1, 9)]
-    savemat(tmp_path / "cars_annos.mat", {"annotations": np.array(rows, dtype=kinds)})
+    names = np.array([f"Make{n % 3} Model{n}" for n in range(1, 197)], dtype=object)
+    annotations = {"annotations": np.array(rows, dtype=kinds), "class_names": names}
+    savemat(tmp_path / "cars_annos.mat", annotations)
     images = made(row[0] for row in rows)
     raw = {
         "car_ims.tgz": tgz(tmp_path / "car_ims.tgz", images),
@@ -275,9 +277,38 @@ def test_cars_in_one_folder_are_the_same_split(tmp_path):
     _, index = table_of("cars196", raw)
     assert index.groupby("model")["split"].unique().str[0].to_dict() == {98: "train", 196: "test"}
     assert len(index) == 8
+    _, with_makes = table_of("cars196_make", raw)
+    assert with_makes.groupby("model")["make"].unique().to_dict() == {98: ["Make2"], 196: ["Make1"]}
     (tmp_path / "cars_annos.mat").write_bytes(b"no matlab")
     with pytest.raises(DataError, match=r"cars_annos.mat: not the annotations of Cars196"):
         table_of("cars196", raw)
+
+
+@pytest.mark.parametrize("made_raw", [cars, cars_parquet])
+def test_makes_of_cars_hold_models_and_are_on_one_side(made_raw, tmp_path, shared_data):
+    dataset, index = table_of("cars196_make", made_raw(tmp_path, shared_data))
+    check_counts(dataset, index)
+    _, plain = table_of("cars196", made_raw(tmp_path, shared_data))
+    assert index.drop(columns="make").equals(plain)
+    assert (index.groupby("model")["make"].nunique() == 1).all()
+    makes = index.groupby("split")["make"].agg(set)
+    assert not makes["train"] & makes["test"]
+    assert len(makes["train"] | makes["test"]) == 49
+    names = loadmat(shared_data / "cars196/devkit/cars_meta.mat", squeeze_me=True)["class_names"]
+    for model, make in index[["model", "make"]].drop_duplicates().itertuples(index=False):
+        assert names[model - 1].startswith(f"{make} ")
+    # No make is the first word of a longer one: a model's first word names it, but for three.
+    assert {make for make in makes["train"] | makes["test"] if " " in make} == {
+        *("AM General", "Aston Martin", "Land Rover")
+    }
+
+
+def test_names_of_models_that_are_not_there_are_told(tmp_path, shared_data):
+    raw = cars(tmp_path, shared_data)
+    content = (shared_data / "cars196/devkit/cars_train_annos.mat").read_bytes()
+    tgz(raw["car_devkit.tgz"], {"devkit/cars_train_annos.mat": content})
+    with pytest.raises(DataError, match=r"car_devkit.tgz: no names of the models of Cars196"):
+        table_of("cars196_make", raw)
 
 
 @pytest.mark.parametrize(

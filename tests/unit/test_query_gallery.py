@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_results import make_results
-from metric_loops import ranking
+from metric_loops import ranking, roles_of
 from metric_loops import retrieval as loop
 from test_retrieval import KINDS, data, equal, retrieval
 
@@ -27,13 +27,6 @@ from dmlbench.evaluation.metric import Sample
 from dmlbench.evaluation.run_metrics import measure_images, part_counts
 
 TEST = Part("test", "", "label")
-
-
-def roles_of(count, rng, both=True):
-    """Random roles, at least one query and one image in the gallery."""
-    role = rng.integers(0, 3 if both else 2, count)
-    role[rng.permutation(count)[:2]] = 0, 1
-    return Roles((role == 0) | (role == 2), (role == 1) | (role == 2))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -21,6 +21,7 @@ class Archive:
         urls: Where it lies, in the order tried: full addresses, or folders that end in ``/``.
         bytes, sha256, sha1, md5: Its size and checksums; the first known checksum counts.
         members_sha256: See :func:`dmlbench.data.download.members_sha256`.
+        where: In words, where to get it by hand, where no address can be relied on.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -33,6 +34,7 @@ class Archive:
     sha1: str | None = None
     md5: str | None = None
     members_sha256: str | None = None
+    where: str | None = None
 
     @property
     def addresses(self) -> list[str]:

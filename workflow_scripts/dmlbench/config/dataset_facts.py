@@ -62,6 +62,8 @@ class DatasetFacts(BaseModel):
     """Images as split, split/subset or split@role, classes as split:column; all are asserted."""
     sub_labels: dict[str, str] = {}
     """The finer label column inside a label column, to see classes collapse."""
+    shared_labels: tuple[str, ...] = ()
+    """Label columns whose classes training and test share by design, such as kinds of products."""
     views: dict[str, str] = {}
     """The file of pairs of each verification view; x_threshold is that of x."""
     roles: bool = False

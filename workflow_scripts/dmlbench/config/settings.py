@@ -25,7 +25,7 @@ class Evaluation(Section):
     splits: Annotated[list[Split], Unique] = Field(["test"], min_length=1)
     """Splits to embed and measure."""
     metrics: Annotated[list[str], Unique] = Field(
-        default_factory=lambda: list(_METRICS()),
+        default_factory=lambda: [n for n, cls in _METRICS().items() if cls.measured_by_default],
         json_schema_extra=lambda schema: schema["items"].update(enum=list(_METRICS())),
         min_length=1,
     )

@@ -197,7 +197,8 @@ def _by_hand(archive: Archive, target: Path, failures: list[str]) -> str:
     """What to do where no source has the archive."""
     tried = "; ".join(failures) or "no public source of it is alive"
     addresses = archive.addresses
-    get = f"fetch it by hand from {addresses[0]}" if addresses else "get a copy from elsewhere"
+    place = addresses[0] if addresses else archive.where
+    get = f"fetch it by hand from {place}" if place else "get a copy from elsewhere"
     # Not under the target's own name: after a kill, Snakemake takes a file of that name for a
     # half-written output and deletes it.
     return (

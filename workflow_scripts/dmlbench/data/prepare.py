@@ -127,8 +127,8 @@ def check_counts(dataset: type[Dataset], index: pd.DataFrame) -> None:
     """Raise a DataError where a count of an index is not the published one."""
     for key, expected in dataset.facts.counts.items():
         where, _, column = key.partition(":")
-        where, _, role = where.partition("@")
-        split, _, subset = where.partition("/")
+        place, _, role = where.partition("@")
+        split, _, subset = place.partition("/")
         part = index[(index["split"] == split) & (index["subset"].eq(subset) | (subset == ""))]
         part = part[part["role"].isin((role, "both"))] if role else part
         actual = part[column].nunique() if column else len(part)

@@ -1,5 +1,7 @@
 """A prepared dataset at a glance: counts on one screen, and images to look at."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
@@ -15,13 +17,12 @@ _TILE, _GAP, _COLUMNS, _ROWS = 96, 4, 12, 4
 def summarise(name: str, index: pd.DataFrame) -> str:
     """The counts of a prepared dataset in Markdown, one row for each part and label column."""
     rows = []
-    for (split, subset), part in index.groupby(["split", "subset"]):
+    for place, part in _places(index):
         for label in [c for c in index.columns if c not in _OWN and part[c].notna().any()]:
             sizes = part[label].value_counts()
             spread = f"{sizes.min()} - {sizes.median():g} - {sizes.max()}"
-            name_of_part = f"{split}/{subset}" if subset else split
             counts = (f"{len(part):,}", label, f"{len(sizes):,}", spread, f"{(sizes == 1).sum():,}")
-            rows.append((name_of_part, *counts))
+            rows.append((place, *counts))
     columns = ["part", "images", "label", "classes", "images per class", "with one image"]
     table = pd.DataFrame(rows, columns=columns).to_markdown(index=False, disable_numparse=True)
     sides = index[["height", "width"]]
@@ -32,6 +33,17 @@ def summarise(name: str, index: pd.DataFrame) -> str:
         f"{pixels / 1e6:,.1f} MB of pixels, copies of other images: {copies:,}\n\n"
         f"{table}\n\n(images per class: fewest - median - most)\n"
     )
+
+
+def _places(index: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The parts by name, and behind each its queries and its gallery where these are apart."""
+    for (split, subset), part in index.groupby(["split", "subset"]):
+        place = f"{split}/{subset}" if subset else split
+        yield place, part
+        for role in ("query", "gallery") if "role" in part else ():
+            some = part[part["role"].isin((role, "both"))]
+            if len(some):
+                yield f"{place}@{role}", some
 
 
 def contact_sheet(name: str, store: ImageStore) -> Image.Image:

@@ -55,11 +55,13 @@ class Metric:
         measures: What the metric stores: names in ``metrics.json`` and what is known of each.
         of_pairs: It scores the pairs of a verification view, not the images of a part.
         coarse_too: It is also measured by the coarse labels that training saw.
+        measured_by_default: A config that names no metrics has it measured.
     """
 
     measures: ClassVar[dict[str, Measure]]
     of_pairs: ClassVar[bool] = False
     coarse_too: ClassVar[bool] = False
+    measured_by_default: ClassVar[bool] = True
 
     def rows(self, sample: Any) -> list[dict]:
         """Rows by :func:`row` of a :class:`Sample`, or a PairSample (:mod:`.scored_pairs`)."""
@@ -198,6 +200,27 @@ class QueryMetric(Metric):
         raise NotImplementedError
 
 
+def mean_row(
+    stored: str, sample: Sample, total: float, note: str, k: int = 0, alone_too: bool = False
+) -> dict:
+    """The row of the mean over queries whose values sum to ``total``.
+
+    ``alone_too`` counts also those without a match (:class:`QueryMetric`).
+    """
+    asked, searched = sample.roles or np.ones((2, len(sample.ids)), dtype=bool)
+    queries, paired = np.count_nonzero(asked), np.count_nonzero(sample.others)
+    counted = queries if alone_too else paired
+    otherwise = "every image is alone in its class"
+    if sample.roles:
+        how = "counted as missed" if alone_too else "left out"
+        note = (
+            f"{queries:,} queries in a gallery of {np.count_nonzero(searched):,}; "
+            f"{queries - paired:,} without a match {how}"
+        )
+        otherwise = "no query has a match in the gallery"
+    return row(stored, k, float(total) / counted if counted else None, note, otherwise)
+
+
 def query_rows(sample: Sample, metrics: list[QueryMetric]) -> list[dict]:
     """The rows of several metrics from one search; a DataError where there are too few images."""
     columns = [(metric, k) for metric in metrics for k in metric.ks(sample)]
@@ -222,16 +245,7 @@ def query_rows(sample: Sample, metrics: list[QueryMetric]) -> list[dict]:
                 for metric, k in columns
             ]
             count(len(rows))
-    result = []
-    for (metric, k), value in zip(columns, total.tolist(), strict=True):
-        paired = np.count_nonzero(sample.others)
-        counted = len(gallery.queries) if metric.alone_too else paired
-        mean = value / counted if counted else None
-        notes = metric.note, "every image is alone in its class"
-        if sample.roles:
-            size = f"{len(gallery.queries):,} queries in a gallery of {len(gallery.members):,}"
-            how = "counted as missed" if metric.alone_too else "left out"
-            lone = f"{len(gallery.queries) - paired:,} without a match {how}"
-            notes = f"{size}; {lone}", "no query has a match in the gallery"
-        result.append(row(next(iter(metric.measures)), k, mean, *notes))
-    return result
+    return [
+        mean_row(next(iter(metric.measures)), sample, summed, metric.note, k, metric.alone_too)
+        for (metric, k), summed in zip(columns, total.tolist(), strict=True)
+    ]

@@ -36,26 +36,34 @@ def cells(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataFrame:
     mine = table_values(plan, experiment, metrics)
     if mine.empty:
         raise DataError(f"{experiment}: none of its runs is finished; run the pipeline first")
+    table = over_lines(plan, experiment, mine)
+    return _with_sizes(_with_best(_with_published(plan, experiment, table), mine), mine)
+
+
+def over_lines(plan: Plan, experiment: str, mine: pd.DataFrame) -> pd.DataFrame:
+    """Values over seeds: a row for each line of the experiment's table, block and metric of theirs.
+
+    Columns: those of :func:`lines_of`, of :data:`BLOCK` and :data:`COLUMN`; mean, sd, half_width
+    and n.
+    """
     keys = mine[[*BLOCK, *COLUMN]].drop_duplicates()
     table = pd.DataFrame(lines_of(plan, experiment)).merge(keys, how="cross")
     # Controls without a training have the same embeddings for every selection.
     untrained = table["loss"].isin(NOT_TRAINED)
     stored = table.assign(selection=table["selection"].mask(untrained, plan.control_selection))
-    table = table.join(summaries(stored, mine, [*METHOD_KEYS, *BLOCK, *COLUMN]))
-    table = _with_best(_with_published(plan, experiment, table), mine)
-    # Parts of this dataset whose queries and gallery are apart; most datasets have none.
-    if not set(SIZES) <= set(mine) or mine[SIZES[0]].isna().all():
-        return table
-    sizes = mine[[*BLOCK[1:], *SIZES]].drop_duplicates(BLOCK[1:])
-    sizes = sizes.astype(dict.fromkeys(SIZES, "Int64"))  # counts, absent for other parts
-    return table.merge(sizes, how="left", on=BLOCK[1:])
+    return table.join(summaries(stored, mine, [*METHOD_KEYS, *BLOCK, *COLUMN]))
+
+
+def values_of(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataFrame:
+    """The collected values of the experiment's runs, controls included, as they are stored."""
+    dataset = plan.benchmark.experiments[experiment].dataset
+    methods = pd.DataFrame(lines_of(plan, experiment))[METHOD_KEYS]
+    return metrics[(metrics["dataset"] == dataset) & metrics["value"].notna()].merge(methods)
 
 
 def table_values(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataFrame:
     """The collected values that the experiment's table prints, controls included; in percent."""
-    dataset = plan.benchmark.experiments[experiment].dataset
-    methods = pd.DataFrame(lines_of(plan, experiment))[METHOD_KEYS]
-    mine = metrics[(metrics["dataset"] == dataset) & metrics["value"].notna()].merge(methods)
+    mine = values_of(plan, experiment, metrics)
     known = {name: find_measure(name) for name in mine["metric"].unique()}
     printed = [name for name, found in known.items() if found and found.printed]
     mine = mine[mine["metric"].isin(printed)]
@@ -120,6 +128,15 @@ def _with_best(table: pd.DataFrame, mine: pd.DataFrame) -> pd.DataFrame:
         best += [(*block, *key, *winner) for key, winner in winners if winner is not None]
     keys = pd.MultiIndex.from_frame(table[[*BLOCK, *COLUMN, *METHOD_KEYS]])
     return table.assign(best=keys.isin(best) if best else False)
+
+
+def _with_sizes(table: pd.DataFrame, mine: pd.DataFrame) -> pd.DataFrame:
+    """The table with :data:`SIZES` of parts whose queries and gallery are apart, if there are."""
+    if not set(SIZES) <= set(mine) or mine[SIZES[0]].isna().all():
+        return table
+    sizes = mine[[*BLOCK[1:], *SIZES]].drop_duplicates(BLOCK[1:])
+    sizes = sizes.astype(dict.fromkeys(SIZES, "Int64"))  # counts, absent for other parts
+    return table.merge(sizes, how="left", on=BLOCK[1:])
 
 
 def printed_cells(block: pd.DataFrame) -> pd.DataFrame:

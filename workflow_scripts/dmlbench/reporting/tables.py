@@ -24,6 +24,7 @@ from dmlbench.reporting.formats import (
     render_notes,
     write_csv,
 )
+from dmlbench.reporting.hierarchy import hierarchy_tables
 from dmlbench.reporting.latex import latex
 from dmlbench.reporting.overall_tables import board_table, cost, cost_table, leaderboard
 from dmlbench.reporting.published import published_of, published_rows
@@ -50,10 +51,10 @@ def write_tables(plan: Plan, experiment: str) -> None:
         for selection, block in table.blocks.items():
             text += [f"**{part}**, {selection}", "", markdown(block), ""]
     text += [notes, ""]
-    printed = list(tables.values())
-    if not tests.empty:
-        printed.append(_tests_table(plan, experiment, tests, gaps))
-        text.append(markdown_section(printed[-1]))
+    more = hierarchy_tables(plan, experiment, metrics, gaps)
+    more += [] if tests.empty else [_tests_table(plan, experiment, tests, gaps)]
+    printed = [*tables.values(), *more]
+    text += map(markdown_section, more)
     write_text(Path(paths.table(name, experiment, "md")), "\n".join(text))
     write_text(Path(paths.table(name, experiment, "tex")), latex(printed))
 
