@@ -4,6 +4,7 @@ import gc
 import os
 import re
 import sys
+from functools import cache
 from pathlib import Path
 from shlex import join, quote
 from typing import get_args
@@ -20,7 +21,7 @@ from dmlbench.config.read_yaml import merge_configs
 from dmlbench.plugins.entries import entries
 from dmlbench.config.archive_table import all_archives
 from dmlbench.config.recipe import Recipe
-from dmlbench.config.folders import listing
+from dmlbench.config.own_datasets import own_listing
 from dmlbench.config.frozen import network_name, uses_features
 from dmlbench.errors import UserError
 from dmlbench.reporting.figures import figures, planned
@@ -196,15 +197,22 @@ def data_origin(wildcards):
     """How the prepare script is told where images come from: archives, or one's own folder."""
     own = BENCHMARK.datasets.get(wildcards.dataset)
     if own:
-        return f"--folder {quote(own.model_dump_json())}"
+        kind = "table" if hasattr(own, "table") else "folder"
+        return f"--{kind} {quote(own.model_dump_json())}"
     source = PLAN.source_of(wildcards.dataset)
     return f"--source {source}" if source else ""
 
 
 def folder_listing(wildcards):
-    """What a folder holds; archives are known by their checksums."""
-    own = BENCHMARK.datasets.get(wildcards.dataset)
-    return listing(own) if own else ""
+    """What a folder or a table holds; archives are known by their checksums."""
+    return listing_of(wildcards.dataset)
+
+
+@cache
+def listing_of(dataset):
+    """Looked up once: Snakemake asks for a rule's parameters several times."""
+    own = BENCHMARK.datasets.get(dataset)
+    return own_listing(own) if own else ""
 
 
 def pair_files(wildcards):

@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 #: What a test image can be where queries and gallery are apart.
 ROLES = ("query", "gallery", "both")
+#: The split of the training images that choose the best epoch, where a dataset has one of its own.
+VALIDATION = "val"
 
 
 class Part(NamedTuple):
@@ -49,8 +51,15 @@ class DatasetFacts(BaseModel):
     """The file of pairs of each verification view; x_threshold is that of x."""
     roles: bool = False
     """Its index says of each test image what it is, in a column role: one of ROLES."""
+    seen_labels: tuple[str, ...] = ()
+    """Label columns whose test classes may also be trained on. Of the others none may."""
     folds: int = 0
     """Its splits are fold1, fold2 and so on; test_fold picks the one to test on."""
+
+    @property
+    def own_validation(self) -> bool:
+        """Whether the dataset itself says which images choose the best epoch."""
+        return VALIDATION in self.counts
 
     def first_test(self) -> Part:
         """The part that selects the epoch of ``test_max``."""

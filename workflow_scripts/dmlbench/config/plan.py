@@ -9,9 +9,9 @@ from typing import Any
 from dmlbench import paths
 from dmlbench.config.archive_table import archives
 from dmlbench.config.dataset_facts import DatasetFacts
-from dmlbench.config.folders import folder_facts
 from dmlbench.config.frozen import network_name, uses_features
 from dmlbench.config.models import Benchmark
+from dmlbench.config.own_datasets import own_facts
 from dmlbench.config.recipe import weights_hash
 from dmlbench.errors import ConfigError
 from dmlbench.plugins.arguments import is_described
@@ -89,6 +89,7 @@ class Plan:
         controls: For each experiment its controls by kind (random, untrained, pca, shuffled).
         classes: By kind and name what is known of each class that losses and samplers name: the
             ``facts`` of its decorator, and its code (:class:`ClassSource`).
+        own: What follows from the user's own folders and tables, by the dataset's name.
     """
 
     benchmark: Benchmark
@@ -99,7 +100,7 @@ class Plan:
     swept: dict[tuple[str, str, str], Swept] = field(default_factory=dict)
     controls: dict[str, dict[str, Run]] = field(default_factory=dict)
     classes: dict[str, dict[str, dict]] = field(default_factory=dict)
-    _folders: dict[str, DatasetFacts] = field(default_factory=dict, repr=False)
+    own: dict[str, DatasetFacts] = field(default_factory=dict, repr=False)
 
     @cached_property
     def runs(self) -> dict[str, Run]:
@@ -147,13 +148,13 @@ class Plan:
         return self.benchmark.projection.splits or self.benchmark.evaluation.splits
 
     def facts(self, dataset: str) -> DatasetFacts:
-        """What a dataset states of itself, or follows from its folder."""
+        """What a dataset states of itself, or follows from its folder or table."""
         own = self.benchmark.datasets
         if dataset not in own:
             return entry("dataset", dataset).cls.facts
-        if dataset not in self._folders:  # every file is looked at, so only once
-            self._folders[dataset] = folder_facts(own[dataset])
-        return self._folders[dataset]
+        if dataset not in self.own:  # every file is looked at, so only once
+            self.own[dataset] = own_facts(own[dataset])
+        return self.own[dataset]
 
     def source_of(self, dataset: str) -> str:
         """The config's choice of a dataset's sources, or its first; "" where it has no archives."""
@@ -182,7 +183,7 @@ class Plan:
     def spec(self, run: Run) -> dict:
         """Everything that decides the run's result, names included."""
         own = self.benchmark.datasets.get(run.dataset)
-        split = {"split": own.model_dump(exclude={"folder"})} if own else {}
+        split = {"split": own.model_dump(exclude={"folder", "table"})} if own else {}
         weights = weights_hash(self.recipes[run.recipe]["weights"])
         return split | {
             **({"weights": weights} if weights else {}),

@@ -73,8 +73,8 @@ class _Builder:
                 f"samplers.{NO_SAMPLER}: every config has this one (images shuffled, no tuples); "
                 "take another name"
             )
-        for name, folder in self.benchmark.datasets.items():
-            self.problems += checks.folder_problems(name, folder)
+        for name in self.benchmark.datasets:
+            self.problems += checks.own_problems(name, self.plan)
 
     def _resolve(self, given: Recipe | Sampler | Choice, where: str) -> dict:
         """A recipe, a sampler or a loss as plain data, all defaults filled in."""
@@ -239,7 +239,7 @@ class _Builder:
         chosen = self.plan.samplers[sampler]
         names = f"{where}: recipe '{recipe}' with sampler '{sampler}'"
         self.problems += checks.fold_problems(dataset, facts.folds, how["test_fold"], where)
-        self.problems += checks.batch_problems(dataset, facts.train_classes, how, chosen, names)
+        self.problems += checks.batch_problems(dataset, facts, how, chosen, names)
         names = f"{where}: loss '{loss}' with sampler '{sampler}'"
         if problems := list(checks.method_problems(how, costs, chosen, names)):
             self.problems += problems

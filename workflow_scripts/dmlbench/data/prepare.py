@@ -22,6 +22,9 @@ from dmlbench.progress import counting
 
 log = logging.getLogger(__name__)
 
+#: So many images that cannot be read are named; the others are counted.
+_LISTED = 10
+
 
 def prepare(
     dataset: type[Dataset],
@@ -35,8 +38,9 @@ def prepare(
     The store is every image's bytes, one after another, as the archives give them. The index has
     one row per image: id, path, split, subset, role (where the facts say ``roles``), label columns,
     height, width, channels, offset (of its first byte in the store) and content (the id of the
-    first image with the same pixels, so that copies of an image can be told). Its rows, and with them the ids, are sorted: training
-    images first, then by path, whatever the order in the archives.
+    first image with the same pixels, so that copies of an image can be told). Its rows, and with
+    them the ids, are sorted: training images first, then by path, whatever the order in the
+    archives.
 
     Args:
         raw: The verified archives' paths by file name.
@@ -53,7 +57,7 @@ def prepare(
     total = sum(whole) or None  # train and test, or all folds
     decode = partial(_decode, dataset=dataset, short_side=STORES[store])
     with closing(in_threads(decode, dataset().records(raw), threads)) as decoded:
-        images = checking_room(decoded, what, folder, total)
+        images = checking_room(_readable(decoded, dataset.name), what, folder, total)
         # The index is written last, so that none is there without its pixels.
         with replacing(folder / paths.PIXELS_FILE) as temporary, disk_full_is_told(folder):
             with temporary.open("wb") as file, counting(what, total, "images") as count:
@@ -79,12 +83,32 @@ def in_threads(function: Callable, items: Iterable, threads: int) -> Iterator[An
             yield from pool.map(function, some)
 
 
-def _decode(record: Record, dataset: type[Dataset], short_side: int | None) -> Decoded:
+def _decode(record: Record, dataset: type[Dataset], short_side: int | None) -> Decoded | DataError:
     what = f"{dataset.name}: {record.path}"
-    image = pixels(record.image, dataset.facts.mode, short_side, what, dataset.damaged_image)
+    how = dataset.facts.mode, short_side, what, dataset.damaged_image, record.box
+    try:
+        image = pixels(record.image, *how)
+    except DataError as error:
+        return error
     digest = hashlib.sha256(repr(image.shape).encode())
     digest.update(image)
     return record, image, digest.digest()
+
+
+def _readable(images: Iterable[Decoded | DataError], name: str) -> Iterator[Decoded]:
+    """Hand on ``images`` up to one that cannot be read; then a DataError tells of all of these."""
+    damaged: list[str] = []
+    for image in images:
+        if isinstance(image, DataError):
+            damaged.append(str(image))
+        elif not damaged:
+            yield image
+    if len(damaged) > 1:
+        told = damaged[:_LISTED]
+        told += [f"and {len(damaged) - _LISTED:,} more"] if len(damaged) > _LISTED else []
+        raise DataError("\n".join([f"{name}: {len(damaged):,} images cannot be read:", *told]))
+    if damaged:
+        raise DataError(damaged[0])
 
 
 def _write(

@@ -8,8 +8,8 @@ import pandas as pd
 
 from dmlbench import BENCHMARK_VERSION
 from dmlbench.config import Plan, Run
-from dmlbench.config.dataset_facts import Part
-from dmlbench.data.splits import VALIDATION, index_of
+from dmlbench.config.dataset_facts import VALIDATION, Part
+from dmlbench.data.splits import index_of
 from dmlbench.data.store import content_hash
 from dmlbench.evaluation.embeddings import StoredEmbeddings
 from dmlbench.evaluation.metric import METRICS, QueryMetric, Sample, query_rows
