@@ -247,6 +247,7 @@ def measured_files(wildcards):
     """What the metrics of a run are computed from; verification also takes pairs."""
     run = run_of(wildcards)
     files = [*embeddings_of_run(run), prepared_index(wildcards)]
+    files.append(prepared_index(wildcards, paths.DUPLICATES))
     if PLAN.verifies(wildcards.dataset):
         files += embeddings_of_run(run, [paths.OF_PAIRS])
         files.append(prepared_index(wildcards, paths.PAIRS))

@@ -20,7 +20,7 @@ def main(args) -> None:
     if args.threads < 1:
         raise ConfigError(f"--threads must be above 0 (got {args.threads})")
     # Files made from an earlier index would be wrong if this fails.
-    for pattern in (paths.DATA_SUMMARY, paths.CONTACT_SHEET, paths.PAIRS):
+    for pattern in (paths.DATA_SUMMARY, paths.CONTACT_SHEET, paths.PAIRS, paths.DUPLICATES):
         (args.out / Path(pattern).name).unlink(missing_ok=True)
     for model, given in ((FolderDataset, args.folder), (TableDataset, args.table)):
         if given:

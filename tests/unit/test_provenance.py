@@ -15,7 +15,7 @@ from dmlbench.workflow import provenance
 SINGLE = ("check",)
 STEPS = {
     "embed": ("trained", "control"),
-    "data": ("pairs", "summarise"),
+    "data": ("pairs", "duplicates", "summarise"),
     "measure": ("evaluate", "project", "illustrate", "roc"),
     "report": ("collect", "tables", "figures", "pages", "pdf", "means"),
 }
@@ -30,13 +30,14 @@ DRAWN = {"figures", "pages", "pdf"}
 AGAIN = {
     "seeding": {"train", "trained", "control", "check", "summarise", "project"} | EVALUATED,
     # Metrics register their labels where they are computed, and tables and pages print those.
-    "knn": {"train", "project", "check", "evaluate", "illustrate"} | REPORT - {"collect", "means"},
+    "knn": {"train", "project", "check", "evaluate", "illustrate", "duplicates"}
+    | REPORT - {"collect", "means"},
     "samplers.batch": {"train"},
     "data.splits": {"train", "trained", "control", "project"} | EVALUATED,
-    "data.store": {"train", "trained", "control", "evaluate", "summarise"} | DRAWN,
+    "data.store": {"train", "trained", "control", "evaluate", "summarise", "duplicates"} | DRAWN,
     "data.verification_pairs": {"pairs", "project"} | EVALUATED,
     "config.archive_table": set(),
-    "data.prepare": {"prepare"},
+    "data.prepare": {"prepare", "duplicates"},
     "data.datasets.digits": {"prepare", "train"},
     "data.datasets.mnist": set(),
     "data.folder": set(),

@@ -61,7 +61,8 @@ def counts(results: Results) -> Iterator[Breach]:
             queries, gallery = part["queries"], part["gallery"]
             # Its own validation images are no part of its training split.
             drawn = 0 if facts.own_validation else mine
-            expected = known.get(where, queries + drawn) - drawn
+            copies = one.metrics.get("duplicates", {}).get("left_out", {}).get(_words(part), 0)
+            expected = known.get(where, queries + drawn + copies) - drawn - copies
             if part["split"] == "test" and mine:
                 what = f"{mine:,} images of the test were left out"
             elif mine != held_out:

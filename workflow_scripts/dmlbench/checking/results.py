@@ -145,6 +145,11 @@ class Results:
             results.measured[run] = Measured(run, record, metrics, history)
         return results
 
+    def duplicates(self) -> dict[str, dict]:
+        """For each dataset how many images of its test are also in training, as measured."""
+        told = {one.run.dataset: one.metrics.get("duplicates") for one in self.measured.values()}
+        return {dataset: found for dataset, found in told.items() if found}
+
     @property
     def trained(self) -> Iterator[Measured]:
         """The runs that are trainings."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from dmlbench import paths
-from dmlbench.checking.results import OK, LedgerEntry, Results
+from dmlbench.checking.results import OK, LedgerEntry, Measured, Results
 from dmlbench.config import METHOD_KEYS, Plan
 from dmlbench.errors import DataError
 from dmlbench.files import replacing, write_json
@@ -35,7 +35,7 @@ def collect(plan: Plan) -> None:
     tables = {
         "metrics": pd.DataFrame(rows),
         "history": pd.concat([pd.DataFrame(), *histories]),
-        "runs": pd.DataFrame([_origin(one.record) | vars(one.run) for one in measured]),
+        "runs": pd.DataFrame([_origin(one) | vars(one.run) for one in measured]),
     }
     for key, table in tables.items():
         with replacing(Path(paths.summary(name, key))) as temporary:
@@ -70,8 +70,11 @@ def _curves(plan: Plan, history: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(names.lines(plan)).query("control == ''").merge(means, on=method)[columns]
 
 
-def _origin(record: dict) -> dict:
-    """Where a run was trained, with what, from which data's weights, how long, in what memory."""
+def _origin(one: Measured) -> dict:
+    """Where a run was trained, with what, from which data's weights, how long, in what memory; and
+    how many images of its test are in training too.
+    """
+    record, copies = one.record, one.metrics.get("duplicates", {})
     git, memory = record["git"], record.get("peak_memory_mb") or {}
     commit = (git["commit"] or "unknown")[:12] + (" + changes" if git["dirty"] else "")
     return {
@@ -85,6 +88,8 @@ def _origin(record: dict) -> dict:
         "seconds": record["seconds"],
         "peak_host_mb": memory.get("host"),
         "peak_gpu_mb": memory.get("gpu"),
+        "same_images": copies.get("same"),
+        "near_images": copies.get("near"),
     }
 
 

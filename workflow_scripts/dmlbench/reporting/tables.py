@@ -98,8 +98,21 @@ def caption(plan: Plan, experiment: str, long: pd.DataFrame, gaps: str) -> str:
         theirs=dict.fromkeys(table.protocol["backbone"] for table in other),
         ours=dict.fromkeys(recipe["backbone"] for recipe in recipes),
         r_precision=(long["metric"] == "r_precision").any(),
+        copies=_copies(plan, experiment),
+        left_out=plan.benchmark.evaluation.exclude_duplicates,
         clusters=[clusters_per_class(plan.benchmark.evaluation, at) for at in nmi_plus],
     )
+
+
+def _copies(plan: Plan, experiment: str) -> list[int]:
+    """How many images of the test training has too: with the same pixels, and nearly the same.
+
+    Nothing where there are none, or results are of before they were looked for.
+    """
+    runs = pd.read_parquet(paths.summary(plan.benchmark.name, "runs"))
+    mine = runs[runs["dataset"] == plan.benchmark.experiments[experiment].dataset]
+    counts = mine.reindex(columns=["same_images", "near_images"]).max().fillna(0).astype(int)
+    return counts.to_list() if counts.any() else []
 
 
 def partial(plan: Plan, experiment: str | None, ledger: pd.DataFrame) -> str:
