@@ -54,8 +54,8 @@ def read(file: str) -> None:
     took, cpu = time.perf_counter() - start, time.process_time()
     images = facts.counts["train"] + facts.counts["test"]
     print(
-        f"{Path(file).name}: {images:,} rows in {took:.1f} s ({cpu:.1f} s of processor time, with imports), peak {peak / 1024:,.0f} MB, "
-        f"{before / 1024:,.0f} MB of it before"
+        f"{Path(file).name}: {images:,} rows in {took:.1f} s, {cpu:.1f} s of processor time; peak "
+        f"{peak / 1024:,.0f} MB, {before / 1024:,.0f} MB of it before"
     )
 
 

@@ -15,7 +15,7 @@ from snakemake.iocontainers import Wildcards
 
 from dmlbench import paths
 from dmlbench.workflow import bundles, provenance
-from dmlbench.config import NO_SAMPLER, NOT_TRAINED, resolve_config
+from dmlbench.config import NO_SAMPLER, resolve_config
 from dmlbench.config.load import read_plan, write_plan
 from dmlbench.config.read_yaml import merge_configs
 from dmlbench.plugins.entries import entries
@@ -66,7 +66,9 @@ PROJECTION = BENCHMARK.projection
 # The frozen backbones whose features are stored.
 NETWORKS = sorted({network_name(r) for r in PLAN.recipes.values() if uses_features(r)})
 # What is embedded of every training.
-MEASURED = PLAN.measured(next(iter(PLAN.runs.values())))
+MEASURED = (
+    PLAN.measured(next(iter(PLAN.runs.values()))) if PLAN.runs else BENCHMARK.selections
+)
 RUN = paths.run(NAME)
 REPORT = paths.report(NAME)
 SUMMARY = paths.summary_page(NAME)
@@ -233,6 +235,12 @@ def network_input(wildcards):
     return [prepared_index(wildcards), *([str(features)] if features else [])]
 
 
+def control_input(wildcards):
+    """What a control is made from; and vectors that another model made, where it measures those."""
+    made = run_of(wildcards).features
+    return network_input(wildcards) + ([BENCHMARK.features[made].file] if made else [])
+
+
 def features_index(wildcards):
     store = PLAN.recipe_of_network(wildcards.network)["store"]
     return paths.INDEX.format(dataset=wildcards.dataset, store=store)
@@ -321,7 +329,7 @@ wildcard_constraints:
     dataset=one_of(DATASETS),
     store=one_of(get_args(Recipe.model_fields["store"].annotation)),
     recipe=one_of(PLAN.recipes),
-    loss=one_of([*PLAN.losses, *NOT_TRAINED]),
+    loss=one_of([*PLAN.losses, *PLAN.not_trained]),
     sampler=one_of({*PLAN.samplers, NO_SAMPLER}),
     # Thousands of seeds spelled out would stand in every pattern; run_by_id refuses the others.
     seed=r"\d+",

@@ -120,7 +120,7 @@ use rule pairs as summarise with:
 # train every run anew whose data it has to prepare, even to the same bytes.
 rule datasets:
     input:
-        {prepared_index(run) for run in PLAN.runs.values()},
+        {prepared_index(run) for run in PLAN.all_runs.values()},
         {
             prepared_index(run, paths.PAIRS)
             for run in PLAN.runs.values()

@@ -103,7 +103,8 @@ def finite(results: Results) -> Iterator[Breach]:
 )
 def vectors(results: Results, one: Measured) -> Iterator[str]:
     recipe = one.record["run"]["recipe"]
-    has_head = one.run.loss != UNTRAINED
+    # Of vectors that another model made, the recipe says nothing.
+    has_head = one.run.loss != UNTRAINED and not one.run.features
     queries = {_part(part): part["queries"] for part in one.metrics["parts"]}
     there = {_where(found): found["vectors"] for found in one.metrics["vectors"]}
     planned = itertools.product(results.plan.measured(one.run), queries)
@@ -115,7 +116,7 @@ def vectors(results: Results, one: Measured) -> Iterator[str]:
         if has_head and not is_body and found["dimension"] != recipe["embedding_dim"]:
             yield f"{_words(found)}: dimension {found['dimension']}, not {recipe['embedding_dim']}"
         off = max(abs(found["shortest"] - 1), abs(found["longest"] - 1))
-        if recipe["normalize"] and off > _UNIT:
+        if recipe["normalize"] and not one.run.features and off > _UNIT:
             lengths = f"{found['shortest']:.4g} to {found['longest']:.4g}"
             yield f"{_words(found)}: lengths {lengths}, but the recipe normalises"
 

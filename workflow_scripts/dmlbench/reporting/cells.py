@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pandas as pd
 
-from dmlbench.config import METHOD_KEYS, NOT_TRAINED, Plan
+from dmlbench.config import METHOD_KEYS, Plan
 from dmlbench.errors import DataError
 from dmlbench.evaluation.metric import find_measure
 from dmlbench.reporting.formats import Cell
@@ -38,7 +38,7 @@ def cells(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataFrame:
     keys = mine[[*BLOCK, *COLUMN]].drop_duplicates()
     table = pd.DataFrame(lines_of(plan, experiment)).merge(keys, how="cross")
     # Controls without a training have the same embeddings for every selection.
-    untrained = table["loss"].isin(NOT_TRAINED)
+    untrained = table["loss"].isin(plan.not_trained)
     stored = table.assign(selection=table["selection"].mask(untrained, plan.control_selection))
     table = table.join(summaries(stored, mine, [*METHOD_KEYS, *BLOCK, *COLUMN]))
     return _with_best(_with_published(plan, experiment, table), mine)

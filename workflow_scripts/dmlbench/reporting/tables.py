@@ -98,10 +98,18 @@ def caption(plan: Plan, experiment: str, long: pd.DataFrame, gaps: str) -> str:
         theirs=dict.fromkeys(table.protocol["backbone"] for table in other),
         ours=dict.fromkeys(recipe["backbone"] for recipe in recipes),
         r_precision=(long["metric"] == "r_precision").any(),
+        vectors=_vectors(plan, experiment),
         copies=_copies(plan, experiment),
         left_out=plan.benchmark.evaluation.exclude_duplicates,
         clusters=[clusters_per_class(plan.benchmark.evaluation, at) for at in nmi_plus],
     )
+
+
+def _vectors(plan: Plan, experiment: str) -> list[str]:
+    """The files of vectors that were made elsewhere, each with the start of its SHA-256."""
+    made = (run.features for run in plan.controls[experiment].values() if run.features)
+    files = {name: Path(plan.benchmark.features[name].file).name for name in made}
+    return [f"{file} (SHA-256 {plan.vectors[name][:12]})" for name, file in files.items()]
 
 
 def _copies(plan: Plan, experiment: str) -> list[int]:
