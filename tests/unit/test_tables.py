@@ -312,3 +312,18 @@ def test_a_stored_plan_needs_no_table(tmp_path, smoke_config):
     write_plan(plan, tmp_path / "results")
     (tmp_path / "images.csv").unlink()
     assert load_config(tmp_path / "results/config.json").facts("mine") == plan.facts("mine")
+
+
+@pytest.mark.parametrize("name", [*LABELS, "under_score", "5$ and 6$"])
+def test_figures_print_classes_unchanged(smoke_config, tmp_path, name):
+    from dmlbench.reporting.names import class_name
+    from dmlbench.reporting.style import plt
+
+    smoke_config["datasets"] = {"mine": {"table": written(tmp_path, rows()).table}}
+    plan = resolve_config(smoke_config, "test")
+    figure, axis = plt.subplots()
+    drawn = axis.set_title(class_name(plan, "mine", name))
+    text, is_formula = drawn._preprocess_math(drawn.get_text())
+    plt.close(figure)
+    assert (text, is_formula) == (name, False)
+    assert class_name(plan, "omniglot", "a_b") == "a b"
