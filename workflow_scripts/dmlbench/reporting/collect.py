@@ -6,12 +6,14 @@ import pandas as pd
 
 from dmlbench import paths
 from dmlbench.checking.results import OK, LedgerEntry, Measured, Results
-from dmlbench.config import METHOD_KEYS, Plan
+from dmlbench.config import METHOD_KEYS, RUN_KEYS, Plan
 from dmlbench.errors import DataError
 from dmlbench.files import replacing, write_json
 from dmlbench.reporting import names
 
 _CURVE = "recall_at_1_test_max"
+#: What tables read of histories, where nothing was trained.
+_HISTORY = ["epoch", "seconds", *RUN_KEYS]
 _MEASURE = ["selection", "split", "subset", "label", "metric"]
 
 
@@ -34,7 +36,7 @@ def collect(plan: Plan) -> None:
     ]
     tables = {
         "metrics": pd.DataFrame(rows),
-        "history": pd.concat([pd.DataFrame(), *histories]),
+        "history": pd.concat(histories) if histories else pd.DataFrame(columns=_HISTORY),
         "runs": pd.DataFrame([_origin(one) | vars(one.run) for one in measured]),
     }
     for key, table in tables.items():

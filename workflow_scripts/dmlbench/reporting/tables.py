@@ -119,7 +119,13 @@ def _copies(plan: Plan, experiment: str) -> list[int]:
     """
     runs = pd.read_parquet(paths.summary(plan.benchmark.name, "runs"))
     mine = runs[runs["dataset"] == plan.benchmark.experiments[experiment].dataset]
-    counts = mine.reindex(columns=["same_images", "near_images"]).max().fillna(0).astype(int)
+    counts = (
+        mine.reindex(columns=["same_images", "near_images"])
+        .astype(float)
+        .max()
+        .fillna(0)
+        .astype(int)
+    )
     return counts.to_list() if counts.any() else []
 
 
