@@ -39,5 +39,15 @@ def test_a_folder_a_table_and_vectors_become_tables(tmp_path):
     assert "they are left out" in notes
     metrics = pd.read_parquet(tmp_path / "results/mine/summary/metrics.parquet")
     assert not metrics[metrics["loss"] == "features-colours"].empty
+    # A config that trains nothing at all.
+    trained = re.compile(r"^  (folder|table): .*\n", re.MULTILINE)
+    (tmp_path / "only.yaml").write_text(trained.sub("", config).replace("mine", "only", 1))
+    where[1], targets = "only.yaml", ["measured.csv", "cost.md", "leaderboard.md"]
+    done = run_snakemake(
+        "-c2", *(f"results/only/tables/{t}" for t in targets), *where, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    board = (tmp_path / "results/only/tables/leaderboard.md").read_text()
+    assert "Mean colour" in board
     index = pd.read_parquet(tmp_path / "data/prepared/by_table/original/index.parquet")
     assert set(index["product"]) == {f"{number:03d}" for number in range(12)}

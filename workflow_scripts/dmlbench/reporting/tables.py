@@ -72,7 +72,8 @@ def write_overview(plan: Plan, which: str) -> None:
         tables = [board_table(mine, gaps) for _, mine in long.groupby("dataset", sort=False)]
     else:
         long = cost(plan, history, runs)
-        title, tables = "Cost of training", [cost_table(long, gaps)]
+        title = "Cost of training"
+        tables = [] if long.empty else [cost_table(long, gaps)]  # where nothing was trained
     write_csv(Path(paths.table(name, which, "csv")), long)
     write_text(Path(paths.table(name, which, "tex")), latex(tables))
     text = "\n".join([f"## {title}", "", *map(markdown_section, tables)])
