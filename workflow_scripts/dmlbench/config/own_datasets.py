@@ -15,8 +15,8 @@ def own_facts(dataset: OwnDataset) -> DatasetFacts:
     if isinstance(dataset, FolderDataset):
         return folder_facts(dataset)
     # Jobs have the facts in their plan, and import no pandas for them.
+    from dmlbench.config.image_tables import read_table, table_facts
     from dmlbench.config.table_checks import table_problems
-    from dmlbench.config.tables import read_table, table_facts
 
     table = read_table(dataset)
     if problems := table_problems(table, dataset):
@@ -28,6 +28,6 @@ def own_listing(dataset: OwnDataset) -> str:
     """A hash that changes when a table or an image does."""
     if isinstance(dataset, FolderDataset):
         return listing(dataset)
-    from dmlbench.config.tables import table_listing
+    from dmlbench.config.image_tables import table_listing
 
     return table_listing(dataset)

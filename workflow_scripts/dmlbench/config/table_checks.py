@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 
 from dmlbench.config.dataset_facts import ROLES, VALIDATION
-from dmlbench.config.models import TableDataset
-from dmlbench.config.tables import (
+from dmlbench.config.image_tables import (
     BOX,
     OF_OML,
     Table,
@@ -17,6 +16,7 @@ from dmlbench.config.tables import (
     column_hint,
     identities,
 )
+from dmlbench.config.models import TableDataset
 
 #: So many rows, or classes, of each kind are named; the others are counted.
 _NAMED = 3

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from dmlbench.config.image_tables import BOX, files_of, identities, read_table
 from dmlbench.config.models import TableDataset
-from dmlbench.config.tables import BOX, files_of, identities, read_table
 from dmlbench.data.dataset import Dataset, Record
 
 

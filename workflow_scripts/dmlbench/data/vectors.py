@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from dmlbench.config import Plan, Run
+from dmlbench.config.image_tables import identities, read_table
 from dmlbench.config.models import TableDataset
-from dmlbench.config.tables import identities, read_table
 from dmlbench.errors import DataError
 
 
