@@ -45,8 +45,8 @@ def make(folder: Path, rows: int) -> None:
 
 def read(file: str) -> None:
     """Read and check one table, and say how long it took; in a process of its own."""
-    from dmlbench.config.models import TableDataset
     from dmlbench.config.own_datasets import own_facts
+    from dmlbench.config.own_images import TableDataset
 
     before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
     facts = own_facts(TableDataset(table=file))

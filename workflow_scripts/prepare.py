@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dmlbench import cli, paths
 from dmlbench.config.archive_table import archive, archives
-from dmlbench.config.models import FolderDataset, TableDataset
+from dmlbench.config.own_images import FolderDataset, TableDataset
 from dmlbench.data.dataset import get_dataset
 from dmlbench.data.decode import STORES
 from dmlbench.data.download import verify

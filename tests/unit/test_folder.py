@@ -11,7 +11,7 @@ from PIL import Image
 
 from dmlbench.config import resolve_config
 from dmlbench.config.folders import listing, training_classes
-from dmlbench.config.models import FolderDataset
+from dmlbench.config.own_images import FolderDataset
 from dmlbench.data.folder import dataset_of, own_dataset
 from dmlbench.data.prepare import prepare
 from dmlbench.errors import ConfigError, DataError

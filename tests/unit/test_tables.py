@@ -8,8 +8,8 @@ from PIL import Image
 
 from dmlbench.config import load_config, resolve_config
 from dmlbench.config.load import write_plan
-from dmlbench.config.models import TableDataset
 from dmlbench.config.own_datasets import own_facts, own_listing
+from dmlbench.config.own_images import TableDataset
 from dmlbench.data.folder import own_dataset
 from dmlbench.data.prepare import prepare
 from dmlbench.data.splits import run_index

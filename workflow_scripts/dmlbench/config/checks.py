@@ -6,7 +6,8 @@ from pathlib import Path
 from dmlbench.config.archive_table import all_archives
 from dmlbench.config.backbone_checks import backbone_problems
 from dmlbench.config.dataset_facts import DatasetFacts, clusters_per_class
-from dmlbench.config.models import Benchmark, Experiment, TableDataset
+from dmlbench.config.models import Benchmark, Experiment
+from dmlbench.config.own_images import TableDataset
 from dmlbench.config.plan import Plan
 from dmlbench.config.read_yaml import read_config
 from dmlbench.config.recipe import Recipe

@@ -17,9 +17,8 @@ import numpy as np
 import pandas as pd
 
 from dmlbench.config.dataset_facts import VALIDATION, DatasetFacts, Part
-from dmlbench.config.models import TableDataset
+from dmlbench.config.own_images import TableDataset
 from dmlbench.errors import ConfigError
-from dmlbench.plugins.messages import nearest
 
 #: Corners of a box in pixels: left, top, right, bottom.
 BOX = ["x_1", "y_1", "x_2", "y_2"]
@@ -190,13 +189,3 @@ def files_of(names: Iterable[str], folder: Path) -> Iterable[str]:
     of them take ten seconds as ``Path``.
     """
     return (os.path.join(folder, name) for name in names)
-
-
-def column_hint(name: str, table: Table) -> str:
-    """What a missing column may be called there."""
-    separator = next(
-        (mark for mark in ";\t" if len(table.columns) == 1 and mark in table.columns[0]), ""
-    )
-    if separator:
-        return f"; its columns are separated by {separator!r}, not by commas"
-    return nearest(name, table.columns)

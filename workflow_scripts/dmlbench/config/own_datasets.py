@@ -2,7 +2,7 @@
 
 from dmlbench.config.dataset_facts import DatasetFacts
 from dmlbench.config.folders import folder_facts, listing
-from dmlbench.config.models import FolderDataset, OwnDataset
+from dmlbench.config.own_images import FolderDataset, OwnDataset
 from dmlbench.errors import ConfigError
 
 

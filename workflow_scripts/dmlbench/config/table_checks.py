@@ -13,10 +13,10 @@ from dmlbench.config.image_tables import (
     OF_OML,
     Table,
     classes_in_both,
-    column_hint,
     identities,
 )
-from dmlbench.config.models import TableDataset
+from dmlbench.config.own_images import TableDataset
+from dmlbench.plugins.messages import nearest
 
 #: So many rows, or classes, of each kind are named; the others are counted.
 _NAMED = 3
@@ -51,7 +51,7 @@ def _counted(number: int, what: str) -> str:
 
 def _columns(table: Table, dataset: TableDataset) -> Iterator[str]:
     for name in table.missing:
-        yield f"there is no column '{name}'{column_hint(name, table)}"
+        yield f"there is no column '{name}'{_hint(name, table)}"
     present = set(table.columns)
     if "role" in present and present & set(OF_OML):
         yield "has both role and is_query or is_gallery; keep one of the two forms"
@@ -175,3 +175,13 @@ def _groups_told(wrong: pd.Series, what: str) -> Iterator[str]:
     if names := list(wrong.index[wrong]):
         named = _listed([repr(name) for name in names[:_NAMED]], len(names))
         yield f"{_counted(len(names), 'group')} split {what}: {named}"
+
+
+def _hint(name: str, table: Table) -> str:
+    """What a missing column may be called there."""
+    separator = next(
+        (mark for mark in ";\t" if len(table.columns) == 1 and mark in table.columns[0]), ""
+    )
+    if separator:
+        return f"; its columns are separated by {separator!r}, not by commas"
+    return nearest(name, table.columns)

@@ -7,8 +7,8 @@ from pathlib import Path
 from dmlbench.config import Plan
 from dmlbench.config.dataset_facts import DatasetFacts
 from dmlbench.config.folders import contents, training_classes
-from dmlbench.config.models import FolderDataset, OwnDataset
 from dmlbench.config.own_datasets import own_facts
+from dmlbench.config.own_images import FolderDataset, OwnDataset
 from dmlbench.data.dataset import Dataset, Record, get_dataset
 from dmlbench.data.table import TableImages
 

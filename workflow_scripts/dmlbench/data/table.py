@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dmlbench.config.image_tables import BOX, files_of, identities, read_table
-from dmlbench.config.models import TableDataset
+from dmlbench.config.own_images import TableDataset
 from dmlbench.data.dataset import Dataset, Record
 
 

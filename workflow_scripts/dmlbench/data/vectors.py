@@ -9,7 +9,7 @@ import pandas as pd
 
 from dmlbench.config import Plan, Run
 from dmlbench.config.image_tables import identities, read_table
-from dmlbench.config.models import TableDataset
+from dmlbench.config.own_images import TableDataset
 from dmlbench.errors import DataError
 
 
