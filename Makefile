@@ -65,7 +65,7 @@ check: $(READY) ## hold results against the rules of docs/protocol.md: make chec
 # What is stored is measured anew and tabled; nothing is trained or embedded.
 rescore: $(READY) ## metrics and tables anew from stored embeddings: make rescore CONFIG=configs/mnist.yaml
 	$(BIN)/snakemake -c$(CORES) rescore --configfile "$$CONFIG" --forcerun evaluate \
-	  --allowed-rules download prepare pairs evaluate check collect tables overview rescore
+	  --allowed-rules download prepare pairs duplicates evaluate check collect tables overview rescore
 
 pdf: $(READY) ## all tables and figures in one PDF, by LaTeX: make pdf CONFIG=configs/mnist.yaml
 	$(BIN)/snakemake -c$(CORES) document --configfile "$$CONFIG"

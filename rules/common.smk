@@ -4,6 +4,7 @@ import gc
 import os
 import re
 import sys
+from functools import cache
 from pathlib import Path
 from shlex import join, quote
 from typing import get_args
@@ -14,13 +15,13 @@ from snakemake.iocontainers import Wildcards
 
 from dmlbench import paths
 from dmlbench.workflow import bundles, provenance
-from dmlbench.config import NO_SAMPLER, NOT_TRAINED, resolve_config
+from dmlbench.config import NO_SAMPLER, resolve_config
 from dmlbench.config.load import read_plan, write_plan
 from dmlbench.config.read_yaml import merge_configs
 from dmlbench.plugins.entries import entries
 from dmlbench.config.archive_table import all_archives
 from dmlbench.config.recipe import Recipe
-from dmlbench.config.folders import listing
+from dmlbench.config.own_datasets import own_listing
 from dmlbench.config.frozen import network_name, uses_features
 from dmlbench.errors import UserError
 from dmlbench.reporting.figures import figures, planned
@@ -65,7 +66,9 @@ PROJECTION = BENCHMARK.projection
 # The frozen backbones whose features are stored.
 NETWORKS = sorted({network_name(r) for r in PLAN.recipes.values() if uses_features(r)})
 # What is embedded of every training.
-MEASURED = PLAN.measured(next(iter(PLAN.runs.values())))
+MEASURED = (
+    PLAN.measured(next(iter(PLAN.runs.values()))) if PLAN.runs else BENCHMARK.selections
+)
 RUN = paths.run(NAME)
 REPORT = paths.report(NAME)
 SUMMARY = paths.summary_page(NAME)
@@ -196,15 +199,22 @@ def data_origin(wildcards):
     """How the prepare script is told where images come from: archives, or one's own folder."""
     own = BENCHMARK.datasets.get(wildcards.dataset)
     if own:
-        return f"--folder {quote(own.model_dump_json())}"
+        kind = "table" if hasattr(own, "table") else "folder"
+        return f"--{kind} {quote(own.model_dump_json())}"
     source = PLAN.source_of(wildcards.dataset)
     return f"--source {source}" if source else ""
 
 
 def folder_listing(wildcards):
-    """What a folder holds; archives are known by their checksums."""
-    own = BENCHMARK.datasets.get(wildcards.dataset)
-    return listing(own) if own else ""
+    """What a folder or a table holds; archives are known by their checksums."""
+    return listing_of(wildcards.dataset)
+
+
+@cache
+def listing_of(dataset):
+    """Looked up once: Snakemake asks for a rule's parameters several times."""
+    own = BENCHMARK.datasets.get(dataset)
+    return own_listing(own) if own else ""
 
 
 def pair_files(wildcards):
@@ -225,6 +235,12 @@ def network_input(wildcards):
     return [prepared_index(wildcards), *([str(features)] if features else [])]
 
 
+def control_input(wildcards):
+    """What a control is made from; and vectors that another model made, where it measures those."""
+    made = run_of(wildcards).features
+    return network_input(wildcards) + ([BENCHMARK.features[made].file] if made else [])
+
+
 def features_index(wildcards):
     store = PLAN.recipe_of_network(wildcards.network)["store"]
     return paths.INDEX.format(dataset=wildcards.dataset, store=store)
@@ -239,6 +255,7 @@ def measured_files(wildcards):
     """What the metrics of a run are computed from; verification also takes pairs."""
     run = run_of(wildcards)
     files = [*embeddings_of_run(run), prepared_index(wildcards)]
+    files.append(prepared_index(wildcards, paths.DUPLICATES))
     if PLAN.verifies(wildcards.dataset):
         files += embeddings_of_run(run, [paths.OF_PAIRS])
         files.append(prepared_index(wildcards, paths.PAIRS))
@@ -312,7 +329,7 @@ wildcard_constraints:
     dataset=one_of(DATASETS),
     store=one_of(get_args(Recipe.model_fields["store"].annotation)),
     recipe=one_of(PLAN.recipes),
-    loss=one_of([*PLAN.losses, *NOT_TRAINED]),
+    loss=one_of([*PLAN.losses, *PLAN.not_trained]),
     sampler=one_of({*PLAN.samplers, NO_SAMPLER}),
     # Thousands of seeds spelled out would stand in every pattern; run_by_id refuses the others.
     seed=r"\d+",

@@ -74,10 +74,31 @@ use rule download as pairs with:
         "pairs of {wildcards.dataset}"
 
 
+use rule pairs as duplicates with:
+    input:
+        index=paths.INDEX,
+        pixels=paths.PIXELS,
+    output:
+        paths.DUPLICATES,
+    log:
+        f"{LOGS}/duplicates/{{dataset}}/{{store}}.log",
+    benchmark:
+        f"{BENCHMARKS}/duplicates/{{dataset}}/{{store}}.tsv"
+    params:
+        command=lambda wildcards, input, output, threads: (
+            f"{script('data duplicates')} --folder {Path(input.index).parent}"
+            f" --threads {threads} --out {output}"
+        ),
+        code=step_code("data duplicates"),
+    message:
+        "look for copies in {wildcards.dataset}"
+
+
 use rule pairs as summarise with:
     input:
         index=paths.INDEX,
         pixels=paths.PIXELS,
+        duplicates=paths.DUPLICATES,
     output:
         text=paths.DATA_SUMMARY,
         sheet=paths.CONTACT_SHEET,
@@ -99,7 +120,7 @@ use rule pairs as summarise with:
 # train every run anew whose data it has to prepare, even to the same bytes.
 rule datasets:
     input:
-        {prepared_index(run) for run in PLAN.runs.values()},
+        {prepared_index(run) for run in PLAN.all_runs.values()},
         {
             prepared_index(run, paths.PAIRS)
             for run in PLAN.runs.values()

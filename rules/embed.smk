@@ -57,7 +57,7 @@ use rule embed as embed_pairs with:
 
 use rule embed as control with:
     input:
-        network_input,
+        control_input,
     output:
         f"{RUN}/run.json",
         [
@@ -69,7 +69,7 @@ use rule embed as control with:
     benchmark:
         f"{BENCHMARKS}/control/{paths.RUN_ID}.tsv"
     wildcard_constraints:
-        loss=one_of(NOT_TRAINED),
+        loss=one_of(PLAN.not_trained),
     params:
         command=on_run("embed control"),
         code=step_code("embed control"),

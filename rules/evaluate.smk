@@ -11,7 +11,7 @@ use rule embed as evaluate with:
     benchmark:
         f"{BENCHMARKS}/evaluate/{paths.RUN_ID}.tsv"
     wildcard_constraints:
-        loss=one_of([*PLAN.losses, *NOT_TRAINED]),
+        loss=one_of([*PLAN.losses, *PLAN.not_trained]),
     threads: RESOURCES.evaluate.threads
     resources:
         **asked("evaluate"),

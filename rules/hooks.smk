@@ -27,7 +27,7 @@ def print_results():
 def outputs_here():
     """The outputs of rules that are here, for the runs of this config."""
     patterns = [output for rule in workflow.rules for output in rule.output]
-    stores = {prepared_index(run, paths.PREPARED) for run in PLAN.runs.values()}
+    stores = {prepared_index(run, paths.PREPARED) for run in PLAN.all_runs.values()}
     features = {
         os.path.dirname(PLAN.features_file(run) or "") for run in PLAN.runs.values()
     }

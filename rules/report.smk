@@ -50,6 +50,7 @@ use rule collect as check with:
 use rule collect as tables with:
     input:
         rules.collect.output.metrics,
+        rules.collect.output.runs,
         rules.check.output,
     output:
         tex=paths.table(NAME, "{experiment}", "tex"),

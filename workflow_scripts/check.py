@@ -1,12 +1,15 @@
 #!/usr/bin/env python
 """Hold a folder of results against the rules of docs/protocol.md; also a stranger's."""
 
+import logging
 from pathlib import Path
 
 from dmlbench import cli, paths
 from dmlbench.checking.check import check, refuse, rules, write_check
 from dmlbench.checking.results import Results, write_ledger
 from dmlbench.config import load_config
+
+log = logging.getLogger("dmlbench.check")
 
 
 def main(args) -> None:
@@ -18,6 +21,10 @@ def main(args) -> None:
         write_ledger(results.entries, args.ledger)
     if args.out:
         write_check(results, breaches, args.out)
+    for dataset, found in results.duplicates().items():
+        counts = f"{found['same']:,} with the same pixels, {found['near']:,} more nearly the same"
+        told = {"tell": bool(found["same"])}
+        log.info("%s: images of the test in training: %s", dataset, counts, extra=told)
     refuse(breaches)
     if not args.log:
         print(f"{args.results}: {len(results.measured)} runs hold all {len(rules())} rules")

@@ -38,15 +38,29 @@ def pairs(args) -> None:
         all_pairs(views, pd.read_parquet(args.index)).to_parquet(temporary, index=False)
 
 
+def duplicates(args) -> None:
+    """Look for images of the test that training has too: the same, or nearly."""
+    from dmlbench.data.duplicates import find_duplicates
+    from dmlbench.data.store import ImageStore
+
+    found = find_duplicates(ImageStore(args.folder), args.threads)
+    with replacing(args.out) as temporary:
+        found.to_parquet(temporary, index=False)
+
+
 def summarise(args) -> None:
     """Count what a prepared dataset holds, and draw some of its images."""
+    import pandas as pd
+
+    from dmlbench import paths
     from dmlbench.data.store import ImageStore
     from dmlbench.data.summary import contact_sheet, summarise
 
     store = ImageStore(args.folder)
     with replacing(args.sheet) as temporary:
         contact_sheet(args.dataset, store).save(temporary)
-    write_text(args.out, f"{summarise(args.dataset, store.index)}\nimages: {args.sheet}\n")
+    found = pd.read_parquet(args.folder / paths.DUPLICATES_FILE)
+    write_text(args.out, f"{summarise(args.dataset, store.index, found)}\nimages: {args.sheet}\n")
 
 
 def make(args) -> None:
@@ -108,6 +122,10 @@ if __name__ == "__main__":
     step.add_argument("--index", type=Path, required=True, help="its prepared index")
     step.add_argument("--raw", type=Path, nargs="+", required=True, help="its archives")
     step.add_argument("--out", type=Path, required=True, help="the pairs, as Parquet")
+    step = steps.add(duplicates, cli.parser)
+    step.add_argument("--folder", type=Path, required=True, help="where the dataset was prepared")
+    step.add_argument("--threads", type=int, default=1, help="images hashed at a time")
+    step.add_argument("--out", type=Path, required=True, help="the images, as Parquet")
     step = steps.add(summarise, cli.parser)
     step.add_argument("--dataset", required=True, help="such as mnist_even_odd")
     step.add_argument("--folder", type=Path, required=True, help="where it was prepared")

@@ -79,7 +79,7 @@ def test_a_file_in_the_place_of_results_is_one_line(tmp_path):
 def test_rescoring_without_stored_embeddings_is_refused(tmp_path):
     kept = shutil.ignore_patterns("*.npz")  # as git keeps them, whatever was made here since
     shutil.copytree(ROOT / "results/mnist", tmp_path / "results/mnist", ignore=kept)
-    rules = "download prepare pairs evaluate check collect tables overview rescore"
+    rules = "download prepare pairs duplicates evaluate check collect tables overview rescore"
     done = run_snakemake(
         *("-c1", "rescore", "--configfile", ROOT / "configs" / "mnist.yaml"),
         *("--directory", tmp_path, "--forcerun", "evaluate", "--allowed-rules", *rules.split()),

@@ -55,7 +55,7 @@ def test_rescore_measures_and_tables_anew_without_weights(smoke_run, smoke_file,
     for part in ("data", "results"):
         leave = shutil.ignore_patterns("*.safetensors", "tables", "summary", "metrics.json", "raw")
         shutil.copytree(smoke_run / part, tmp_path / part, ignore=leave)
-    rules = "download prepare pairs evaluate check collect tables overview rescore"
+    rules = "download prepare pairs duplicates evaluate check collect tables overview rescore"
     done = run_snakemake(
         *("-c2", "rescore", "--configfile", smoke_file, "--directory", tmp_path),
         *("--forcerun", "evaluate", "--allowed-rules", *rules.split()),

@@ -15,6 +15,7 @@ from PIL import Image
 RUN = "results/smoke/runs/digits_even_odd/digits_8d/triplet/eps/seed0"
 DATA = "data/prepared/digits_even_odd/original"
 STORE = [f"{DATA}/index.parquet", f"{DATA}/pixels.bin"]
+COPIES = f"{DATA}/duplicates.parquet"
 SUMMARY = "results/smoke/summary"
 RUNS = "results/smoke/runs/*/*/*/*/*"
 PICTURED = ("projection", "neighbours", "similarities")
@@ -74,6 +75,16 @@ def test_prepare(alone, smoke_run):
     assert (folder / STORE[1]).stat().st_size == 1797 * 64
 
 
+def test_duplicates(alone, smoke_run):
+    folder = alone("duplicates", COPIES, STORE)
+    found = pd.read_parquet(folder / COPIES)
+    pd.testing.assert_frame_equal(found, pd.read_parquet(smoke_run / COPIES))
+    index = pd.read_parquet(smoke_run / STORE[0]).set_index("id")
+    mine, other = index.loc[found["id"]], index.loc[found["of"]]
+    assert set(mine["split"]) <= {"test"}
+    assert (mine["content"].to_numpy() == other["content"].to_numpy()).all()
+
+
 def test_train(alone, smoke_run):
     folder = alone("train", f"{RUN}/run.json", STORE)
     times = ["seconds", "images_per_second"]
@@ -97,7 +108,8 @@ def test_embed(alone, smoke_run):
 
 def test_evaluate(alone, smoke_run):
     file = f"{RUN}/metrics.json"
-    folder = alone("evaluate", file, [STORE[0], f"{RUN}/run.json", f"{RUN}/embeddings_*"])
+    inputs = [STORE[0], COPIES, f"{RUN}/run.json", f"{RUN}/embeddings_*"]
+    folder = alone("evaluate", file, inputs)
     assert (folder / file).read_bytes() == (smoke_run / file).read_bytes()
 
 
@@ -150,7 +162,8 @@ def test_check(alone, smoke_run):
 
 def test_tables(alone, smoke_run):
     file = "results/smoke/tables/even_odd"
-    inputs = [f"{SUMMARY}/{name}" for name in ("metrics.parquet", "check.json", "ledger.csv")]
+    names = ("metrics.parquet", "runs.parquet", "check.json", "ledger.csv")
+    inputs = [f"{SUMMARY}/{name}" for name in names]
     folder = alone("tables", f"{file}.csv", inputs)
     for suffix in (".csv", ".md", ".tex", "_tests.csv"):
         mine, theirs = (Path(f"{f}/{file}{suffix}") for f in (folder, smoke_run))

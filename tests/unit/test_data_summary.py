@@ -7,6 +7,8 @@ from dmlbench import paths
 from dmlbench.data.store import ImageStore
 from dmlbench.data.summary import contact_sheet, summarise
 
+COPIES = pd.DataFrame({"id": [3, 4, 5], "same": [True, False, False]})
+
 
 def prepared(folder):
     """Three training images of two classes, the third a copy, and a test image of another size."""
@@ -31,10 +33,11 @@ def prepared(folder):
 
 
 def test_the_counts_of_every_part_are_told(tmp_path):
-    text = summarise("made", prepared(tmp_path).index)
+    text = summarise("made", prepared(tmp_path).index, COPIES)
     assert text.startswith(
         "made: 4 images, 2 to 4 pixels a side, 0.0 MB of pixels, copies of other images: 1"
     )
+    assert "training has too: 1 with the same pixels, 2 more with nearly the same" in text
     rows = [[w.strip() for w in line.split("|")[1:-1]] for line in text.splitlines() if "|" in line]
     assert ["train", "3", "letter", "2", "1 - 1.5 - 2", "1"] in rows
     assert ["test/seen", "1", "letter", "1", "1 - 1 - 1", "1"] in rows

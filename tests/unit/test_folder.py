@@ -11,8 +11,8 @@ from PIL import Image
 
 from dmlbench.config import resolve_config
 from dmlbench.config.folders import listing, training_classes
-from dmlbench.config.models import FolderDataset
-from dmlbench.data.folder import dataset_of, folder_dataset
+from dmlbench.config.own_images import FolderDataset
+from dmlbench.data.folder import dataset_of, own_dataset
 from dmlbench.data.prepare import prepare
 from dmlbench.errors import ConfigError, DataError
 
@@ -50,7 +50,7 @@ def test_a_random_split_is_drawn_by_its_seed(tmp_path):
 
 
 def test_records_are_the_images_of_disjoint_classes(tmp_path):
-    dataset = folder_dataset("mine", FolderDataset(folder=str(images(tmp_path))))
+    dataset = own_dataset("mine", FolderDataset(folder=str(images(tmp_path))))
     records = list(dataset().records({}))
     assert len(records) == 18
     table = pd.DataFrame([{"split": r.split, **r.labels} for r in records])
@@ -59,7 +59,7 @@ def test_records_are_the_images_of_disjoint_classes(tmp_path):
     (tmp_path / "class9").mkdir()
     (tmp_path / "class9" / "1.tif").touch()
     with pytest.raises(ConfigError, match=r"class9' holds no images \(\.bmp, \.jpeg"):
-        folder_dataset("mine", dataset.folder)
+        own_dataset("mine", dataset.folder)
 
 
 def test_a_changed_image_changes_the_listing_and_another_file_does_not(tmp_path):
@@ -181,7 +181,7 @@ def test_a_damaged_image_of_ones_own_is_no_matter_of_archives(tmp_path):
 def test_a_full_disk_is_told_of_ones_own_folder(tmp_path, monkeypatch):
     usage = type("Usage", (), {"free": 100})
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
-    dataset = folder_dataset("mine", FolderDataset(folder=str(images(tmp_path / "images"))))
+    dataset = own_dataset("mine", FolderDataset(folder=str(images(tmp_path / "images"))))
     with pytest.raises(DataError, match=r"the store takes 0\.0 MB, but .* has only 0\.0 MB free"):
         prepare(dataset, {}, tmp_path / "out")
 

@@ -15,7 +15,7 @@ from dmlbench.workflow import provenance
 SINGLE = ("check",)
 STEPS = {
     "embed": ("trained", "control"),
-    "data": ("pairs", "summarise"),
+    "data": ("pairs", "duplicates", "summarise"),
     "measure": ("evaluate", "project", "illustrate", "roc"),
     "report": ("collect", "tables", "figures", "pages", "pdf", "means"),
 }
@@ -30,13 +30,14 @@ DRAWN = {"figures", "pages", "pdf"}
 AGAIN = {
     "seeding": {"train", "trained", "control", "check", "summarise", "project"} | EVALUATED,
     # Metrics register their labels where they are computed, and tables and pages print those.
-    "knn": {"train", "project", "check", "evaluate", "illustrate"} | REPORT - {"collect", "means"},
+    "knn": {"train", "project", "check", "evaluate", "illustrate", "duplicates"}
+    | REPORT - {"collect", "means"},
     "samplers.batch": {"train"},
     "data.splits": {"train", "trained", "control", "project"} | EVALUATED,
-    "data.store": {"train", "trained", "control", "evaluate", "summarise"} | DRAWN,
+    "data.store": {"train", "trained", "control", "evaluate", "summarise", "duplicates"} | DRAWN,
     "data.verification_pairs": {"pairs", "project"} | EVALUATED,
     "config.archive_table": set(),
-    "data.prepare": {"prepare"},
+    "data.prepare": {"prepare", "duplicates"},
     "data.datasets.digits": {"prepare", "train"},
     "data.datasets.mnist": set(),
     "data.folder": set(),
@@ -129,11 +130,17 @@ def test_another_address_of_an_archive_changes_no_code(run, tmp_path, dataset):
     codes(run)
 
 
+def test_how_a_table_is_read_is_code_of_own_datasets_only(run):
+    reading = {"dmlbench.data.table", "dmlbench.config.image_tables"}
+    assert reading <= set(provenance.step_files("prepare", None, "dmlbench.data.folder"))
+    assert reading.isdisjoint(provenance.training_files(*run))
+
+
 def test_every_module_decides_something_or_is_said_to_decide_nothing(again, run):
     idle = {module for module, steps in again.items() if not steps}
     idle -= {m for m in idle if provenance.is_in(m, provenance.DECIDES_NOTHING)} | BESIDE
     # A dataset, a loss or a choice that this run does not name is of others.
-    others = re.compile(r"dmlbench\.(data\.(datasets|read_archive)|losses|samplers)\b")
+    others = re.compile(r"dmlbench\.(data\.(datasets|read_archive|table)|losses|samplers)\b")
     assert {module for module in idle if not others.match(module)} <= {"dmlbench.__init__"}
 
 
@@ -190,7 +197,7 @@ def test_a_step_loads_nothing_that_its_code_does_not_cover(step, run, smoke_run,
     # the functions that read weights are kept beside.
     beside = {m for m in loaded if provenance.is_in(m, provenance.DECIDES_NOTHING)}
     beside |= loaded_by("import dmlbench.cli, dmlbench.config as c; c.load_config('smoke.yaml')")
-    beside |= {"dmlbench", "dmlbench.data.folder"}
+    beside |= {"dmlbench", "dmlbench.data.folder", "dmlbench.data.table"}
     if script == "embed":
         beside |= provenance.closure(["dmlbench.training.loop"])
     assert loaded - covered <= beside

@@ -22,9 +22,12 @@ PREPARED = "data/prepared/{dataset}/{store}"
 INDEX_FILE = "index.parquet"
 PIXELS_FILE = "pixels.bin"
 PAIRS_FILE = "pairs.parquet"
+#: The images of the test that training has too.
+DUPLICATES_FILE = "duplicates.parquet"
 INDEX = f"{PREPARED}/{INDEX_FILE}"
 PIXELS = f"{PREPARED}/{PIXELS_FILE}"
 PAIRS = f"{PREPARED}/{PAIRS_FILE}"
+DUPLICATES = f"{PREPARED}/{DUPLICATES_FILE}"
 DATA_SUMMARY = f"{PREPARED}/summary.txt"
 CONTACT_SHEET = f"{PREPARED}/images.png"
 

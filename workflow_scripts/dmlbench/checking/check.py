@@ -98,6 +98,8 @@ def write_check(results: Results, breaches: list[dict], path: Path) -> None:
         "runs": Counter(entry.state for entry in results.entries),
         "breaches": breaches,
     }
+    # Results of before they were looked for have none.
+    content |= {"duplicates": found} if (found := results.duplicates()) else {}
     write_json(path, content)
 
 

@@ -79,7 +79,8 @@ def code(results: Results) -> Iterator[Breach]:
 @run_rule("R07", "All runs are measured with the settings of the config.")
 def evaluation(results: Results, one: Measured) -> Iterator[str]:
     planned, found = results.plan.benchmark.evaluation.model_dump(), one.metrics["evaluation"]
-    if differ := sorted(key for key in planned if planned[key] != found.get(key)):
+    # A key that is not set may be left out (exclude_duplicates).
+    if differ := sorted(key for key in {*planned, *found} if planned.get(key) != found.get(key)):
         yield f"was measured with other settings: evaluation.{', evaluation.'.join(differ)}"
 
 

@@ -58,11 +58,15 @@ def counts(results: Results) -> Iterator[Breach]:
             held_out, by = left_out.setdefault(same, (mine, one.run.id))
             where = "/".join(filter(None, (part["split"], part["subset"])))
             there = part["queries"], part["gallery"]
-            queries = known.get(where, there[0] + mine) - mine
+            # Its own validation images are no part of its training split.
+            drawn = 0 if facts.own_validation else mine
+            copies = one.metrics.get("duplicates", {}).get("left_out", {})
+            out = copies.get(_words(part), (0, 0))
+            queries = known.get(where, there[0] + drawn + out[0]) - drawn - out[0]
             expected = queries, queries - 1
             if part["split"] == "test" and facts.roles:
-                roles = zip(("query", "gallery"), there, strict=True)
-                expected = tuple(known.get(f"{where}@{role}", n) for role, n in roles)
+                roles = zip(("query", "gallery"), there, out, strict=True)
+                expected = tuple(known.get(f"{where}@{role}", n + o) - o for role, n, o in roles)
             if part["split"] == "test" and mine:
                 what = f"{mine:,} images of the test were left out"
             elif mine != held_out:
@@ -103,7 +107,8 @@ def finite(results: Results) -> Iterator[Breach]:
 )
 def vectors(results: Results, one: Measured) -> Iterator[str]:
     recipe = one.record["run"]["recipe"]
-    has_head = one.run.loss != UNTRAINED
+    # Of vectors that another model made, the recipe says nothing.
+    has_head = one.run.loss != UNTRAINED and not one.run.features
     images = {part_of(p): p.get("images", p["queries"]) for p in one.metrics["parts"]}
     there = {_where(found): found["vectors"] for found in one.metrics["vectors"]}
     planned = itertools.product(results.plan.measured(one.run), images)
@@ -115,7 +120,7 @@ def vectors(results: Results, one: Measured) -> Iterator[str]:
         if has_head and not is_body and found["dimension"] != recipe["embedding_dim"]:
             yield f"{_words(found)}: dimension {found['dimension']}, not {recipe['embedding_dim']}"
         off = max(abs(found["shortest"] - 1), abs(found["longest"] - 1))
-        if recipe["normalize"] and off > _UNIT:
+        if recipe["normalize"] and not one.run.features and off > _UNIT:
             lengths = f"{found['shortest']:.4g} to {found['longest']:.4g}"
             yield f"{_words(found)}: lengths {lengths}, but the recipe normalises"
 

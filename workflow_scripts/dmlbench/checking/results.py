@@ -94,7 +94,9 @@ _MEASURED = {"parts": list[_Counts], "vectors": list[_Vectors], "metrics": list[
 _SETTINGS = {"fingerprint": str, "data": str, "code": str, "evaluation": dict[str, Any]}
 _CONTROL_FORM = TypeAdapter(TypedDict("_Control", _CONTROL))
 _TRAINED_FORM = TypeAdapter(TypedDict("_Trained", {**_CONTROL, **_OF_TRAINING}))
-_METRICS_FORM = TypeAdapter(TypedDict("_Metrics", {**_SETTINGS, **_MEASURED}))
+_LEFT_OUT = {"same": int, "near": int, "left_out": dict[str, list[int]]}
+_COPIES = {"duplicates": NotRequired[TypedDict("_Copies", _LEFT_OUT)]}
+_METRICS_FORM = TypeAdapter(TypedDict("_Metrics", {**_SETTINGS, **_MEASURED, **_COPIES}))
 
 
 def part_of(row: dict) -> tuple[str, ...]:
@@ -160,6 +162,11 @@ class Results:
             history = _read_history(place / "history.csv") if run.trained else pd.DataFrame()
             results.measured[run] = Measured(run, record, metrics, history)
         return results
+
+    def duplicates(self) -> dict[str, dict]:
+        """For each dataset how many images of its test are also in training, as measured."""
+        told = {one.run.dataset: one.metrics.get("duplicates") for one in self.measured.values()}
+        return {dataset: found for dataset, found in told.items() if found}
 
     @property
     def trained(self) -> Iterator[Measured]:

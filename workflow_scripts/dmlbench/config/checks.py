@@ -6,8 +6,9 @@ from pathlib import Path
 from dmlbench.config.archive_table import all_archives
 from dmlbench.config.backbone_checks import backbone_problems
 from dmlbench.config.dataset_facts import DatasetFacts, clusters_per_class
-from dmlbench.config.folders import contents
-from dmlbench.config.models import Benchmark, Experiment, FolderDataset
+from dmlbench.config.models import Benchmark, Experiment
+from dmlbench.config.own_images import TableDataset
+from dmlbench.config.plan import Plan
 from dmlbench.config.read_yaml import read_config
 from dmlbench.config.recipe import Recipe
 from dmlbench.config.settings import Data, Evaluation
@@ -73,14 +74,15 @@ def measure_problems(settings: Evaluation, dataset: str, facts: DatasetFacts) ->
             )
 
 
-def folder_problems(name: str, folder: FolderDataset) -> Iterator[str]:
-    """A folder of one's own that cannot be a dataset, or has a dataset's name."""
+def own_problems(name: str, plan: Plan) -> Iterator[str]:
+    """A folder or table of one's own that cannot be a dataset, or has a dataset's name."""
     if name in entries("dataset"):
         yield f"datasets.{name}: there is a dataset of this name; take another"
     try:
-        contents(folder)
+        plan.facts(name)
     except ConfigError as error:
-        yield f"datasets.{name}.folder: {error}"
+        kind = "table" if isinstance(plan.benchmark.datasets[name], TableDataset) else "folder"
+        yield from (f"datasets.{name}.{kind}: {line}" for line in str(error).splitlines())
 
 
 def published_problems(experiment: Experiment, where: str) -> Iterator[str]:
@@ -124,13 +126,17 @@ def fold_problems(dataset: str, folds: int, test_fold: int | None, where: str) -
 
 
 def batch_problems(
-    dataset: str, classes: int, recipe: dict, sampler: dict, names: str
+    dataset: str, facts: DatasetFacts, recipe: dict, sampler: dict, names: str
 ) -> Iterator[str]:
     """Batches that cannot be composed."""
-    batch, per_class = recipe["batch_size"], sampler["per_class"]
+    batch, per_class, classes = recipe["batch_size"], sampler["per_class"], facts.train_classes
+    if classes < 2:
+        yield f"{names}: {dataset} has {classes} classes to train on; two are needed"
+        return
     if per_class is None:
         return
-    classes -= validation_classes(classes, recipe["validation"])
+    if not facts.own_validation:
+        classes -= validation_classes(classes, recipe["validation"])
     if batch % per_class:
         yield f"{names}: batch_size {batch} is no multiple of per_class {per_class}"
     elif batch // per_class > classes:

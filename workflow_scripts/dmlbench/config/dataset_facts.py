@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 #: What a test image can be where queries and gallery are apart.
 ROLES = ("query", "gallery", "both")
+#: The split of the training images that choose the best epoch, where a dataset has one of its own.
+VALIDATION = "val"
 
 
 class Roles(NamedTuple):
@@ -63,13 +65,20 @@ class DatasetFacts(BaseModel):
     sub_labels: dict[str, str] = {}
     """The finer label column inside a label column, to see classes collapse."""
     shared_labels: tuple[str, ...] = ()
-    """Label columns whose classes training and test share by design, such as kinds of products."""
+    """Label columns whose test classes may also be trained on, such as kinds of products. Of the
+    others none may.
+    """
     views: dict[str, str] = {}
     """The file of pairs of each verification view; x_threshold is that of x."""
     roles: bool = False
     """Its index says of each test image what it is, in a column role: one of ROLES."""
     folds: int = 0
     """Its splits are fold1, fold2 and so on; test_fold picks the one to test on."""
+
+    @property
+    def own_validation(self) -> bool:
+        """Whether the dataset itself says which images choose the best epoch."""
+        return VALIDATION in self.counts
 
     def first_test(self) -> Part:
         """The part that selects the epoch of ``test_max``."""

@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 from dmlbench.config.dataset_facts import DatasetFacts, Part
-from dmlbench.config.models import FolderDataset
+from dmlbench.config.own_images import FolderDataset
 from dmlbench.errors import ConfigError
 
 #: What counts as an image; anything else in a class folder is left alone.

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from dmlbench import paths
+from dmlbench.config.dataset_facts import DatasetFacts
 from dmlbench.config.models import Benchmark
 from dmlbench.config.plan import Plan, Run, Swept
 from dmlbench.config.planning import build_plan
@@ -86,6 +87,10 @@ def write_plan(plan: Plan, folder: Path) -> None:
     """Write ``config.json`` and ``plan.json``."""
     stored = {"config": _hash(plan.benchmark), **{key: getattr(plan, key) for key in _STORED}}
     stored["swept"] = [[method, s.base, s.settings] for method, s in plan.swept.items()]
+    if plan.vectors:
+        stored["vectors"] = plan.vectors
+    if plan.own:
+        stored["own"] = {name: facts.model_dump() for name, facts in plan.own.items()}
     stored["controls"] = {
         experiment: {kind: list(run.__dict__.values()) for kind, run in runs.items()}
         for experiment, runs in plan.controls.items()
@@ -112,6 +117,8 @@ def read_plan(config: Path) -> Plan:
         plan = Plan(benchmark, **{key: stored[key] for key in _STORED})
         plan.methods = {e: [tuple(m) for m in methods] for e, methods in plan.methods.items()}
         plan.swept = {tuple(m): Swept(tuple(base), changed) for m, base, changed in stored["swept"]}
+        plan.vectors = stored.get("vectors", {})
+        plan.own = {n: DatasetFacts(**facts) for n, facts in stored.get("own", {}).items()}
         plan.controls = {
             experiment: {kind: Run(*values) for kind, values in runs.items()}
             for experiment, runs in stored["controls"].items()

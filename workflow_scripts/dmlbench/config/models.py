@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from dmlbench.config.own_images import OwnDataset
 from dmlbench.config.recipe import Recipe
 from dmlbench.config.settings import (
     Data,
@@ -78,11 +79,19 @@ class Experiment(Section):
     title: str = Field("", description="Caption of its tables and figures.")
     dataset: Name = Field(description="A registered dataset.")
     recipe: Name = Field(description="A recipe of this file.")
-    methods: list[Method] = Field(description="What is compared.", min_length=1)
+    methods: list[Method] = Field(default_factory=list, description="What is trained and compared.")
+    features: list[Name] = Field(default_factory=list, exclude_if=lambda names: not names)
+    """Vectors that other models made, to measure beside the methods: names of features."""
     sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(default_factory=dict)
     """Keys such as recipe.batch_size, each with a list of values to compare."""
     published: PublishedNames = Field([])
     """Published tables to print beside ours, such as [eps_table3, eps_table4]."""
+
+    @model_validator(mode="after")
+    def _compares_something(self) -> "Experiment":
+        if not self.methods and not self.features:
+            raise ValueError("there is nothing to compare: give methods, or features, or both")
+        return self
 
     def combinations(self) -> list[tuple[str, str]]:
         """Every loss of each method with every sampler of it, before a sweep."""
@@ -94,15 +103,13 @@ class Experiment(Section):
         ]
 
 
-class FolderDataset(Section):
-    folder: str = Field(min_length=1)
-    """A folder with one folder of images for each class."""
-    split: Literal["first", "random"] = "first"
-    """Which classes are for training: the first by name, or random ones."""
-    train_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    """Share of the classes for training. The others are for the test."""
-    seed: Seed = Field(0, description="Seed of the random split.")
-    mode: Literal["RGB", "L"] = Field("RGB", description="Read images in colour, or as gray.")
+class Features(Section):
+    """Vectors of a dataset's images that another model made."""
+
+    file: str = Field(min_length=1, pattern=r"\.(npy|npz|parquet)$")
+    """N x D numbers as .npy, .npz or .parquet: a row for each of the table's, or with paths."""
+    title: str = Field("", description="Its name in tables. Empty: that of the entry.")
+    pretraining: str | None = Field(None, description="The data that the model was trained on.")
 
 
 Control = Literal["random", "untrained", "pca", "shuffled"]
@@ -120,11 +127,13 @@ class Benchmark(Section):
     protocol; tables say so).
     """
     data: Data = Field(default_factory=Data, description="Where archives come from.")
-    datasets: dict[Name, FolderDataset] = Field(default_factory=dict)
-    """Your own folders of images, by name."""
+    datasets: dict[Name, OwnDataset] = Field(default_factory=dict)
+    """Your own images, by name: a folder of class folders, or a table."""
     recipes: dict[Name, Recipe] = Field(description="How to train.")
     losses: dict[Name, ChoiceField] = Field(description="Losses by name.")
     samplers: dict[Name, Sampler] = Field(description="Samplers by name.")
+    features: dict[Name, Features] = Field(default_factory=dict, exclude_if=lambda given: not given)
+    """Vectors that other models made, by name; they are measured, and nothing is trained."""
     experiments: dict[Name, Experiment] = Field(description="What is compared.", min_length=1)
     evaluation: Evaluation = Field(default_factory=Evaluation, description="What is measured.")
     projection: Projection = Field(default_factory=Projection, description="t-SNE.")

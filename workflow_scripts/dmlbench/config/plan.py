@@ -9,9 +9,9 @@ from typing import Any
 from dmlbench import paths
 from dmlbench.config.archive_table import archives
 from dmlbench.config.dataset_facts import DatasetFacts
-from dmlbench.config.folders import folder_facts
 from dmlbench.config.frozen import network_name, uses_features
 from dmlbench.config.models import Benchmark
+from dmlbench.config.own_datasets import own_facts
 from dmlbench.config.recipe import weights_hash
 from dmlbench.errors import ConfigError
 from dmlbench.plugins.arguments import is_described
@@ -24,6 +24,8 @@ from dmlbench.seeding import derive_seed
 #: name: it has a hyphen.
 RANDOM, UNTRAINED, REDUCED = "random-embedding", "untrained-backbone", "untrained-backbone-pca"
 NOT_TRAINED = (RANDOM, UNTRAINED, REDUCED)
+#: How a name begins that stands there for vectors which another model made.
+_FEATURES = "features-"
 #: The sampler that every config has: images shuffled, no tuples chosen.
 NO_SAMPLER = "none"
 
@@ -54,7 +56,17 @@ class Run:
     @property
     def trained(self) -> bool:
         """Whether it is a training, not a control without one."""
-        return self.loss not in NOT_TRAINED
+        return self.loss not in NOT_TRAINED and not self.features
+
+    @property
+    def features(self) -> str:
+        """The entry of ``features`` that the run measures; empty for all other runs."""
+        return self.loss.removeprefix(_FEATURES) if self.loss.startswith(_FEATURES) else ""
+
+    @classmethod
+    def of_features(cls, dataset: str, recipe: str, name: str, seed: int) -> "Run":
+        """The run that measures an entry of ``features``."""
+        return cls(dataset, recipe, _FEATURES + name, NO_SAMPLER, seed)
 
 
 #: The columns that identify a run in tables, and those that identify a method.
@@ -86,9 +98,12 @@ class Plan:
             with every default filled in.
         methods: For each experiment its (recipe, loss, sampler) names, in the config's order.
         swept: The methods that sweeps made.
-        controls: For each experiment its controls by kind (random, untrained, pca, shuffled).
+        controls: For each experiment its controls by kind (random, untrained, pca, shuffled); also
+            the vectors of other models, by the name in the place of the loss.
         classes: By kind and name what is known of each class that losses and samplers name: the
             ``facts`` of its decorator, and its code (:class:`ClassSource`).
+        vectors: The SHA-256 of the files of ``features``, by name.
+        own: What follows from the user's own folders and tables, by the dataset's name.
     """
 
     benchmark: Benchmark
@@ -99,7 +114,8 @@ class Plan:
     swept: dict[tuple[str, str, str], Swept] = field(default_factory=dict)
     controls: dict[str, dict[str, Run]] = field(default_factory=dict)
     classes: dict[str, dict[str, dict]] = field(default_factory=dict)
-    _folders: dict[str, DatasetFacts] = field(default_factory=dict, repr=False)
+    vectors: dict[str, str] = field(default_factory=dict)
+    own: dict[str, DatasetFacts] = field(default_factory=dict, repr=False)
 
     @cached_property
     def runs(self) -> dict[str, Run]:
@@ -134,7 +150,12 @@ class Plan:
     @property
     def datasets(self) -> list[str]:
         """The datasets that runs use."""
-        return sorted({run.dataset for run in self.runs.values()})
+        return sorted({run.dataset for run in self.all_runs.values()})
+
+    @property
+    def not_trained(self) -> list[str]:
+        """All that stands in the place of a loss where nothing is trained."""
+        return [*NOT_TRAINED, *(_FEATURES + name for name in self.benchmark.features)]
 
     @property
     def projected_seeds(self) -> list[int]:
@@ -147,13 +168,13 @@ class Plan:
         return self.benchmark.projection.splits or self.benchmark.evaluation.splits
 
     def facts(self, dataset: str) -> DatasetFacts:
-        """What a dataset states of itself, or follows from its folder."""
+        """What a dataset states of itself, or follows from its folder or table."""
         own = self.benchmark.datasets
         if dataset not in own:
             return entry("dataset", dataset).cls.facts
-        if dataset not in self._folders:  # every file is looked at, so only once
-            self._folders[dataset] = folder_facts(own[dataset])
-        return self._folders[dataset]
+        if dataset not in self.own:  # every file is looked at, so only once
+            self.own[dataset] = own_facts(own[dataset])
+        return self.own[dataset]
 
     def source_of(self, dataset: str) -> str:
         """The config's choice of a dataset's sources, or its first; "" where it has no archives."""
@@ -182,7 +203,8 @@ class Plan:
     def spec(self, run: Run) -> dict:
         """Everything that decides the run's result, names included."""
         own = self.benchmark.datasets.get(run.dataset)
-        split = {"split": own.model_dump(exclude={"folder"})} if own else {}
+        split = {"split": own.model_dump(exclude={"folder", "table"})} if own else {}
+        split |= {"features": self.vectors[run.features]} if run.features else {}
         weights = weights_hash(self.recipes[run.recipe]["weights"])
         return split | {
             **({"weights": weights} if weights else {}),

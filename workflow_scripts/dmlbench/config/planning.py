@@ -3,6 +3,7 @@
 import itertools
 from functools import reduce
 from operator import getitem
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -24,6 +25,7 @@ from dmlbench.config.plan import (
 )
 from dmlbench.config.recipe import Recipe
 from dmlbench.errors import ConfigError
+from dmlbench.files import checksum_of
 from dmlbench.plugins.arguments import Argument, has_described, is_described
 from dmlbench.plugins.class_paths import ClassSource, class_source
 from dmlbench.plugins.entries import build_object, entries, entry
@@ -73,8 +75,13 @@ class _Builder:
                 f"samplers.{NO_SAMPLER}: every config has this one (images shuffled, no tuples); "
                 "take another name"
             )
-        for name, folder in self.benchmark.datasets.items():
-            self.problems += checks.folder_problems(name, folder)
+        for name in self.benchmark.datasets:
+            self.problems += checks.own_problems(name, self.plan)
+        for name, features in self.benchmark.features.items():
+            if Path(features.file).is_file():
+                self.plan.vectors[name] = checksum_of(features.file)
+            else:
+                self.problems.append(f"features.{name}.file: there is no file '{features.file}'")
 
     def _resolve(self, given: Recipe | Sampler | Choice, where: str) -> dict:
         """A recipe, a sampler or a loss as plain data, all defaults filled in."""
@@ -161,6 +168,7 @@ class _Builder:
         for loss, sampler in experiment.combinations():
             lookups.append(("methods.loss", loss, self.given["loss"]))
             lookups.append(("methods.sampler", sampler, self.given["sampler"]))
+        lookups += [("features", name, self.benchmark.features) for name in experiment.features]
         for key, value, valid in lookups:
             if value not in valid:
                 hint = nearest(value, list(valid))
@@ -180,6 +188,8 @@ class _Builder:
             for pair in experiment.combinations()
             for each in values
         ]
+        if not methods:
+            self._add("recipe", experiment.recipe, experiment.recipe, {}, where)
         if len(self.problems) > before:
             return methods
         if len(set(methods)) < len(methods):
@@ -239,7 +249,7 @@ class _Builder:
         chosen = self.plan.samplers[sampler]
         names = f"{where}: recipe '{recipe}' with sampler '{sampler}'"
         self.problems += checks.fold_problems(dataset, facts.folds, how["test_fold"], where)
-        self.problems += checks.batch_problems(dataset, facts.train_classes, how, chosen, names)
+        self.problems += checks.batch_problems(dataset, facts, how, chosen, names)
         names = f"{where}: loss '{loss}' with sampler '{sampler}'"
         if problems := list(checks.method_problems(how, costs, chosen, names)):
             self.problems += problems
@@ -257,22 +267,25 @@ class _Builder:
         """Plan the controls of each experiment: of its first method, with the first seed."""
         plan, benchmark = self.plan, self.benchmark
         for name, experiment in benchmark.experiments.items():
-            recipe, loss, sampler = plan.methods[name][0]
-            shuffled = f"{recipe}{SHUFFLED}"
+            recipe, *first = next(iter(plan.methods[name]), (experiment.recipe,))
+            shuffled, dataset, seed = f"{recipe}{SHUFFLED}", experiment.dataset, benchmark.seeds[0]
             methods = {
                 "random": (recipe, RANDOM, NO_SAMPLER),
                 "untrained": (recipe, UNTRAINED, NO_SAMPLER),
                 "pca": (recipe, REDUCED, NO_SAMPLER),
-                "shuffled": (shuffled, loss, sampler),
             }
-            plan.controls[name] = {
-                kind: Run(experiment.dataset, *methods[kind], benchmark.seeds[0])
+            methods |= {"shuffled": (shuffled, *first)} if first else {}
+            measured = [Run.of_features(dataset, recipe, n, seed) for n in experiment.features]
+            plan.controls[name] = {run.loss: run for run in measured}
+            plan.controls[name] |= {
+                kind: Run(dataset, *methods[kind], seed)
                 for kind in benchmark.controls
+                if kind in methods
             }
             if "pca" in benchmark.controls:
                 where = f"controls: pca: recipe '{recipe}'"
                 self.problems += reduction_problems(plan.recipes[recipe], where)
-            if "shuffled" not in benchmark.controls:
+            if "shuffled" not in plan.controls[name]:
                 continue
             made = {**plan.recipes[recipe], "labels": "shuffled"}
             if shuffled in benchmark.recipes or plan.recipes.setdefault(shuffled, made) != made:

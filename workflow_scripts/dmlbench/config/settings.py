@@ -36,6 +36,8 @@ class Evaluation(Section):
     """K of Recall@K."""
     nmi_plus: ClustersPerClass | dict[str, ClustersPerClass] = 10
     """Clusters per class for NMI+; {alphabet: 30} measures it for that label only."""
+    exclude_duplicates: Annotated[bool, Field(exclude_if=lambda wanted: not wanted)] = False
+    """Leave images out of the test that training has too: the same, or nearly."""
     kmeans_seeds: Annotated[list[Seed], Unique] = Field([0, 1, 2], min_length=1)
     """Seeds of k-means."""
     kmeans_restarts: PositiveInt = 3

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from pydantic import ValidationError
@@ -18,15 +19,16 @@ class Record:
     """One image.
 
     ``image`` is uint8 pixels, height x width x channels; or the bytes of an image file (JPEG, PNG),
-    which are decoded when the dataset is prepared, several at a time.
+    or its path, which is read and decoded when the dataset is prepared, several at a time.
     """
 
     path: str  #: its name inside its source, which is its identity
     split: str  #: ``train`` or ``test``
     labels: dict[str, int | str]  #: one value for each label column
-    image: np.ndarray | bytes
+    image: np.ndarray | bytes | Path
     subset: str = ""  #: a named part of the split that is evaluated by itself
     role: str = ""  #: of a test image where the facts say ``roles``: query, gallery or both
+    box: tuple[float, ...] | None = None  #: left, top, right, bottom in pixels, to cut it to
 
 
 class Dataset(ABC):

@@ -3,6 +3,7 @@
 import io
 import struct
 import warnings
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -24,11 +25,12 @@ _UNREADABLE = (
 
 
 def pixels(
-    image: np.ndarray | bytes,
+    image: np.ndarray | bytes | Path,
     mode: str,
     short_side: int | None,
     what: str,
     hint: str = "it may be damaged",
+    box: tuple[float, ...] | None = None,
 ) -> np.ndarray:
     """The pixels that a store keeps of an image: uint8, height x width x channels.
 
@@ -41,20 +43,39 @@ def pixels(
         mode: ``RGB`` or ``L``.
         short_side: What the shorter side becomes; None keeps the size.
         what, hint: The image's name, and the end of a message that it cannot be read.
+        box: Left, top, right and bottom to cut it to first, rounded to whole pixels; what lies
+            outside the image is left out.
 
     Raises:
-        DataError: The image cannot be read, or is cut short.
+        DataError: The image cannot be read, or is cut short; or nothing of it is in the box.
     """
+    if isinstance(image, Path):
+        try:
+            image = image.read_bytes()
+        except OSError as error:
+            raise DataError(f"{what} cannot be read ({error.strerror}); {hint}") from None
     if isinstance(image, bytes):
         decoded = _decoded(image, mode, what, hint)
     else:
         image = np.asarray(image, dtype=np.uint8)
         decoded = Image.fromarray(image.squeeze(2) if image.shape[2] == 1 else image)
+    if box:
+        decoded = _cut(decoded, box, what)
     if short_side:
         from torchvision.transforms.functional import resize  # takes seconds
 
         decoded = resize(decoded, short_side)
     return np.atleast_3d(decoded)
+
+
+def _cut(image: Image.Image, box: tuple[float, ...], what: str) -> Image.Image:
+    left, top, right, bottom = map(round, box)
+    left, top = max(left, 0), max(top, 0)
+    right, bottom = min(right, image.width), min(bottom, image.height)
+    if left >= right or top >= bottom:
+        size = f"{image.width} x {image.height}"
+        raise DataError(f"{what}: nothing of its {size} pixels is in the box {box}; mend the box")
+    return image.crop((left, top, right, bottom))
 
 
 def _decoded(data: bytes, mode: str, what: str, hint: str) -> Image.Image:

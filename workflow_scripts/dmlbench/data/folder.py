@@ -5,9 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dmlbench.config import Plan
-from dmlbench.config.folders import contents, folder_facts, training_classes
-from dmlbench.config.models import FolderDataset
+from dmlbench.config.dataset_facts import DatasetFacts
+from dmlbench.config.folders import contents, training_classes
+from dmlbench.config.own_datasets import own_facts
+from dmlbench.config.own_images import FolderDataset, OwnDataset
 from dmlbench.data.dataset import Dataset, Record, get_dataset
+from dmlbench.data.table import TableImages
 
 log = logging.getLogger(__name__)
 
@@ -30,13 +33,16 @@ class Folder(Dataset):
                 yield Record(f"{name}/{file}", split, {"class": name}, image)
 
 
-def folder_dataset(name: str, folder: FolderDataset) -> type[Dataset]:
-    """The dataset that a config describes; a ConfigError where the folder cannot be one."""
-    stated = {"name": name, "folder": folder, "facts": folder_facts(folder)}
-    return type(name, (Folder,), stated)
+def own_dataset(name: str, given: OwnDataset, facts: DatasetFacts | None = None) -> type[Dataset]:
+    """The dataset that a config describes, with its ``facts`` if these are known.
+
+    A ConfigError says why the folder or table cannot be one.
+    """
+    base, key = (Folder, "folder") if isinstance(given, FolderDataset) else (TableImages, "table")
+    return type(name, (base,), {"name": name, key: given, "facts": facts or own_facts(given)})
 
 
 def dataset_of(plan: Plan, name: str) -> type[Dataset]:
     """The dataset ``name``, registered or of the config; a ConfigError where there is none."""
     own = plan.benchmark.datasets
-    return folder_dataset(name, own[name]) if name in own else get_dataset(name)
+    return own_dataset(name, own[name], plan.facts(name)) if name in own else get_dataset(name)

@@ -23,6 +23,9 @@ from dmlbench.progress import counting
 
 log = logging.getLogger(__name__)
 
+#: So many images that cannot be read are named; the others are counted.
+_LISTED = 10
+
 
 def prepare(
     dataset: type[Dataset],
@@ -55,7 +58,7 @@ def prepare(
     total = sum(whole) or None  # train and test, or all folds
     decode = partial(_decode, dataset=dataset, short_side=STORES[store])
     with closing(in_threads(decode, dataset().records(raw), threads)) as decoded:
-        images = checking_room(decoded, what, folder, total)
+        images = checking_room(_readable(decoded, dataset.name), what, folder, total)
         # The index is written last, so that none is there without its pixels.
         with replacing(folder / paths.PIXELS_FILE) as temporary, disk_full_is_told(folder):
             with temporary.open("wb") as file, counting(what, total, "images") as count:
@@ -82,12 +85,32 @@ def in_threads(function: Callable, items: Iterable, threads: int) -> Iterator[An
             yield from pool.map(function, some)
 
 
-def _decode(record: Record, dataset: type[Dataset], short_side: int | None) -> Decoded:
+def _decode(record: Record, dataset: type[Dataset], short_side: int | None) -> Decoded | DataError:
     what = f"{dataset.name}: {record.path}"
-    image = pixels(record.image, dataset.facts.mode, short_side, what, dataset.damaged_image)
+    how = dataset.facts.mode, short_side, what, dataset.damaged_image, record.box
+    try:
+        image = pixels(record.image, *how)
+    except DataError as error:
+        return error
     digest = hashlib.sha256(repr(image.shape).encode())
     digest.update(image)
     return record, image, digest.digest()
+
+
+def _readable(images: Iterable[Decoded | DataError], name: str) -> Iterator[Decoded]:
+    """Hand on ``images`` up to one that cannot be read; then a DataError tells of all of these."""
+    damaged: list[str] = []
+    for image in images:
+        if isinstance(image, DataError):
+            damaged.append(str(image))
+        elif not damaged:
+            yield image
+    if len(damaged) > 1:
+        told = damaged[:_LISTED]
+        told += [f"and {len(damaged) - _LISTED:,} more"] if len(damaged) > _LISTED else []
+        raise DataError("\n".join([f"{name}: {len(damaged):,} images cannot be read:", *told]))
+    if damaged:
+        raise DataError(damaged[0])
 
 
 def _write(

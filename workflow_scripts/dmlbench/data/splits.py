@@ -5,10 +5,8 @@ import pandas as pd
 
 from dmlbench import paths
 from dmlbench.config import Plan, Run
+from dmlbench.config.dataset_facts import VALIDATION
 from dmlbench.seeding import derive_seed, validation_classes
-
-#: The split of the training images that a run holds out to choose its best epoch.
-VALIDATION = "val"
 
 
 def index_of(plan: Plan, run: Run) -> pd.DataFrame:
@@ -22,8 +20,11 @@ def run_index(index: pd.DataFrame, recipe: dict, dataset: str, label: str) -> pd
     """The prepared index with the splits of one run, which trains on ``label``.
 
     Where a dataset is in folds, one becomes the test and the others train. What is held out for
-    validation becomes a split of its own, so that ``train`` is what the run trained on.
+    validation becomes a split of its own, so that ``train`` is what the run trained on. Nothing is
+    held out where the dataset has such a split itself.
     """
+    if index["split"].eq(VALIDATION).any():
+        return index
     if recipe["test_fold"] is not None:
         test = index["split"] == f"fold{recipe['test_fold']}"
         index = index.assign(split=np.where(test, "test", "train"))

@@ -14,8 +14,11 @@ _OWN = {"id", "path", "split", "subset", "role", "height", "width", "channels", 
 _TILE, _GAP, _COLUMNS, _ROWS = 96, 4, 12, 4
 
 
-def summarise(name: str, index: pd.DataFrame) -> str:
-    """The counts of a prepared dataset in Markdown, one row for each part and label column."""
+def summarise(name: str, index: pd.DataFrame, duplicates: pd.DataFrame) -> str:
+    """The counts of a prepared dataset in Markdown, one row for each part and label column.
+
+    ``duplicates`` are the images of the test that training has too (:mod:`.duplicates`).
+    """
     rows = []
     for place, part in _places(index):
         for label in [c for c in index.columns if c not in _OWN and part[c].notna().any()]:
@@ -28,10 +31,13 @@ def summarise(name: str, index: pd.DataFrame) -> str:
     sides = index[["height", "width"]]
     copies = (index["content"] != index["id"]).sum()
     pixels = (index["height"] * index["width"] * index["channels"]).sum()
+    same = int(duplicates["same"].sum())
     return (
         f"{name}: {len(index):,} images, {sides.min().min()} to {sides.max().max()} pixels a side, "
         f"{pixels / 1e6:,.1f} MB of pixels, copies of other images: {copies:,}\n\n"
-        f"{table}\n\n(images per class: fewest - median - most)\n"
+        f"{table}\n\n(images per class: fewest - median - most)\n\n"
+        f"images of the test that training has too: {same:,} with the same pixels, "
+        f"{len(duplicates) - same:,} more with nearly the same perceptual hash\n"
     )
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import pandas as pd
 
-from dmlbench import BENCHMARK_VERSION
+from dmlbench import BENCHMARK_VERSION, paths
 from dmlbench.config import Plan, Run
-from dmlbench.config.dataset_facts import Part, Roles
-from dmlbench.data.splits import VALIDATION, index_of
+from dmlbench.config.dataset_facts import VALIDATION, Part, Roles
+from dmlbench.data.splits import index_of
 from dmlbench.data.store import content_hash
 from dmlbench.evaluation.embeddings import StoredEmbeddings
 from dmlbench.evaluation.metric import METRICS, QueryMetric, Sample, others_of_class, query_rows
@@ -37,7 +37,9 @@ def measure_run(plan: Plan, run: Run) -> dict:
     """
     settings, facts = plan.benchmark.evaluation, plan.facts(run.dataset)
     folder = plan.run_folder(run)
-    index = index_of(plan, run)
+    whole = index_of(plan, run)
+    copies = copies_in_test(plan, run, whole)
+    index = whole[~whole["id"].isin(copies["id"])] if settings.exclude_duplicates else whole
     parts = [part for part in facts.evaluations if part.split in settings.splits]
     rows, vectors = [], []
     for selection in plan.measured(run):
@@ -50,7 +52,7 @@ def measure_run(plan: Plan, run: Run) -> dict:
             vectors.append({"selection": selection, **part._asdict(), **sizes})
         measured = list(_of_images(plan, run, stored, parts))
         if plan.verifies(run.dataset):
-            measured += _of_pairs(plan, run, selection, index)
+            measured += _of_pairs(plan, run, selection, whole)
         for part, found in measured:
             rows += [{"selection": selection, **part._asdict(), **row} for row in found]
     record = read_record(folder, plan.fingerprint(run))
@@ -59,13 +61,30 @@ def measure_run(plan: Plan, run: Run) -> dict:
         "selected_epochs": record["selected_epochs"],
         "benchmark_version": BENCHMARK_VERSION,
         "fingerprint": record["fingerprint"],
-        "data": content_hash(index),
+        "data": content_hash(whole),
         "evaluation": settings.model_dump(),
         "code": step_code("measure", "evaluate"),
+        "duplicates": {
+            "same": int(copies["same"].sum()),
+            "near": int((~copies["same"]).sum()),
+            "left_out": {str(part): _left_out(part, whole, index) for part in parts},
+        },
         "parts": [part_counts(part, index) for part in parts],
         "vectors": vectors,
         "metrics": rows,
     }
+
+
+def copies_in_test(plan: Plan, run: Run, index: pd.DataFrame) -> pd.DataFrame:
+    """The images of a run's test that its training, or validation, has too."""
+    found = pd.read_parquet(plan.data_folder(run) / paths.DUPLICATES_FILE)
+    return found[found["id"].isin(index.loc[index["split"] == "test", "id"])]
+
+
+def _left_out(part: Part, whole: pd.DataFrame, index: pd.DataFrame) -> list[int]:
+    """How many queries, and images of the gallery, of a part are in ``whole`` but not ``index``."""
+    before, after = part_counts(part, whole), part_counts(part, index)
+    return [before[what] - after[what] for what in ("queries", "gallery")]
 
 
 def part_counts(part: Part, index: pd.DataFrame) -> dict:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, get_args
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Tag
 
 #: What pydantic calls the branch of a union, which is no part of a config.
 _BRANCH = re.compile(r"constrained-\w+|\w+\[.*\]|\.(str|int|float|bool)$")
@@ -70,6 +70,14 @@ def _keys_at(model: type[BaseModel], path: tuple) -> list[str]:
         fields = getattr(annotation, "model_fields", None)
         if fields and part in fields:
             annotation = fields[part].annotation
-        else:  # an item of a list or a dict: go to the type of its values
-            annotation = get_args(annotation)[-1]
+        else:  # a branch of a union, or an item of a list or a dict: go to the type of its values
+            annotation = _tagged(annotation, part) or get_args(annotation)[-1]
     return list(getattr(annotation, "model_fields", {}))
+
+
+def _tagged(annotation: Any, tag: object) -> Any:
+    """The branch of a union that has this tag, if any."""
+    inside = get_args(annotation)
+    if any(isinstance(each, Tag) and each.tag == tag for each in inside):
+        return inside[0]
+    return next(filter(None, (_tagged(each, tag) for each in inside)), None)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from dmlbench.checking.results import SIZES
-from dmlbench.config import METHOD_KEYS, NOT_TRAINED, Plan
+from dmlbench.config import METHOD_KEYS, Plan
 from dmlbench.errors import DataError
 from dmlbench.evaluation.metric import find_measure
 from dmlbench.reporting.formats import Cell
@@ -49,7 +49,7 @@ def over_lines(plan: Plan, experiment: str, mine: pd.DataFrame) -> pd.DataFrame:
     keys = mine[[*BLOCK, *COLUMN]].drop_duplicates()
     table = pd.DataFrame(lines_of(plan, experiment)).merge(keys, how="cross")
     # Controls without a training have the same embeddings for every selection.
-    untrained = table["loss"].isin(NOT_TRAINED)
+    untrained = table["loss"].isin(plan.not_trained)
     stored = table.assign(selection=table["selection"].mask(untrained, plan.control_selection))
     return table.join(summaries(stored, mine, [*METHOD_KEYS, *BLOCK, *COLUMN]))
 

@@ -74,6 +74,8 @@ def paired_tests(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataF
     """
     mine, words = table_values(plan, experiment, metrics), names.methods(plan, experiment)
     pairs = claimed_pairs(plan, experiment)
+    if not pairs:
+        return pd.DataFrame()
     rows = []
     for key, group in mine.groupby([*BLOCK, *COLUMN], sort=False):
         values = by_seed(group).reindex(columns=list(words))

@@ -5,13 +5,15 @@ from pathlib import Path
 import pandas as pd
 
 from dmlbench import paths
-from dmlbench.checking.results import OK, LedgerEntry, Results, part_of
-from dmlbench.config import METHOD_KEYS, Plan
+from dmlbench.checking.results import OK, LedgerEntry, Measured, Results, part_of
+from dmlbench.config import METHOD_KEYS, RUN_KEYS, Plan
 from dmlbench.errors import DataError
 from dmlbench.files import replacing, write_json
 from dmlbench.reporting import names
 
 _CURVE = "recall_at_1_test_max"
+#: What tables read of histories, where nothing was trained.
+_HISTORY = ["epoch", "seconds", *RUN_KEYS]
 _MEASURE = ["selection", "split", "subset", "label", "metric"]
 
 
@@ -37,8 +39,8 @@ def collect(plan: Plan) -> None:
     ]
     tables = {
         "metrics": pd.DataFrame(rows),
-        "history": pd.concat([pd.DataFrame(), *histories]),
-        "runs": pd.DataFrame([_origin(one.record) | vars(one.run) for one in measured]),
+        "history": pd.concat(histories) if histories else pd.DataFrame(columns=_HISTORY),
+        "runs": pd.DataFrame([_origin(one) | vars(one.run) for one in measured]),
     }
     for key, table in tables.items():
         with replacing(Path(paths.summary(name, key))) as temporary:
@@ -73,8 +75,11 @@ def _curves(plan: Plan, history: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(names.lines(plan)).query("control == ''").merge(means, on=method)[columns]
 
 
-def _origin(record: dict) -> dict:
-    """Where a run was trained, with what, from which data's weights, how long, in what memory."""
+def _origin(one: Measured) -> dict:
+    """Where a run was trained, with what, from which data's weights, how long, in what memory; and
+    how many images of its test are in training too.
+    """
+    record, copies = one.record, one.metrics.get("duplicates", {})
     git, memory = record["git"], record.get("peak_memory_mb") or {}
     commit = (git["commit"] or "unknown")[:12] + (" + changes" if git["dirty"] else "")
     return {
@@ -88,6 +93,8 @@ def _origin(record: dict) -> dict:
         "seconds": record["seconds"],
         "peak_host_mb": memory.get("host"),
         "peak_gpu_mb": memory.get("gpu"),
+        "same_images": copies.get("same"),
+        "near_images": copies.get("near"),
     }
 
 

@@ -97,24 +97,38 @@ def part(split: str, subset: str, label: str) -> str:
     return f"{where}, {label}" if label and not subset else where
 
 
+def class_name(plan: Plan, dataset: str, name: str) -> str:
+    """A class as figures print it: of a user's own dataset unchanged, else without underscores."""
+    if dataset in plan.benchmark.datasets:
+        return name.replace("$", r"\$")  # matplotlib would set what is between two as a formula
+    return name.replace("_", " ")
+
+
 def lines_of(plan: Plan, experiment: str) -> list[dict]:
-    """The lines of an experiment's table: every method, then the controls.
+    """The lines of an experiment's table: every method, then other models' vectors and controls.
 
     Keys: method (in words, marked where its weights were trained on more than ImageNet-1k), recipe,
     loss, sampler, control (its kind; empty for a method), planned (seeds) and pretraining (the data
     that its weights were trained on; empty for none).
     """
     seeds = len(plan.benchmark.seeds)
-    found = [(words, *m, "", seeds) for m, words in methods(plan, experiment).items()]
+    found: list[tuple] = []
+    for method, words in methods(plan, experiment).items():
+        data = plan.recipes[method[0]].get("pretraining")
+        found.append((words, *method, "", seeds, data))
     for kind, run in plan.controls[experiment].items():
-        frozen = plan.recipes[run.recipe]["weights"] != "none"
-        words = FROZEN.get(kind) if frozen else None
-        found.append((words or CONTROLS[kind], *run.method, kind, 1))
-    keys = ("method", *METHOD_KEYS, "control", "planned")
+        recipe, data = plan.recipes[run.recipe], None
+        if run.features:
+            given = plan.benchmark.features[run.features]
+            words, data = given.title or run.features, given.pretraining
+        else:
+            words = FROZEN.get(kind) if recipe["weights"] != "none" else None
+            data = recipe.get("pretraining") if run.loss != RANDOM else None
+        found.append((words or CONTROLS[kind], *run.method, kind, 1, data))
+    keys = ("method", *METHOD_KEYS, "control", "planned", "pretraining")
     lines = [dict(zip(keys, line, strict=True)) for line in found]
     for line in lines:
-        network = line["loss"] != RANDOM
-        data = plan.recipes[line["recipe"]].get("pretraining") if network else None
+        data = line["pretraining"]
         line["pretraining"] = data or ""
         if data and data != "imagenet1k":
             line["method"] += f" {MORE_DATA}"

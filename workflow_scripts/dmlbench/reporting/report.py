@@ -27,7 +27,8 @@ from dmlbench.reporting.overall_tables import cost
 from dmlbench.reporting.tables import caption, partial
 
 #: What the runs' table says besides where a run was trained.
-_ABOUT_A_RUN = {*RUN_KEYS, "code", "seconds", "peak_host_mb", "peak_gpu_mb"}
+_COPIES = {"same_images", "near_images"}
+_ABOUT_A_RUN = {*RUN_KEYS, *_COPIES, "code", "seconds", "peak_host_mb", "peak_gpu_mb"}
 _ENGINE = "pdflatex"
 #: A longtable learns the widths of its columns from the pass before, and LaTeX says so.
 _AGAIN, _MOST_PASSES = "Rerun", 5

@@ -73,7 +73,8 @@ def write_overview(plan: Plan, which: str) -> None:
         tables = [board_table(mine, gaps) for _, mine in long.groupby("dataset", sort=False)]
     else:
         long = cost(plan, history, runs)
-        title, tables = "Cost of training", [cost_table(long, gaps)]
+        title = "Cost of training"
+        tables = [] if long.empty else [cost_table(long, gaps)]  # where nothing was trained
     write_csv(Path(paths.table(name, which, "csv")), long)
     write_text(Path(paths.table(name, which, "tex")), latex(tables))
     text = "\n".join([f"## {title}", "", *map(markdown_section, tables)])
@@ -101,6 +102,9 @@ def caption(plan: Plan, experiment: str, long: pd.DataFrame, gaps: str) -> str:
         r_precision=(long["metric"] == "r_precision").any(),
         apart=_apart(long),
         nmi=(long["metric"] == "nmi").any(),
+        vectors=_vectors(plan, experiment),
+        copies=_copies(plan, experiment),
+        left_out=plan.benchmark.evaluation.exclude_duplicates,
         clusters=[clusters_per_class(plan.benchmark.evaluation, at) for at in nmi_plus],
     )
 
@@ -112,6 +116,30 @@ def _apart(long: pd.DataFrame) -> list[dict]:
     sizes = long[[*BLOCK[1:], *SIZES]].dropna(subset=list(SIZES)).drop_duplicates()
     sizes = sizes.assign(part=[names.part(*row[:3]) for row in sizes.itertuples(index=False)])
     return sizes.astype(dict.fromkeys(SIZES, int)).to_dict("records")
+
+
+def _vectors(plan: Plan, experiment: str) -> list[str]:
+    """The files of vectors that were made elsewhere, each with the start of its SHA-256."""
+    made = (run.features for run in plan.controls[experiment].values() if run.features)
+    files = {name: Path(plan.benchmark.features[name].file).name for name in made}
+    return [f"{file} (SHA-256 {plan.vectors[name][:12]})" for name, file in files.items()]
+
+
+def _copies(plan: Plan, experiment: str) -> list[int]:
+    """How many images of the test training has too: with the same pixels, and nearly the same.
+
+    Nothing where there are none, or results are of before they were looked for.
+    """
+    runs = pd.read_parquet(paths.summary(plan.benchmark.name, "runs"))
+    mine = runs[runs["dataset"] == plan.benchmark.experiments[experiment].dataset]
+    counts = (
+        mine.reindex(columns=["same_images", "near_images"])
+        .astype(float)
+        .max()
+        .fillna(0)
+        .astype(int)
+    )
+    return counts.to_list() if counts.any() else []
 
 
 def partial(plan: Plan, experiment: str | None, ledger: pd.DataFrame) -> str:

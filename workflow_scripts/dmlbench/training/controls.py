@@ -1,4 +1,6 @@
-"""Controls without a training: random vectors, and a backbone's features as they are or reduced."""
+"""What is measured without a training: vectors that another model made, and the controls. These are
+random vectors, and a backbone's features as they are or reduced.
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -12,6 +14,7 @@ from dmlbench.config import RANDOM, REDUCED, Plan, Run
 from dmlbench.data.features import reader_of
 from dmlbench.data.splits import index_of
 from dmlbench.data.store import ImageStore
+from dmlbench.data.vectors import imported_vectors
 from dmlbench.errors import ConfigError
 from dmlbench.models.embedder import Embedder, embed
 from dmlbench.seeding import derive_seed
@@ -24,7 +27,11 @@ def control_embedder(plan: Plan, run: Run, store: ImageStore) -> tuple[Callable,
 
     Raises:
         ConfigError: There are too few features to reduce.
+        DataError: Vectors of another model are missing or damaged.
     """
+    if run.features:
+        nothing = {"device": "cpu", "gpu": None, "initial_weights": None}
+        return imported_vectors(plan, run, store.index), nothing
     if run.loss == RANDOM:
         return _random_vectors(plan, run, store)
     embedder, facts = _backbone_features(plan, run)

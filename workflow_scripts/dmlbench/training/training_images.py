@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dmlbench.config.dataset_facts import Part
+from dmlbench.config.dataset_facts import VALIDATION, Part
 from dmlbench.data.dataset import Dataset
 from dmlbench.data.features import FeatureReader
 from dmlbench.data.reader import ImageReader
-from dmlbench.data.splits import VALIDATION, run_index
+from dmlbench.data.splits import run_index
 from dmlbench.data.store import ImageStore
 from dmlbench.knn import recall_at
 from dmlbench.models.embedder import embed

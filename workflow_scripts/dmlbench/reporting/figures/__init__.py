@@ -60,7 +60,9 @@ def figures() -> dict[str, Figure]:
 
 
 def planned(plan: Plan, experiment: str) -> list[str]:
-    """The names of the figures that an experiment has."""
+    """The names of the figures that an experiment has; they show methods."""
+    if not plan.methods[experiment]:
+        return []
     return [name for name, figure in figures().items() if figure.applies(plan, experiment)]
 
 

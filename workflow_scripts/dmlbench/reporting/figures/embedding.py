@@ -32,12 +32,12 @@ def draw_plane(data, split: str = ""):
     table["part"] = [names.part(*one, "") for one in where]
     several = table["part"].nunique() > 1
     table["heading"] = table["part"] if several else ""
-    table["kind"] = OTHERS
+    table["_kind"] = OTHERS
     looks, legend = {}, []
     for part, mine in table.groupby("part", sort=False):
-        label, chosen = _classes(data, mine.drop(columns="kind"))
+        label, chosen = _classes(data, mine.drop(columns="_kind"))
         shown = mine[label].isin(chosen)
-        table.loc[mine.index[shown], "kind"] = mine.loc[shown, label].astype(str)
+        table.loc[mine.index[shown], "_kind"] = mine.loc[shown, label].astype(str)
         colours, markers = {OTHERS: "0.82"}, {OTHERS: "o"}
         for name, colour, marker in zip(chosen, PALETTE, MARKERS, strict=False):
             colours[str(name)], markers[str(name)] = colour, marker
@@ -45,7 +45,7 @@ def draw_plane(data, split: str = ""):
         title = f"{label} ({part})" if several else label
         legend.append(plt.Line2D([], [], linestyle="", label=title.replace("_", " ")))
         for name in colours if not shown.all() else list(colours)[1:]:
-            text = name.replace("_", " ")
+            text = names.class_name(data.plan, data.dataset, name)
             text = text if len(text) <= 16 else f"{text[:14]}…"
             look = {"color": colours[name], "marker": markers[name], "linestyle": ""}
             legend.append(plt.Line2D([], [], markersize=5, label=text, **look))
@@ -53,10 +53,10 @@ def draw_plane(data, split: str = ""):
     def draw(axis, mine):
         part, method = mine[["part", "method"]].iloc[0]
         # The others first, so that they lie below the classes.
-        mine = mine.sort_values("kind", key=lambda kind: kind != OTHERS, kind="stable")
+        mine = mine.sort_values("_kind", key=lambda kind: kind != OTHERS, kind="stable")
         # Thousands of points as vectors would be files that viewers choke on.
         sns.scatterplot(
-            mine, x="x", y="y", hue="kind", style="kind", legend=False, rasterized=True,
+            mine, x="x", y="y", hue="_kind", style="_kind", legend=False, rasterized=True,
             linewidth=0, s=max(2, min(7, 2500 / len(mine))), ax=axis, **looks[part],
         )  # fmt: skip
         # All parts of a method in one frame.

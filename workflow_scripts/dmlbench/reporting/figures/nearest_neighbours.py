@@ -48,8 +48,8 @@ def retrieval(data):
             cells |= {(n.rank, row): (n.id, frames[1 if n.right else 2]) for n in one.itertuples()}
         _draw_thumbnails(axis, store, cells, (columns, len(methods)))
         where = names.part(mine["split"].iloc[0], subset, "")
-        title = f"{where}: {label} {index.loc[query, label]}".replace("_", " ")
-        axis.set_title(title, loc="left")
+        name = names.class_name(data.plan, data.dataset, str(index.loc[query, label]))
+        axis.set_title(f"{where}: {label}".replace("_", " ") + f" {name}", loc="left")
         middle = [STEP * (row + 0.5) + GAP / 2 for row in range(len(methods))]
         axis.set_yticks(middle, methods if number % across == 0 else [""] * len(methods))
     handles = [plt.Rectangle((0, 0), 1, 1, **frame) for frame in frames]
