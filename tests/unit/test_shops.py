@@ -91,7 +91,8 @@ def test_clothes_go_from_the_archive_to_queries_and_gallery(tmp_path):
     assert (index["split"] == "train").eq(index["role"] == "").all()
     assert index["path"].str.startswith("img/WOMEN/").all()
     assert (index["item"] == index["path"].str.split("/").str[3]).all()
-    told = summarise("in_shop", index)
+    none = pd.DataFrame({"same": []})
+    told = summarise("in_shop", index, none)
     rows = [[w.strip() for w in line.split("|")[1:4]] for line in told.splitlines() if "|" in line]
     for row in (["test", "12", "item"], ["test@query", "7", "item"], ["test@gallery", "5", "item"]):
         assert row in rows
