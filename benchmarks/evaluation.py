@@ -118,7 +118,7 @@ def bare(points, labels, ids, roles=None) -> Callable[[], dict]:
 
 
 def bare_told(points, labels, ids, roles=None) -> Callable[[], dict]:
-    from dmlbench.knn import load_faiss
+    from dmlbench.faiss_loading import load_faiss
 
     load_faiss()
     return bare(points, labels, ids, roles)

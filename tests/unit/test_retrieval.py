@@ -13,6 +13,7 @@ from dmlbench.config.settings import Evaluation
 from dmlbench.errors import DataError
 from dmlbench.evaluation.metric import Sample
 from dmlbench.evaluation.run_metrics import measure_images
+from dmlbench.faiss_loading import load_faiss
 
 METRICS = ("recall", "r_precision", "map_at_r", "mrr")
 
@@ -164,7 +165,7 @@ def test_recall_of_a_tensor_is_that_of_the_evaluation():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_gpu_changes_no_bit(kind):
-    if not knn.load_faiss().get_num_gpus():
+    if not load_faiss().get_num_gpus():
         pytest.skip("faiss sees no GPU")
     points, labels, ids = data(kind, 3000, 16, seed=5)
     for k in (5, 200):

@@ -10,13 +10,13 @@ bound on rounding errors are in the right order; closer ones are compared in flo
 """
 
 import itertools
-import os
 from collections.abc import Iterator
 from functools import cached_property
-from types import ModuleType
 from typing import Any
 
 import numpy as np
+
+from dmlbench.faiss_loading import load_faiss
 
 BLOCK = 16384  #: queries that faiss is given at a time; 256 would take five times as long each
 PART = 256  #: queries that are handed on at a time; sums of metrics are rounded once for each
@@ -25,30 +25,6 @@ LONG = 256  #: float32 settles few of longer lists, and a GPU gives at most 2,04
 LARGE = 2**18  #: images of a gallery that is given fewer queries at a time, to tell how far it is
 FEWER = 1024  #: so many at least; with 900 each takes ten times as long
 ENTRIES = 2**20  #: numbers in a working array
-#: Processors that NumPy's OpenBLAS knows, as faiss's older one calls those with the same kernels.
-_KERNELS = dict.fromkeys(("SkylakeX", "Cooperlake", "SapphireRapids"), "SkylakeX")
-_KERNELS |= dict.fromkeys(("Haswell", "Zen"), "Haswell")
-
-
-def load_faiss() -> ModuleType:
-    """Faiss, told which processor this is.
-
-    It comes with an OpenBLAS of 2021, which takes a newer processor for one without AVX and is four
-    times as slow. NumPy's knows the processor. The choice is read when faiss is loaded.
-    """
-    from threadpoolctl import threadpool_info
-
-    known = [info.get("architecture") for info in threadpool_info()]
-    kernels = next((_KERNELS[name] for name in known if name in _KERNELS), None)
-    free = kernels is not None and "OPENBLAS_CORETYPE" not in os.environ
-    try:
-        if free:
-            os.environ["OPENBLAS_CORETYPE"] = kernels
-        import faiss
-    finally:
-        if free:
-            del os.environ["OPENBLAS_CORETYPE"]
-    return faiss
 
 
 def tie_keys(ids: np.ndarray) -> np.ndarray:
