@@ -30,8 +30,7 @@ DRAWN = {"figures", "pages", "pdf"}
 AGAIN = {
     "seeding": {"train", "trained", "control", "check", "summarise", "project"} | EVALUATED,
     # Metrics register their labels where they are computed, and tables and pages print those.
-    "knn": {"train", "project", "check", "evaluate", "illustrate", "duplicates"}
-    | REPORT - {"collect", "means"},
+    "knn": {"train", "project", "check", "evaluate", "illustrate"} | REPORT - {"collect", "means"},
     "samplers.batch": {"train"},
     "data.splits": {"train", "trained", "control", "project"} | EVALUATED,
     "data.store": {"train", "trained", "control", "evaluate", "summarise", "duplicates"} | DRAWN,
@@ -140,7 +139,9 @@ def test_every_module_decides_something_or_is_said_to_decide_nothing(again, run)
     idle = {module for module, steps in again.items() if not steps}
     idle -= {m for m in idle if provenance.is_in(m, provenance.DECIDES_NOTHING)} | BESIDE
     # A dataset, a loss or a choice that this run does not name is of others.
-    others = re.compile(r"dmlbench\.(data\.(datasets|read_archive|table)|losses|samplers)\b")
+    others = re.compile(
+        r"dmlbench\.(data\.(datasets|listed_images|read_archive|table)|losses|samplers)\b"
+    )
     assert {module for module in idle if not others.match(module)} <= {"dmlbench.__init__"}
 
 
