@@ -146,7 +146,9 @@ def test_a_file_must_have_the_tensors_of_its_network_and_no_others(name, tmp_pat
     buffers = [key for key, _ in made.named_buffers() if key.endswith("running_var")]
     biases = [key for key, _ in made.named_parameters() if key.endswith("bias")]
     for key in [*buffers[:1], biases[-1]]:
-        with pytest.raises(ConfigError, match=rf"\(1 missing, such as {key}\); are they of another"):
+        with pytest.raises(
+            ConfigError, match=rf"\(1 missing, such as {key}\); are they of another"
+        ):
             loaded({k: v for k, v in whole.items() if k != key})
     with pytest.raises(ConfigError, match=r"\(1 unknown, such as layer9.weight\)"):
         loaded(whole | {"layer9.weight": torch.zeros(2)})

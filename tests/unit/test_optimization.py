@@ -13,8 +13,6 @@ from training_runs import RUN
 
 from dmlbench.config import resolve_config
 from dmlbench.data.dataset import get_dataset
-from dmlbench.data.prepare import prepare
-from dmlbench.data.store import ImageStore
 from dmlbench.errors import ConfigError
 from dmlbench.samplers.sampler import build_sampler
 from dmlbench.training.loop import Trainer
@@ -111,13 +109,6 @@ def test_the_average_equals_its_formula():
     for name, value in step.kept.state_dict().items():
         torch.testing.assert_close(value.double(), expected[name], rtol=1e-6, atol=1e-7)
     assert not torch.equal(step.kept.head.weight, model.head.weight)
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("digits")
-    prepare(DATASET, {}, folder)
-    return ImageStore(folder)
 
 
 def trainer(store, **recipe):

@@ -12,8 +12,6 @@ from safetensors.torch import save_file
 
 from dmlbench.config import load_config, resolve_config
 from dmlbench.data.dataset import get_dataset
-from dmlbench.data.prepare import prepare
-from dmlbench.data.store import ImageStore
 from dmlbench.errors import ConfigError, DataError, TrainingError
 from dmlbench.knn import recall_at
 from dmlbench.losses.base import LossResult
@@ -29,13 +27,6 @@ from dmlbench.workflow.job_records import read_record, vouches
 DATASET = get_dataset("digits_even_odd")
 CPU = torch.device("cpu")
 RUN = "digits_even_odd/digits_8d/triplet/eps/seed0"
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("digits")
-    prepare(DATASET, {}, folder)
-    return ImageStore(folder)
 
 
 @pytest.fixture

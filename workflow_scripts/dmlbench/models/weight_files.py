@@ -61,7 +61,7 @@ def _all_tensors_matched(name: str, weights: Weights) -> Iterator[None]:
             classifier = outline(name, num_classes=1).state_dict().keys() - own.keys()
             others = [key for key in others if key not in classifier]
         _refuse(name, weights, {"missing": missing, "of another shape": shapes, "unknown": others})
-        return found
+        return found._replace(unexpected_keys=[])  # the classifier, of which timm would warn
 
     nn.Module.load_state_dict = checked
     try:
