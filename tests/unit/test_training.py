@@ -289,14 +289,17 @@ def test_weights_that_cannot_be_had_are_one_line(spec, tmp_path):
         (tmp_path / f"empty.{ending}").touch()
     for weights, told in (
         (tmp_path / "no.safetensors", "weights: no file"),
-        (tmp_path / "evil.pth", "cannot be had .* or train from scratch"),
-        (tmp_path / "other.pth", "other.pth' lack .* tensors of test_resnet, such as conv1"),
+        (tmp_path / "evil.pth", "cannot be loaded into test_resnet .* nothing but tensors"),
+        (
+            tmp_path / "other.pth",
+            "other.pth' do not have the tensors of test_resnet .* such as conv1",
+        ),
         (
             "no_such_tag",
             "weights: timm has no weights 'no_such_tag' of test_resnet; its tags: r160",
         ),
-        (tmp_path / "empty.pth", "cannot be had"),
-        (tmp_path / "empty.safetensors", "cannot be had"),
+        (tmp_path / "empty.pth", "is the file whole"),
+        (tmp_path / "empty.safetensors", "is the file whole"),
     ):
         recipe = spec["recipe"] | {"backbone": "test_resnet", "weights": str(weights)}
         with pytest.raises(ConfigError, match=told) as caught:
