@@ -131,6 +131,8 @@ def test_the_history_has_the_rate_of_each_epoch_where_it_changes(store):
     schedule = {"name": "multistep", "at": [2]}
     run = trainer(store, epochs=3, schedule=schedule, optimizer={"lr": 0.01})
     assert [row["lr"] for row in run.train().history] == pytest.approx([0.01, 0.01, 0.001])
+    run = trainer(store, epochs=1, schedule={"name": "cosine", "by": "step"})
+    assert run.train().history[0]["lr"] == pytest.approx(0)  # that of the next step
     plain = trainer(store, epochs=1)
     assert "lr" not in plain.train().history[0]
 

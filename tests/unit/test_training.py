@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from dmlbench.config import load_config, resolve_config
 from dmlbench.data.dataset import get_dataset
-from dmlbench.errors import ConfigError, DataError, TrainingError
+from dmlbench.errors import ConfigError, DataError, OutOfMemoryError, TrainingError
 from dmlbench.knn import recall_at
 from dmlbench.losses.base import LossResult
 from dmlbench.models.embedder import Embedder, load_model
@@ -306,6 +306,18 @@ def test_weights_that_cannot_be_had_are_one_line(spec, tmp_path):
             Embedder(recipe, 3, 32)
         assert len(str(caught.value).splitlines()) == 1
     assert not (tmp_path / "evil").exists()
+
+
+def test_memory_that_embedding_lacks_is_no_matter_of_the_batch(spec, store, monkeypatch):
+    def none_left(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried\nmore")
+
+    monkeypatch.setattr(TrainingImages, "measure", none_left)
+    told = (
+        r"^embedding images of 8 x 8 pixels .* \(CUDA .* Tried\); lower recipe.image_size, or take"
+    )
+    with pytest.raises(OutOfMemoryError, match=told):
+        Trainer(spec, DATASET, store).train()
 
 
 def test_embeddings_are_normalised_when_asked(spec):
