@@ -41,6 +41,29 @@ def shared_data() -> Path:
     return SHARED
 
 
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory):
+    """The digits of ``digits_even_odd``, prepared; not to be changed."""
+    from dmlbench.data.dataset import get_dataset
+    from dmlbench.data.prepare import prepare
+    from dmlbench.data.store import ImageStore
+
+    folder = tmp_path_factory.mktemp("digits")
+    prepare(get_dataset("digits_even_odd"), {}, folder)
+    return ImageStore(folder)
+
+
+@pytest.fixture
+def one_thread():
+    """Small layers take longer with more, where other tests run beside them."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def run_script(name: str, *arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess:
     """Run one of the workflow's scripts as a user would."""
     command = [sys.executable, SCRIPTS / f"{name}.py", *arguments]

@@ -4,6 +4,7 @@ import copy
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import timm
@@ -14,6 +15,7 @@ from timm.layers import resample_abs_pos_embed
 from dmlbench.config.recipe import Recipe
 from dmlbench.data.reader import input_format
 from dmlbench.errors import ConfigError
+from dmlbench.models.backbones import build_backbone
 from dmlbench.models.embedder import Embedder
 
 #: A name, its side in pixels, and the number of its features.
@@ -126,6 +128,64 @@ def test_position_embeddings_are_resized_as_timm_does(tmp_path):
 def test_weights_come_from_a_file_or_a_folder_of_files_named_like_timms(weights):
     for place in (weights, weights.parent):
         assert holds(Embedder(recipe("test_resnet", weights=f"{place}"), 3, 64), weights)
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "test_vit", "test_convnext", "test_efficientnet"])
+def test_a_file_must_have_the_tensors_of_its_network_and_no_others(name, tmp_path):
+    torch.manual_seed(1)
+    whole = timm.create_model(name, num_classes=10).state_dict()
+    file = tmp_path / "mine.safetensors"
+
+    def loaded(tensors):
+        save_file(tensors, file)
+        return build_backbone(recipe(name, weights=str(file)), 3, 160)
+
+    made = loaded(whole)
+    assert all(torch.equal(tensor, whole[key]) for key, tensor in made.state_dict().items())
+    assert "state_dict" not in made.pretrained_cfg
+    buffers = [key for key, _ in made.named_buffers() if key.endswith("running_var")]
+    biases = [key for key, _ in made.named_parameters() if key.endswith("bias")]
+    for key in [*buffers[:1], biases[-1]]:
+        with pytest.raises(
+            ConfigError, match=rf"\(1 missing, such as {key}\); are they of another"
+        ):
+            loaded({k: v for k, v in whole.items() if k != key})
+    with pytest.raises(ConfigError, match=r"\(1 unknown, such as layer9.weight\)"):
+        loaded(whole | {"layer9.weight": torch.zeros(2)})
+    with pytest.raises(ConfigError, match=rf"1 of another shape, such as {biases[0]}") as caught:
+        loaded(whole | {biases[0]: torch.zeros(1), "layer9.weight": torch.zeros(2)})
+    assert "1 unknown" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_of_a_deeper_network_is_refused_whatever_its_name(tmp_path):
+    file = tmp_path / "resnet18.tv_in1k.safetensors"
+    save_file(timm.create_model("resnet34", num_classes=0).state_dict(), file)
+    with pytest.raises(ConfigError, match=r"of resnet18 \(\d+ unknown, such as layer"):
+        build_backbone(recipe("resnet18", weights=str(file)), 3, 64)
+
+
+def test_wrapped_tensors_and_a_gray_first_layer_are_timms_way(weights, tmp_path):
+    known = load_file(weights)
+    file = tmp_path / "mine.pth"
+    torch.save({"state_dict": {f"module.{k}": v for k, v in known.items()}}, file)
+    made = build_backbone(recipe("test_resnet", weights=str(file)), 1, 64).state_dict()
+    first = timm.get_pretrained_cfg("test_resnet").first_conv + ".weight"
+    torch.testing.assert_close(made[first], known[first].sum(dim=1, keepdim=True))
+    assert all(torch.equal(v, known[k]) for k, v in made.items() if k != first)
+
+
+@pytest.mark.parametrize("content", [None, b"", {}, {"epoch": 3}, [1], Path("x")])
+def test_a_file_that_holds_no_weights_is_one_line(content, weights, tmp_path):
+    file = tmp_path / ("cut.safetensors" if content is None else "mine.pth")
+    if content is None or isinstance(content, bytes):
+        file.write_bytes(weights.read_bytes()[:1000] if content is None else content)
+    else:
+        torch.save(content, file)
+    with pytest.raises(ConfigError, match=rf"weights '{file}' .* test_resnet .*\?$") as caught:
+        build_backbone(recipe("test_resnet", weights=str(file)), 3, 64)
+    assert "hub" not in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.slow

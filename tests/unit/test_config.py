@@ -121,6 +121,20 @@ def test_every_config_of_the_repository_is_valid(path):
         ("projection", {"splits": ["train"]}, ["projection.splits", "'train'", "['test']"]),
         ("selections", ["val"], ["projection.selection", "'last'", "['val']"]),
         ("experiments/even_odd/sweep", {"batch_size": [1]}, ["sweep", "batch_size", "recipe."]),
+        ("experiments/even_odd/sweep", {"recipe.base": ["r50_128"]}, ["recipe.base cannot be"]),
+        (
+            "experiments/even_odd/sweep",
+            {"recipe.mean_std": ["weights"]},
+            ["sweep: recipe: mean_std weights needs weights"],
+        ),
+        ("recipes/digits_8d/schedule", "cosine", ["such as schedule: {name: cosine} (got"]),
+        ("recipes/digits_8d/head", "mlp", ["such as head: {type: mlp} (got"]),
+        ("recipes/digits_8d/optimizer", "adam", ["such as optimizer: {name: adam} (got"]),
+        ("recipes/digits_8d", "r50_128", ["such as digits_8d: {base: r50_128} (got"]),
+        ("evaluation", "recall", ["evaluation: should be keys with values (got"]),
+        ("recipes/digits_8d/pretraining", "ImageNet", ["small letters, digits and _, such as im"]),
+        ("recipes/digits_8d/clip", 3, ["clip: unknown key (got 3); did you mean 'clip_grad_norm'"]),
+        ("recipes/digits_8d/freeze", "batch_norm", ["digits_8d.freeze: the network has no batch"]),
     ],
 )
 def test_a_mistake_is_named_with_file_key_value_and_remedy(smoke_config, path, value, told):
@@ -131,6 +145,12 @@ def test_a_mistake_is_named_with_file_key_value_and_remedy(smoke_config, path, v
     assert len(lines) <= 2
     for part in told:
         assert part in message
+
+
+def test_what_was_got_is_said_once(smoke_config):
+    schedule = {"name": "multistep", "at": [3, 2]}
+    message = refused(changed(smoke_config, "recipes/digits_8d/schedule", schedule))
+    assert message.endswith("at must rise (got [3, 2])")
 
 
 def test_several_mistakes_are_told_at_once(smoke_config):

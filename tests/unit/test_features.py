@@ -13,6 +13,7 @@ from dmlbench.config.frozen import network_name, uses_features
 from dmlbench.data.dataset import get_dataset
 from dmlbench.data.features import FeatureReader, save_features
 from dmlbench.data.prepare import prepare
+from dmlbench.data.reader import ImageReader
 from dmlbench.data.splits import index_of
 from dmlbench.data.store import ImageStore
 from dmlbench.errors import ConfigError, DataError
@@ -23,13 +24,6 @@ from dmlbench.training.loop import Trainer
 DATASET = get_dataset("digits_even_odd")
 CPU = torch.device("cpu")
 RUN = "digits_even_odd/digits_8d/triplet/eps/seed0"
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("digits")
-    prepare(DATASET, {}, folder)
-    return ImageStore(folder)
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +116,36 @@ def test_features_of_other_images_are_refused(store, tmp_path):
     file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(DataError, match="no features"):
         FeatureReader(file, store.index, CPU)
+
+
+def test_features_that_were_not_stored_so_are_refused(store, tmp_path):
+    file = tmp_path / "f.safetensors"
+    save_features(file, torch.rand(len(store.index), 2), store.index)
+    content = bytearray(file.read_bytes())
+    content[-5] ^= 1
+    file.write_bytes(content)
+    told = r"not the features that were stored; delete it, and run again$"
+    with pytest.raises(DataError, match=told):
+        FeatureReader(file, store.index, CPU)
+    for about in (None, {"data": "x"}):
+        save_file({"features": torch.zeros(len(store.index), 2)}, file, metadata=about)
+        with pytest.raises(DataError, match=told):
+            FeatureReader(file, store.index, CPU)
+
+
+def test_what_networks_are_tried_on_differs_and_draws_nothing(spec, store, tmp_path):
+    save_features(tmp_path / "f.safetensors", torch.rand(len(store.index), 7), store.index)
+    features = FeatureReader(tmp_path / "f.safetensors", store.index, CPU)
+    readers = features, ImageReader(store, spec["recipe"], 0)
+    torch.manual_seed(3)
+    expected = torch.rand(3)
+    torch.manual_seed(3)
+    for reader, shape in zip(readers, [(4, 7), (4, 1, 32, 32)], strict=True):
+        made = reader.noise(4)
+        assert made.shape == shape
+        assert len(made.unique(dim=0)) == 4
+        assert torch.equal(made, reader.noise(4))
+    assert torch.equal(torch.rand(3), expected)
 
 
 @pytest.mark.parametrize(

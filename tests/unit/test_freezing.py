@@ -9,14 +9,7 @@ from dmlbench.errors import ConfigError
 from dmlbench.training.freezing import Freezing
 from dmlbench.training.optimization import build_optimizer
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Small layers take longer with more, where other tests run beside them."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class Net(nn.Module):

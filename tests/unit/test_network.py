@@ -14,16 +14,8 @@ from dmlbench.training.freezing import Freezing
 from dmlbench.training.network import Network, check_chunks, compile_network, tensor_cores
 from dmlbench.training.step import EpochRecord, Step
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 IMAGES = torch.rand(16, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Small layers take longer with more, where other tests run beside them."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 class Net(nn.Module):
@@ -92,12 +84,12 @@ def test_each_chunk_goes_through_the_network_twice_and_never_more_at_once():
 
 def tried(model, what="batch_norm"):
     Freezing(model, what).train(1)
-    check_chunks(model, torch.zeros(4, 3, 32, 32))
+    check_chunks(model, IMAGES[:4])
 
 
 class OfOthers(nn.Module):
     def forward(self, images):
-        values = images.flatten(1)[:, :4] + torch.arange(len(images))[:, None]
+        values = images.flatten(1)[:, :4]
         return values - values.mean(dim=0)
 
 
@@ -111,7 +103,7 @@ def test_chunks_are_refused_where_they_are_not_exact():
     with pytest.raises(ConfigError, match="chunk: the network has dropout"):
         tried(net("test_vit", img_size=32, drop_rate=0.1, proj_drop_rate=0.1), "none")
     with pytest.raises(ConfigError, match="embeds each image by the others"):
-        check_chunks(OfOthers(), torch.zeros(4, 3, 32, 32))
+        check_chunks(OfOthers(), IMAGES[:4])
 
 
 def test_trying_chunks_draws_nothing_from_the_random_stream():

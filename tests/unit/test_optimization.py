@@ -13,8 +13,6 @@ from training_runs import RUN
 
 from dmlbench.config import resolve_config
 from dmlbench.data.dataset import get_dataset
-from dmlbench.data.prepare import prepare
-from dmlbench.data.store import ImageStore
 from dmlbench.errors import ConfigError
 from dmlbench.samplers.sampler import build_sampler
 from dmlbench.training.loop import Trainer
@@ -113,13 +111,6 @@ def test_the_average_equals_its_formula():
     assert not torch.equal(step.kept.head.weight, model.head.weight)
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("digits")
-    prepare(DATASET, {}, folder)
-    return ImageStore(folder)
-
-
 def trainer(store, **recipe):
     config = config_with()
     config["recipes"]["digits_8d"] |= recipe
@@ -140,6 +131,8 @@ def test_the_history_has_the_rate_of_each_epoch_where_it_changes(store):
     schedule = {"name": "multistep", "at": [2]}
     run = trainer(store, epochs=3, schedule=schedule, optimizer={"lr": 0.01})
     assert [row["lr"] for row in run.train().history] == pytest.approx([0.01, 0.01, 0.001])
+    run = trainer(store, epochs=1, schedule={"name": "cosine", "by": "step"})
+    assert run.train().history[0]["lr"] == pytest.approx(0)  # that of the next step
     plain = trainer(store, epochs=1)
     assert "lr" not in plain.train().history[0]
 

@@ -99,6 +99,18 @@ def plan_of(config, **changes):
         ({"backbone": "resnet50", "weights": "bamboo"}, "pretraining: timm does not say .*bamboo"),
         ({"backbone": "small_cnn", "pooling": "gem"}, "pooling: small_cnn has no pooling"),
         ({"hidden": 3}, "hidden: only small_cnn has it"),
+        ({"chunk": 8}, r"chunk: batch norm backbone\S+ would see one chunk at a time; take freeze"),
+        ({"freeze": "backbone.layr1.*"}, "freeze: no parameter .* mean 'backbone.layer1.*'"),
+        ({"freeze": "*"}, r"freeze: \* leaves nothing of the network that learns"),
+        ({"backbone": "test_vit", "freeze": "batch_norm"}, "freeze: the network has no batch norm"),
+        (
+            {"freeze": "head.*", "head": {"type": "none"}, "embedding_dim": 96},
+            r"freeze: no parameter is called 'head.\*'; valid here: backbone",
+        ),
+        (
+            {"freeze": "head.*", "warmup_head_epochs": 1},
+            "warmup_head_epochs: freeze: .* leaves no head",
+        ),
     ],
 )
 def test_what_timm_cannot_do_is_told_when_the_config_is_read(smoke_config, changes, told):
@@ -107,6 +119,21 @@ def test_what_timm_cannot_do_is_told_when_the_config_is_read(smoke_config, chang
     lines = str(caught.value).splitlines()
     assert len(lines) == 1
     assert "recipes.digits_8d." in lines[0]
+
+
+@pytest.mark.parametrize("freeze", ["batch_norm", "backbone", "backbone.*"])
+def test_chunks_of_a_network_with_frozen_batch_norm_are_planned(smoke_config, freeze):
+    assert plan_of(smoke_config, chunk=8, freeze=freeze).runs
+
+
+def test_a_folder_is_told_from_a_tag_and_from_a_file(smoke_config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("mine", "mine.safetensors"):
+        (tmp_path / folder).mkdir()
+    with pytest.raises(ConfigError, match=r"for the folder of this name write \./mine$"):
+        plan_of(smoke_config, weights="mine")
+    with pytest.raises(ConfigError, match=r"mine.safetensors is a folder; name a file in it$"):
+        plan_of(smoke_config, weights="mine.safetensors")
 
 
 def test_a_file_needs_words_for_its_data_and_a_folder_gives_them(smoke_config, tmp_path):

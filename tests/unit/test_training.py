@@ -12,9 +12,7 @@ from safetensors.torch import save_file
 
 from dmlbench.config import load_config, resolve_config
 from dmlbench.data.dataset import get_dataset
-from dmlbench.data.prepare import prepare
-from dmlbench.data.store import ImageStore
-from dmlbench.errors import ConfigError, DataError, TrainingError
+from dmlbench.errors import ConfigError, DataError, OutOfMemoryError, TrainingError
 from dmlbench.knn import recall_at
 from dmlbench.losses.base import LossResult
 from dmlbench.models.embedder import Embedder, load_model
@@ -29,13 +27,6 @@ from dmlbench.workflow.job_records import read_record, vouches
 DATASET = get_dataset("digits_even_odd")
 CPU = torch.device("cpu")
 RUN = "digits_even_odd/digits_8d/triplet/eps/seed0"
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("digits")
-    prepare(DATASET, {}, folder)
-    return ImageStore(folder)
 
 
 @pytest.fixture
@@ -298,20 +289,35 @@ def test_weights_that_cannot_be_had_are_one_line(spec, tmp_path):
         (tmp_path / f"empty.{ending}").touch()
     for weights, told in (
         (tmp_path / "no.safetensors", "weights: no file"),
-        (tmp_path / "evil.pth", "cannot be had .* or train from scratch"),
-        (tmp_path / "other.pth", "other.pth' lack .* tensors of test_resnet, such as conv1"),
+        (tmp_path / "evil.pth", "cannot be loaded into test_resnet .* nothing but tensors"),
+        (
+            tmp_path / "other.pth",
+            "other.pth' do not have the tensors of test_resnet .* such as conv1",
+        ),
         (
             "no_such_tag",
             "weights: timm has no weights 'no_such_tag' of test_resnet; its tags: r160",
         ),
-        (tmp_path / "empty.pth", "cannot be had"),
-        (tmp_path / "empty.safetensors", "cannot be had"),
+        (tmp_path / "empty.pth", "is the file whole"),
+        (tmp_path / "empty.safetensors", "is the file whole"),
     ):
         recipe = spec["recipe"] | {"backbone": "test_resnet", "weights": str(weights)}
         with pytest.raises(ConfigError, match=told) as caught:
             Embedder(recipe, 3, 32)
         assert len(str(caught.value).splitlines()) == 1
     assert not (tmp_path / "evil").exists()
+
+
+def test_memory_that_embedding_lacks_is_no_matter_of_the_batch(spec, store, monkeypatch):
+    def none_left(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried\nmore")
+
+    monkeypatch.setattr(TrainingImages, "measure", none_left)
+    told = (
+        r"^embedding images of 8 x 8 pixels .* \(CUDA .* Tried\); lower recipe.image_size, or take"
+    )
+    with pytest.raises(OutOfMemoryError, match=told):
+        Trainer(spec, DATASET, store).train()
 
 
 def test_embeddings_are_normalised_when_asked(spec):

@@ -7,6 +7,7 @@ from dmlbench.config.archive_table import all_archives
 from dmlbench.config.backbone_checks import backbone_problems
 from dmlbench.config.dataset_facts import DatasetFacts, clusters_per_class
 from dmlbench.config.models import Benchmark, Experiment
+from dmlbench.config.network_checks import freezing_problems
 from dmlbench.config.own_images import TableDataset
 from dmlbench.config.plan import Plan
 from dmlbench.config.read_yaml import read_config
@@ -25,7 +26,8 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 
 def recipe_problems(recipe: Recipe, selections: list[str], where: str) -> Iterator[str]:
     """Keys of a recipe that contradict each other."""
-    yield from backbone_problems(recipe, where)
+    of_backbone = list(backbone_problems(recipe, where))
+    yield from of_backbone or freezing_problems(recipe, where)
     if recipe.backbone == "small_cnn" and recipe.optimizer.layer_decay:
         yield f"{where}.optimizer.layer_decay: small_cnn is not grouped in layers; leave it out"
     for problem in optimizer_problems(recipe.optimizer.model_dump(mode="json")):

@@ -182,6 +182,11 @@ class _Builder:
             self.problems.append(
                 f"{where}.sweep: key '{key}' must start with recipe., loss. or sampler."
             )
+        if "recipe.base" in keys:
+            self.problems.append(
+                f"{where}.sweep: recipe.base cannot be swept; name a recipe for each base and list "
+                "an experiment for each, or sweep other keys"
+            )
         values = list(itertools.product(*(experiment.sweep[key] for key in keys)))
         methods = [
             self._method((experiment.recipe, *pair), dict(zip(keys, each, strict=True)), where)
@@ -230,8 +235,8 @@ class _Builder:
                 self.problems.append(f"{where}.sweep: {section} '{base}' has no key '{path}'")
                 return
             except ValidationError as error:
-                lines = describe(error.errors(), type(original))
-                self.problems += [f"{where}.sweep: {section}.{line}" for line in lines]
+                lines = describe(error.errors(), type(original), section)
+                self.problems += [f"{where}.sweep: {line}" for line in lines]
                 return
             resolved = self._resolve(changed, f"{where}.sweep: {section}")
         planned = getattr(self.plan, _PLURAL[section])

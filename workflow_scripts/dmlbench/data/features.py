@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from dmlbench.config import Plan, Run
-from dmlbench.data.reader import ImageReader, send
+from dmlbench.data.reader import ImageReader, noise, send
 from dmlbench.data.store import ImageStore, content_hash
 from dmlbench.errors import DataError
 from dmlbench.files import replacing
@@ -20,10 +20,13 @@ from dmlbench.files import replacing
 def save_features(file: Path, features: torch.Tensor, index: pd.DataFrame) -> None:
     """Write N x F features of the N rows of a prepared index, with their hash and the index's."""
     features = features.cpu().contiguous()
-    digest = hashlib.sha256(features.numpy().tobytes()).hexdigest()
-    about = {"sha256": digest, "data": content_hash(index)}
+    about = {"sha256": _hash(features), "data": content_hash(index)}
     with replacing(file) as temporary:
         save_file({"features": features}, temporary, metadata=about)
+
+
+def _hash(features: torch.Tensor) -> str:
+    return hashlib.sha256(features.numpy().tobytes()).hexdigest()
 
 
 class FeatureReader:
@@ -45,10 +48,12 @@ class FeatureReader:
         """
         try:
             with safe_open(file, "pt") as stored:
-                about, features = stored.metadata(), stored.get_tensor("features")
+                about, features = stored.metadata() or {}, stored.get_tensor("features")
         except (OSError, SafetensorError) as error:
             raise DataError(f"{file}: no features ({error}); compute them again") from None
-        if about["data"] != content_hash(index):
+        if about.get("sha256") != _hash(features):
+            raise DataError(f"{file}: not the features that were stored; delete it, and run again")
+        if about.get("data") != content_hash(index):
             raise DataError(f"{file}: features of other images; delete it, and run again")
         self.device, self.sha256, self.channels = device, about["sha256"], features.shape[1]
         self.input = {"features": self.channels}
@@ -61,9 +66,9 @@ class FeatureReader:
         for batch in rows:
             yield self._features[send(batch, self.device)].float()
 
-    def blank(self, count: int) -> torch.Tensor:
-        """Some input of zeros."""
-        return torch.zeros(count, self.channels, device=self.device)
+    def noise(self, count: int) -> torch.Tensor:
+        """Some input to try a network on; see :func:`dmlbench.data.reader.noise`."""
+        return noise((count, self.channels), self.device)
 
 
 def reader_of(

@@ -110,9 +110,9 @@ class ImageReader:
         """What :class:`dmlbench.models.embedder.Embedder` is built for."""
         return {"channels": self.channels, "image_size": self.size}
 
-    def blank(self, count: int) -> torch.Tensor:
-        """Some input of zeros."""
-        return torch.zeros(count, self.channels, self.size, self.size, device=self.device)
+    def noise(self, count: int) -> torch.Tensor:
+        """Some input to try a network on; see :func:`noise`."""
+        return noise((count, self.channels, self.size, self.size), self.device)
 
     def batches(
         self, rows: Iterable[np.ndarray], seeds: Iterable[np.ndarray] | None = None
@@ -246,6 +246,11 @@ def _wait_for_the_training(process: int) -> None:
     while signal.sigwaitinfo({signal.SIGTERM}).si_pid != process:
         pass
     os._exit(0)
+
+
+def noise(shape: tuple[int, ...], device: torch.device) -> torch.Tensor:
+    """Numbers from 0 to 1, the same each time; nothing is drawn from the global random stream."""
+    return torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(device)
 
 
 def send(values: np.ndarray | torch.Tensor, device: torch.device) -> torch.Tensor:

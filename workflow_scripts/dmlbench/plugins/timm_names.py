@@ -99,13 +99,16 @@ def find_weights(backbone: str, weights: str) -> Weights | None:
         return None
     if weights.endswith(WEIGHT_FILES):
         if not Path(weights).is_file():
+            if Path(weights).is_dir():
+                raise ConfigError(f"{weights} is a folder; name a file in it")
             raise ConfigError(f"no file {weights}")
         return Weights(_tag_of_file(backbone, Path(weights)), weights)
     if os.sep in weights:
         return _in_folder(backbone, Path(weights))
     if weights not in tags(backbone):
         known = ", ".join(tags(backbone)) or "none"
-        raise ConfigError(f"timm has no weights '{weights}' of {backbone}; its tags: {known}")
+        hint = f"; for the folder of this name write ./{weights}" if Path(weights).is_dir() else ""
+        raise ConfigError(f"timm has no weights '{weights}' of {backbone}; its tags: {known}{hint}")
     return Weights(weights)
 
 

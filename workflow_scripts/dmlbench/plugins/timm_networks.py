@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 _OF_ALL, _OF_CLASS_TOKEN = ("avg", "max", "avg_max", "gem"), ("cls", "cls_avg")
 
 
-def create(name: str, channels: int, size: int | None, **options: Any) -> "nn.Module":
-    """A model of timm without its classifier, for images of ``channels`` x ``size`` x ``size``.
+def create(
+    name: str, channels: int, size: int | None, num_classes: int = 0, **options: Any
+) -> "nn.Module":
+    """A model of timm for images of ``channels`` x ``size`` x ``size``, without its classifier.
 
     ``size`` None takes timm's own; ``options`` go to ``timm.create_model``, which may raise.
 
@@ -26,7 +28,7 @@ def create(name: str, channels: int, size: int | None, **options: Any) -> "nn.Mo
     known = timm.get_pretrained_cfg(name)
     if size and known and known.fixed_input_size:  # timm's sign of a model that takes img_size
         options["img_size"] = size
-    model = timm.create_model(name, num_classes=0, in_chans=channels, **options)
+    model = timm.create_model(name, num_classes=num_classes, in_chans=channels, **options)
     if size:
         _check_patches(model, name, size)
     return model
@@ -69,6 +71,18 @@ def poolings(model: "nn.Module") -> tuple[str, ...]:
     return _OF_ALL + (_OF_CLASS_TOKEN if has_class else ())
 
 
+def outline(name: str, size: int | None = None, num_classes: int = 0) -> "nn.Module":
+    """A model for colour images, in evaluation mode, without memory for its weights.
+
+    Raises as :func:`create`.
+    """
+    import torch
+
+    # The device meta has no numbers; each of timm's families of models can be built and run on it.
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        return create(name, 3, size, num_classes).eval()
+
+
 @cache
 def inspect_network(name: str, size: int | None) -> dict[str, int]:
     """How many features a model has of an image, by each way to pool that it allows.
@@ -82,10 +96,9 @@ def inspect_network(name: str, size: int | None) -> dict[str, int]:
     import torch
 
     side = size or usual_size(name)
-    # The device meta has no numbers; each of timm's families of models can be built and run on it.
     try:
-        with torch.random.fork_rng(devices=[]), torch.no_grad(), torch.device("meta"):
-            model = create(name, 3, size).eval()
+        model = outline(name, size)
+        with torch.no_grad(), torch.device("meta"):
             images = torch.zeros(1, 3, side, side)
             features, middle = model(images), model.forward_features(images)
     except ConfigError:

@@ -33,7 +33,7 @@ def build_step(
         from timm.utils import ModelEmaV3  # seconds to import
 
         average = ModelEmaV3(model, decay=recipe["ema"])  # a copy that is never compiled
-    tried = images.reader.blank(4)
+    tried = images.reader.noise(4)
     freezing.train(recipe["epochs"])
     if recipe["chunk"]:
         check_chunks(model, tried)

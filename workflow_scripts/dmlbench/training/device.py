@@ -3,11 +3,13 @@
 import os
 import random
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 
-from dmlbench.errors import TrainingError
+from dmlbench.errors import OutOfMemoryError, TrainingError
 
 #: What PyTorch and the libraries below it say where they have no error class for it.
 _NO_MEMORY = re.compile(
@@ -49,14 +51,22 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory is used up."""
-    known = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    return known or _NO_MEMORY.search(str(error)) is not None
+@contextmanager
+def memory_for(what: str, device: torch.device, remedy: str) -> Iterator[None]:
+    """Where ``what`` is worked on: an OutOfMemoryError says that it does not fit, and a remedy."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        known = isinstance(error, torch.OutOfMemoryError | MemoryError)
+        if not known and not _NO_MEMORY.search(str(error)):
+            raise
+        told = str(error).partition("\n")[0] or type(error).__name__
+        raise OutOfMemoryError(
+            f"{what} does not fit into {_memory_of(device)} ({told}); {remedy}"
+        ) from None
 
 
-def memory_of(device: torch.device) -> str:
-    """The memory of ``device``, in words."""
+def _memory_of(device: torch.device) -> str:
     if device.type != "cuda":
         return "the memory of this machine"
     total = torch.cuda.get_device_properties(device).total_memory / 2**30

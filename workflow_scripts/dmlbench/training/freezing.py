@@ -61,7 +61,7 @@ def _frozen(model: nn.Module, what: str) -> list[str]:
     pattern = f"{BACKBONE}*" if what == "backbone" else what
     found = [name for name in names if fnmatchcase(name, pattern)]
     if not found and what != "backbone":  # stored features stand in its place
-        parts = [f"{name}.*" for name, _ in model.named_modules() if name]
+        parts = [f"{k}.*" for k, part in model.named_modules() if k and list(part.parameters())]
         raise ConfigError(f"freeze: no parameter is called '{what}'{nearest(what, names + parts)}")
     return found
 

@@ -2,8 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import torch
@@ -11,7 +11,7 @@ import torch
 from dmlbench.data.dataset import Dataset
 from dmlbench.data.reader import send
 from dmlbench.data.store import ImageStore, content_hash
-from dmlbench.errors import DivergedError, LeaveNow, OutOfMemoryError
+from dmlbench.errors import DivergedError, LeaveNow
 from dmlbench.losses.base import build_loss
 from dmlbench.models.embedder import Embedder, class_means
 from dmlbench.progress import counting
@@ -19,9 +19,8 @@ from dmlbench.seeding import derive_seed
 from dmlbench.training.assembly import build_step
 from dmlbench.training.checkpoint import Checkpoint
 from dmlbench.training.device import (
-    is_out_of_memory,
     make_deterministic,
-    memory_of,
+    memory_for,
     pick_device,
     seed_everything,
 )
@@ -92,8 +91,12 @@ class Trainer:
                 "no checkpoint holds %s: if interrupted, this run may end differently",
                 ", ".join(lost),
             )
+        size, pixels = self.recipe["batch_size"], self.reader.size
+        batch = f"a batch of {size} images of {pixels} x {pixels} pixels"
+        remedy = "lower recipe.batch_size or image_size, or take precision: bfloat16, or chunk"
         try:
-            self._epochs(epoch_ended)
+            with memory_for(batch, self.device, remedy):
+                self._epochs(epoch_ended)
         except LeaveNow:
             if self.progress.epoch > 1 or self.progress.step:
                 self._checkpoint.save(take(self.step, self.progress))
@@ -101,17 +104,15 @@ class Trainer:
         except DivergedError as error:
             where = self._checkpoint.save_diverged(take(self.step, self.progress))
             raise DivergedError(f"{error}; the state is in {where}" if where else error) from None
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            told = str(error).partition("\n")[0] or type(error).__name__
-            size, pixels = self.recipe["batch_size"], self.reader.size
-            raise OutOfMemoryError(
-                f"a batch of {size} images of {pixels} x {pixels} pixels does not fit into "
-                f"{memory_of(self.device)} ({told}); lower recipe.batch_size or image_size, or "
-                "take precision: bfloat16, or chunk"
-            ) from None
         return self.progress
+
+    @contextmanager
+    def _embedding(self) -> Iterator[None]:
+        """Where many images are embedded, which takes long and changes nothing."""
+        what = f"embedding images of {self.reader.size} x {self.reader.size} pixels"
+        remedy = "lower recipe.image_size, or take a device with more memory"
+        with memory_for(what, self.device, remedy), self._stopping.at_once():
+            yield
 
     def begin(self) -> None:
         """What a loss wants before the first step."""
@@ -126,7 +127,7 @@ class Trainer:
             restore(self.step, progress, saved)
             log.info("goes on in epoch %d after step %d", progress.epoch, progress.step)
         else:
-            with self._stopping.at_once():
+            with self._embedding():
                 self.begin()
         began, first, epochs = time.monotonic(), progress.epoch, self.recipe["epochs"]
         while progress.epoch <= epochs:
@@ -156,7 +157,7 @@ class Trainer:
             )
         measured = {}
         if epoch % self.recipe["monitor_every"] == 0 or epoch == epochs:
-            with self._stopping.at_once():
+            with self._embedding():
                 measured = self.images.measure(self.step.kept)
             row |= {f"recall_at_1_{selection}": value for selection, value in measured.items()}
         if self.step.rates:
