@@ -165,6 +165,20 @@ def test_a_file_of_a_deeper_network_is_refused_whatever_its_name(tmp_path):
         build_backbone(recipe("resnet18", weights=str(file)), 3, 64)
 
 
+@pytest.mark.parametrize(("tag", "lenient"), [("fcmae", True), ("fcmae_ft_in1k", False)])
+def test_a_file_may_lack_what_timms_own_of_this_tag_lacks(tag, lenient, tmp_path):
+    whole = timm.create_model("convnextv2_atto", num_classes=0).state_dict()
+    file = tmp_path / f"convnextv2_atto.{tag}.safetensors"
+    save_file({k: v for k, v in whole.items() if not k.startswith("head.norm")}, file)
+    given = recipe("convnextv2_atto", weights=str(file))
+    if lenient:
+        made = build_backbone(given, 3, 32).state_dict()
+        assert torch.equal(made["stem.0.weight"], whole["stem.0.weight"])
+        return
+    with pytest.raises(ConfigError, match=r"2 missing, such as head\.norm\.weight"):
+        build_backbone(given, 3, 32)
+
+
 def test_wrapped_tensors_and_a_gray_first_layer_are_timms_way(weights, tmp_path):
     known = load_file(weights)
     file = tmp_path / "mine.pth"

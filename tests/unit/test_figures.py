@@ -123,6 +123,9 @@ def test_a_method_looks_the_same_everywhere_and_unlike_the_others():
         if positive.get("type") == "easy":
             assert style["linestyle"] != ":"
             assert style["markerfacecolor"] == style["color"]
+    frozen = load_config(ROOT / "configs/omniglot_frozen.yaml")
+    lines = [str(s["linestyle"]) for m, s in method_styles(frozen).items() if m[1] == "triplet"]
+    assert len(set(lines)) == len(lines) == 4
     by_loss = {}
     for (_, loss, sampler), style in styles.items():
         if not any(plan.swept.get(m) for m in styles if m[1] == loss):

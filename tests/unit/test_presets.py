@@ -5,7 +5,8 @@ import re
 import pytest
 from conftest import ROOT
 
-from dmlbench.config import resolve_config
+from dmlbench.config import load_config, resolve_config
+from dmlbench.config.plan import SHUFFLED
 from dmlbench.config.presets import presets, with_bases
 from dmlbench.config.recipe import Recipe
 from dmlbench.errors import ConfigError
@@ -72,3 +73,16 @@ def test_the_stored_config_needs_no_base(smoke_config):
     plan = resolve_config(smoke_config, "test")
     assert "base" not in plan.benchmark.model_dump()["recipes"]["other"]
     assert plan.benchmark.recipes["other"].embedding_dim == 8
+
+
+def test_backbones_are_compared_on_the_datasets_of_the_benchmark():
+    whole, plan = (load_config(ROOT / f) for f in ("config.yaml", "configs/backbones.yaml"))
+    datasets = {e.dataset for e in plan.benchmark.experiments.values()}
+    assert datasets == {e.dataset for e in whole.benchmark.experiments.values()} - {
+        "mnist_even_odd"  # of two training classes
+    }
+    trained = [run for run in plan.runs.values() if not run.recipe.endswith(SHUFFLED)]
+    backbones, methods, seeds = 5, 3 + 1, 5
+    assert len(trained) == backbones * methods * len(datasets) * seeds
+    assert len(plan.runs) == len(trained) + len(plan.benchmark.experiments)
+    assert f"# {len(plan.runs)} trainings" in (ROOT / "configs/backbones.yaml").read_text()

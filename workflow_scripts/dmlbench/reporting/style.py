@@ -71,7 +71,8 @@ def method_styles(plan: Plan) -> dict[Method, dict]:
         alike = [s for s in easy[loss] if easy[loss][s] == easy[loss][sampler]]
         # A loss without any EPS has nothing to be told apart from.
         solid = easy[loss][sampler] or not any(easy[loss].values())
-        ways = ["-", *DASHES] if solid else DASHES
+        # From the other end: the first dashes are close to solid, and others of the loss have them.
+        ways = ["-", *reversed(DASHES)] if solid else DASHES
         siblings = [m for m in methods if origin[m] == base]
         number = siblings.index(method)
         shades = sns.light_palette(PALETTE[places[loss] % len(PALETTE)], len(siblings) + 2)[2:]
