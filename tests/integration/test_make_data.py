@@ -56,7 +56,7 @@ def test_make_data_tells_everything_that_is_missing_at_once(tmp_path, offline):
     ("arguments", "told"),
     [
         (["--dataset", "omniglott"], "there is no dataset 'omniglott'; did you mean 'omniglot'?"),
-        (["--dataset", "x"], "there is no dataset 'x'; valid here: cars196, cub200, digits_even"),
+        (["--dataset", "x"], "there is no dataset 'x'; valid here: cars196, cars196_make, cub"),
         (
             ["--dataset", "mnist", "--store", "resize"],
             "there is no store 'resize'; did you mean 'resize256'?",

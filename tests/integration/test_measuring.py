@@ -134,8 +134,12 @@ def faces_config(smoke_config):
 
 
 def test_faces_are_verified_on_the_fold_that_was_not_trained_on(smoke_config, tmp_path):
-    faces(tmp_path / "data/prepared/lfw_view2/original")
+    prepared = tmp_path / "data/prepared/lfw_view2/original"
+    faces(prepared)
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(faces_config(smoke_config)))
+    out = prepared / "duplicates.parquet"
+    looked = run_script("data", "duplicates", "--folder", prepared, "--out", out)
+    assert looked.returncode == 0, looked.stderr
     run = "lfw_view2/digits_8d/triplet/eps/seed0"
     arguments = ("--config", "config.yaml", "--run", run)
     pairs = ("--pairs", "data/prepared/lfw_view2/original/pairs.parquet")

@@ -295,8 +295,14 @@ def test_whole_images_are_kept_and_lie_with_channels_last(tmp_path, channels):
         ({"eval_transforms": [{"RandomInvert": {"p": 0.1}}]}, "eval_transforms: are random"),
         ({"train_transforms": [{"ToDtype": {"dtype": "float32"}}]}, "ToDtype needs scale: true"),
         ({"train_transforms": [{"RandomApply": {"transforms": [5]}}]}, "one transform, .* not 5"),
-        ({"train_transforms": [5]}, r"train_transforms.0: .*string \(got 5\) or .*dictionary"),
-        ({"train_transforms": [{"Pad": 5}]}, r"train_transforms.0.Pad: .*dictionary \(got 5\)$"),
+        (
+            {"train_transforms": [5]},
+            r"train_transforms.0: .*string \(got 5\) or .*keys with values",
+        ),
+        (
+            {"train_transforms": [{"Pad": 5}]},
+            r"train_transforms.0.Pad: .*keys with values \(got 5\)$",
+        ),
         ({**CROPS, **AUGMENTED}, "image_size and crop have no effect beside"),
         ({"mean_std": "weights"}, "mean_std weights needs weights"),
     ],

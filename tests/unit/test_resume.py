@@ -17,6 +17,8 @@ from training_runs import LOSSES, RUN, StopAfter, config_file, left, trained_in_
 
 from dmlbench import paths
 from dmlbench.config import resolve_config
+from dmlbench.data.duplicates import find_duplicates
+from dmlbench.data.store import ImageStore
 from dmlbench.errors import DivergedError, LeaveNow, TrainingError
 from dmlbench.training.checkpoint import Checkpoint
 from dmlbench.training.session import train_run
@@ -75,6 +77,8 @@ def test_ten_kills_at_random_moments_change_no_byte(loss, sampler, recipe, tmp_p
     for folder in (whole, killed):
         folder.mkdir()
         file = config_file(folder, loss, sampler, epochs=6, **recipe)
+        prepared = folder / paths.PREPARED.format(dataset="digits_even_odd", store="original")
+        find_duplicates(ImageStore(prepared)).to_parquet(prepared / paths.DUPLICATES_FILE)
     seed = str(np.random.default_rng().integers(2**31))
     command = [sys.executable, Path(__file__).with_name("ten_kills.py"), file, RUN, whole, killed]
     environment = os.environ | {"PYTHONPATH": f"{SCRIPTS}:{os.environ.get('PYTHONPATH', '')}"}

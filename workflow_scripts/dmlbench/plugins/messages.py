@@ -46,7 +46,7 @@ def _told(error: dict, model: type[BaseModel] | None) -> str:
         return f"this {'value' if isinstance(error['loc'][-1], int) else 'key'} is missing"
     if kind in ("model_type", "dict_type"):
         return f"should be keys with values{_as_section(error, model)}{got}"
-    if kind == "string_pattern_mismatch":
+    if kind == "string_pattern_mismatch" and "[a-z0-9_]" in error["ctx"]["pattern"]:
         return f"should be of small letters, digits and _{_as_name(error)}{got}"
     message = error["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
