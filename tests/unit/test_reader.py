@@ -297,11 +297,11 @@ def test_whole_images_are_kept_and_lie_with_channels_last(tmp_path, channels):
         ({"train_transforms": [{"RandomApply": {"transforms": [5]}}]}, "one transform, .* not 5"),
         (
             {"train_transforms": [5]},
-            r"train_transforms.0: .*string \(got 5\) or .*keys with values",
+            r"transforms.0: .*string \(got 5\) or .*keys with values",
         ),
         (
             {"train_transforms": [{"Pad": 5}]},
-            r"train_transforms.0.Pad: .*keys with values \(got 5\)$",
+            r"transforms.0.Pad: .*keys with values \(got 5\)$",
         ),
         ({**CROPS, **AUGMENTED}, "image_size and crop have no effect beside"),
         ({"mean_std": "weights"}, "mean_std weights needs weights"),
