@@ -132,7 +132,7 @@ def test_every_config_of_the_repository_is_valid(path):
         ("recipes/digits_8d/optimizer", "adam", ["such as optimizer: {name: adam} (got"]),
         ("recipes/digits_8d", "r50_128", ["such as digits_8d: {base: r50_128} (got"]),
         ("evaluation", "recall", ["evaluation: should be keys with values (got"]),
-        ("recipes/digits_8d/pretraining", "ImageNet", ["small letters, digits and _, such as im"]),
+        ("name", "My Name", ["name: should be of small letters, digits and _, such as my_name"]),
         ("recipes/digits_8d/clip", 3, ["clip: unknown key (got 3); did you mean 'clip_grad_norm'"]),
         ("recipes/digits_8d/freeze", "batch_norm", ["digits_8d.freeze: the network has no batch"]),
     ],

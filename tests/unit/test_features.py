@@ -178,6 +178,15 @@ def test_recipes_share_features_that_are_the_same(spec, plan):
         plan.recipe_of_network("test_resnet_1")
 
 
+def test_a_file_named_by_a_tag_has_features_of_its_own_where_the_tag_says_the_mean(spec, tmp_path):
+    files = [tmp_path / f"{name}.safetensors" for name in ("mine", "test_resnet.r160_in1k")]
+    for file in files:
+        file.write_bytes(b"the same")
+    for mean_std, count in (("weights", 2), ("imagenet", 1)):
+        recipes = [spec["recipe"] | {"weights": str(f), "mean_std": mean_std} for f in files]
+        assert len(set(map(network_name, recipes))) == count
+
+
 def test_the_pca_control_is_the_projection_on_the_training_images_components(tmp_path, monkeypatch):
     config = config_with() | {"controls": ["untrained", "pca"]}
     plan = resolve_config(config, "test")

@@ -14,7 +14,7 @@ from dmlbench import paths
 from dmlbench.config import load_config, resolve_config
 from dmlbench.data.reader import input_format
 from dmlbench.errors import ConfigError
-from dmlbench.plugins.timm_names import pretraining_of
+from dmlbench.plugins.timm_names import check_pretraining, pretraining_of
 from dmlbench.reporting.tables import write_overview, write_tables
 
 
@@ -124,6 +124,16 @@ def test_what_timm_cannot_do_is_told_when_the_config_is_read(smoke_config, chang
 @pytest.mark.parametrize("freeze", ["batch_norm", "backbone", "backbone.*"])
 def test_chunks_of_a_network_with_frozen_batch_norm_are_planned(smoke_config, freeze):
     assert plan_of(smoke_config, chunk=8, freeze=freeze).runs
+
+
+@pytest.mark.parametrize("said", ["ImageNet-1k", "imagenet_1k", "in1k", "imagenet", "IN-1K"])
+def test_data_have_one_name_by_which_tables_know_them(said):
+    check_pretraining("imagenet1k")
+    check_pretraining("my_birds2")
+    with pytest.raises(ConfigError, match="are called imagenet1k here"):
+        check_pretraining(said)
+    with pytest.raises(ConfigError, match=r"of small letters, digits and _ \(got 'My birds'\)"):
+        check_pretraining("My birds")
 
 
 def test_a_folder_is_told_from_a_tag_and_from_a_file(smoke_config, tmp_path, monkeypatch):

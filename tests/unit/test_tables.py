@@ -56,6 +56,28 @@ def test_labels_are_text_and_come_through_unchanged(tmp_path, name):
     assert "role" not in index
 
 
+def test_a_finer_label_is_one_whose_classes_lie_in_those_of_the_other(tmp_path):
+    number = np.arange(18) // 3
+    table = rows().assign(kind=number % 2, label=number, other=np.arange(18) % 3, shot=range(18))
+    names = ["kind", "label", "other", "shot"]
+    dataset = written(tmp_path, table.astype(str)).model_copy(
+        update={"labels": names, "protocol": "closed"}
+    )
+    assert own_facts(dataset).sub_labels == {"kind": "label", "label": "shot", "other": "shot"}
+
+
+def test_a_path_that_pandas_stored_as_the_index_is_read(tmp_path):
+    dataset = written(tmp_path, rows(), "images.parquet")
+    rows().set_index("path").to_parquet(tmp_path / "images.parquet")
+    assert own_facts(dataset).counts["train"] == 9
+
+
+def test_a_test_without_a_query_is_told_when_the_config_is_read(tmp_path):
+    dataset = written(tmp_path, rows().assign(role="gallery"))
+    with pytest.raises(ConfigError, match="no image of the test is a query"):
+        own_facts(dataset)
+
+
 @pytest.mark.parametrize(
     "how", [{"encoding": "utf-8-sig"}, {"lineterminator": "\r\n"}, {"quoting": 1}]
 )

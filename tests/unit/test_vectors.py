@@ -83,8 +83,10 @@ def test_paths_say_whose_they_are_and_others_need_none(tmp_path, planned, name):
     [
         (VECTORS[:7], "holds 7 vectors for 18 rows of the table"),
         (np.where(VECTORS > 2, np.nan, VECTORS), "vectors hold NaN or infinity"),
-        (VECTORS[0], "holds 5 of float64, should be N x D numbers"),
-        (VECTORS.astype(str), "should be N x D numbers"),
+        (VECTORS[0], "holds 5 of float64, should be N x D real numbers"),
+        (VECTORS.astype(str), "should be N x D real numbers"),
+        (VECTORS.astype(complex), "should be N x D real numbers"),
+        (VECTORS[:, :0], "should be N x D real numbers"),
     ],
 )
 def test_what_does_not_fit_is_one_line(tmp_path, planned, vectors, told):
@@ -100,6 +102,39 @@ def test_a_damaged_file_is_one_line(tmp_path):
         (tmp_path / name).write_bytes(b"something else")
         with pytest.raises(DataError, match="no vectors can be read"):
             read_vectors(tmp_path / name)
+
+
+def test_paths_are_found_where_they_could_be_overlooked(tmp_path):
+    named = [f"{number}.png" for number in range(len(VECTORS))]
+    frame = pd.DataFrame(VECTORS, columns=list("abcde"), index=pd.Index(named, name="path"))
+    frame.to_parquet(tmp_path / "index.parquet")
+    np.savez(tmp_path / "path.npz", vectors=VECTORS, path=named)
+    for name in ("index.parquet", "path.npz"):
+        vectors, paths = read_vectors(tmp_path / name)
+        assert np.array_equal(vectors, VECTORS.astype(np.float32))
+        assert paths.tolist() == named
+
+
+def test_what_may_be_no_dimension_is_refused(tmp_path):
+    plain = pd.DataFrame(VECTORS, columns=list("abcde"))
+    lists = pd.DataFrame({"vector": list(VECTORS)})
+    for frame, column in (
+        (plain.assign(kind=1), "kind"),
+        (plain.assign(label=1), "label"),
+        (plain.assign(group=1), "group"),
+        (plain.assign(word="x"), "word"),
+        (lists.assign(other=list(VECTORS)), "vector"),
+        (lists.assign(age=1), "vector"),
+    ):
+        frame.to_parquet(tmp_path / "v.parquet")
+        with pytest.raises(DataError, match=f"its column '{column}' is no dimension"):
+            read_vectors(tmp_path / "v.parquet", ["kind"])
+    np.savez(tmp_path / "v.npz", a=VECTORS, b=VECTORS)
+    with pytest.raises(DataError, match="one array besides paths, but there is: a, b"):
+        read_vectors(tmp_path / "v.npz")
+    np.savez(tmp_path / "v.npz", a=VECTORS, paths=np.array([b"x"] * len(VECTORS)))
+    with pytest.raises(DataError, match=r"paths should be text: numpy.array\(paths, dtype=str\)"):
+        read_vectors(tmp_path / "v.npz")
 
 
 def test_they_are_planned_as_one_run_that_follows_the_file(tmp_path, planned, smoke_config):

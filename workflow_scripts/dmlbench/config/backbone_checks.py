@@ -10,6 +10,7 @@ from dmlbench.errors import ConfigError
 from dmlbench.plugins.timm_names import (
     Weights,
     check_name,
+    check_pretraining,
     find_weights,
     image_config,
     pretraining_of,
@@ -62,6 +63,11 @@ def _pretraining_problems(recipe: Recipe, weights: Weights | None, where: str) -
             yield f"{where}.pretraining: there is none with weights: none; leave it out"
         return
     known = pretraining_of(weights.tag)
+    try:
+        check_pretraining(said or "imagenet1k")
+    except ConfigError as error:
+        yield f"{where}.pretraining: {error}"
+        return
     if not (known or said):
         yield (
             f"{where}.pretraining: timm does not say what the weights {weights.name} were trained "

@@ -1,5 +1,7 @@
 """Frozen backbones: which trainings can share features that are computed once, and their names."""
 
+from pathlib import Path
+
 from dmlbench.config.recipe import weights_hash
 from dmlbench.seeding import derive_seed
 
@@ -21,5 +23,7 @@ def uses_features(recipe: dict) -> bool:
 def network_name(recipe: dict) -> str:
     """The name of the features of a resolved recipe: the same name, the same features."""
     facts = {key: recipe[key] for key in _KEYS}
-    facts["weights"] = weights_hash(recipe["weights"]) or recipe["weights"]
+    digest = facts["weights"] = weights_hash(recipe["weights"]) or recipe["weights"]
+    if recipe["mean_std"] == "weights" and digest != recipe["weights"]:
+        facts["tag"] = Path(recipe["weights"]).stem  # by which timm says what images they want
     return f"{recipe['backbone']}_{derive_seed('features', facts):016x}"

@@ -92,7 +92,9 @@ def _parquet(file: Path, wanted: list[str]) -> tuple[list[str], pd.DataFrame]:
 
     columns = pyarrow.parquet.read_schema(file).names
     kept = [name for name in dict.fromkeys(columns) if name in wanted]
-    rows = pd.read_parquet(file, columns=kept or columns[:1])
+    # pandas' own words on an index would take a column away.
+    rows = pyarrow.parquet.read_table(file, columns=kept or columns[:1])
+    rows = rows.to_pandas(ignore_metadata=True)
     return columns, rows.astype("str").mask(rows.isna(), "")
 
 
@@ -165,7 +167,20 @@ def table_facts(table: Table, dataset: TableDataset) -> DatasetFacts:
         mode=dataset.mode,
         roles=table.has_roles,
         shared_labels=tuple(seen),
+        sub_labels=_nested(rows, labels),
     )
+
+
+def _nested(rows: pd.DataFrame, labels: list[str]) -> dict[str, str]:
+    """Of each label column the next finer one: with more classes, each inside one of its."""
+    classes = {label: rows[label].nunique() for label in labels}
+    finer = {}
+    for coarse in labels:
+        for fine in sorted(labels, key=classes.get):
+            if classes[fine] > classes[coarse] and coarse not in finer:
+                pairs = rows[[coarse, fine]].drop_duplicates()
+                finer |= {coarse: fine} if len(pairs) == classes[fine] else {}
+    return finer
 
 
 def classes_in_both(rows: pd.DataFrame, column: str) -> set[str]:

@@ -31,6 +31,7 @@ from dmlbench.plugins.class_paths import ClassSource, class_source
 from dmlbench.plugins.entries import build_object, entries, entry
 from dmlbench.plugins.messages import describe, nearest
 from dmlbench.plugins.optimizers import optimizer_entry
+from dmlbench.plugins.timm_names import check_pretraining
 
 _PLURAL = {"recipe": "recipes", "loss": "losses", "sampler": "samplers"}
 _CHOICES = ("positive", "negative", "miner")
@@ -78,6 +79,10 @@ class _Builder:
         for name in self.benchmark.datasets:
             self.problems += checks.own_problems(name, self.plan)
         for name, features in self.benchmark.features.items():
+            try:
+                check_pretraining(features.pretraining or "imagenet1k")
+            except ConfigError as error:
+                self.problems.append(f"features.{name}.pretraining: {error}")
             if Path(features.file).is_file():
                 self.plan.vectors[name] = checksum_of(features.file)
             else:

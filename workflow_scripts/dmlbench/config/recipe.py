@@ -104,7 +104,7 @@ class Recipe(Section):
     """none (from scratch), a timm tag such as tv_in1k, a file of weights, or a folder of files
     named like timm's models with their tags.
     """
-    pretraining: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")] | None = None
+    pretraining: str | None = None
     """The data that the weights were trained on, such as imagenet1k or lvd142m. Empty: as timm's
     tag says; a file needs it.
     """

@@ -88,14 +88,16 @@ def _splits(table: Table, dataset: TableDataset) -> Iterator[str]:
 
 
 def _roles(table: Table, dataset: TableDataset) -> Iterator[str]:
-    rows = table.rows
-    wrong = rows["split"].eq("test") & ~rows["role"].isin(ROLES)
+    rows, test = table.rows, table.rows["split"] == "test"
+    wrong = test & ~rows["role"].isin(ROLES)
     if set(OF_OML) <= set(table.columns):
         yield from _told(rows, wrong, "neither is_query nor is_gallery", "path")
     else:
         yield from _told(
             rows, wrong, f"a role in the test that is none of {', '.join(ROLES)}", "role"
         )
+    if test.any() and not rows.loc[test, "role"].isin(("query", "both")).any():
+        yield "no image of the test is a query"
 
 
 def _files(table: Table, dataset: TableDataset) -> Iterator[str]:

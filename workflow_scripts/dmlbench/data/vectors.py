@@ -1,7 +1,7 @@
 """Vectors of a dataset's images that another model made, in the order of its index."""
 
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +9,10 @@ import pandas as pd
 
 from dmlbench.config import Plan, Run
 from dmlbench.config.image_tables import identities, read_table
-from dmlbench.config.own_images import TableDataset
+from dmlbench.config.own_images import NO_LABELS, TableDataset
 from dmlbench.errors import DataError
+
+_PATHS = "paths should be text: numpy.array(paths, dtype=str); other arrays, numbers"
 
 
 def imported_vectors(plan: Plan, run: Run, index: pd.DataFrame) -> Callable:
@@ -23,7 +25,8 @@ def imported_vectors(plan: Plan, run: Run, index: pd.DataFrame) -> Callable:
         DataError: The file holds no vectors, not one for each image, or one that is not finite.
     """
     file = Path(plan.benchmark.features[run.features].file)
-    vectors, paths = read_vectors(file)
+    labels = {part.label for part in plan.facts(run.dataset).evaluations}
+    vectors, paths = read_vectors(file, labels)
     what = "paths"
     if paths is None:
         own = plan.benchmark.datasets.get(run.dataset)
@@ -50,42 +53,51 @@ def imported_vectors(plan: Plan, run: Run, index: pd.DataFrame) -> Callable:
     return of_rows
 
 
-def read_vectors(file: Path) -> tuple[np.ndarray, np.ndarray | None]:
+def read_vectors(file: Path, labels: Iterable[str] = ()) -> tuple[np.ndarray, np.ndarray | None]:
     """N x D vectors as float32, and the N paths of their images where the file has these.
 
-    A .npz holds them as its one two-dimensional array, and the paths as ``paths``. A Parquet file
-    has a column of lists, or a column for each dimension, and the paths in a column ``path``.
+    A .npz holds them as one two-dimensional array, and the paths as ``paths``. A Parquet file has a
+    column of lists, or a column for each dimension, and the paths in a column ``path``. Nothing
+    else may be there: a column of the dataset's ``labels`` is no dimension.
 
     Raises:
         DataError: It cannot be read, or holds something else.
     """
     try:
-        vectors, paths = _read(file)
-        if vectors.ndim != 2 or not np.issubdtype(vectors.dtype, np.number):
+        vectors, paths = _read(file, {"label", *labels} | NO_LABELS - {"x", "y"})
+        real = np.issubdtype(vectors.dtype, np.floating) or np.issubdtype(vectors.dtype, np.integer)
+        if vectors.ndim != 2 or not real or not vectors.size:
             shape = " x ".join(map(str, vectors.shape))
-            raise ValueError(f"holds {shape} of {vectors.dtype}, should be N x D numbers")
+            raise ValueError(f"holds {shape} of {vectors.dtype}, should be N x D real numbers")
+        if paths is not None and (paths.ndim != 1 or paths.dtype.kind != "U"):
+            raise ValueError(_PATHS)
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        hint = (
-            "; store paths as text: numpy.array(paths, dtype=str)" if "Object" in str(error) else ""
-        )
-        raise DataError(f"{file}: no vectors can be read ({error}){hint}") from None
+        # numpy's words would have a stranger's file executed.
+        reason = _PATHS if "pickle" in str(error) else error
+        raise DataError(f"{file}: no vectors can be read ({reason})") from None
     return vectors.astype(np.float32), paths
 
 
-def _read(file: Path) -> tuple[np.ndarray, np.ndarray | None]:
+def _read(file: Path, no_dimensions: set[str]) -> tuple[np.ndarray, np.ndarray | None]:
     if file.suffix == ".npy":
         return np.load(file), None
     if file.suffix == ".npz":
         with np.load(file) as stored:
             arrays = {name: stored[name] for name in stored.files}
-        paths = arrays.pop("paths", None)
-        tables = [array for array in arrays.values() if array.ndim == 2]
-        if len(tables) != 1:
-            raise ValueError(f"holds {len(tables)} arrays of two dimensions, should be one")
-        return tables[0], paths
-    table = pd.read_parquet(file)
-    paths = table.pop("path").astype("str").to_numpy() if "path" in table else None
-    lists = [name for name in table if table[name].dtype == object]
-    if lists:
-        return np.stack(table[lists[0]].to_list()), paths
-    return table.select_dtypes("number").to_numpy(), paths
+        paths = [arrays.pop(name) for name in ("paths", "path") if name in arrays]
+        if len(arrays) != 1 or len(paths) > 1:
+            names = ", ".join(arrays) or "none"
+            raise ValueError(f"should hold one array besides paths, but there is: {names}")
+        return next(iter(arrays.values())), next(iter(paths), None)
+    from pyarrow.parquet import read_table
+
+    # Its own words on an index would hide a column of that name.
+    table = read_table(file).to_pandas(ignore_metadata=True)
+    table = table[[name for name in table if not name.startswith("__index_level_")]]
+    paths = table.pop("path").to_numpy(dtype=str) if "path" in table else None
+    if len(table.columns) == 1 and table.dtypes.iloc[0].kind == "O":
+        return np.stack(table.iloc[:, 0].to_list()), paths
+    numbers = set(table.select_dtypes("number"))
+    if others := [name for name in table if name not in numbers or name in no_dimensions]:
+        raise ValueError(f"its column '{others[0]}' is no dimension of the vectors; leave it out")
+    return table.to_numpy(), paths

@@ -11,6 +11,7 @@ from dmlbench.config import Plan, Run
 from dmlbench.config.dataset_facts import VALIDATION, Part, Roles
 from dmlbench.data.splits import index_of
 from dmlbench.data.store import content_hash
+from dmlbench.errors import DataError
 from dmlbench.evaluation.embeddings import StoredEmbeddings
 from dmlbench.evaluation.metric import METRICS, QueryMetric, Sample, others_of_class, query_rows
 from dmlbench.evaluation.scored_pairs import samples_of_run
@@ -41,6 +42,8 @@ def measure_run(plan: Plan, run: Run) -> dict:
     copies = copies_in_test(plan, run, whole)
     index = whole[~whole["id"].isin(copies["id"])] if settings.exclude_duplicates else whole
     parts = [part for part in facts.evaluations if part.split in settings.splits]
+    for part in parts:
+        _check_left(part, index, len(part.rows(whole)))
     rows, vectors = [], []
     for selection in plan.measured(run):
         stored = StoredEmbeddings(folder, selection, index)
@@ -79,6 +82,16 @@ def copies_in_test(plan: Plan, run: Run, index: pd.DataFrame) -> pd.DataFrame:
     """The images of a run's test that its training, or validation, has too."""
     found = pd.read_parquet(plan.data_folder(run) / paths.DUPLICATES_FILE)
     return found[found["id"].isin(index.loc[index["split"] == "test", "id"])]
+
+
+def _check_left(part: Part, index: pd.DataFrame, before: int) -> None:
+    """Raise DataError where nothing, or no query or gallery, of a part is left in ``index``."""
+    number, roles = len(part.rows(index)), part.roles(index)
+    if not number or (roles and not all(mask.any() for mask in roles)):
+        raise DataError(
+            f"{part}: {before - number:,} of {before:,} images are in training too, and what is "
+            "left cannot be measured; leave evaluation.exclude_duplicates out, or mend the split"
+        )
 
 
 def _left_out(part: Part, whole: pd.DataFrame, index: pd.DataFrame) -> list[int]:

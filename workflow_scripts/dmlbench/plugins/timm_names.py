@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -146,6 +147,19 @@ def pretraining_of(tag: str) -> str | None:
     if not data or (only_imagenet and _MORE.intersection(parts)):
         return None
     return "_".join(data)
+
+
+def check_pretraining(said: str) -> None:
+    """A ConfigError where data has another name here, by which tables know it, or this is no name.
+
+    Such as imagenet1k, which is not more than ImageNet-1k, for "ImageNet-1k" or in1k.
+    """
+    letters = re.sub(r"[^a-z0-9]", "", said.lower())
+    names = _DATA | {name: name for name in _DATA.values()} | {"imagenet": "imagenet1k"}
+    if names.get(letters, said) != said:
+        raise ConfigError(f"these data are called {names[letters]} here (got '{said}')")
+    if not re.fullmatch(r"[a-z0-9_]+", said):
+        raise ConfigError(f"should be of small letters, digits and _ (got '{said}')")
 
 
 def image_config(backbone: str, weights: str) -> ImageConfig:

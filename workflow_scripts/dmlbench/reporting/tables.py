@@ -128,18 +128,12 @@ def _vectors(plan: Plan, experiment: str) -> list[str]:
 def _copies(plan: Plan, experiment: str) -> list[int]:
     """How many images of the test training has too: with the same pixels, and nearly the same.
 
-    Nothing where there are none, or results are of before they were looked for.
+    Nothing where results are of before they were looked for.
     """
     runs = pd.read_parquet(paths.summary(plan.benchmark.name, "runs"))
     mine = runs[runs["dataset"] == plan.benchmark.experiments[experiment].dataset]
-    counts = (
-        mine.reindex(columns=["same_images", "near_images"])
-        .astype(float)
-        .max()
-        .fillna(0)
-        .astype(int)
-    )
-    return counts.to_list() if counts.any() else []
+    counts = mine.reindex(columns=["same_images", "near_images"]).astype(float).max()
+    return [] if counts.isna().any() else counts.astype(int).to_list()
 
 
 def partial(plan: Plan, experiment: str | None, ledger: pd.DataFrame) -> str:
