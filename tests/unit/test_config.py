@@ -172,6 +172,13 @@ def test_a_key_written_twice_is_refused(tmp_path):
         load_config(file)
 
 
+def test_a_key_without_a_value_is_refused_as_a_number_forgotten(tmp_path):
+    file = tmp_path / "forgotten.yaml"
+    file.write_text("recipes:\n  a:\n    clip_grad_norm:\n    epochs: 3\n")
+    with pytest.raises(ConfigError, match=r"line 3: clip_grad_norm: has no value; .*write null"):
+        load_config(file)
+
+
 @pytest.mark.parametrize("text", ["{", "", "just words"])
 def test_what_is_no_config_is_one_line(tmp_path, text):
     file = tmp_path / "bad.yaml"

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode
 
 from dmlbench.errors import ConfigError
 
@@ -31,9 +33,22 @@ def read_config(path: str | Path) -> Any:
         raise ConfigError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from None
 
 
+class _Constructor(SafeConstructor):
+    """``key:`` with nothing behind it is a value forgotten; who means null writes it."""
+
+    def construct_mapping(self, node: MappingNode, deep: bool = False) -> dict:
+        for key, value in node.value:
+            if value.tag.endswith(":null") and value.value == "":
+                problem = f"{key.value}: has no value; give one, leave the key out, or write null"
+                raise MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def parse_yaml(text: str) -> Any:
-    """What YAML 1.2 text holds."""
-    return YAML(typ="safe", pure=True).load(text)
+    """What YAML 1.2 text holds; a MarkedYAMLError where it is none, or a key has no value."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Constructor = _Constructor
+    return yaml.load(text)
 
 
 def merge_configs(files: Sequence[str | Path], overrides: Mapping[str, Any]) -> dict:
