@@ -35,6 +35,8 @@ def leaderboard(plan: Plan, metrics: pd.DataFrame) -> pd.DataFrame:
         _, subset, label = plan.facts(dataset).first_test()
         part = {"dataset": dataset, "subset": subset, "label": label}
         mine = rows_where(shown, split="test", selection=plan.control_selection, **part)
+        if mine.empty:  # only the training was measured, or only by other metrics
+            continue
         kinds = mine[COLUMN].drop_duplicates()
         kinds = kinds.sort_values("metric", key=lambda metric: metric.map(_SHOWN.index))
         rows = pd.DataFrame([part]).merge(lines, on="dataset").merge(kinds, how="cross")

@@ -70,14 +70,18 @@ def write_overview(plan: Plan, which: str) -> None:
     if which == "leaderboard":
         long = leaderboard(plan, metrics)
         title = "Leaderboard"
-        tables = [board_table(mine, gaps) for _, mine in long.groupby("dataset", sort=False)]
+        boards = [] if long.empty else long.groupby("dataset", sort=False)
+        tables = [board_table(mine, gaps) for _, mine in boards]
+        empty = "No test was measured by R@K, MAP@R or NMI, by which methods are ranked."
     else:
         long = cost(plan, history, runs)
         title = "Cost of training"
-        tables = [] if long.empty else [cost_table(long, gaps)]  # where nothing was trained
+        tables = [] if long.empty else [cost_table(long, gaps)]
+        empty = "Nothing was trained."
     write_csv(Path(paths.table(name, which, "csv")), long)
     write_text(Path(paths.table(name, which, "tex")), latex(tables))
-    text = "\n".join([f"## {title}", "", *map(markdown_section, tables)])
+    sections = [*map(markdown_section, tables)] or [f"{empty}\n"]
+    text = "\n".join([f"## {title}", "", *sections])
     write_text(Path(paths.table(name, which, "md")), text)
 
 

@@ -1,0 +1,58 @@
+"""Every config that can be read gives its tables, or one line for each mistake when it is read."""
+
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from drawn_configs import configs, folders, write_folder
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+from in_one_process import run_all
+
+from dmlbench import paths
+from dmlbench.config import Plan
+from dmlbench.errors import ConfigError, UserError
+
+#: What only a training can tell: nothing was there to learn from.
+TOLD_LATER = "R18 "
+
+
+@settings(deadline=None, suppress_health_check=list(HealthCheck))
+@given(folder=folders(), config=configs(), figures=st.sampled_from([True] + [False] * 19))
+def test_a_config_gives_tables_or_a_line_for_each_mistake(folder, config, figures, one_thread):
+    with tempfile.TemporaryDirectory() as here, pytest.MonkeyPatch.context() as patch:
+        patch.chdir(here)
+        write_folder(folder, Path("folder"))
+        try:
+            plan = run_all(config, figures)
+        except ConfigError as error:
+            event("refused")
+            assert all(line.startswith("my.yaml: ") for line in str(error).splitlines())
+        except UserError as error:
+            event("learnt nothing")
+            assert all(line.startswith(TOLD_LATER) for line in str(error).splitlines()), error
+        else:
+            event("tables")
+            nothing_is_dropped(plan, folder)
+
+
+def nothing_is_dropped(plan: Plan, folder: dict) -> None:
+    """Every image is in the index; every method, metric and k in the table of its experiment."""
+    dataset = plan.datasets[0]
+    index = pd.read_parquet(paths.local(paths.INDEX, dataset=dataset, store="original"))
+    labels = index["class"].value_counts().to_dict()
+    assert labels == {name: len(seeds) for name, seeds in folder["classes"].items()}
+    stored = pd.read_parquet(paths.summary(plan.benchmark.name, "metrics"))
+    assert stored["value"].notna().where(stored["note"] == "", other=True).all()
+    for experiment in plan.benchmark.experiments:
+        file = paths.table(plan.benchmark.name, experiment, "csv")
+        table = pd.read_csv(file, keep_default_na=False)
+        methods = {(r.recipe, r.loss, r.sampler) for r in plan.experiment_runs(experiment)}
+        rows = table[["recipe", "loss", "sampler"]].itertuples(index=False, name=None)
+        assert methods <= set(rows)
+        if "recall" in (asked := plan.benchmark.evaluation).metrics:
+            found = table[table["metric"] == "recall"]
+            assert set(found["k"].astype(int)) == set(asked.recall_at)
+            assert set(found["split"]) == set(asked.splits)
+            assert set(found["selection"]) >= set(plan.benchmark.selections)
