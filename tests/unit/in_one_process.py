@@ -29,19 +29,23 @@ DATA, PREPARE, TRAIN, EMBED, MEASURE, CHECK, REPORT = map(
 )
 
 
-def run_all(config: dict, figures: bool = True) -> Plan:
+def run_all(config: dict, figures: bool = True, done: float = 1.0) -> Plan:
     """Make tables, pages and figures of a config below the working directory.
 
-    Whatever a step raises comes through; a mistake of the user is a UserError.
+    A partial config has only a share of its runs ``done``. Whatever a step raises comes through; a
+    mistake of the user is a UserError.
     """
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     try:
         plan = resolve_config(config, "my.yaml")
         results = Path(paths.results(plan.benchmark.name))
         write_plan(plan, results)
-        for dataset, store in sorted({(r.dataset, _store(plan, r)) for r in plan.all_runs.values()}):
+        for dataset, store in sorted(
+            {(r.dataset, _store(plan, r)) for r in plan.all_runs.values()}
+        ):
             prepare(plan, dataset, store)
-        for run in plan.all_runs.values():
+        runs = list(plan.all_runs.values())
+        for run in runs[: max(1, int(done * len(runs)))] if plan.benchmark.partial else runs:
             do_run(plan, run.id, results / paths.CONFIG_FILE)
         report(plan, results, figures)
         return plan
@@ -70,7 +74,10 @@ def prepare(plan: Plan, dataset: str, store: str) -> None:
 def do_run(plan: Plan, name: str, config: Path) -> None:
     """Rules train, embed or control, evaluate, project and illustrate of one run."""
     run = plan.run_by_id(name)
-    one, several = Namespace(config=config, run=name, pairs=None), Namespace(config=config, run=[name])
+    one, several = (
+        Namespace(config=config, run=name, pairs=None),
+        Namespace(config=config, run=[name]),
+    )
     if run.trained:
         TRAIN.main(Namespace(**vars(several), time_budget=None, checkpoint_every=None, wait=1.0))
         EMBED.trained(Namespace(**vars(several), pairs=None))
@@ -94,7 +101,9 @@ def report(plan: Plan, results: Path, figures: bool) -> None:
         REPORT.tables(Namespace(config=config, overview=overview, experiment=None))
     if figures:
         for experiment in plan.benchmark.experiments:
-            REPORT.figures(Namespace(config=config, overall=False, experiment=experiment, kind=None))
+            REPORT.figures(
+                Namespace(config=config, overall=False, experiment=experiment, kind=None)
+            )
         if same_methods(plan):
             REPORT.figures(Namespace(config=config, overall=True, experiment=None, kind=None))
     REPORT.pages(Namespace(config=config))
