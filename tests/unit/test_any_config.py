@@ -5,7 +5,7 @@ import tempfile
 import pandas as pd
 import pytest
 from drawn_configs import configs, write_images
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 from in_one_process import run_all
 
@@ -17,7 +17,12 @@ from dmlbench.errors import ConfigError, UserError
 TOLD_LATER = "R18 "
 
 
-@settings(deadline=None, suppress_health_check=list(HealthCheck))
+# Simplifying what fails would take minutes; the seed that is printed repeats it.
+@settings(
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+)
 @given(drawn=configs(), figures=st.sampled_from([True] + [False] * 19), done=st.sampled_from([0, 0.3, 0.6]))
 def test_a_config_gives_tables_or_a_line_for_each_mistake(drawn, figures, done, one_thread):
     images, config = drawn
