@@ -72,7 +72,7 @@ def test_a_changed_image_changes_the_listing_and_another_file_does_not(tmp_path)
 
 
 def test_a_config_names_it_like_any_dataset(tmp_path, smoke_config):
-    smoke_config["datasets"] = {"mine": {"folder": str(images(tmp_path / "images"))}}
+    smoke_config["datasets"] = {"mine": {"folder": str(images(tmp_path / "images", each=4))}}
     smoke_config["evaluation"] = {"recall_at": [1], "nmi_plus": {"class": 2}}
     experiment = smoke_config["experiments"]["even_odd"]
     experiment["dataset"] = "mine"

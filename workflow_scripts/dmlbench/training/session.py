@@ -20,11 +20,12 @@ from dmlbench.data.store import ImageStore
 from dmlbench.errors import ConfigError
 from dmlbench.files import checksum_of, replacing, write_json
 from dmlbench.training.checkpoint import Checkpoint
+from dmlbench.training.enough import counts
 from dmlbench.training.loop import Trainer
 from dmlbench.training.run_lock import RunLock
 from dmlbench.training.stopping import Stopping
 from dmlbench.workflow.bundles import is_finished, output_names
-from dmlbench.workflow.job_records import read_record
+from dmlbench.workflow.job_records import learnt_nothing, read_record
 from dmlbench.workflow.provenance import environment, hardware, training_code, training_files
 
 log = logging.getLogger(__name__)
@@ -86,6 +87,8 @@ def train_run(
         # A history that grows and new weights must not lie beside the record of an older training.
         (out / "run.json").unlink(missing_ok=True)
         trainer.train(checkpoint, stopping, epoch_ended)
+        if why := learnt_nothing(trainer.progress.history):
+            log.warning("this training taught nothing: %s; no table takes it", why)
         lock.check()
         save_run(out, plan, run, trainer)
         checkpoint.discard()
@@ -113,6 +116,7 @@ def save_run(out: Path, plan: Plan, run: Run, trainer: Trainer) -> None:
         "files": training_files(run.dataset, plan.sources(run)),
         "outputs": {name: checksum_of(out / name) for name in names},
         "data": trainer.data,
+        "images": counts(trainer.images, trainer.recipe["epochs"]),
         "selected_epochs": selections.epochs,
         "input": reader.input,
         "initial_weights": trainer.initial_weights,

@@ -4,6 +4,7 @@ A state is there while a job runs and after it has failed, also where it was kil
 """
 
 import json
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -90,6 +91,17 @@ def _state_after(error: BaseException) -> str:
     if isinstance(error, Unfinished) and "time budget" in str(error):
         return "out of time"
     return "missing" if isinstance(error, Unfinished | KeyboardInterrupt) else "failed"
+
+
+def learnt_nothing(history: list[dict]) -> str:
+    """Why the epochs of a ``history.csv`` taught nothing; empty where some step did."""
+    active = [row.get("active_tuples", math.nan) for row in history]
+    counted = [number for number in active if not math.isnan(number)]
+    if counted and not any(counted):
+        return "no tuple was active in any step"
+    if history and not any(row["loss"] for row in history):
+        return "the loss was 0 in every step"
+    return ""
 
 
 def read_record(folder: Path, fingerprint: str) -> dict:
