@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dmlbench.errors import Unfinished, UserError
-from dmlbench.workflow.copies import SIGNALS, Copies
+from dmlbench.workflow.copies import SIGNALS, Copies, heard
 from dmlbench.workflow.job_records import noted
 
 log = logging.getLogger("dmlbench")
@@ -120,8 +120,10 @@ def do(
     """What :func:`run` does with the command line parsed."""
     _start_log(options.log, log_mode)
     log.info("%s", shlex.join(sys.argv))
-    # A scheduler that ends a job asks this way: clean up as after Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A scheduler that ends a job asks this way, or a terminal that is closed: clean up as after
+    # Ctrl-C.
+    for number in {signal.SIGTERM, signal.SIGHUP} & {*heard()}:
+        signal.signal(number, signal.default_int_handler)
     started = time.monotonic()
     try:
         with noted(options.log):
