@@ -4,6 +4,7 @@ A state is there while a job runs and after it has failed, also where it was kil
 """
 
 import json
+import logging
 import math
 import threading
 import time
@@ -14,6 +15,8 @@ from typing import NamedTuple
 
 from dmlbench.errors import DataError, DivergedError, OutOfMemoryError, Unfinished
 from dmlbench.files import checksum_of, write_json
+
+log = logging.getLogger(__name__)
 
 #: Seconds between two touches of a running job's file, and after how many without one it is dead.
 BEAT, DEAD = 20.0, 120.0
@@ -77,7 +80,10 @@ def noted(log: Path | None) -> Iterator[None]:
         ended.set()
         beat.join()
         if state:
-            write_json(file, state._asdict())
+            try:
+                write_json(file, state._asdict())
+            except OSError as error:  # a full disk must not hide why the job ended
+                log.warning("%s: cannot be written (%s)", file, error.strerror)
         else:
             file.unlink(missing_ok=True)
 
