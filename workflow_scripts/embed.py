@@ -18,8 +18,12 @@ def features(args) -> None:
     from dmlbench.data.reader import ImageReader
     from dmlbench.data.store import ImageStore
     from dmlbench.models.backbones import build_backbone
-    from dmlbench.models.embedder import embed
-    from dmlbench.training.device import make_deterministic, pick_device, seed_everything
+    from dmlbench.training.device import (
+        embed_all,
+        make_deterministic,
+        pick_device,
+        seed_everything,
+    )
 
     plan = load_config(args.config)
     recipe, threads = plan.recipe_of_network(args.network), plan.benchmark.resources.train.threads
@@ -29,7 +33,7 @@ def features(args) -> None:
     reader = ImageReader(store, recipe, threads, device)
     seed_everything(0)  # no weight is random
     backbone = build_backbone(recipe, reader.channels, reader.size).to(device)
-    made = embed(backbone, reader, np.arange(len(store.index)))
+    made = embed_all(backbone, reader, np.arange(len(store.index)))
     out = paths.local(paths.FEATURES, dataset=args.dataset, network=args.network)
     save_features(out, made.to(getattr(torch, recipe["features"])), store.index)
 
@@ -40,8 +44,8 @@ def trained(args) -> None:
 
     from dmlbench.data.features import reader_of
     from dmlbench.evaluation.embeddings import embed_run
-    from dmlbench.models.embedder import embed, load_model
-    from dmlbench.training.device import make_deterministic, pick_device
+    from dmlbench.models.embedder import load_model
+    from dmlbench.training.device import embed_all, make_deterministic, pick_device
     from dmlbench.workflow.job_records import read_record
 
     plan = load_config(args.config)
@@ -58,11 +62,11 @@ def trained(args) -> None:
     reader = reader_of(plan, run, threads, device)
     for selection in plan.benchmark.selections:
         model = load_model(folder, record, selection, device)
-        embed_run(plan, run, selection, args.pairs, partial(embed, model, reader))
+        embed_run(plan, run, selection, args.pairs, partial(embed_all, model, reader))
         if plan.benchmark.evaluation.body:
             model.head = nn.Identity()
             body = paths.body_of(selection)
-            embed_run(plan, run, body, args.pairs, partial(embed, model, reader))
+            embed_run(plan, run, body, args.pairs, partial(embed_all, model, reader))
 
 
 def control(args) -> None:

@@ -1,13 +1,14 @@
 #!/usr/bin/env python
 """What a config plans: what it will take, and how far it is."""
 
+from collections import Counter
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
 from dmlbench import cli, paths
-from dmlbench.checking.results import MISSING, OK, LedgerEntry, ledger
+from dmlbench.checking.results import LEARNT_NOTHING, MISSING, OK, LedgerEntry, ledger
 from dmlbench.config import Plan, Run, load_config
 from dmlbench.training.run_lock import holder_of
 from dmlbench.workflow.estimate import (
@@ -31,7 +32,7 @@ def estimate(args) -> None:
     print(f"jobs: {sum(jobs.values())} to run" + (f" ({each})" if each else ""))
     # A clone that holds committed records has no weights, and trains anew.
     weights, runs = paths.model(plan.benchmark.selections[0]), plan.runs.values()
-    measured = {entry.run for entry in ledger(plan) if entry.state == OK}
+    measured = {entry.run for entry in ledger(plan) if entry.state in (OK, LEARNT_NOTHING)}
     left = [run not in measured or not (plan.run_folder(run) / weights).is_file() for run in runs]
     print(f"trainings: {len(runs)}, {sum(left)} of them to do")
     past = finished_trainings(Path(paths.results(plan.benchmark.name)).parent)
@@ -82,6 +83,11 @@ def status(args) -> None:
         print(f"{entry.run.id} {entry.state}{reason}{log}")
     if len(told) > MOST:
         print(f"and {len(told) - MOST} more")
+    notes = Counter((entry.run.dataset, entry.note) for entry in entries.values() if entry.note)
+    for (dataset, note), number in notes.most_common(MOST):
+        print(f"{dataset}, {number} run{'s' * (number > 1)}: {note}")
+    if len(notes) > MOST:
+        print(f"and {len(notes) - MOST} more such notes")
 
 
 def with_lock(plan: Plan, entry: LedgerEntry) -> LedgerEntry:

@@ -1,14 +1,20 @@
 """The whole workflow: dry runs of every config, and one real run."""
 
 import json
+import os
 import re
 import shutil
+import signal
+import subprocess
+import sys
+import time
 
 import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT, job_counts, run_script, run_snakemake
 
+from dmlbench import paths
 from dmlbench.config import load_config, resolve_config
 from dmlbench.reporting import figures
 from dmlbench.workflow.bundles import make_bundles
@@ -299,3 +305,28 @@ def test_outputs_lie_below_the_configs_name(smoke_run):
 def test_snakemake_lint_is_clean():
     done = run_snakemake("--lint", "--configfile", ROOT / "configs" / "smoke.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_the_same_command_goes_on_after_ctrl_c(smoke_config, tmp_path):
+    """Snakemake asked for --rerun-incomplete, as history.csv was there."""
+    smoke_config["recipes"]["digits_8d"] |= {"epochs": 120, "monitor_every": 120}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(smoke_config))
+    run = "digits_even_odd/digits_8d/triplet/eps/seed0"
+    folder = tmp_path / "results/smoke/runs" / run
+    arguments = ["-c1", folder.relative_to(tmp_path) / "run.json", "--configfile", "config.yaml"]
+    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", *arguments]
+    first = subprocess.Popen(
+        [str(word) for word in command], cwd=tmp_path, stderr=subprocess.DEVNULL, process_group=0
+    )
+    until = time.monotonic() + 120
+    while not (folder / "history.csv").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    os.killpg(first.pid, signal.SIGINT)
+    assert first.wait(timeout=60) != 0
+    assert not (folder / "run.json").exists()
+    done = run_snakemake(*arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    log = paths.log_in(tmp_path / "results/smoke", "train", run).read_text()
+    assert "goes on in epoch" in log
+    assert len(pd.read_csv(folder / "history.csv")) == 120

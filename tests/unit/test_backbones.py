@@ -2,6 +2,7 @@
 
 import copy
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +56,17 @@ def made_weights(folder):
 @pytest.fixture
 def weights(tmp_path):
     return made_weights(tmp_path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused_when_the_network_is_built(weights, value):
+    tensors = load_file(weights)
+    name = next(key for key in tensors if key.endswith("running_var"))
+    tensors[name][0] = value
+    save_file(tensors, weights)
+    told = f"{weights.name}' hold NaN or infinity in 1 tensors, such as {name}; get or save"
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        build_backbone(recipe("test_resnet", weights=str(weights), pretraining="mine"), 3, 32)
 
 
 def holds(model, file):

@@ -55,7 +55,7 @@ def of_metric(content, metric, k=None):
 
 def test_results_that_hold_every_rule_pass(plan, folder):
     assert breaches(plan, folder) == []
-    assert len(rules()) == 17
+    assert len(rules()) == 18
 
 
 def test_kinds_that_training_and_test_share_by_design_break_no_rule(smoke_config, tmp_path):
@@ -203,6 +203,11 @@ DOCTORED = {
         "is there twice",
         "evaluate it again",
     ),
+    "R18": (
+        file_change(RUN, HISTORY, lambda h: h.assign(active_tuples=0.0)),
+        "learnt nothing: no tuple was active in any step",
+        "leaves something to learn",
+    ),
 }
 
 
@@ -311,8 +316,6 @@ def test_a_metric_that_no_run_has_is_missed(plan, folder, metric):
         (RECORD, lambda c: c.pop("initial_weights"), "run.json: initial_weights: field required"),
         (RECORD, lambda c: c.pop("files"), "run.json: files: field required"),
         (RECORD, set_in("data", None), "run.json: data: input should be a valid string"),
-        (HISTORY, lambda h: h.drop(columns="steps"), "has no numbers in a column 'steps'"),
-        (HISTORY, lambda h: h.assign(loss="much"), "has no numbers in a column 'loss'"),
     ],
 )
 def test_files_of_another_form_are_told_in_one_line(plan, folder, name, change, told):
@@ -323,6 +326,52 @@ def test_files_of_another_form_are_told_in_one_line(plan, folder, name, change, 
     with pytest.raises(DataError, match=re.escape(told)) as refused:
         breaches(plan, folder)
     assert RUN in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda h: h.drop(columns="steps"), "has no numbers in a column 'steps'"),
+        (lambda h: h.assign(loss="much"), "has no numbers in a column 'loss'"),
+    ],
+)
+def test_a_history_of_another_form_is_a_failed_run(plan, folder, change, told):
+    doctored(folder, RUN, HISTORY, change)
+    (found,) = breaches(plan, folder)
+    assert (found["rule"], found["run"]) == ("R01", RUN)
+    assert found["what"].startswith("failed: ")
+    assert told in found["what"]
+
+
+def test_a_training_that_taught_nothing_has_that_state_and_partial_leaves_it_out(plan, folder):
+    """A loss of 0 in every step says so too, where a library's loss counts no tuples."""
+    doctored(folder, RUN, HISTORY, lambda h: h.assign(loss=0.0, active_tuples=np.nan))
+    results = Results.read(plan, folder)
+    (entry,) = (e for e in results.entries if e.state != "ok")
+    assert (entry.run.id, entry.state) == (RUN, "learnt nothing")
+    assert entry.reason == "the loss was 0 in every step"
+    assert [b["rule"] for b in check(results)] == ["R18"]
+    plan.benchmark.partial = True
+    assert check(results) == []
+    assert entry.run not in results.measured
+
+
+def test_images_that_a_training_did_not_use_are_told(plan, folder, tmp_path):
+    images = {"images": 1090, "never_drawn": 12, "without_positive": 0}
+    doctored(folder, RUN, RECORD, set_in("images", images))
+    (note,) = (e.note for e in Results.read(plan, folder).entries if e.note)
+    assert note == "of 1,090 training images 12 in no batch of any epoch"
+    there = tmp_path / paths.results(plan.benchmark.name)
+    there.parent.mkdir()
+    folder.rename(there)
+    config = paths.resolved_config(plan.benchmark.name)
+    done = run_script("plan", "status", "--config", config, cwd=tmp_path)
+    assert f"digits_even_odd, 1 run: {note}" in done.stdout, done.stderr
+
+
+def test_some_active_tuples_are_enough(plan, folder):
+    doctored(folder, RUN, HISTORY, lambda h: h.assign(active_tuples=[0.0, 0.0, 0.01]))
+    assert breaches(plan, folder) == []
 
 
 @pytest.mark.parametrize("content", ["{}", "[]"])
@@ -394,7 +443,7 @@ def test_many_breaches_of_one_rule_are_counted(plan, folder):
 def test_a_strangers_folder_is_checked_alone(plan, folder, tmp_path):
     done = run_script("check", folder, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "7 runs hold all 17 rules" in done.stdout
+    assert "7 runs hold all 18 rules" in done.stdout
     doctored(folder, RUN, METRICS, lower_at_10)
     out, table = tmp_path / "check.json", tmp_path / "ledger.csv"
     done = run_script("check", folder, "--out", out, "--ledger", table, cwd=tmp_path)

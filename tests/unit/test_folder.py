@@ -72,7 +72,7 @@ def test_a_changed_image_changes_the_listing_and_another_file_does_not(tmp_path)
 
 
 def test_a_config_names_it_like_any_dataset(tmp_path, smoke_config):
-    smoke_config["datasets"] = {"mine": {"folder": str(images(tmp_path / "images"))}}
+    smoke_config["datasets"] = {"mine": {"folder": str(images(tmp_path / "images", each=4))}}
     smoke_config["evaluation"] = {"recall_at": [1], "nmi_plus": {"class": 2}}
     experiment = smoke_config["experiments"]["even_odd"]
     experiment["dataset"] = "mine"
@@ -176,6 +176,20 @@ def test_a_damaged_image_of_ones_own_is_no_matter_of_archives(tmp_path):
     line = done.stderr.splitlines()[-1]
     assert "error: mine: class1/bad.jpg cannot be read as an image (no known image format)" in line
     assert line.endswith("; mend it, or take it out of the folder")
+
+
+def test_the_first_of_many_damaged_images_are_named_and_all_are_counted(tmp_path):
+    folder = images(tmp_path / "images")
+    for number in range(12):
+        (folder / "class1" / f"bad{number:02d}.jpg").write_bytes(b"no image")
+    dataset = own_dataset("mine", FolderDataset(folder=str(folder)))
+    with pytest.raises(DataError) as told:
+        prepare(dataset, {}, tmp_path / "out")
+    first, *named, more = str(told.value).splitlines()
+    assert first == "mine: 12 images cannot be read:"
+    assert [f"class1/bad{n:02d}.jpg" in line for n, line in enumerate(named)] == [True] * 10
+    assert more == "and 2 more"
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_full_disk_is_told_of_ones_own_folder(tmp_path, monkeypatch):

@@ -63,6 +63,33 @@ def test_a_signal_makes_it_save_and_leave_with_a_code_of_its_own(number, tmp_pat
     assert not (folder / paths.LOCK_FILE).exists()
 
 
+def test_a_closed_terminal_makes_it_save_but_not_under_nohup(tmp_path):
+    """A real one: what writes to it fails from then on."""
+    config_file(tmp_path, epochs=2000, monitor_every=2000)
+    command = [sys.executable, SCRIPTS / "train.py", "--config", "config.yaml", "--run", RUN]
+    history = tmp_path / "results/smoke/runs" / RUN / "history.csv"
+    for nohup in (True, False):
+        process, terminal = os.forkpty()
+        if process == 0:
+            os.chdir(tmp_path)
+            os.environ["PYTHONPATH"] = str(SCRIPTS)
+            signal.signal(signal.SIGHUP, signal.SIG_IGN if nohup else signal.SIG_DFL)
+            os.execv(sys.executable, [str(word) for word in command])
+        history.unlink(missing_ok=True)
+        until = time.monotonic() + 60
+        while not history.exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        os.close(terminal)
+        if nohup:
+            epochs = len(history.read_text().splitlines())
+            while len(history.read_text().splitlines()) < epochs + 5 and time.monotonic() < until:
+                time.sleep(0.05)
+            assert time.monotonic() < until
+            os.kill(process, signal.SIGTERM)
+        assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 75
+        assert (tmp_path / "results/smoke/checkpoints" / RUN / paths.CHECKPOINT_FILE).exists()
+
+
 def test_a_signal_is_obeyed_at_once_while_it_waits_for_another_writer(tmp_path):
     config_file(tmp_path)
     lock = RunLock(tmp_path / "results/smoke/checkpoints" / RUN / paths.LOCK_FILE)

@@ -36,6 +36,7 @@ def finish(plan, run):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "run.json").write_text(json.dumps({"fingerprint": plan.fingerprint(run)}))
     (folder / paths.METRICS_FILE).write_text("{}")
+    (folder / "history.csv").write_text("epoch,steps,loss\n1,9,0.1\n")
     return folder
 
 
@@ -143,3 +144,22 @@ def test_scripts_leave_their_state_and_the_ledger_is_a_table(plan, run):
     assert len(table) == len(plan.all_runs)
     assert table.loc[run.id, "state"] == "diverged"
     assert table.loc[run.id, "log"] == str(log)
+
+
+@pytest.mark.parametrize(
+    ("fault", "told", "state"),
+    [
+        ("bytearray(1 << 60)", "error: out of memory", "out of memory"),
+        ("open('/dev/full', 'w', 1).write('a line\\n')", "No space left on device; noth", "failed"),
+    ],
+)
+def test_a_machine_that_has_no_room_is_one_line_in_every_step(plan, run, fault, told, state):
+    log = log_of(plan, run, "embed")
+    code = f"from dmlbench import cli\ndef main(args): {fault}\ncli.run(main, cli.parser(''))"
+    environment = {**os.environ, "PYTHONPATH": str(SCRIPTS)}
+    command = [sys.executable, "-c", code, "--log", str(log)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert cell_of(plan, run).state == state

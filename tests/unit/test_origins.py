@@ -59,6 +59,25 @@ def test_what_a_record_of_our_own_vouches_for_is_not_out_of_date(made):
     assert record(WEIGHTS) is None
 
 
+@pytest.mark.parametrize(("locked", "archive"), [(False, False), (True, False), (False, True)])
+def test_what_an_interrupted_job_left_is_made_anew_without_a_question(
+    made, capsys, locked, archive
+):
+    """Ctrl-C, then the same command: Snakemake raised IncompleteFilesException."""
+    file, snakemake = (ARCHIVE if archive else WEIGHTS), FilePersistence()
+    make(file, "the first epochs", 3000)
+    FilePersistence()._delete_record(file)
+    snakemake._mark_incomplete(file, None)
+    if locked:
+        snakemake._write_locks("output", [file])
+    settled()
+    asks = bool(FilePersistence()._filter_incomplete_keys([file]))
+    assert asks == (locked or archive)
+    if not asks:
+        assert record(file).params == [UNKNOWN]
+    assert capsys.readouterr().err == ""
+
+
 def origins() -> bytes:
     return ORIGINS.read_bytes()
 
@@ -135,6 +154,7 @@ def test_a_spoilt_archive_changes_nothing_that_is_known(made):
 
 def test_a_file_that_a_job_is_making_is_let_be(made):
     FilePersistence()._mark_incomplete(WEIGHTS, None)
+    FilePersistence()._write_locks("output", [WEIGHTS])
     with open(WEIGHTS, "w") as stream:
         stream.write("half of")
     time = os.stat(WEIGHTS).st_mtime

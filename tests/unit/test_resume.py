@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ from dmlbench import paths
 from dmlbench.config import resolve_config
 from dmlbench.data.duplicates import find_duplicates
 from dmlbench.data.store import ImageStore
-from dmlbench.errors import DivergedError, LeaveNow, TrainingError
+from dmlbench.errors import DataError, DivergedError, LeaveNow, TrainingError
 from dmlbench.training.checkpoint import Checkpoint
 from dmlbench.training.session import train_run
 from dmlbench.training.snapshot import _module_state, _restore_module, unsaved
@@ -48,6 +49,40 @@ def plan(request, tmp_path, monkeypatch):
 def weights(plan) -> dict[str, bytes]:
     folder = plan.run_folder(plan.run_by_id(RUN))
     return {file.name: file.read_bytes() for file in folder.glob("*.safetensors")}
+
+
+@pytest.fixture
+def small_disk(plan):
+    """A real disk of 1 MB under the checkpoints of the config."""
+    place = plan.checkpoint_folder(plan.run_by_id(RUN))
+    place.mkdir(parents=True)
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
+    if subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("only root can mount a tmpfs")
+    yield place
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def test_a_full_disk_is_one_line_and_it_goes_on_from_the_last_whole_checkpoint(plan, small_disk):
+    trained_in_parts(plan, steps=1000)
+    whole, run = weights(plan), plan.run_by_id(RUN)
+    (plan.run_folder(run) / "run.json").unlink()
+    with pytest.raises(LeaveNow):
+        train_run(plan, run, stopping=StopAfter(20))
+    checkpoint = small_disk / paths.CHECKPOINT_FILE
+    saved = checkpoint.read_bytes()
+    other = small_disk / "others"
+    other.write_bytes(bytes(shutil.disk_usage(small_disk).free - (16 << 10)))  # a lock fits
+    with pytest.raises(DataError, match="No space left on device") as told:
+        train_run(plan, run, every=0.001)
+    assert str(told.value).startswith(f"{small_disk}: ")
+    assert "go on from the last checkpoint" in str(told.value)
+    assert len(str(told.value).splitlines()) == 1
+    assert checkpoint.read_bytes() == saved
+    assert left(plan) == sorted([paths.CHECKPOINT_FILE, "others"])
+    other.unlink()
+    train_run(plan, run)
+    assert weights(plan) == whole
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from dmlbench.knn import recall_at
 from dmlbench.losses.base import LossResult
 from dmlbench.models.embedder import Embedder, load_model
 from dmlbench.samplers.batch import Batch
+from dmlbench.training.device import embed_all
 from dmlbench.training.loop import Trainer
 from dmlbench.training.session import save_run
 from dmlbench.training.snapshot import Selections
@@ -181,6 +182,19 @@ def test_selections_keep_the_first_best_and_the_last():
         kept.update(epoch, model, {"val": val, "test_max": test})
     assert kept.epochs == {"last": 3, "val": 2, "test_max": 1}
     assert {k: int(w["weight"]) for k, w in kept.weights.items()} == kept.epochs
+
+
+def test_images_that_cannot_be_embedded_for_want_of_memory_are_one_line(spec, store):
+    """PyTorch's own error, of numbers that no machine has room for."""
+    images = TrainingImages(spec, DATASET, store, CPU)
+
+    class Large(torch.nn.Module):
+        def forward(self, pixels):
+            return torch.empty(2**50)
+
+    told = r"embedding images of 8 x 8 pixels does not fit into the memory of this machine \("
+    with pytest.raises(OutOfMemoryError, match=told):
+        embed_all(Large(), images.reader, images.rows[:4])
 
 
 def test_a_saved_model_gives_the_recall_that_was_measured(smoke_config, spec, store, tmp_path):

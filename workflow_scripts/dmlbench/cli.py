@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dmlbench.errors import Unfinished, UserError
-from dmlbench.workflow.copies import SIGNALS, Copies
+from dmlbench.files import DISK_TROUBLE
+from dmlbench.workflow.copies import SIGNALS, Copies, heard
 from dmlbench.workflow.job_records import noted
 
 log = logging.getLogger("dmlbench")
@@ -120,8 +121,10 @@ def do(
     """What :func:`run` does with the command line parsed."""
     _start_log(options.log, log_mode)
     log.info("%s", shlex.join(sys.argv))
-    # A scheduler that ends a job asks this way: clean up as after Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A scheduler that ends a job asks this way, or a terminal that is closed: clean up as after
+    # Ctrl-C.
+    for number in {signal.SIGTERM, signal.SIGHUP} & {*heard()}:
+        signal.signal(number, signal.default_int_handler)
     started = time.monotonic()
     try:
         with noted(options.log):
@@ -137,20 +140,33 @@ def do(
             signal.signal(number, signal.SIG_IGN)
         log.error("unfinished: %s", reason)
         sys.exit(EXIT_UNFINISHED)
-    except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
-        # pyarrow names the file only in the text.
-        what = f"{error.filename}: {error.strerror}" if error.filename else f"{error}: no such file"
-        log.error("error: %s; has the step before it run?", what)
-        sys.exit(EXIT_USER_ERROR)
     except KeyboardInterrupt:
         log.error("interrupted; nothing half-written counts as finished")
         sys.exit(130)
-    except Exception:
+    except Exception as error:
+        if line := _known(error):
+            log.error("error: %s", line)
+            sys.exit(EXIT_USER_ERROR)
         log.exception(
             "unexpected error; if the last lines below are in a class of your own, fix it there, "
             "otherwise please report this bug"
         )
         sys.exit(1)
+
+
+def _known(error: Exception) -> str:
+    """What to say of an error that the machine is to blame for; empty for others."""
+    if isinstance(error, MemoryError):
+        reason = f" ({error})" if str(error) else ""
+        return f"out of memory{reason}; ask for more under resources, or take a larger machine"
+    if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):
+        # pyarrow names the file only in the text.
+        what = f"{error.filename}: {error.strerror}" if error.filename else f"{error}: no such file"
+        return f"{what}; has the step before it run?"
+    if isinstance(error, OSError) and error.errno in DISK_TROUBLE:
+        what = f"{error.filename}: " if error.filename else ""
+        return f"{what}{error.strerror}; nothing half-written stays; make room, and run again"
+    return ""
 
 
 def _start_log(file: Path | None, mode: str) -> None:

@@ -15,6 +15,10 @@ from pathlib import Path
 WEIGHT_FILES = (".safetensors", ".pth", ".pt", ".bin")
 #: Error numbers of flock on a file system without locks.
 NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
+#: Error numbers of a disk that is full, read-only, broken or gone.
+DISK_TROUBLE = (
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ESTALE,
+)  # fmt: skip
 
 
 def checksum_of(path: Path | str, method: str = "sha256") -> str:

@@ -8,7 +8,7 @@ from collections.abc import Hashable, Iterator
 import numpy as np
 
 from dmlbench.checking.check import MEASURE_AGAIN, TRAIN_AGAIN, Breach, rule, run_rule
-from dmlbench.checking.results import OK, PART, Measured, Results, part_of
+from dmlbench.checking.results import LEARNT_NOTHING, OK, PART, Measured, Results, part_of
 from dmlbench.config import RANDOM, UNTRAINED
 from dmlbench.config.dataset_facts import clusters_per_class
 from dmlbench.evaluation.metric import METRICS, find_measure
@@ -26,7 +26,7 @@ def complete(results: Results) -> Iterator[Breach]:
     if results.plan.benchmark.partial:
         return
     for entry in results.entries:
-        if entry.state != OK:
+        if entry.state not in (OK, LEARNT_NOTHING):  # R18 says it of the latter
             log = f" ({entry.log})" if entry.log else ""
             remedy = "run the pipeline to the end, or set partial: true to print k/n"
             yield Breach(entry.run.id, f"{entry.state}: {entry.reason}{log}", remedy)
@@ -167,6 +167,19 @@ def once(results: Results) -> Iterator[Breach]:
     for one in results.measured.values():
         for what in _not_once(results, one, measured[one.run.dataset]):
             yield Breach(one.run.id, what, MEASURE_AGAIN)
+
+
+@rule("R18", "Training had something to learn from.", since="1.1")
+def learnt(results: Results) -> Iterator[Breach]:
+    if results.plan.benchmark.partial:  # it is left out, and tables name it
+        return
+    for entry in results.entries:
+        if entry.state == LEARNT_NOTHING:
+            remedy = (
+                "take a sampler or margin that leaves something to learn, or classes of more "
+                "images, and train again; or set partial: true to leave it out"
+            )
+            yield Breach(entry.run.id, f"{entry.state}: {entry.reason}", remedy)
 
 
 def _not_once(results: Results, one: Measured, measured: set[tuple]) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NotRequired
 
@@ -14,11 +14,19 @@ from dmlbench import BENCHMARK_VERSION, paths
 from dmlbench.config import Plan, Run
 from dmlbench.errors import DataError
 from dmlbench.files import replacing
-from dmlbench.workflow.job_records import RUNNING, DamagedRecordError, read_record, read_state
+from dmlbench.workflow.job_records import (
+    RUNNING,
+    DamagedRecordError,
+    learnt_nothing,
+    read_record,
+    read_state,
+)
 
-OK, MISSING = "ok", "missing"
+OK, LEARNT_NOTHING, MISSING = "ok", "learnt nothing", "missing"
 #: Every run has one of these.
-STATES = (OK, RUNNING, "diverged", "out of memory", "out of time", "failed", MISSING)
+STATES = (
+    OK, RUNNING, LEARNT_NOTHING, "diverged", "out of memory", "out of time", "failed", MISSING,
+)  # fmt: skip
 #: The steps of a run, in their order.
 _STEPS = ("train", "embed", "embed_pairs", "control", "control_pairs", "evaluate")
 _TRAIN, _MEASURE = "train the run again", "measure it again"
@@ -33,6 +41,7 @@ class LedgerEntry:
     reason: str = ""  # why it is not ok, in one line
     step: str = ""  # where it stopped; empty where that is not known
     log: str = ""  # of that step
+    note: str = ""  # which of its images its training did not use, in one line
 
 
 def ledger(plan: Plan, results: Path | None = None) -> list[LedgerEntry]:
@@ -46,9 +55,9 @@ def _entry(plan: Plan, results: Path, run: Run) -> LedgerEntry:
     reason = "not run yet"
     if (folder / "run.json").is_file():
         try:
-            read_record(folder, plan.fingerprint(run))
+            record = read_record(folder, plan.fingerprint(run))
             if (folder / paths.METRICS_FILE).is_file():
-                return LedgerEntry(run, OK)
+                return replace(_measured(run, folder), note=unused(record))
             reason = "trained, not measured yet"
         except DamagedRecordError as error:
             return LedgerEntry(run, "failed", str(error), "train")
@@ -61,9 +70,28 @@ def _entry(plan: Plan, results: Path, run: Run) -> LedgerEntry:
     return LedgerEntry(run, MISSING, reason)
 
 
+def _measured(run: Run, folder: Path) -> LedgerEntry:
+    """The state of a run that was trained and measured."""
+    if not run.trained:
+        return LedgerEntry(run, OK)
+    try:
+        why = learnt_nothing(_read_history(folder / "history.csv").to_dict("records"))
+    except DataError as error:
+        return LedgerEntry(run, "failed", str(error), "train")
+    return LedgerEntry(run, LEARNT_NOTHING, why, "train") if why else LedgerEntry(run, OK)
+
+
+def unused(record: dict) -> str:
+    """Which training images a run did not use, by its record; empty where it used all."""
+    images = record.get("images") or {}  # controls, and records before 1.1, have none
+    told = {"never_drawn": "in no batch of any epoch", "without_positive": "alone in their class"}
+    found = [f"{images[key]:,} {words}" for key, words in told.items() if images.get(key)]
+    return f"of {images['images']:,} training images {' and '.join(found)}" if found else ""
+
+
 def as_table(entries: Iterable[LedgerEntry]) -> pd.DataFrame:
-    """One row for each run: its names, state, reason, step and log."""
-    columns = ["run", *Run.__dataclass_fields__, "state", "reason", "step", "log"]
+    """One row for each run: its names, state, reason, step, log and note."""
+    columns = ["run", *Run.__dataclass_fields__, "state", "reason", "step", "log", "note"]
     rows = [{**vars(c.run), **vars(c), "run": c.run.id} for c in entries]
     return pd.DataFrame(rows, columns=columns)
 

@@ -64,7 +64,7 @@ def _pretraining_problems(recipe: Recipe, weights: Weights | None, where: str) -
         return
     known = pretraining_of(weights.tag)
     try:
-        check_pretraining(said or "imagenet1k")
+        check_pretraining(said)
     except ConfigError as error:
         yield f"{where}.pretraining: {error}"
         return

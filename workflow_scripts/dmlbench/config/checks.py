@@ -67,6 +67,13 @@ def measure_problems(settings: Evaluation, dataset: str, facts: DatasetFacts) ->
             if gallery is not None:
                 where = f"is more than the {gallery:,} images in the gallery of {dataset} {part}"
             yield f"evaluation.recall_at: {max(settings.recall_at)} {where}"
+        classes = facts.counts.get(f"{part}:{label}")
+        if classes == 1 or (classes == images and gallery is None):
+            each = "all images have one class" if classes == 1 else "each class has one image"
+            yield (
+                f"evaluation.splits: in {dataset} {part} {each} of {label}: no measure could vary; "
+                f"leave {split} out, or measure another label column"
+            )
         per_class = clusters_per_class(settings, label) if "nmi_plus" in settings.metrics else 1
         if (per_class or 1) * facts.counts.get(f"{part}:{label}", 2) > images:
             yield (
@@ -127,6 +134,20 @@ def fold_problems(dataset: str, folds: int, test_fold: int | None, where: str) -
         yield f"{where}: the recipe has test_fold, but {dataset} has its own test and no folds"
 
 
+def selection_problems(
+    dataset: str, facts: DatasetFacts, recipe: dict, selections: list[str], where: str
+) -> Iterator[str]:
+    """Classes too small to hold images out that can be matched."""
+    if "val" not in selections or facts.own_validation or facts.largest_class is None:
+        return
+    whole = validation_classes(facts.train_classes, recipe["validation"])
+    if not whole and facts.largest_class < 4:
+        yield (
+            f"{where}: selections: val takes two images of a class and leaves two, but no class of "
+            f"{dataset} to train on has four; leave val out of selections"
+        )
+
+
 def batch_problems(
     dataset: str, facts: DatasetFacts, recipe: dict, sampler: dict, names: str
 ) -> Iterator[str]:
@@ -135,6 +156,11 @@ def batch_problems(
     if classes < 2:
         yield f"{names}: {dataset} has {classes} classes to train on; two are needed"
         return
+    if sampler["positive"] and facts.largest_class == 1:
+        yield (
+            f"{names}: a positive is another image of the class, but each class of {dataset} to "
+            "train on has one image; take a loss on whole batches"
+        )
     if per_class is None:
         return
     if not facts.own_validation:

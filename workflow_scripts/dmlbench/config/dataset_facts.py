@@ -74,6 +74,10 @@ class DatasetFacts(BaseModel):
     """Its index says of each test image what it is, in a column role: one of ROLES."""
     folds: int = 0
     """Its splits are fold1, fold2 and so on; test_fold picks the one to test on."""
+    largest_class: int | None = None
+    """Images of the largest class to train on, copies of an image among them, where that is known
+    before they are read.
+    """
 
     @property
     def own_validation(self) -> bool:

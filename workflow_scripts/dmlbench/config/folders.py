@@ -99,7 +99,8 @@ def folder_facts(dataset: FolderDataset) -> DatasetFacts:
     """What a registered dataset states in its decorator; errors as of :func:`contents`."""
     training = training_classes(dataset)
     counts: Counter[str] = Counter()
-    for name, files in contents(dataset)[0].items():
+    images = contents(dataset)[0]
+    for name, files in images.items():
         split = "train" if name in training else "test"
         counts.update({split: len(files), f"{split}:class": 1})
     return DatasetFacts(
@@ -107,6 +108,7 @@ def folder_facts(dataset: FolderDataset) -> DatasetFacts:
         train_classes=len(training),
         evaluations=(Part("test", "", "class"), Part("train", "", "class")),
         counts=dict(counts),
+        largest_class=max(len(images[name]) for name in training),
         mode=dataset.mode,
     )
 

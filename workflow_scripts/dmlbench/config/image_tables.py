@@ -167,6 +167,7 @@ def table_facts(table: Table, dataset: TableDataset) -> DatasetFacts:
         mode=dataset.mode,
         roles=table.has_roles,
         shared_labels=tuple(seen),
+        largest_class=max(by_split["train"][label].value_counts()) if "train" in by_split else None,
         sub_labels=_nested(rows, labels),
     )
 

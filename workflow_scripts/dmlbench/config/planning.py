@@ -80,7 +80,7 @@ class _Builder:
             self.problems += checks.own_problems(name, self.plan)
         for name, features in self.benchmark.features.items():
             try:
-                check_pretraining(features.pretraining or "imagenet1k")
+                check_pretraining(features.pretraining)
             except ConfigError as error:
                 self.problems.append(f"features.{name}.pretraining: {error}")
             if Path(features.file).is_file():
@@ -260,6 +260,8 @@ class _Builder:
         names = f"{where}: recipe '{recipe}' with sampler '{sampler}'"
         self.problems += checks.fold_problems(dataset, facts.folds, how["test_fold"], where)
         self.problems += checks.batch_problems(dataset, facts, how, chosen, names)
+        kept, mine = self.benchmark.selections, f"{where}: recipe '{recipe}'"
+        self.problems += checks.selection_problems(dataset, facts, how, kept, mine)
         names = f"{where}: loss '{loss}' with sampler '{sampler}'"
         if problems := list(checks.method_problems(how, costs, chosen, names)):
             self.problems += problems

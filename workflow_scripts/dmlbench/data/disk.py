@@ -1,6 +1,5 @@
 """Room on disks: for the store that is written, and for a copy of it on a node's own disk."""
 
-import errno
 import logging
 import os
 import shutil
@@ -14,6 +13,7 @@ import numpy as np
 from dmlbench import paths
 from dmlbench.data.dataset import Record
 from dmlbench.errors import DataError, TrainingError
+from dmlbench.files import DISK_TROUBLE
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +21,6 @@ log = logging.getLogger(__name__)
 Decoded = tuple[Record, np.ndarray, bytes]
 
 _FIRST = 300  #: images whose mean size is taken for that of all
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def checking_room(
@@ -49,14 +48,14 @@ def checking_room(
 
 
 @contextmanager
-def disk_full_is_told(folder: Path) -> Iterator[None]:
-    """Raise a DataError where the disk is full after all."""
+def disk_full_is_told(folder: Path, remedy: str = "make room") -> Iterator[None]:
+    """Raise a DataError, which ends with ``remedy``, where the disk is full after all, or fails."""
     try:
         yield
     except OSError as error:
-        if error.errno not in _NO_ROOM:
+        if error.errno not in DISK_TROUBLE:
             raise
-        told = f"{os.strerror(error.errno)}; nothing half-written stays"
+        told = f"{os.strerror(error.errno)}; nothing half-written stays; {remedy}"
         raise DataError(f"{folder}: {told}") from None
 
 

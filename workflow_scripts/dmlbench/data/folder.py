@@ -29,7 +29,7 @@ class Folder(Dataset):
         for name, files in images.items():
             split = "train" if name in training else "test"
             for file in files:
-                image = Path(self.folder.folder, name, file).read_bytes()
+                image = Path(self.folder.folder, name, file)
                 yield Record(f"{name}/{file}", split, {"class": name}, image)
 
 

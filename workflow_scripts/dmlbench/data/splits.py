@@ -8,6 +8,9 @@ from dmlbench.config import Plan, Run
 from dmlbench.config.dataset_facts import VALIDATION
 from dmlbench.seeding import derive_seed, validation_classes
 
+#: So many different images of a class can be matched with each other.
+_PAIR = 2
+
 
 def index_of(plan: Plan, run: Run) -> pd.DataFrame:
     """The prepared index of a run's dataset, with the run's splits (:func:`run_index`)."""
@@ -37,7 +40,9 @@ def validation_mask(index: pd.DataFrame, label: str, share: float, *axes: object
 
     Whole classes where there are enough of them, so that validation measures what the test
     measures: unseen classes. Else the same ``share`` of each class's images, copies of an image
-    (equal ``content``) staying on one side. The draw depends on the share and ``axes``.
+    (equal ``content``) staying on one side: at least two, which can be matched, and two are left to
+    train on. A class with fewer than four different images is trained on as a whole. The draw
+    depends on the share and ``axes``.
     """
     train = (index["split"] == "train").to_numpy()
     classes = np.sort(index.loc[train, label].unique())
@@ -51,5 +56,7 @@ def validation_mask(index: pd.DataFrame, label: str, share: float, *axes: object
     chosen = []
     for _, contents in index[train].groupby(label, sort=True)["content"]:
         images = contents.unique()
-        chosen.append(rng.choice(images, size=max(1, round(len(images) * share)), replace=False))
-    return train & index["content"].isin(np.concatenate(chosen)).to_numpy()
+        number = min(max(_PAIR, round(len(images) * share)), len(images) - _PAIR)
+        if number >= _PAIR:
+            chosen += rng.choice(images, size=number, replace=False).tolist()
+    return train & index["content"].isin(chosen).to_numpy()

@@ -60,10 +60,10 @@ def _timm_model(name: str, weights: str, channels: int, size: int) -> nn.Module:
     if found is None:
         return create(name, channels, size)
     if found.file:
-        return build_from_file(name, found, channels, size)
+        return _all_numbers(build_from_file(name, found, channels, size), weights)
     # Files of the hub are timm's own, made for this model: what some lack, timm knows.
     try:
-        return create(f"{name}.{found.tag}", channels, size, pretrained=True)
+        return _all_numbers(create(f"{name}.{found.tag}", channels, size, pretrained=True), weights)
     except ConfigError:
         raise
     except Exception as error:  # whatever timm and what reads or fetches files for it raise
@@ -73,3 +73,14 @@ def _timm_model(name: str, weights: str, channels: int, size: int) -> nn.Module:
             "with network (timm keeps them in its cache), name a file of them (.safetensors, or "
             ".pth with nothing but tensors), or train from scratch with weights: none"
         ) from None
+
+
+def _all_numbers(model: nn.Module, weights: str) -> nn.Module:
+    """The model; a ConfigError where a weight of it is NaN or infinite."""
+    wrong = [name for name, tensor in model.state_dict().items() if not tensor.isfinite().all()]
+    if wrong:
+        raise ConfigError(
+            f"weights '{weights}' hold NaN or infinity in {len(wrong)} tensors, such as "
+            f"{wrong[0]}; get or save them again"
+        )
+    return model

@@ -149,11 +149,14 @@ def pretraining_of(tag: str) -> str | None:
     return "_".join(data)
 
 
-def check_pretraining(said: str) -> None:
+def check_pretraining(said: str | None) -> None:
     """A ConfigError where data has another name here, by which tables know it, or this is no name.
 
-    Such as imagenet1k, which is not more than ImageNet-1k, for "ImageNet-1k" or in1k.
+    Such as imagenet1k, which is not more than ImageNet-1k, for "ImageNet-1k" or in1k. None, where
+    nothing is said, is right.
     """
+    if said is None:
+        return
     letters = re.sub(r"[^a-z0-9]", "", said.lower())
     names = _DATA | {name: name for name in _DATA.values()} | {"imagenet": "imagenet1k"}
     if names.get(letters, said) != said:

@@ -95,6 +95,7 @@ def _origin(one: Measured) -> dict:
         "peak_gpu_mb": memory.get("gpu"),
         "same_images": copies.get("same"),
         "near_images": copies.get("near"),
+        **{f"images_{key}": value for key, value in (record.get("images") or {}).items()},
     }
 
 

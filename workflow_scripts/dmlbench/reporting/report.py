@@ -45,7 +45,8 @@ def write_pages(plan: Plan) -> None:
     check = Path(paths.check(name))
     costs = cost(plan, pd.read_parquet(paths.summary(name, "history")), runs)
     hours = costs.groupby(["experiment", "device"], sort=False)[["runs", "hours"]]
-    machine = [column for column in runs.columns if column not in _ABOUT_A_RUN]
+    about = {*_ABOUT_A_RUN, *runs.filter(regex="^images_")}
+    machine = [column for column in runs.columns if column not in about]
     machines = runs.groupby(machine, dropna=False)["seconds"]
     machines = machines.agg(**{"runs": "size", "training seconds": "sum"}).round().astype(int)
     shared = {"name": name, "version": __version__, "benchmark_version": BENCHMARK_VERSION}
@@ -56,6 +57,7 @@ def write_pages(plan: Plan) -> None:
         verdicts=_by(found, "kind"),
         counts=found["verdict"].value_counts().to_dict(),
         states=entries["state"].value_counts().to_dict(),
+        notes=entries.loc[entries["note"] != "", ["run", "note"]].to_dict("records"),
         unfinished=entries[entries["state"] != OK].to_dict("records"),
         check=json.loads(check.read_text(encoding="utf-8")) if check.is_file() else None,
         cost=hours.sum().round(3).reset_index().to_dict("records"),

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import logging
-import os
 import pickle
 import time
 from collections.abc import Iterator
@@ -11,12 +10,15 @@ from pathlib import Path
 
 import torch
 
+from dmlbench.data.disk import disk_full_is_told
 from dmlbench.errors import TrainingError
 from dmlbench.files import remove_stale, replacing
 from dmlbench.training.run_lock import RunLock
 
 log = logging.getLogger(__name__)
 
+#: What to do where a disk is full.
+GO_ON = "make room, and run again to go on from the last checkpoint"
 _NAMED = 5  #: so many differences are named
 _DIGEST = 32  #: bytes at the end of a checkpoint: the SHA-256 of those before
 
@@ -50,17 +52,20 @@ class Checkpoint:
         return self.path is not None and time.monotonic() - self._saved >= self._every
 
     def save(self, state: dict) -> None:
-        """Write ``state``: nested dicts and lists of tensors, numbers and text."""
+        """Write ``state``: nested dicts and lists of tensors, numbers and text.
+
+        A DataError where the disk has no room for it; the one before stays.
+        """
         if self.path is None:
             return
-        with replacing(self.path) as temporary:
-            with temporary.open("w+b") as file:
-                torch.save({"identity": self._identity, "state": state}, file)
-                file.seek(0)
-                # PyTorch does not notice a flipped bit.
-                file.write(hashlib.file_digest(file, "sha256").digest())
-                file.flush()
-                os.fsync(file.fileno())  # a machine that loses power must not keep an empty file
+        # First into memory: of a full disk PyTorch's writer only says that it got lost.
+        content = io.BytesIO()
+        torch.save({"identity": self._identity, "state": state}, content)
+        content.seek(0, io.SEEK_END)
+        # PyTorch does not notice a flipped bit.
+        content.write(hashlib.sha256(content.getbuffer()).digest())
+        with disk_full_is_told(self.path.parent, GO_ON), replacing(self.path) as temporary:
+            temporary.write_bytes(content.getbuffer())
             # Last: a shared disk may have been away while this was written.
             if self._lock:
                 self._lock.check()
@@ -71,8 +76,10 @@ class Checkpoint:
         if self.path is None:
             return None
         beside = self.path.with_name("diverged.pt")
-        with replacing(beside) as temporary:
-            torch.save({"identity": self._identity, "state": state}, temporary)
+        content = io.BytesIO()
+        torch.save({"identity": self._identity, "state": state}, content)
+        with disk_full_is_told(beside.parent), replacing(beside) as temporary:
+            temporary.write_bytes(content.getbuffer())
         return beside
 
     def load(self) -> dict | None:

@@ -16,9 +16,14 @@ from dmlbench.data.splits import index_of
 from dmlbench.data.store import ImageStore
 from dmlbench.data.vectors import imported_vectors
 from dmlbench.errors import ConfigError
-from dmlbench.models.embedder import Embedder, embed
+from dmlbench.models.embedder import Embedder
 from dmlbench.seeding import derive_seed
-from dmlbench.training.device import make_deterministic, pick_device, seed_everything
+from dmlbench.training.device import (
+    embed_all,
+    make_deterministic,
+    pick_device,
+    seed_everything,
+)
 from dmlbench.workflow.provenance import hardware
 
 
@@ -61,7 +66,7 @@ def _backbone_features(plan: Plan, run: Run) -> tuple[Callable, dict]:
     facts = {"device": str(device), "initial_weights": model.sha256(), **hardware(device)}
     # The head is random before any training: it would only blur what the backbone knows.
     model.head = nn.Identity()
-    return partial(embed, model, reader), facts
+    return partial(embed_all, model, reader), facts
 
 
 def _reduced(features: Callable, plan: Plan, run: Run) -> Callable:

@@ -8,8 +8,11 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
+from torch import nn
 
+from dmlbench.data.reader import ImageReader
 from dmlbench.errors import OutOfMemoryError, TrainingError
+from dmlbench.models.embedder import embed
 
 #: What PyTorch and the libraries below it say where they have no error class for it.
 _NO_MEMORY = re.compile(
@@ -64,6 +67,21 @@ def memory_for(what: str, device: torch.device, remedy: str) -> Iterator[None]:
         raise OutOfMemoryError(
             f"{what} does not fit into {_memory_of(device)} ({told}); {remedy}"
         ) from None
+
+
+@contextmanager
+def memory_to_embed(size: int, device: torch.device) -> Iterator[None]:
+    """:func:`memory_for` where images of ``size`` pixels a side are embedded."""
+    what = f"embedding images of {size} x {size} pixels"
+    remedy = "lower recipe.image_size, or take a device with more memory"
+    with memory_for(what, device, remedy):
+        yield
+
+
+def embed_all(model: nn.Module, reader: ImageReader, rows: np.ndarray) -> torch.Tensor:
+    """:func:`dmlbench.models.embedder.embed`, with an OutOfMemoryError where that does not fit."""
+    with memory_to_embed(reader.size, reader.device):
+        return embed(model, reader, rows)
 
 
 def _memory_of(device: torch.device) -> str:

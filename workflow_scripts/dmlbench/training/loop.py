@@ -21,6 +21,7 @@ from dmlbench.training.checkpoint import Checkpoint
 from dmlbench.training.device import (
     make_deterministic,
     memory_for,
+    memory_to_embed,
     pick_device,
     seed_everything,
 )
@@ -109,9 +110,7 @@ class Trainer:
     @contextmanager
     def _embedding(self) -> Iterator[None]:
         """Where many images are embedded, which takes long and changes nothing."""
-        what = f"embedding images of {self.reader.size} x {self.reader.size} pixels"
-        remedy = "lower recipe.image_size, or take a device with more memory"
-        with memory_for(what, self.device, remedy), self._stopping.at_once():
+        with memory_to_embed(self.reader.size, self.device), self._stopping.at_once():
             yield
 
     def begin(self) -> None:

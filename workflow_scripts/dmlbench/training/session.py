@@ -10,24 +10,28 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from dmlbench import paths
 from dmlbench.config import Plan, Run
-from dmlbench.data.disk import near
+from dmlbench.data.disk import disk_full_is_told, near
 from dmlbench.data.folder import dataset_of
 from dmlbench.data.store import ImageStore
 from dmlbench.errors import ConfigError
 from dmlbench.files import checksum_of, replacing, write_json
-from dmlbench.training.checkpoint import Checkpoint
+from dmlbench.training.checkpoint import GO_ON, Checkpoint
+from dmlbench.training.device import memory_for, pick_device
+from dmlbench.training.enough import counts
 from dmlbench.training.loop import Trainer
 from dmlbench.training.run_lock import RunLock
 from dmlbench.training.stopping import Stopping
 from dmlbench.workflow.bundles import is_finished, output_names
-from dmlbench.workflow.job_records import read_record
+from dmlbench.workflow.job_records import learnt_nothing, read_record
 from dmlbench.workflow.provenance import environment, hardware, training_code, training_files
 
 log = logging.getLogger(__name__)
+
+_SMALLER = "take a smaller backbone, or a device with more memory"
 
 
 def train_run(
@@ -62,7 +66,8 @@ def train_run(
             images = stack.enter_context(near(plan.data_folder(run), settings.scratch))
             spec, dataset = plan.spec(run), dataset_of(plan, run.dataset)
             features = plan.features_file(run)
-            trainer = Trainer(spec, dataset, ImageStore(images), features)
+            with memory_for("the network", pick_device(spec["recipe"]["device"]), _SMALLER):
+                trainer = Trainer(spec, dataset, ImageStore(images), features)
         identity = {
             "run": spec,
             "code": training_files(run.dataset, plan.sources(run)),
@@ -79,15 +84,19 @@ def train_run(
 
         def epoch_ended(history: list[dict]) -> None:
             lock.check()
-            write_history(out, history)
+            with disk_full_is_told(out, GO_ON):
+                write_history(out, history)
             for write in writers:
                 write(history[-1])
 
         # A history that grows and new weights must not lie beside the record of an older training.
         (out / "run.json").unlink(missing_ok=True)
         trainer.train(checkpoint, stopping, epoch_ended)
+        if why := learnt_nothing(trainer.progress.history):
+            log.warning("this training taught nothing: %s; no table takes it", why)
         lock.check()
-        save_run(out, plan, run, trainer)
+        with disk_full_is_told(out, GO_ON):
+            save_run(out, plan, run, trainer)
         checkpoint.discard()
 
 
@@ -103,7 +112,7 @@ def save_run(out: Path, plan: Plan, run: Run, trainer: Trainer) -> None:
     selections, reader = trainer.progress.selections, trainer.reader
     for name, weights in selections.weights.items():
         with replacing(out / paths.model(name)) as temporary:
-            save_file(weights, temporary)
+            temporary.write_bytes(save(weights))  # save_file has an error of its own for full disks
     write_history(out, trainer.progress.history)
     names = output_names(selections.weights)
     record = {
@@ -113,6 +122,7 @@ def save_run(out: Path, plan: Plan, run: Run, trainer: Trainer) -> None:
         "files": training_files(run.dataset, plan.sources(run)),
         "outputs": {name: checksum_of(out / name) for name in names},
         "data": trainer.data,
+        "images": counts(trainer.images, trainer.recipe["epochs"]),
         "selected_epochs": selections.epochs,
         "input": reader.input,
         "initial_weights": trainer.initial_weights,

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from dmlbench.errors import LeaveNow
-from dmlbench.workflow.copies import SIGNALS, hear_signals
+from dmlbench.workflow.copies import hear_signals, heard
 from dmlbench.workflow.slurm import minutes_left
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class Stopping:
     @contextmanager
     def listening(self) -> Iterator[None]:
         """While this lasts, signals ask to leave instead of ending the process."""
-        before = {number: signal.signal(number, self._asked) for number in SIGNALS}
+        before = {number: signal.signal(number, self._asked) for number in heard()}
         hear_signals()
         try:
             yield

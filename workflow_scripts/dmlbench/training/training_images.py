@@ -16,6 +16,7 @@ from dmlbench.data.store import ImageStore
 from dmlbench.knn import recall_at
 from dmlbench.models.embedder import embed
 from dmlbench.seeding import derive_seed
+from dmlbench.training.enough import check_enough
 
 
 class TrainingImages:
@@ -24,6 +25,7 @@ class TrainingImages:
     Attributes:
         reader: Makes network input of all images.
         rows: N rows of the index, those trained on.
+        label: The column of the index that their classes stand in.
         labels: Their N class numbers, 0 to ``classes`` - 1.
         index, content: The index with the run's splits; the image whose copy each row of it is.
         monitors: The parts that are measured after an epoch, by the selection that they decide.
@@ -48,7 +50,7 @@ class TrainingImages:
             self.reader = FeatureReader(features, store.index, device)
         else:
             self.reader = ImageReader(store, recipe, spec["threads"], device)
-        label = dataset.facts.train_label
+        self.label = label = dataset.facts.train_label
         self.index = run_index(store.index, recipe, dataset.name, label)
         self.rows = np.flatnonzero(self.index["split"] == "train")
         codes = self.index.loc[self.rows, label].astype("category").cat
@@ -60,6 +62,12 @@ class TrainingImages:
         self.content = self.index["content"].to_numpy()
         parts = {"val": Part(VALIDATION, "", label), "test_max": dataset.facts.first_test()}
         self.monitors = {k: part for k, part in parts.items() if len(part.rows(self.index)) > 1}
+        check_enough(self, spec, parts)
+
+    @property
+    def classes_in_batch(self) -> int | None:
+        """The classes that each batch draws; None where images are drawn, whatever their class."""
+        return self._per_class and self._size // self._per_class
 
     @property
     def steps(self) -> int:

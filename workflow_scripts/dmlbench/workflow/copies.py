@@ -16,7 +16,7 @@ from dmlbench.errors import Unfinished, UserError
 from dmlbench.workflow.job_records import read_state
 
 #: What asks a process to leave.
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP)
 
 
 class Copies:
@@ -93,6 +93,12 @@ def run_copy(work: Callable[[], None], asked: Callable[[], object] = lambda: Non
         copy.join()
         raise
     return copy.exitcode
+
+
+def heard() -> list[signal.Signals]:
+    """The signals to listen to: nohup has a process ignore that its terminal was closed."""
+    nohup = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    return [number for number in SIGNALS if not (nohup and number == signal.SIGHUP)]
 
 
 def hear_signals() -> None:

@@ -49,7 +49,10 @@ def settle(
 
     A file whose time is not that of its record came from elsewhere. It gets what came along for its
     content; without that, a record that has Snakemake make it anew. A file that was made again
-    with the same content gets its old time, so that nothing counts as older than it.
+    with the same content gets its old time, so that nothing counts as older than it. A file of a
+    job that was interrupted is whole, as all are written so: it is treated as if it came from
+    elsewhere, where Snakemake would refuse to start. An archive may be somebody's own copy, so
+    Snakemake is left to ask.
 
     Args:
         path: What came along (:func:`dmlbench.paths.origins`), which is brought up to date; a
@@ -65,7 +68,12 @@ def settle(
     snakemake = FilePersistence()
     archives = set(raw)
     files = archives | set(made)
-    files -= snakemake._filter_incomplete_keys(files)  # being made, or half made
+    begun = snakemake._filter_incomplete_keys(files)
+    if any(snakemake._read_locks()):  # of a Snakemake that makes them, or was killed
+        files -= begun
+    else:
+        files -= begun & archives
+        count_as_made(begun & files)
     records = {file: snakemake._read_record(file) for file in files}
     ends = {file: (record.endtime if record else None) or 0 for file, record in records.items()}
     unknown = []
@@ -79,7 +87,7 @@ def settle(
         elif vouched(file):
             snakemake._delete_record(file)
         elif file not in archives:
-            unknown.append(file)
+            unknown += [file] if file not in begun else []
             snakemake._write_record(file, _NO_RECORD)
     if origins != before:
         text = json.dumps(origins, sort_keys=True).encode()

@@ -4,6 +4,8 @@ A state is there while a job runs and after it has failed, also where it was kil
 """
 
 import json
+import logging
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +15,8 @@ from typing import NamedTuple
 
 from dmlbench.errors import DataError, DivergedError, OutOfMemoryError, Unfinished
 from dmlbench.files import checksum_of, write_json
+
+log = logging.getLogger(__name__)
 
 #: Seconds between two touches of a running job's file, and after how many without one it is dead.
 BEAT, DEAD = 20.0, 120.0
@@ -76,7 +80,10 @@ def noted(log: Path | None) -> Iterator[None]:
         ended.set()
         beat.join()
         if state:
-            write_json(file, state._asdict())
+            try:
+                write_json(file, state._asdict())
+            except OSError as error:  # a full disk must not hide why the job ended
+                log.warning("%s: cannot be written (%s)", file, error.strerror)
         else:
             file.unlink(missing_ok=True)
 
@@ -90,6 +97,17 @@ def _state_after(error: BaseException) -> str:
     if isinstance(error, Unfinished) and "time budget" in str(error):
         return "out of time"
     return "missing" if isinstance(error, Unfinished | KeyboardInterrupt) else "failed"
+
+
+def learnt_nothing(history: list[dict]) -> str:
+    """Why the epochs of a ``history.csv`` taught nothing; empty where some step did."""
+    active = [row.get("active_tuples", math.nan) for row in history]
+    counted = [number for number in active if not math.isnan(number)]
+    if counted and not any(counted):
+        return "no tuple was active in any step"
+    if history and not any(row["loss"] for row in history):
+        return "the loss was 0 in every step"
+    return ""
 
 
 def read_record(folder: Path, fingerprint: str) -> dict:

@@ -39,6 +39,7 @@ DECIDES_NOTHING = {
     "dmlbench.plugins.messages": "words of mistakes",
     "dmlbench.progress": "words on a terminal",
     "dmlbench.training.checkpoint": "a training goes on from one to the same bytes",
+    "dmlbench.training.enough": "refuses what cannot be trained, and counts",
     "dmlbench.training.run_lock": "who may train",
     "dmlbench.training.session": "when a training begins and ends, and how it is written",
     "dmlbench.training.stopping": "when a training leaves",
