@@ -17,7 +17,7 @@ _FILES = shown_files(paths.projection)
 def embedding(data):
     """The test images of one training seed, coloured by the finest label where it has few classes.
     Where it has many, a hash chooses those in colour, and the others are gray. Embeddings in the
-    plane are shown as they are, others through t-SNE.
+    plane are shown as they are, others through t-SNE. Images whose embeddings coincide are one point.
     """
     return draw_plane(data), None
 
@@ -64,10 +64,19 @@ def draw_plane(data, split: str = ""):
         axis.autoscale_view()
         axis.set(xticks=[], yticks=[])
         axis.spines[:].set_visible(True)
+        axis.text(0.03, 0.03, _coinciding(mine), transform=axis.transAxes)
 
     figure = method_panels(data, table, draw, 2.3)
     figure.legend(handles=legend, loc="outside right center", handlelength=1)
     return figure
+
+
+def _coinciding(mine) -> str:
+    """How many points most images lie on, in words; nothing where most have one of their own."""
+    images, points = len(mine), len(mine[["x", "y"]].drop_duplicates())
+    if 2 * points > images:
+        return ""
+    return f"{images} images on {points} points" if points > 1 else f"all {images} on one point"
 
 
 def _classes(data, table) -> tuple[str, list]:
