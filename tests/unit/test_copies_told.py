@@ -1,4 +1,4 @@
-"""How many images of the test are in training too: said in the table, by the checker, in the report."""
+"""How many images of the test are in training too: tables, the checker and the report say it."""
 
 import json
 from pathlib import Path

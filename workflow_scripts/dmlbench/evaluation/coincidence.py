@@ -6,7 +6,7 @@ Whatever is scaled by its spread (t-SNE, d', k-means, the axes of a figure) woul
 
 import numpy as np
 
-#: The largest difference that rounding leaves in a network's output, as a share of the largest number.
+#: What rounding may leave of differences in a network's output, as a share of its largest number.
 ROUNDING = 1e-5
 
 

@@ -35,7 +35,8 @@ def measure_run(plan: Plan, run: Run) -> dict:
     """Measure every part of the dataset that the config's splits cover.
 
     The result is sealed (:func:`dmlbench.workflow.job_records.sealed`), and names the SHA-256 of
-    the embeddings that it is of. A DataError says that embeddings are missing, damaged or not finite, or too few for a metric.
+    the embeddings that it is of. A DataError says that embeddings are missing, damaged or not
+    finite, or too few for a metric.
     """
     settings, facts = plan.benchmark.evaluation, plan.facts(run.dataset)
     folder = plan.run_folder(run)

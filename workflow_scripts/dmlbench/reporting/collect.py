@@ -10,6 +10,7 @@ from dmlbench.config import METHOD_KEYS, RUN_KEYS, Plan
 from dmlbench.errors import DataError
 from dmlbench.files import replacing, write_json
 from dmlbench.reporting import names
+from dmlbench.reporting.formats import read_csv
 
 _CURVE = "recall_at_1_test_max"
 #: What tables read of histories, where nothing was trained.
@@ -107,7 +108,7 @@ def write_means(plan: Plan) -> None:
     name = plan.benchmark.name
     nested, bars = {}, []
     for experiment in plan.benchmark.experiments:
-        table = pd.read_csv(paths.table(name, experiment, "csv")).dropna(subset="mean")
+        table = read_csv(Path(paths.table(name, experiment, "csv"))).dropna(subset="mean")
         # Such as "last test seen digit recall@1".
         words = table[_MEASURE].apply(lambda row: " ".join(row.dropna()), axis=1)
         table["measure"] = words + "@" + table["k"].astype(str)

@@ -1,5 +1,6 @@
 """Drawing the figures of a config from its results, and writing them with their numbers."""
 
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from dmlbench.reporting import names
 from dmlbench.reporting.cells import rows_where
 from dmlbench.reporting.figures import figures, planned, shown_runs, shown_split
 from dmlbench.reporting.figures.critical_difference import over_datasets
+from dmlbench.reporting.fonts import add_fonts
 from dmlbench.reporting.formats import write_csv
 from dmlbench.reporting.style import PALETTE, Method, method_styles, paper_style, plt
 
@@ -148,11 +150,17 @@ def _mark_partial(figure: plt.Figure, plan: Plan, experiment: str) -> None:
 def _write(figure: plt.Figure, table: pd.DataFrame | None, pattern: str) -> None:
     """Write a figure and its numbers; braces in ``pattern`` are the suffix."""
     stamp = f"dmlbench. {STAMP}"
+    add_fonts(figure, Path(pattern).stem)
     # No time stamps: equal results give equal bytes.
-    with replacing(Path(pattern.format("png"))) as temporary:
-        figure.savefig(temporary, dpi=200, metadata={"Software": None, "Description": stamp})
-    with replacing(Path(pattern.format("pdf"))) as temporary:
-        figure.savefig(temporary, dpi=300, metadata={"CreationDate": None, "Subject": stamp})
+    about = {
+        "png": {"dpi": 200, "metadata": {"Software": None, "Description": stamp}},
+        "pdf": {"dpi": 300, "metadata": {"CreationDate": None, "Subject": stamp}},
+    }
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # told once, for all of them
+        for suffix, how in about.items():
+            with replacing(Path(pattern.format(suffix))) as temporary:
+                figure.savefig(temporary, **how)
     plt.close(figure)
     if table is not None:
         write_csv(Path(pattern.format("csv")), table, "%.6g")

@@ -21,7 +21,7 @@ from dmlbench.reporting.cells import BLOCK, printed_cells
 from dmlbench.reporting.claims import TOLERANCE, verdicts
 from dmlbench.reporting.figures import figures, planned
 from dmlbench.reporting.figures.critical_difference import same_methods
-from dmlbench.reporting.formats import HTML, cell_text, render, write_csv
+from dmlbench.reporting.formats import HTML, cell_text, read_csv, render, write_csv
 from dmlbench.reporting.latex import PACKAGES, tex
 from dmlbench.reporting.overall_tables import cost
 from dmlbench.reporting.tables import caption, partial
@@ -68,7 +68,8 @@ def write_pages(plan: Plan) -> None:
     )
     write_text(Path(paths.summary_page(name)), page)
     for experiment in plan.benchmark.experiments:
-        long = pd.read_csv(paths.table(name, experiment, "csv")).fillna({"subset": ""})
+        long = read_csv(Path(paths.table(name, experiment, "csv"))).astype({"subset": object})
+        long = long.fillna({"subset": ""})
         page = render(
             "experiment.html.j2",
             **shared,

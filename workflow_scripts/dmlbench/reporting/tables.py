@@ -16,6 +16,7 @@ from dmlbench.reporting import names
 from dmlbench.reporting.cells import BLOCK, cells, count, more_data, printed_cells, stored_name
 from dmlbench.reporting.claims import paired_tests
 from dmlbench.reporting.formats import (
+    MARKDOWN,
     MINUS,
     Cell,
     Table,
@@ -46,11 +47,12 @@ def write_tables(plan: Plan, experiment: str) -> None:
     gaps = partial(plan, experiment, ledger)
     notes = caption(plan, experiment, long, gaps)
     tables = _experiment_tables(plan, experiment, long, notes)
-    text = [f"## {names.title(plan, experiment)}", ""]
+    escape = MARKDOWN.text
+    text = [f"## {escape(names.title(plan, experiment))}", ""]
     for part, table in tables.items():
         for selection, block in table.blocks.items():
-            text += [f"**{part}**, {selection}", "", markdown(block), ""]
-    text += [notes, ""]
+            text += [f"**{escape(part)}**, {escape(selection)}", "", markdown(block), ""]
+    text += [escape(notes), ""]
     more = hierarchy_tables(plan, experiment, metrics, gaps)
     more += [] if tests.empty else [_tests_table(plan, experiment, tests, gaps)]
     printed = [*tables.values(), *more]

@@ -1,7 +1,7 @@
 """What jobs leave of themselves: their state, for ``make status``, and ``run.json`` of a training.
 
-A state is there while a job runs and after it has failed, also where it was killed. What a job wrote
-can be known again by a hash: a training's files by its ``run.json``, ``metrics.json`` by its seal.
+A state is there while a job runs and after it has failed, also where it was killed. What jobs wrote
+is known again by hashes: a training's files by its ``run.json``, ``metrics.json`` by its seal.
 """
 
 import hashlib

@@ -34,7 +34,9 @@ def similarities(data):
         axis.spines["left"].set_visible(False)
         if mine["left"].iloc[0] == mine["right"].iloc[-1]:
             axis.axvline(mine["left"].iloc[0], color=colours["genuine"], linewidth=1.2)
-            axis.text(0.5, 0.5, "all pairs are\nequally alike", transform=axis.transAxes, ha="center")
+            axis.text(
+                0.5, 0.5, "all pairs are\nequally alike", transform=axis.transAxes, ha="center"
+            )
             return
         edges = [*mine["left"], mine["right"].iloc[-1]]
         middles = (mine["left"] + mine["right"]) / 2
