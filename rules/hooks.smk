@@ -108,6 +108,7 @@ def before_jobs(logs):
                 refuse(wrong)
         if only_preflight:
             return
+        refuse_partial_of_nothing(names)
         if "rescore" in names:
             refuse_without_embeddings()
             refuse_other_embeddings()
@@ -170,6 +171,15 @@ def refuse_without_embeddings():
         raise UserError(
             f"{len(missing)} stored embeddings are not here, such as {missing[0]}; only what is "
             "stored can be measured anew: fetch it (dvc pull), or have all made by the target `all`"
+        )
+
+
+def refuse_partial_of_nothing(names):
+    """Refuse to make tables of the runs that are there where none is: they train nothing."""
+    if BENCHMARK.partial and "collect" in names and not measured_runs():
+        raise UserError(
+            f"partial: true makes tables and figures of the runs that are there, and none of {NAME} "
+            "is; leave partial out to train them"
         )
 
 

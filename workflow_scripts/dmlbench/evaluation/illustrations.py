@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from dmlbench.config.dataset_facts import Roles
 from dmlbench.evaluation.coincidence import points_of
@@ -138,6 +139,8 @@ def _plane_through(points: np.ndarray) -> np.ndarray:
     return np.pad(flat, ((0, 0), (0, 2 - flat.shape[1])))
 
 
+# Sums over another number of threads differ in the last digit, from which t-SNE goes its own way.
+@threadpool_limits.wrap(limits=1)
 def _tsne(points: np.ndarray, perplexity: float, seed: int) -> np.ndarray:
     """N x 2 (van der Maaten and Hinton 2008, as in EPS figure 6).
 

@@ -79,7 +79,7 @@ def table_values(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataF
     place = {name: number for number, name in enumerate(_FIRST)}
     places = mine["metric"].map(place).fillna(len(place))
     mine = mine.assign(place=places).sort_values(["place", "k"]).drop(columns="place")
-    return mine.assign(value=mine["value"] * mine["metric"].map(lambda name: known[name].scale))
+    return mine.assign(value=mine["value"] * [known[name].scale for name in mine["metric"]])
 
 
 def summaries(rows: pd.DataFrame, values: pd.DataFrame, by: list[str]) -> pd.DataFrame:

@@ -54,7 +54,7 @@ def _refuse_gaps(plan: Plan, entries: list[LedgerEntry]) -> None:
     """Raise DataError, which names missing runs with state and reason, unless partial is set."""
     missing = [entry for entry in entries if entry.state != OK]
     if len(missing) == len(entries):
-        todo = "partial: true only tables runs that are there; leave partial out and run the pipeline"
+        todo = "partial: true trains nothing; leave partial out and run the pipeline"
         todo = todo if plan.benchmark.partial else "run the pipeline first"
         raise DataError(f"none of the {len(entries)} runs is finished; {todo}")
     if plan.benchmark.partial or not missing:
