@@ -4,7 +4,7 @@ import shutil
 
 from dmlbench.workflow import slurm
 from dmlbench.workflow.preflight import problems
-from dmlbench.workflow.job_records import vouches
+from dmlbench.workflow.job_records import other_embeddings, vouches
 
 RUN_FOLDERS = {RUN.format(**run.__dict__): run for run in PLAN.runs.values()}
 
@@ -108,8 +108,10 @@ def before_jobs(logs):
                 refuse(wrong)
         if only_preflight:
             return
+        refuse_partial_of_nothing(names)
         if "rescore" in names:
             refuse_without_embeddings()
+            refuse_other_embeddings()
         refuse_to_train_again(jobs)
         # Its jobs may also be there where this one gives none to Slurm.
         if on_slurm or shutil.which("squeue"):
@@ -169,6 +171,27 @@ def refuse_without_embeddings():
         raise UserError(
             f"{len(missing)} stored embeddings are not here, such as {missing[0]}; only what is "
             "stored can be measured anew: fetch it (dvc pull), or have all made by the target `all`"
+        )
+
+
+def refuse_partial_of_nothing(names):
+    """Refuse to make tables of the runs that are there where none is: they train nothing."""
+    if BENCHMARK.partial and "collect" in names and not measured_runs():
+        raise UserError(
+            f"partial: true makes tables and figures of the runs that are there, and none of {NAME} "
+            "is; leave partial out to train them"
+        )
+
+
+def refuse_other_embeddings():
+    """Refuse to measure anew what is not what was measured: the numbers would be of another model."""
+    measured = filter(os.path.exists, run_files(paths.METRICS_FILE))
+    folders = [os.path.dirname(file) for file in measured]
+    files = [f"{at}/{file}" for at in folders for file in other_embeddings(Path(at))]
+    if files:
+        raise UserError(
+            f"{len(files)} stored embeddings are not those that their metrics.json was measured on, "
+            f"such as {files[0]}; delete them, and have all made by the target `all`"
         )
 
 

@@ -35,9 +35,9 @@ def evaluate(args) -> None:
 
 
 def project(args) -> None:
-    """Project to the plane with t-SNE; embeddings in the plane are kept as they are."""
+    """Project to the plane with t-SNE; embeddings in the plane, or on a point, stay as they are."""
     from dmlbench.evaluation.embeddings import load_embeddings
-    from dmlbench.evaluation.illustrations import evenly, tsne
+    from dmlbench.evaluation.illustrations import evenly, in_plane
 
     plan, run = planned(args)
     settings, folder = plan.benchmark.projection, plan.run_folder(run)
@@ -46,11 +46,10 @@ def project(args) -> None:
         vectors, ids = load_embeddings(folder / paths.embeddings(split, settings.selection))
         kept = evenly(len(ids), settings.max_images)
         vectors, ids = vectors[kept], ids[kept]
-        flat = vectors.shape[1] == 2
-        points = vectors if flat else tsne(vectors, settings.perplexity, run.seed)
+        points, method = in_plane(vectors, settings.perplexity, run.seed)
         stored = ["height", "width", "channels", "offset", "content"]
         table = index.loc[ids].reset_index().drop(columns=stored)
-        table = table.assign(x=points[:, 0], y=points[:, 1], method="none" if flat else "t-SNE")
+        table = table.assign(x=points[:, 0], y=points[:, 1], method=method)
         write([table], folder / paths.projection(split))
 
 

@@ -8,11 +8,13 @@ import numpy as np
 import pandas as pd
 
 from dmlbench import BENCHMARK_VERSION, paths
-from dmlbench.checking.results import ledger, write_ledger
+from dmlbench.checking.results import ledger, part_of, write_ledger
 from dmlbench.config import RANDOM, Plan, Run
 from dmlbench.config.dataset_facts import clusters_per_class
+from dmlbench.files import checksum_of
 from dmlbench.reporting.collect import collect
 from dmlbench.seeding import derive_seed
+from dmlbench.workflow.job_records import SEAL, sealed
 
 STEPS = 20
 IMAGES = {"queries": 363, "gallery": 362, "held_out": 0, "classes": 6, "chance": 0.164}
@@ -37,8 +39,8 @@ def gather(plan: Plan) -> pd.DataFrame:
 def make_run(plan: Plan, run: Run, folder: Path) -> None:
     """What one run leaves; its values follow from its names."""
     folder.mkdir(parents=True, exist_ok=True)
-    write(folder / "run.json", record_of(plan, run))
-    write(folder / paths.METRICS_FILE, metrics_of(plan, run))
+    record = record_of(plan, run)
+    write(folder / paths.METRICS_FILE, sealed(metrics_of(plan, run)))
     if run.trained:
         epochs = plan.recipes[run.recipe]["epochs"]
         history = pd.DataFrame({"epoch": range(1, epochs + 1), "steps": STEPS, "loss": 0.1})
@@ -46,10 +48,27 @@ def make_run(plan: Plan, run: Run, folder: Path) -> None:
         history["recall_at_1_test_max"] = 0.5 + 0.01 * history["epoch"]
         history["recall_at_1_val"] = 0.6 + 0.01 * history["epoch"]
         history.to_csv(folder / "history.csv", index=False)
+        weights = {paths.model(s): f"{s} of {run.id}" for s in plan.selections(run)}
+        record["outputs"] = weights | {"history.csv": checksum_of(folder / "history.csv")}
+    write(folder / "run.json", record)
 
 
 def write(path: Path, value: dict) -> None:
     path.write_text(json.dumps(value))
+
+
+def share(content: dict, row: dict, value: float) -> float:
+    """What of a row's queries is next to ``value`` and can be found."""
+    (asked,) = {p["queries"] for p in content["parts"] if part_of(p) == part_of(row)}
+    return round(value * asked) / asked
+
+
+def write_metrics(path: Path, content: dict) -> None:
+    """Write doctored metrics as a job would: Recall@K of whole queries, and sealed."""
+    for row in content["metrics"]:
+        if row["metric"] == "recall" and row["value"] is not None:
+            row["value"] = share(content, row, row["value"])
+    write(path, sealed({key: value for key, value in content.items() if key != SEAL}))
 
 
 def record_of(plan: Plan, run: Run) -> dict:
@@ -93,6 +112,7 @@ def metrics_of(plan: Plan, run: Run) -> dict:
             lengths = {"dimension": recipe["embedding_dim"], "shortest": length, "longest": length}
             vectors.append({"selection": selection, **part, "vectors": queries, **lengths})
             for metric, k, value in values(plan, run, selection, part):
+                value = round(value * queries) / queries if metric == "recall" else value
                 row = {"metric": metric, "k": k, "value": value, "note": ""}
                 rows.append({"selection": selection, **part, **row})
     return {
@@ -101,6 +121,7 @@ def metrics_of(plan: Plan, run: Run) -> dict:
         "fingerprint": plan.fingerprint(run),
         "data": f"data of {run.dataset}",
         "evaluation": settings,
+        "embeddings": {},
         "code": "e0a1",
         "parts": parts,
         "vectors": vectors,

@@ -2,20 +2,23 @@
 
 import json
 import math
+import os
 import re
 
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT, run_script
-from made_results import make_results
+from made_results import make_results, share
 
 from dmlbench import paths
 from dmlbench.checking.check import check, refuse, rules, words
-from dmlbench.checking.results import Results
+from dmlbench.checking.results import PART, Results
 from dmlbench.config import RANDOM, resolve_config
 from dmlbench.errors import DataError
+from dmlbench.files import checksum_of
 from dmlbench.seeding import derive_seed
+from dmlbench.workflow.job_records import SEAL, sealed
 
 RUN = "digits_even_odd/digits_8d/triplet/eps/seed0"
 METRICS, RECORD, HISTORY = paths.METRICS_FILE, "run.json", "history.csv"
@@ -37,14 +40,16 @@ def breaches(plan, folder):
 
 
 def doctored(folder, run, name, change):
-    """Rewrite one file of a run by ``change``, which gets and returns its content."""
+    """Rewrite one file of a run by ``change``, as if its job had written it so."""
     path = paths.run_in(folder, run) / name
     if name == HISTORY:
         change(pd.read_csv(path)).to_csv(path, index=False)
+        doctored(folder, run, RECORD, set_in("outputs", HISTORY, checksum_of(path)))
         return
     content = json.loads(path.read_text())
     change(content)
-    path.write_text(json.dumps(content))
+    content.pop(SEAL, None)
+    path.write_text(json.dumps(sealed(content) if name == METRICS else content))
 
 
 def of_metric(content, metric, k=None):
@@ -55,7 +60,7 @@ def of_metric(content, metric, k=None):
 
 def test_results_that_hold_every_rule_pass(plan, folder):
     assert breaches(plan, folder) == []
-    assert len(rules()) == 18
+    assert len(rules()) == 20
 
 
 def test_kinds_that_training_and_test_share_by_design_break_no_rule(smoke_config, tmp_path):
@@ -90,14 +95,12 @@ def other_settings(content):
 
 
 def copied_seed(plan, folder):
-    source = paths.run_in(folder, RUN) / METRICS
-    values = [row["value"] for row in json.loads(source.read_text())["metrics"]]
+    outputs = json.loads((paths.run_in(folder, RUN) / RECORD).read_text())["outputs"]
 
     def change(content):
-        for row, value in zip(content["metrics"], values, strict=True):
-            row["value"] = value
+        content["outputs"] |= {name: outputs[name] for name in outputs if name != HISTORY}
 
-    doctored(folder, RUN.replace("seed0", "seed1"), METRICS, change)
+    doctored(folder, RUN.replace("seed0", "seed1"), RECORD, change)
 
 
 def leak(plan, folder):
@@ -106,7 +109,7 @@ def leak(plan, folder):
     def change(content):
         for row in content["metrics"]:
             if row["metric"] == "recall":
-                row["value"] = 0.99
+                row["value"] = share(content, row, 0.99)
 
     doctored(folder, random.id, METRICS, change)
 
@@ -124,8 +127,11 @@ def fewer_queries(content):
     part, vectors = content["parts"][0], content["vectors"]
     part["queries"], part["gallery"] = part["queries"] - 10, part["gallery"] - 10
     for found in vectors:
-        if all(found[key] == part[key] for key in ("split", "subset", "label")):
+        if all(found[key] == part[key] for key in PART):
             found["vectors"] -= 10
+    for row in content["metrics"]:
+        if row["metric"] == "recall":
+            row["value"] = share(content, row, row["value"])
 
 
 def left_out(content):
@@ -133,12 +139,29 @@ def left_out(content):
     content["parts"][0]["held_out"] = 10
 
 
+def raised_by_hand(plan, folder):
+    """What an editor does: another number, the file's time kept."""
+    path = paths.run_in(folder, RUN) / METRICS
+    content, times = json.loads(path.read_text()), path.stat()
+    part = content["parts"][0]
+    for row in content["metrics"]:
+        if row["metric"] == "recall" and all(row[key] == part[key] for key in PART):
+            row["value"] += 1 / part["queries"]
+    path.write_text(json.dumps(content))
+    os.utime(path, (times.st_atime, times.st_mtime))
+
+
 def file_change(run, name, change):
     return lambda plan, folder: doctored(folder, run, name, change)
 
 
 def lower_at_10(content):
-    of_metric(content, "recall", 10)["value"] = of_metric(content, "recall", 1)["value"] - 0.1
+    change = 10 / content["parts"][0]["queries"]
+    of_metric(content, "recall", 10)["value"] = of_metric(content, "recall", 1)["value"] - change
+
+
+def two_points_more(content):
+    of_metric(content, "recall", 10)["value"] += 0.02
 
 
 def drop_last_epoch(history):
@@ -157,7 +180,7 @@ DOCTORED = {
         "rescore",
     ),
     "R03": (file_change(RUN, RECORD, other_settings), "other settings", "train it again"),
-    "R04": (copied_seed, "has the same metrics as", "train it again"),
+    "R04": (copied_seed, "has the same trained weights as", "train it again"),
     "R05": (
         file_change(RUN, METRICS, set_in("data", "another")),
         "other data",
@@ -208,6 +231,8 @@ DOCTORED = {
         "learnt nothing: no tuple was active in any step",
         "leaves something to learn",
     ),
+    "R19": (file_change(RUN, METRICS, two_points_more), "of 363 queries", "evaluate it again"),
+    "R20": (raised_by_hand, "metrics.json was changed after it was written", "evaluate it again"),
 }
 
 
@@ -264,6 +289,8 @@ OTHER = RUN.replace("eps", "random")
         ({"mine.losses": "aa"}, {"theirs.losses": "bb"}, None),
         ({"my_losses": "aa", "my_miners": "cc"}, {"my_losses": "aa", "my_choices": "dd"}, None),
         ({"my_losses": "aa"}, {}, None),
+        # A loss of a library in one run and a miner of it in another.
+        ({"torch-losses 2.0": "torch-losses 2.0"}, {"torch-losses 2.0": "torch-losses 2.0"}, None),
         ({"torch-losses 2.0": "torch-losses 2.0"}, {"my_losses": "aa"}, None),
         (
             {"torch-losses 2.0": "torch-losses 2.0"},
@@ -382,14 +409,22 @@ def test_metrics_without_a_version_are_of_another_one(plan, folder, content):
     assert "version none" in found["what"]
 
 
-def test_seeds_that_find_everything_are_no_copies(plan, folder):
-    def all_found(content):
+@pytest.mark.parametrize("found", [0, 100, 363])
+def test_seeds_that_find_as_much_are_no_copies(plan, folder, found):
+    def alike(content):
         for row in content["metrics"]:
-            row["value"] = 1.0
+            row["value"] = share(content, row, found / 363)
 
     for seed in (0, 1):
-        doctored(folder, RUN.replace("seed0", f"seed{seed}"), METRICS, all_found)
+        doctored(folder, RUN.replace("seed0", f"seed{seed}"), METRICS, alike)
     assert breaches(plan, folder) == []
+
+
+def test_a_history_altered_by_hand_is_told(plan, folder):
+    path = paths.run_in(folder, RUN) / HISTORY
+    path.write_text(path.read_text().replace("0.1", "0.2"))
+    (found,) = breaches(plan, folder)
+    assert (found["rule"], found["what"]) == ("R20", "history.csv was changed after it was written")
 
 
 @pytest.mark.parametrize(
@@ -443,7 +478,7 @@ def test_many_breaches_of_one_rule_are_counted(plan, folder):
 def test_a_strangers_folder_is_checked_alone(plan, folder, tmp_path):
     done = run_script("check", folder, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "7 runs hold all 18 rules" in done.stdout
+    assert "7 runs hold all 20 rules" in done.stdout
     doctored(folder, RUN, METRICS, lower_at_10)
     out, table = tmp_path / "check.json", tmp_path / "ledger.csv"
     done = run_script("check", folder, "--out", out, "--ledger", table, cwd=tmp_path)

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from made_results import make_results
+from made_results import make_results, write_metrics
 from PIL import Image
 from test_checker import breaches
 from test_tables import rows, written
@@ -100,7 +100,7 @@ def test_what_was_left_out_is_counted_by_the_checker(tmp_path, smoke_config):
             same = all(counts[key] == part[key] for key in ("split", "subset", "label"))
             for key in {"queries", "gallery", "vectors"} & set(counts) if same else ():
                 counts[key] -= 3
-        file.write_text(json.dumps(content))
+        write_metrics(file, content)
     assert breaches(plan, tmp_path / "x") == []
     del smoke_config["evaluation"]["exclude_duplicates"]
     told = breaches(resolve_config(smoke_config, "test"), tmp_path / "x")

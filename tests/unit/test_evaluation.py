@@ -9,7 +9,7 @@ from dmlbench.config.settings import Evaluation
 from dmlbench.errors import ConfigError, DataError
 from dmlbench.evaluation.clustering import kmeans, mutual_information
 from dmlbench.evaluation.embeddings import load_embeddings, save_embeddings
-from dmlbench.evaluation.illustrations import evenly, tsne
+from dmlbench.evaluation.illustrations import evenly, in_plane
 from dmlbench.evaluation.metric import METRICS, Measure, Sample, find_measure, register_metric
 from dmlbench.evaluation.run_metrics import measure_images
 
@@ -170,8 +170,9 @@ def test_a_part_is_its_split_and_subset():
 
 def test_tsne_keeps_clusters_apart_and_repeats():
     points, labels = clusters(count=3, each=30)
-    plane = tsne(points, 10, seed=0)
-    assert (plane == tsne(points, 10, seed=0)).all()
+    plane, how = in_plane(points, 10, seed=0)
+    assert how == "t-SNE"
+    assert (plane == in_plane(points, 10, seed=0)[0]).all()
     centres = np.array([plane[labels == c].mean(axis=0) for c in range(3)])
     own = np.linalg.norm(plane - centres[labels], axis=1).max()
     apart = min(np.linalg.norm(centres[a] - centres[b]) for a, b in [(0, 1), (0, 2), (1, 2)])

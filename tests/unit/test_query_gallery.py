@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_results import make_results
+from made_results import make_results, write_metrics
 from metric_loops import ranking, roles_of
 from metric_loops import retrieval as loop
 from test_retrieval import KINDS, data, equal, retrieval
@@ -272,7 +272,7 @@ def test_the_checker_holds_queries_and_gallery_against_their_counts(
             content = json.loads(file.read_text())
             for part in (p for p in content["parts"] if p["subset"] == "seen"):
                 part.update({"unmatched": 0, "copies": 0, **there})
-            file.write_text(json.dumps(content))
+            write_metrics(file, content)
         return check(Results.read(plan, tmp_path / "x"))
 
     # As many embeddings as images, whatever their roles.

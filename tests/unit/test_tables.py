@@ -339,12 +339,13 @@ def test_a_stored_plan_needs_no_table(tmp_path, smoke_config):
 @pytest.mark.parametrize("name", [*LABELS, "under_score", "5$ and 6$"])
 def test_figures_print_classes_unchanged(smoke_config, tmp_path, name):
     from dmlbench.reporting.names import class_name
-    from dmlbench.reporting.style import plt
+    from dmlbench.reporting.style import paper_style, plt
 
     smoke_config["datasets"] = {"mine": {"table": written(tmp_path, rows()).table}}
     plan = resolve_config(smoke_config, "test")
-    figure, axis = plt.subplots()
-    drawn = axis.set_title(class_name(plan, "mine", name))
+    with paper_style():
+        figure, axis = plt.subplots()
+        drawn = axis.set_title(class_name(plan, "mine", name))
     text, is_formula = drawn._preprocess_math(drawn.get_text())
     plt.close(figure)
     assert (text, is_formula) == (name, False)

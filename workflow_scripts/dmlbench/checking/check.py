@@ -42,7 +42,11 @@ _REGISTERED: dict[str, Rule] = {}
 
 def rules() -> dict[str, Rule]:
     """All rules by their numbers, in order."""
-    from dmlbench.checking import comparison_rules, number_rules  # noqa: F401  they register theirs
+    from dmlbench.checking import (  # noqa: F401  they register theirs
+        alteration_rules,
+        comparison_rules,
+        number_rules,
+    )
 
     return dict(sorted(_REGISTERED.items()))
 

@@ -13,10 +13,11 @@ from typing_extensions import TypedDict
 from dmlbench import BENCHMARK_VERSION, paths
 from dmlbench.config import Plan, Run
 from dmlbench.errors import DataError
-from dmlbench.files import replacing
+from dmlbench.files import checksum_of, replacing
 from dmlbench.workflow.job_records import (
     RUNNING,
     DamagedRecordError,
+    is_sealed,
     learnt_nothing,
     read_record,
     read_state,
@@ -29,6 +30,7 @@ STATES = (
 )  # fmt: skip
 #: The steps of a run, in their order.
 _STEPS = ("train", "embed", "embed_pairs", "control", "control_pairs", "evaluate")
+_HISTORY = "history.csv"
 _TRAIN, _MEASURE = "train the run again", "measure it again"
 
 
@@ -118,8 +120,10 @@ _VALUE = {"metric": str, "k": int, "value": float | None, "note": str}
 _Row = TypedDict("_Row", {**_PART, "selection": str, **_VALUE})
 _CONTROL = {"run": dict[str, Any], "fingerprint": str, "data": str}
 _OF_TRAINING = {"initial_weights": str, "selected_epochs": dict[str, int], "files": dict[str, str]}
+_OF_TRAINING |= {"outputs": dict[str, str]}
 _MEASURED = {"parts": list[_Counts], "vectors": list[_Vectors], "metrics": list[_Row]}
 _SETTINGS = {"fingerprint": str, "data": str, "code": str, "evaluation": dict[str, Any]}
+_SETTINGS |= {"embeddings": dict[str, str]}
 _CONTROL_FORM = TypeAdapter(TypedDict("_Control", _CONTROL))
 _TRAINED_FORM = TypeAdapter(TypedDict("_Trained", {**_CONTROL, **_OF_TRAINING}))
 _LEFT_OUT = {"same": int, "near": int, "left_out": dict[str, list[int]]}
@@ -140,6 +144,7 @@ class Measured:
     record: dict  # run.json
     metrics: dict  # metrics.json
     history: pd.DataFrame  # history.csv; empty for a control without a training
+    altered: tuple[str, ...] = ()  # its files that are not what its jobs wrote
 
     @property
     def rows(self) -> list[dict]:
@@ -187,8 +192,9 @@ class Results:
             record = _read(place / "run.json", _TRAIN)
             form = _TRAINED_FORM if run.trained else _CONTROL_FORM
             _validate(form, record, place / "run.json", _TRAIN)
-            history = _read_history(place / "history.csv") if run.trained else pd.DataFrame()
-            results.measured[run] = Measured(run, record, metrics, history)
+            history = _read_history(place / _HISTORY) if run.trained else pd.DataFrame()
+            altered = tuple(_altered(place, record, metrics))
+            results.measured[run] = Measured(run, record, metrics, history, altered)
         return results
 
     def duplicates(self) -> dict[str, dict]:
@@ -213,6 +219,15 @@ def _read(file: Path, remedy: str) -> Any:
         return json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{file}: cannot be read ({error}); {remedy}") from None
+
+
+def _altered(place: Path, record: dict, metrics: dict) -> Iterator[str]:
+    """The names of a run's files that are not what its jobs wrote."""
+    if not is_sealed(metrics):
+        yield paths.METRICS_FILE
+    written = record.get("outputs", {}).get(_HISTORY)
+    if written and written != checksum_of(place / _HISTORY):
+        yield _HISTORY
 
 
 def _validate(form: TypeAdapter, content: object, file: Path, remedy: str) -> None:

@@ -13,7 +13,7 @@ from dmlbench.config import Plan, Run
 from dmlbench.config.dataset_facts import Part, Roles
 from dmlbench.data.splits import index_of
 from dmlbench.errors import DataError
-from dmlbench.files import replacing
+from dmlbench.files import checksum_of, replacing
 
 
 def embed_run(plan: Plan, run: Run, selection: str, pairs: Path | None, embed: Callable) -> None:
@@ -49,6 +49,19 @@ def load_embeddings(path: Path) -> tuple[np.ndarray, np.ndarray]:
         return embeddings, ids
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: no readable embeddings ({error}); embed the run again") from None
+
+
+def embeddings_files(plan: Plan, run: Run) -> list[str]:
+    """The names of all files of embeddings that a run is measured on."""
+    splits = [*plan.benchmark.evaluation.splits]
+    splits += [paths.OF_PAIRS] if plan.verifies(run.dataset) else []
+    return [paths.embeddings(split, s) for split in splits for s in plan.measured(run)]
+
+
+def checksums_of_embeddings(plan: Plan, run: Run) -> dict[str, str]:
+    """The SHA-256 of each of :func:`embeddings_files`."""
+    folder = plan.run_folder(run)
+    return {name: checksum_of(folder / name) for name in embeddings_files(plan, run)}
 
 
 class StoredEmbeddings:

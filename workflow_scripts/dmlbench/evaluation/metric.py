@@ -10,6 +10,7 @@ import numpy as np
 import dmlbench.evaluation.metrics  # noqa: F401  found by folder: a step's code has all metrics
 from dmlbench.config.dataset_facts import Roles
 from dmlbench.errors import ConfigError, DataError
+from dmlbench.evaluation.coincidence import without_rounding
 from dmlbench.knn import Gallery, of_one_class, tie_keys
 from dmlbench.plugins.registry import REGISTRIES
 from dmlbench.progress import counting
@@ -72,7 +73,7 @@ class Sample:
     """The embeddings of one part, sorted by tie key, so that the order of rows changes no metric.
 
     Args:
-        embeddings: N x D, float32.
+        embeddings: N x D, float32. Where they differ by rounding alone the attribute's are equal.
         labels: N class labels; the attribute numbers the classes from 0.
         ids: N distinct image ids.
         settings, label: The config's ``evaluation`` section; the label column.
@@ -101,6 +102,7 @@ class Sample:
     ) -> None:
         if not np.isfinite(embeddings).all():
             raise DataError("the embeddings hold NaN or infinity: the run diverged")
+        embeddings = without_rounding(embeddings)
         order = np.argsort(tie_keys(ids), kind="stable")
         self.embeddings, self.ids = embeddings[order], ids[order]
         _, self.labels = np.unique(labels[order], return_inverse=True)

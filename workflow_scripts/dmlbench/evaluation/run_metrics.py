@@ -12,10 +12,10 @@ from dmlbench.config.dataset_facts import VALIDATION, Part, Roles
 from dmlbench.data.splits import index_of
 from dmlbench.data.store import content_hash
 from dmlbench.errors import DataError
-from dmlbench.evaluation.embeddings import StoredEmbeddings
+from dmlbench.evaluation.embeddings import StoredEmbeddings, checksums_of_embeddings
 from dmlbench.evaluation.metric import METRICS, QueryMetric, Sample, others_of_class, query_rows
 from dmlbench.evaluation.scored_pairs import samples_of_run
-from dmlbench.workflow.job_records import read_record
+from dmlbench.workflow.job_records import read_record, sealed
 from dmlbench.workflow.provenance import step_code
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,9 @@ def measure_images(sample: Sample, names: Iterable[str]) -> list[dict]:
 def measure_run(plan: Plan, run: Run) -> dict:
     """Measure every part of the dataset that the config's splits cover.
 
-    A DataError says that embeddings are missing, damaged or not finite, or too few for a metric.
+    The result is sealed (:func:`dmlbench.workflow.job_records.sealed`), and names the SHA-256 of
+    the embeddings that it is of. A DataError says that embeddings are missing, damaged or not
+    finite, or too few for a metric.
     """
     settings, facts = plan.benchmark.evaluation, plan.facts(run.dataset)
     folder = plan.run_folder(run)
@@ -59,7 +61,7 @@ def measure_run(plan: Plan, run: Run) -> dict:
         for part, found in measured:
             rows += [{"selection": selection, **part._asdict(), **row} for row in found]
     record = read_record(folder, plan.fingerprint(run))
-    return {
+    measured = {
         "run": run.__dict__,
         "selected_epochs": record["selected_epochs"],
         "benchmark_version": BENCHMARK_VERSION,
@@ -72,10 +74,12 @@ def measure_run(plan: Plan, run: Run) -> dict:
             "near": int((~copies["same"]).sum()),
             "left_out": {str(part): _left_out(part, whole, index) for part in parts},
         },
+        "embeddings": checksums_of_embeddings(plan, run),
         "parts": [part_counts(part, index) for part in parts],
         "vectors": vectors,
         "metrics": rows,
     }
+    return sealed(measured)
 
 
 def copies_in_test(plan: Plan, run: Run, index: pd.DataFrame) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from dmlbench import paths
 from dmlbench.config import Plan, Run
 from dmlbench.data.verification_pairs import clean, of_run
 from dmlbench.errors import DataError
+from dmlbench.evaluation.coincidence import without_rounding
 from dmlbench.evaluation.embeddings import load_embeddings
 
 
@@ -98,6 +99,7 @@ def pair_samples(
     """
     if not np.isfinite(embeddings).all():
         raise DataError("the embeddings hold NaN or infinity: the run diverged")
+    embeddings = without_rounding(embeddings)
     known = pd.Index(ids)
 
     def scored(pairs: pd.DataFrame) -> Scored:

@@ -17,6 +17,11 @@ from dmlbench.reporting.statistics import NO_SEEDS, summarize, supported_best
 #: What tells the blocks of a printed table apart, and the columns of a block.
 BLOCK = ["selection", "split", "subset", "label"]
 COLUMN = ["metric", "k"]
+#: The columns of :func:`cells`.
+_CELLS = [
+    "method", *METHOD_KEYS, "control", "planned", "pretraining", *BLOCK, *COLUMN, "mean", "sd",
+    "half_width", "n", "published", "difference", "covered", "source", "best",
+]  # fmt: skip
 #: The first columns of a table, in their order; other metrics follow.
 _FIRST = ("recall", "r_precision", "map_at_r", "nmi", "nmi_plus")
 
@@ -30,10 +35,14 @@ def cells(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataFrame:
     (whether the interval holds the published number), source; best (whether tests support that it
     is the best). Where queries and gallery are apart also :data:`SIZES`.
 
+    No rows where no run is finished and the config says partial.
+
     Raises:
-        DataError: No run of the experiment is finished.
+        DataError: No run of the experiment is finished, and it does not.
     """
     mine = table_values(plan, experiment, metrics)
+    if mine.empty and plan.benchmark.partial:
+        return pd.DataFrame(columns=_CELLS)
     if mine.empty:
         raise DataError(f"{experiment}: none of its runs is finished; run the pipeline first")
     table = over_lines(plan, experiment, mine)
@@ -70,7 +79,7 @@ def table_values(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataF
     place = {name: number for number, name in enumerate(_FIRST)}
     places = mine["metric"].map(place).fillna(len(place))
     mine = mine.assign(place=places).sort_values(["place", "k"]).drop(columns="place")
-    return mine.assign(value=mine["value"] * mine["metric"].map(lambda name: known[name].scale))
+    return mine.assign(value=mine["value"] * [known[name].scale for name in mine["metric"]])
 
 
 def summaries(rows: pd.DataFrame, values: pd.DataFrame, by: list[str]) -> pd.DataFrame:

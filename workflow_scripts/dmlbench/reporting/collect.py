@@ -10,6 +10,7 @@ from dmlbench.config import METHOD_KEYS, RUN_KEYS, Plan
 from dmlbench.errors import DataError
 from dmlbench.files import replacing, write_json
 from dmlbench.reporting import names
+from dmlbench.reporting.formats import read_csv
 
 _CURVE = "recall_at_1_test_max"
 #: What tables read of histories, where nothing was trained.
@@ -53,7 +54,9 @@ def _refuse_gaps(plan: Plan, entries: list[LedgerEntry]) -> None:
     """Raise DataError, which names missing runs with state and reason, unless partial is set."""
     missing = [entry for entry in entries if entry.state != OK]
     if len(missing) == len(entries):
-        raise DataError(f"none of the {len(entries)} runs is finished; run the pipeline first")
+        todo = "partial: true trains nothing; leave partial out and run the pipeline"
+        todo = todo if plan.benchmark.partial else "run the pipeline first"
+        raise DataError(f"none of the {len(entries)} runs is finished; {todo}")
     if plan.benchmark.partial or not missing:
         return
     lines = [f"{entry.run.id}: {entry.state}: {entry.reason}" for entry in missing[:10]]
@@ -108,7 +111,7 @@ def write_means(plan: Plan) -> None:
     name = plan.benchmark.name
     nested, bars = {}, []
     for experiment in plan.benchmark.experiments:
-        table = pd.read_csv(paths.table(name, experiment, "csv")).dropna(subset="mean")
+        table = read_csv(Path(paths.table(name, experiment, "csv"))).dropna(subset="mean")
         # Such as "last test seen digit recall@1".
         words = table[_MEASURE].apply(lambda row: " ".join(row.dropna()), axis=1)
         table["measure"] = words + "@" + table["k"].astype(str)

@@ -1,5 +1,6 @@
 """Drawing the figures of a config from its results, and writing them with their numbers."""
 
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,13 @@ from dmlbench.reporting import names
 from dmlbench.reporting.cells import rows_where
 from dmlbench.reporting.figures import figures, planned, shown_runs, shown_split
 from dmlbench.reporting.figures.critical_difference import over_datasets
+from dmlbench.reporting.fonts import add_fonts
 from dmlbench.reporting.formats import write_csv
-from dmlbench.reporting.style import PALETTE, Method, method_styles, paper_style, plt
+from dmlbench.reporting.style import COLUMN, PALETTE, Method, method_styles, paper_style, plt
+
+
+class NothingToShowError(DataError):
+    """No run of an experiment is there yet."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +59,17 @@ class FigureData:
         return [p for p in self.plan.facts(self.dataset).evaluations if p.split == "test"]
 
     def table(self, name: str) -> pd.DataFrame:
-        """The rows of a collected table (metrics, history or runs) that are this experiment's."""
+        """The rows of a collected table (metrics, history or runs) that are this experiment's.
+
+        Raises:
+            NothingToShowError: There are none.
+        """
         table = pd.read_parquet(paths.summary(self.plan.benchmark.name, name))
         table["method"] = list(table[METHOD_KEYS].itertuples(index=False, name=None))
-        return table[(table["dataset"] == self.dataset) & table["method"].isin(list(self.words))]
+        mine = table[(table["dataset"] == self.dataset) & table["method"].isin(list(self.words))]
+        if mine.empty:
+            raise NothingToShowError(f"{self.experiment}: no run is there; run the pipeline first")
+        return mine
 
     def recalls(self, k: int | None = None) -> pd.DataFrame:
         """Recall@K in percent on the test, for the weights that figures show; without ``k``, all.
@@ -74,7 +87,8 @@ class FigureData:
         """The tables in the folders of some runs, one below another.
 
         Raises:
-            DataError: One is missing, and the config does not say ``partial``; or all are.
+            DataError: One is missing, and the config does not say ``partial``.
+            NothingToShowError: All are.
         """
         found = []
         for run in runs:
@@ -85,7 +99,8 @@ class FigureData:
             elif not self.plan.benchmark.partial:
                 raise DataError(f"{path} is missing; run the pipeline to the end")
         if not found:
-            raise DataError(f"{self.experiment}: no run has {file} yet; run the pipeline first")
+            text = f"{self.experiment}: no run has {file} yet; run the pipeline first"
+            raise NothingToShowError(text)
         return pd.concat(found, ignore_index=True)
 
     def of_shown_runs(
@@ -120,7 +135,12 @@ def write_figures(plan: Plan, experiment: str, kinds: list[str] | None = None) -
         pattern = paths.figure(plan.benchmark.name, experiment, kind, "{}")
         write_text(Path(pattern.format("rst")), figures()[kind].caption + "\n")
         with paper_style():
-            figure, table = figures()[kind].draw(data)
+            try:
+                figure, table = figures()[kind].draw(data)
+            except NothingToShowError:
+                if not plan.benchmark.partial:
+                    raise
+                figure, table = _nothing_yet(figures()[kind].numbers)
             _mark_partial(figure, plan, experiment)
             if table is not None:
                 table = table.assign(method=[data.words.get(m, m) for m in table["method"]])
@@ -145,14 +165,27 @@ def _mark_partial(figure: plt.Figure, plan: Plan, experiment: str) -> None:
         figure.set_figheight(figure.get_figheight() + 0.2)
 
 
+def _nothing_yet(numbers: bool) -> tuple[plt.Figure, pd.DataFrame | None]:
+    """A figure of runs of which none is there yet, and its table."""
+    figure = plt.figure(figsize=(COLUMN, 1))
+    figure.text(0.5, 0.4, "none of the runs that it shows is there yet", ha="center")
+    return figure, pd.DataFrame(columns=["method"]) if numbers else None
+
+
 def _write(figure: plt.Figure, table: pd.DataFrame | None, pattern: str) -> None:
     """Write a figure and its numbers; braces in ``pattern`` are the suffix."""
     stamp = f"dmlbench. {STAMP}"
+    add_fonts(figure, Path(pattern).stem)
     # No time stamps: equal results give equal bytes.
-    with replacing(Path(pattern.format("png"))) as temporary:
-        figure.savefig(temporary, dpi=200, metadata={"Software": None, "Description": stamp})
-    with replacing(Path(pattern.format("pdf"))) as temporary:
-        figure.savefig(temporary, dpi=300, metadata={"CreationDate": None, "Subject": stamp})
+    about = {
+        "png": {"dpi": 200, "metadata": {"Software": None, "Description": stamp}},
+        "pdf": {"dpi": 300, "metadata": {"CreationDate": None, "Subject": stamp}},
+    }
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # told once, for all of them
+        for suffix, how in about.items():
+            with replacing(Path(pattern.format(suffix))) as temporary:
+                figure.savefig(temporary, **how)
     plt.close(figure)
     if table is not None:
         write_csv(Path(pattern.format("csv")), table, "%.6g")

@@ -1,6 +1,7 @@
 """A table before it is printed; a cell in Markdown, HTML or LaTeX; tables as CSV and Markdown."""
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +66,8 @@ class Format(NamedTuple):
     comparison: bool = True  # whether the published number stands in the same cell
 
 
-MARKDOWN = Format("**{}**", " ± ", MINUS, lambda text: text.replace("|", r"\|"))
+#: A bar would end a cell, and GitHub sets what is between two dollar signs as a formula.
+MARKDOWN = Format("**{}**", " ± ", MINUS, lambda text: re.sub(r"([|$])", r"\\\1", text))
 HTML = Format("<strong>{}</strong>", " ± ", MINUS, lambda text: str(escape(text)))
 
 
@@ -86,7 +88,7 @@ def cell_text(cell: Cell | str, form: Format) -> str:
 
 def markdown(block: pd.DataFrame) -> str:
     """A block of a table in Markdown."""
-    texts = block.map(cell_text, form=MARKDOWN).rename(MARKDOWN.text)
+    texts = block.map(cell_text, form=MARKDOWN).rename(MARKDOWN.text).rename(columns=MARKDOWN.text)
     return texts.to_markdown(disable_numparse=True)
 
 
@@ -95,7 +97,8 @@ def markdown_section(table: Table) -> str:
     frame = pd.concat([block.assign(block=name) for name, block in table.blocks.items()])
     if len(table.blocks) == 1:
         frame = frame.drop(columns="block")
-    return f"**{table.title}**\n\n{table.notes}\n\n{markdown(frame)}\n"
+    title, notes = MARKDOWN.text(table.title), MARKDOWN.text(table.notes)
+    return f"**{title}**\n\n{notes}\n\n{markdown(frame)}\n"
 
 
 def render(template: str, **values: object) -> str:
@@ -114,3 +117,8 @@ def write_csv(path: Path, table: pd.DataFrame, float_format: str = "%.6f") -> No
     with replacing(path) as temporary:
         stamped = table.assign(benchmark_version=BENCHMARK_VERSION)
         stamped.to_csv(temporary, index=False, float_format=float_format)
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """What :func:`write_csv` wrote; a label or method may be called NA."""
+    return pd.read_csv(path, keep_default_na=False, na_values=[""])

@@ -99,9 +99,7 @@ def part(split: str, subset: str, label: str) -> str:
 
 def class_name(plan: Plan, dataset: str, name: str) -> str:
     """A class as figures print it: of a user's own dataset unchanged, else without underscores."""
-    if dataset in plan.benchmark.datasets:
-        return name.replace("$", r"\$")  # matplotlib would set what is between two as a formula
-    return name.replace("_", " ")
+    return name if dataset in plan.benchmark.datasets else name.replace("_", " ")
 
 
 def lines_of(plan: Plan, experiment: str) -> list[dict]:

@@ -21,10 +21,10 @@ from dmlbench.reporting.cells import BLOCK, printed_cells
 from dmlbench.reporting.claims import TOLERANCE, verdicts
 from dmlbench.reporting.figures import figures, planned
 from dmlbench.reporting.figures.critical_difference import same_methods
-from dmlbench.reporting.formats import HTML, cell_text, render, write_csv
+from dmlbench.reporting.formats import HTML, cell_text, read_csv, render, write_csv
 from dmlbench.reporting.latex import PACKAGES, tex
 from dmlbench.reporting.overall_tables import cost
-from dmlbench.reporting.tables import caption, partial
+from dmlbench.reporting.tables import caption, none_yet, partial
 
 #: What the runs' table says besides where a run was trained.
 _COPIES = {"same_images", "near_images"}
@@ -70,12 +70,14 @@ def write_pages(plan: Plan) -> None:
     )
     write_text(Path(paths.summary_page(name)), page)
     for experiment in plan.benchmark.experiments:
-        long = pd.read_csv(paths.table(name, experiment, "csv")).fillna({"subset": ""})
+        long = read_csv(Path(paths.table(name, experiment, "csv"))).astype({"subset": object})
+        long = long.fillna({"subset": ""})
+        gaps = partial(plan, experiment, entries)
         page = render(
             "experiment.html.j2",
             **shared,
             title=names.title(plan, experiment),
-            about=caption(plan, experiment, long, partial(plan, experiment, entries)),
+            about=none_yet(gaps) if long.empty else caption(plan, experiment, long, gaps),
             blocks=_blocks(long),
             methods=_runs_of_methods(plan, experiment, entries, runs),
         )

@@ -1,13 +1,9 @@
 """One look for all figures: seaborn's theme, a colour and a mark for each method, the panels."""
 
-import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from math import ceil
 from textwrap import fill
-
-# Figures are files: a user's choice of a window system, valid or not, must not matter.
-os.environ["MPLBACKEND"] = "Agg"
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -15,6 +11,7 @@ import seaborn as sns
 from matplotlib.colors import to_hex, to_rgba
 
 from dmlbench.config import Plan
+from dmlbench.reporting.fonts import FONT
 
 #: Recipe, loss and sampler.
 Method = tuple[str, str, str]
@@ -42,7 +39,7 @@ _THEME = {
     "xtick.major.size": 2.5, "xtick.major.width": 0.6, "xtick.major.pad": 2.5,
     "ytick.major.size": 2.5, "ytick.major.width": 0.6, "ytick.major.pad": 2.5,
     "legend.frameon": False, "legend.borderpad": 0, "legend.handlelength": 2.8,
-    "pdf.fonttype": 42, "text.parse_math": False,
+    "pdf.fonttype": 42, "text.parse_math": False, "font.family": FONT,
 }  # fmt: skip
 
 

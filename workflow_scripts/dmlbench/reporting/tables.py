@@ -16,6 +16,7 @@ from dmlbench.reporting import names
 from dmlbench.reporting.cells import BLOCK, cells, count, more_data, printed_cells, stored_name
 from dmlbench.reporting.claims import paired_tests
 from dmlbench.reporting.formats import (
+    MARKDOWN,
     MINUS,
     Cell,
     Table,
@@ -25,7 +26,7 @@ from dmlbench.reporting.formats import (
     write_csv,
 )
 from dmlbench.reporting.hierarchy import hierarchy_tables
-from dmlbench.reporting.latex import latex
+from dmlbench.reporting.latex import latex, tex
 from dmlbench.reporting.overall_tables import board_table, cost, cost_table, leaderboard
 from dmlbench.reporting.published import published_of, published_rows
 
@@ -46,17 +47,19 @@ def write_tables(plan: Plan, experiment: str) -> None:
     gaps = partial(plan, experiment, ledger)
     notes = caption(plan, experiment, long, gaps)
     tables = _experiment_tables(plan, experiment, long, notes)
-    text = [f"## {names.title(plan, experiment)}", ""]
+    escape = MARKDOWN.text
+    text = [f"## {escape(names.title(plan, experiment))}", ""]
     for part, table in tables.items():
         for selection, block in table.blocks.items():
-            text += [f"**{part}**, {selection}", "", markdown(block), ""]
-    text += [notes, ""]
+            text += [f"**{escape(part)}**, {escape(selection)}", "", markdown(block), ""]
+    text += [escape(notes if tables else none_yet(gaps)), ""]
     more = hierarchy_tables(plan, experiment, metrics, gaps)
     more += [] if tests.empty else [_tests_table(plan, experiment, tests, gaps)]
     printed = [*tables.values(), *more]
     text += map(markdown_section, more)
     write_text(Path(paths.table(name, experiment, "md")), "\n".join(text))
-    write_text(Path(paths.table(name, experiment, "tex")), latex(printed))
+    said = "" if tables else tex(none_yet(gaps)) + "\n"
+    write_text(Path(paths.table(name, experiment, "tex")), latex(printed) + said)
 
 
 def write_overview(plan: Plan, which: str) -> None:
@@ -159,6 +162,11 @@ def partial(plan: Plan, experiment: str | None, ledger: pd.DataFrame) -> str:
         f"PARTIAL: {len(gaps)} runs are missing ({'; '.join(named)}). (k/n): k of n planned seeds "
         "are there."
     )
+
+
+def none_yet(gaps: str) -> str:
+    """What stands in the place of a table without any run; ``gaps`` says which are missing."""
+    return f"No run of this experiment is finished yet. {gaps}"
 
 
 def _experiment_tables(

@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import torch.nn.functional as F
 from sklearn.decomposition import PCA
+from threadpoolctl import threadpool_limits
 from torch import Tensor, from_numpy, nn
 
 from dmlbench.config import RANDOM, REDUCED, Plan, Run
@@ -82,10 +83,15 @@ def _reduced(features: Callable, plan: Plan, run: Run) -> Callable:
             f"controls: pca: {seen.shape[0]} training images with {seen.shape[1]} features cannot "
             f"be reduced to embedding_dim {dim}; leave pca out"
         )
-    components = PCA(dim, svd_solver="covariance_eigh").fit(seen)
+    # Sums over another number of threads differ in the last digit.
+    one_thread = partial(threadpool_limits, 1, user_api="blas")
+    with one_thread():
+        components = PCA(dim, svd_solver="covariance_eigh").fit(seen)
 
     def reduced(rows: np.ndarray) -> Tensor:
-        vectors = from_numpy(components.transform(features(rows).cpu().numpy()))
+        made = features(rows).cpu().numpy()
+        with one_thread():
+            vectors = from_numpy(components.transform(made))
         return F.normalize(vectors, dim=1) if recipe["normalize"] else vectors
 
     return reduced

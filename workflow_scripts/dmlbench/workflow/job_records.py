@@ -1,8 +1,10 @@
 """What jobs leave of themselves: their state, for ``make status``, and ``run.json`` of a training.
 
-A state is there while a job runs and after it has failed, also where it was killed.
+A state is there while a job runs and after it has failed, also where it was killed. What jobs wrote
+is known again by hashes: a training's files by its ``run.json``, ``metrics.json`` by its seal.
 """
 
+import hashlib
 import json
 import logging
 import math
@@ -15,12 +17,15 @@ from typing import NamedTuple
 
 from dmlbench.errors import DataError, DivergedError, OutOfMemoryError, Unfinished
 from dmlbench.files import checksum_of, write_json
+from dmlbench.paths import METRICS_FILE
 
 log = logging.getLogger(__name__)
 
 #: Seconds between two touches of a running job's file, and after how many without one it is dead.
 BEAT, DEAD = 20.0, 120.0
 RUNNING = "running"
+#: The key of a sealed file that holds the hash of all its others.
+SEAL = "seal"
 KILLED = "killed: by the system for its memory, with its node, or by hand; see the log"
 
 
@@ -140,3 +145,32 @@ def vouches(file: Path, fingerprint: str, code: str) -> bool:
     if record.get("code") != code:
         return False
     return file.name == "run.json" or record.get("outputs", {}).get(file.name) == checksum_of(file)
+
+
+def sealed(content: dict) -> dict:
+    """``content`` for a JSON file, with the hash of all that is in it: its seal.
+
+    It tells a file that was altered by hand. It is no proof against somebody who knows it.
+    """
+    return content | {SEAL: _hash_of(content)}
+
+
+def is_sealed(content: dict) -> bool:
+    """Whether the content of a JSON file is what :func:`sealed` made."""
+    return content.get(SEAL) == _hash_of({k: v for k, v in content.items() if k != SEAL})
+
+
+def other_embeddings(folder: Path) -> list[str]:
+    """The files of embeddings in a run's folder that are not those its metrics were measured on.
+
+    Metrics of before benchmark version 1.1 do not name theirs.
+    """
+    metrics = json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))
+    named = metrics.get("embeddings", {}).items()
+    return [name for name, digest in named if checksum_of(folder / name) != digest]
+
+
+def _hash_of(content: dict) -> str:
+    # As it is read back: keys that are numbers are texts then, and sorted as such.
+    as_read = json.loads(json.dumps(content))
+    return hashlib.sha256(json.dumps(as_read, sort_keys=True).encode()).hexdigest()

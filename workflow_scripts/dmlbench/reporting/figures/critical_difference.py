@@ -47,21 +47,25 @@ def over_datasets(plan: Plan):
     """The same over datasets, by means over seeds, where experiments compare the same methods."""
     import pandas as pd
 
-    from dmlbench.reporting.draw_figures import FigureData
+    from dmlbench.reporting.draw_figures import FigureData, NothingToShowError
 
+    k = min(plan.benchmark.evaluation.recall_at)
     diagrams, words, styles = {}, {}, {}
     for group in same_methods(plan):
         means = {}
         for data in (FigureData.of(plan, experiment) for experiment in group):
-            recalls = data.recalls(data.smallest_k)
+            try:
+                recalls = data.recalls(k)
+            except NothingToShowError:  # nothing of this dataset is there yet
+                continue
             first = recalls[recalls["part"] == names.part(*data.test_parts()[0])]
             mean = first.groupby("method", sort=False)["value"].mean()
             # Recipes differ between datasets.
             means[data.dataset] = mean.set_axis([m[1:] for m in mean.index])
             words |= {m[1:]: w for m, w in data.words.items()}
             styles |= {m[1:]: s for m, s in data.styles.items()}
-        diagrams[", ".join(means)] = pd.DataFrame(means).T
-    return _draw(diagrams, words, styles, f"Recall@{data.smallest_k} over {{}} datasets")
+        diagrams[", ".join(means) or "no dataset yet"] = pd.DataFrame(means).T
+    return _draw(diagrams, words, styles, f"Recall@{k} over {{}} datasets")
 
 
 def nemenyi_difference(methods: int, blocks: int) -> float:

@@ -7,7 +7,8 @@ from dmlbench.reporting.figures import embeddings_are_shown, register_figure, sh
 
 #: So many classes are told apart; of more, so many are shown in colour among the others in gray.
 CLASSES = 8
-OTHERS = "others"
+#: The images of all others: no class has this name.
+OTHERS = ""
 _NOT_LABELS = {"id", "path", "split", "subset", "role", "x", "y", "method", "seed", "part"}
 _NOT_LABELS |= {"heading"}
 _FILES = shown_files(paths.projection)
@@ -17,7 +18,7 @@ _FILES = shown_files(paths.projection)
 def embedding(data):
     """The test images of one training seed, coloured by the finest label where it has few classes.
     Where it has many, a hash chooses those in colour, and the others are gray. Embeddings in the
-    plane are shown as they are, others through t-SNE.
+    plane are shown as they are, others through t-SNE. Images with equal embeddings are one point.
     """
     return draw_plane(data), None
 
@@ -45,7 +46,7 @@ def draw_plane(data, split: str = ""):
         title = f"{label} ({part})" if several else label
         legend.append(plt.Line2D([], [], linestyle="", label=title.replace("_", " ")))
         for name in colours if not shown.all() else list(colours)[1:]:
-            text = names.class_name(data.plan, data.dataset, name)
+            text = names.class_name(data.plan, data.dataset, name) or "others"
             text = text if len(text) <= 16 else f"{text[:14]}…"
             look = {"color": colours[name], "marker": markers[name], "linestyle": ""}
             legend.append(plt.Line2D([], [], markersize=5, label=text, **look))
@@ -64,10 +65,19 @@ def draw_plane(data, split: str = ""):
         axis.autoscale_view()
         axis.set(xticks=[], yticks=[])
         axis.spines[:].set_visible(True)
+        axis.text(0.03, 0.03, _coinciding(mine), transform=axis.transAxes)
 
     figure = method_panels(data, table, draw, 2.3)
     figure.legend(handles=legend, loc="outside right center", handlelength=1)
     return figure
+
+
+def _coinciding(mine) -> str:
+    """How many points most images lie on, in words; nothing where most have one of their own."""
+    images, points = len(mine), len(mine[["x", "y"]].drop_duplicates())
+    if 2 * points > images:
+        return ""
+    return f"{images} images on {points} points" if points > 1 else f"all {images} on one point"
 
 
 def _classes(data, table) -> tuple[str, list]:

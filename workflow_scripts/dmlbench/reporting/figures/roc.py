@@ -38,4 +38,6 @@ def roc(data):
     axes = {"xscale": "log", "xlim": (1e-3, 1), "ylim": (None, 100)}
     labels = {"xlabel": "false accept rate", "ylabel": "true accept rate (%)"}
     figure = method_curves(data, table, "far", **axes, **labels)
+    for axis in figure.axes:
+        axis.xaxis.set_major_formatter("{x:g}")  # powers of ten are formulas otherwise
     return figure, data.over_seeds(table, "view", "method", "far")

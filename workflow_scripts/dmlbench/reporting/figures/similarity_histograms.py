@@ -29,6 +29,15 @@ def similarities(data):
     colours = {"genuine": PALETTE[0], "impostor": PALETTE[1]}
 
     def draw(axis, mine):
+        axis.set(yticks=[])
+        axis.grid(False)
+        axis.spines["left"].set_visible(False)
+        if mine["left"].iloc[0] == mine["right"].iloc[-1]:
+            axis.axvline(mine["left"].iloc[0], color=colours["genuine"], linewidth=1.2)
+            axis.text(
+                0.5, 0.5, "all pairs are\nequally alike", transform=axis.transAxes, ha="center"
+            )
+            return
         edges = [*mine["left"], mine["right"].iloc[-1]]
         middles = (mine["left"] + mine["right"]) / 2
         for kind, line in (("impostor", "--"), ("genuine", "-")):
@@ -37,12 +46,10 @@ def similarities(data):
                 x=middles, weights=mine[kind], bins=edges, element="step", color=colours[kind],
                 alpha=0.3, linewidth=0.8, linestyle=line, ax=axis,
             )  # fmt: skip
-        axis.set(xlim=(edges[0], edges[-1]), yticks=[])
+        axis.set(xlim=(edges[0], edges[-1]))
         axis.locator_params(axis="x", nbins=3, steps=[1, 2, 5, 10])
-        axis.grid(False)
-        axis.spines["left"].set_visible(False)
 
-    primes = table["d_prime"].map(", d' = {:.2f}".format, na_action="ignore").fillna("")
+    primes = ["" if pd.isna(d) else f", d' = {d:.2f}" for d in table["d_prime"]]
     figure = method_panels(data, table.assign(heading=table["part"] + primes), draw, 1.2)
     handles = [plt.Rectangle((0, 0), 1, 1, color=c, alpha=0.5, lw=0) for c in colours.values()]
     pairs = ["pairs of one class", "pairs of different classes"]
@@ -54,13 +61,16 @@ def similarities(data):
 def _densities(table, unit: bool):
     """Bin edges on the axis that is drawn, and the density of each kind of pair.
 
-    Lengths of different embeddings cannot be compared, so the mean over impostors is the unit.
+    Lengths of different embeddings cannot be compared, so the mean over impostors is the unit; over
+    genuine pairs where there is one class. NaN where the bins have no width.
     """
     if unit:
         left, right = 1 + table["left"] / 2, 1 + table["right"] / 2
     else:
         centre = (table["left"] + table["right"]) / 2
-        mean = -(centre * table["impostor"]).sum() / table["impostor"].sum()
-        left, right = table["left"] / mean, table["right"] / mean
-    densities = {kind: table[kind] / (right - left) for kind in ("genuine", "impostor")}
+        kind = "impostor" if table["impostor"].any() else "genuine"
+        mean = -(centre * table[kind]).sum() / table[kind].sum()
+        left, right = (table[edge] / mean if mean else table[edge] for edge in ("left", "right"))
+    width = (right - left).where(right > left)
+    densities = {kind: table[kind] / width for kind in ("genuine", "impostor")}
     return table[["method", "d_prime"]].assign(left=left, right=right, **densities)
