@@ -3,6 +3,7 @@
 import shutil
 
 from dmlbench.workflow import at_work, slurm
+from dmlbench.workflow.config_source import claim
 from dmlbench.workflow.preflight import problems
 from dmlbench.workflow.job_records import vouches
 
@@ -91,9 +92,13 @@ def settle_origins():
 def write_config():
     """Write the config and its plan, and have jobs read these: the user's file may change."""
     try:
+        files = [os.path.relpath(file) for file in workflow.configfiles]
+        claim(Path(CONFIG).parent, files, NAME, BENCHMARK.as_json())
         write_plan(PLAN, Path(CONFIG).parent)
         if RESOURCES.train.runs_per_job > 1:
             bundles.write_bundles(BUNDLES_FILE, BUNDLES)
+    except UserError as error:
+        refuse([error])
     except OSError as error:
         refuse([unusable(error.filename, error.strerror)])
     # What Snakemake gives to jobs as --configfiles.

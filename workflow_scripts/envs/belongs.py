@@ -1,4 +1,4 @@
-"""Whether .venv was made for this folder and this Python: `make` asks it, and goes by the exit code.
+"""Whether .venv was made for this folder and this Python: `make` goes by the exit code.
 
 A moved or copied environment runs, but its scripts name the folder that they were made in.
 """

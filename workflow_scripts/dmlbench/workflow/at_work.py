@@ -69,6 +69,6 @@ def _is_alive(file: Path) -> bool:
 def _words(file: Path) -> str:
     config, process, host = file.stem.split(_SEPARATOR, 2)
     return (
-        f"{paths.results(config)}: another Snakemake (process {process} on {host}) works on them; two of "
-        "them cannot, so wait until it has ended"
+        f"{paths.results(config)}: another Snakemake (process {process} on {host}) works on them; "
+        "two of them cannot, so wait until it has ended"
     )
