@@ -99,10 +99,10 @@ def left_out(plan: Plan, runs: list[Run]) -> list[str]:
                 if part.get("unmatched"):
                     lines[f"{where}: {part['unmatched']} queries have no match in the gallery"] += 1
             dropped = measured.get("duplicates", {}).get("left_out", {})
-            for split, images in dropped.items():
-                if images:
-                    many = len(images)
-                    lines[f"{run.dataset} {split}: {many} images left out, training has them"] += 1
+            for part, (queries, gallery) in dropped.items():
+                if plan.benchmark.evaluation.exclude_duplicates and (queries or gallery):
+                    many = f"{queries} queries and {gallery} images of the gallery"
+                    lines[f"{run.dataset} {part}: {many} left out, training has the images"] += 1
             for row in measured["metrics"]:
                 if row["value"] is None:
                     where = f"{run.dataset} {row['split']} {row['label']} {row['selection']}"
