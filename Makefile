@@ -1,6 +1,6 @@
 # make help lists the targets. Only python3 (3.11 or newer) and make are needed.
 .DEFAULT_GOAL := help
-.PHONY: help setup data demo estimate status check rescore pdf preflight resume test test-slow \
+.PHONY: FORCE help setup data demo estimate status check rescore pdf preflight resume test test-slow \
   test-dvc test-slurm test-slurm-slow lint format lock schema
 SHELL := /bin/bash
 
@@ -10,6 +10,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The environment is as new as the lock it was made from; a second call sets nothing up again.
 READY := $(VENV)/.ready
+# One that was moved, copied, or whose Python is gone, is set up anew: its scripts could not run.
+MOVED := $(shell test -e $(READY) && { $(BIN)/python -I workflow_scripts/envs/belongs.py 2>/dev/null || echo FORCE; })
+FORCE:
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -17,7 +20,8 @@ help: ## list the targets
 setup: $(READY) ## make .venv from requirements.lock
 
 # Compiled once here (23 s): where Python may not write what it compiles, each job compiled PyTorch anew (7 s).
-$(READY): requirements.lock requirements.uv.lock
+$(READY): requirements.lock requirements.uv.lock $(MOVED)
+	@$(if $(MOVED),echo "$(VENV) was made for another folder or Python: it is set up anew")
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "error: $(PYTHON) is older than 3.11; name another: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)

@@ -50,6 +50,7 @@ rule preflight:
 
 # Before Snakemake looks at the files. Jobs on other machines make what they are told to.
 if workflow.is_main_process:
+    begin_work()
     settle_origins()
 
 

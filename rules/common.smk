@@ -24,9 +24,10 @@ from dmlbench.config.recipe import Recipe
 from dmlbench.config.own_datasets import own_listing
 from dmlbench.config.frozen import network_name, uses_features
 from dmlbench.errors import UserError
+from dmlbench.files import local_path
 from dmlbench.reporting.figures import figures, planned
 from dmlbench.reporting.figures.critical_difference import same_methods
-from dmlbench.workflow.file_records import count_as_made, settle
+from dmlbench.workflow.file_records import count_as_made, marked_incomplete, settle
 from dmlbench.workflow.snakemake_jobs import set_job_environment
 
 # A graph of thousands of jobs is millions of objects that live to the end; looking through them for
@@ -238,7 +239,9 @@ def network_input(wildcards):
 def control_input(wildcards):
     """What a control is made from; and vectors that another model made, where it measures those."""
     made = run_of(wildcards).features
-    return network_input(wildcards) + ([BENCHMARK.features[made].file] if made else [])
+    return network_input(wildcards) + (
+        [str(local_path(BENCHMARK.features[made].file))] if made else []
+    )
 
 
 def features_index(wildcards):

@@ -2,7 +2,8 @@
 
 import shutil
 
-from dmlbench.workflow import slurm
+from dmlbench.workflow import at_work, slurm
+from dmlbench.workflow.config_source import claim
 from dmlbench.workflow.preflight import problems
 from dmlbench.workflow.job_records import other_embeddings, vouches
 
@@ -38,6 +39,12 @@ def outputs_here():
                     yield file
 
 
+def outputs_of_training():
+    """What trainings of this config leave, whether it is here or not."""
+    names = ["run.json", *bundles.output_names(BENCHMARK.selections)]
+    return [f"{folder}/{name}" for folder in RUN_FOLDERS for name in names]
+
+
 def is_trained(file):
     """Whether a training's own record says that a file is what the config asks for."""
     run = RUN_FOLDERS.get(os.path.dirname(file))
@@ -50,15 +57,32 @@ def unusable(file, why):
     return f"{file}: {why}; results are read and written there"
 
 
+def begin_work():
+    """Look at other Snakemakes of this folder, and at what a killed one has left."""
+    try:
+        for line in at_work.begin(NAME):
+            print(line, file=sys.stderr)
+        # They are renamed to their place whole. Snakemake would delete one put there by hand.
+        count_as_made(raw_archives())
+        # A training may have ended well after its Snakemake was killed.
+        count_as_made(filter(is_trained, marked_incomplete(outputs_of_training())))
+    except OSError as error:
+        refuse([unusable(error.filename, error.strerror)])
+
+
+def raw_archives():
+    """The archives of the plan's datasets that are here."""
+    raw = [file for dataset in PLAN.datasets for file in PLAN.raw_archives(dataset)]
+    return filter(os.path.exists, raw)
+
+
 def settle_origins():
     """Give all files that are here the records and times of what made them."""
     for folder in ("results", paths.results(NAME)):
         if os.path.lexists(folder) and not os.path.isdir(folder):
             refuse([unusable(folder, "is no folder")])
-    raw = [file for dataset in PLAN.datasets for file in PLAN.raw_archives(dataset)]
-    here = filter(os.path.exists, raw)
     try:
-        settle(Path(paths.origins(NAME)), outputs_here(), here, is_trained)
+        settle(Path(paths.origins(NAME)), outputs_here(), raw_archives(), is_trained)
     except UserError as error:
         refuse([error])
     except OSError as error:
@@ -68,9 +92,13 @@ def settle_origins():
 def write_config():
     """Write the config and its plan, and have jobs read these: the user's file may change."""
     try:
+        files = [os.path.relpath(file) for file in workflow.configfiles]
+        claim(Path(CONFIG).parent, files, NAME, BENCHMARK.as_json())
         write_plan(PLAN, Path(CONFIG).parent)
         if RESOURCES.train.runs_per_job > 1:
             bundles.write_bundles(BUNDLES_FILE, BUNDLES)
+    except UserError as error:
+        refuse([error])
     except OSError as error:
         refuse([unusable(error.filename, error.strerror)])
     # What Snakemake gives to jobs as --configfiles.

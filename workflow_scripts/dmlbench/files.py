@@ -21,6 +21,11 @@ DISK_TROUBLE = (
 )  # fmt: skip
 
 
+def local_path(text: str) -> Path:
+    """A path that the config names: ``~`` is a home, and others go from the working folder."""
+    return Path(os.path.expanduser(text))
+
+
 def checksum_of(path: Path | str, method: str = "sha256") -> str:
     """The checksum of a file, in hexadecimal; ``method`` as hashlib calls it."""
     with open(path, "rb") as stream:

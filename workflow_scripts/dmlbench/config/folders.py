@@ -11,6 +11,7 @@ from pathlib import Path
 from dmlbench.config.dataset_facts import DatasetFacts, Part
 from dmlbench.config.own_images import FolderDataset
 from dmlbench.errors import ConfigError
+from dmlbench.files import local_path
 
 #: What counts as an image; anything else in a class folder is left alone.
 SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".webp"}
@@ -38,14 +39,16 @@ def contents(dataset: FolderDataset) -> tuple[dict[str, list[str]], str]:
                 left_out[f"{path.suffix.lower() or 'other'} files"] += 1
         if not images[place.name]:
             raise ConfigError(f"'{place}' holds no images ({', '.join(sorted(SUFFIXES))})")
-    beside = [path for path in _entries(Path(dataset.folder)) if path.suffix.lower() in SUFFIXES]
+    beside = [
+        path for path in _entries(local_path(dataset.folder)) if path.suffix.lower() in SUFFIXES
+    ]
     left_out["images beside the class folders"] = sum(path.is_file() for path in beside)
     counts = sorted((+left_out).items())
     return images, ", ".join(f"{what} ({count:,})" for what, count in counts)
 
 
 def _class_folders(dataset: FolderDataset) -> list[Path]:
-    folder = Path(dataset.folder)
+    folder = local_path(dataset.folder)
     if not os.path.isdir(folder):  # Path's raises where it may not look
         raise ConfigError(f"no folder '{folder}'; it should have a folder of images for each class")
     found = _entries(folder)
@@ -118,6 +121,6 @@ def listing(dataset: FolderDataset) -> str:
     digest = hashlib.sha256()
     for name, files in contents(dataset)[0].items():
         for file in files:
-            facts = (Path(dataset.folder) / name / file).stat()
+            facts = (local_path(dataset.folder) / name / file).stat()
             digest.update(f"{name}/{file}\0{facts.st_size}\0{facts.st_mtime_ns}\0".encode())
     return digest.hexdigest()[:16]

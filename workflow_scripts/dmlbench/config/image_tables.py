@@ -19,6 +19,7 @@ import pandas as pd
 from dmlbench.config.dataset_facts import VALIDATION, DatasetFacts, Part
 from dmlbench.config.own_images import TableDataset
 from dmlbench.errors import ConfigError
+from dmlbench.files import local_path
 
 #: Corners of a box in pixels: left, top, right, bottom.
 BOX = ["x_1", "y_1", "x_2", "y_2"]
@@ -58,7 +59,7 @@ def read_table(dataset: TableDataset) -> Table:
     Raises:
         ConfigError: It is not there, or no CSV or Parquet file in UTF-8.
     """
-    file = Path(dataset.table)
+    file = local_path(dataset.table)
     if not file.is_file():
         raise ConfigError(f"no file '{file}'; it should be a table of images, CSV or Parquet")
     wanted = ["path", "split", *dataset.labels]

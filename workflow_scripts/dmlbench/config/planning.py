@@ -3,7 +3,6 @@
 import itertools
 from functools import reduce
 from operator import getitem
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -25,7 +24,7 @@ from dmlbench.config.plan import (
 )
 from dmlbench.config.recipe import Recipe
 from dmlbench.errors import ConfigError
-from dmlbench.files import checksum_of
+from dmlbench.files import checksum_of, local_path
 from dmlbench.plugins.arguments import Argument, has_described, is_described
 from dmlbench.plugins.class_paths import ClassSource, class_source
 from dmlbench.plugins.entries import build_object, entries, entry
@@ -83,8 +82,8 @@ class _Builder:
                 check_pretraining(features.pretraining)
             except ConfigError as error:
                 self.problems.append(f"features.{name}.pretraining: {error}")
-            if Path(features.file).is_file():
-                self.plan.vectors[name] = checksum_of(features.file)
+            if local_path(features.file).is_file():
+                self.plan.vectors[name] = checksum_of(local_path(features.file))
             else:
                 self.problems.append(f"features.{name}.file: there is no file '{features.file}'")
 

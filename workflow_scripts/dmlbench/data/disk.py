@@ -13,7 +13,7 @@ import numpy as np
 from dmlbench import paths
 from dmlbench.data.dataset import Record
 from dmlbench.errors import DataError, TrainingError
-from dmlbench.files import DISK_TROUBLE
+from dmlbench.files import DISK_TROUBLE, local_path
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ def near(folder: Path, scratch: str | None) -> Iterator[Path]:
     if not scratch:
         yield folder
         return
-    place = Path(os.path.expandvars(scratch))
+    place = local_path(os.path.expandvars(scratch))
     if not place.is_dir():
         raise TrainingError(f"training.scratch: this machine has no folder {place}")
     files = [folder / paths.INDEX_FILE, folder / paths.PIXELS_FILE]

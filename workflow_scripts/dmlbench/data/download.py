@@ -16,7 +16,7 @@ from dmlbench.config.archive_table import Archive
 from dmlbench.data.http_source import HttpSource, Patience, SourceError, size_of
 from dmlbench.data.read_archive import read_members
 from dmlbench.errors import DataError, UserError
-from dmlbench.files import NO_LOCKS, checksum_of
+from dmlbench.files import NO_LOCKS, checksum_of, local_path
 
 log = logging.getLogger(__name__)
 
@@ -183,7 +183,7 @@ def _bring(source: str, archive: Archive, part: Path, patience: Patience) -> boo
         return True
     if url.scheme not in ("file", ""):
         raise SourceError(f"cannot fetch {url.scheme}:// addresses, only http, https and file")
-    path = Path(unquote(url.path) if url.scheme else source).expanduser()
+    path = local_path(unquote(url.path) if url.scheme else source)
     if not path.is_file():
         raise SourceError("is a folder" if path.is_dir() else "no such file")
     if part.exists() and path.samefile(part):  # put there by hand

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterator
-from pathlib import Path
 
 from dmlbench.config import Plan
 from dmlbench.config.dataset_facts import DatasetFacts
@@ -11,6 +10,7 @@ from dmlbench.config.own_datasets import own_facts
 from dmlbench.config.own_images import FolderDataset, OwnDataset
 from dmlbench.data.dataset import Dataset, Record, get_dataset
 from dmlbench.data.table import TableImages
+from dmlbench.files import local_path
 
 log = logging.getLogger(__name__)
 
@@ -26,10 +26,11 @@ class Folder(Dataset):
         training, (images, left_out) = training_classes(self.folder), contents(self.folder)
         if left_out:
             log.info("%s: left out: %s", self.name, left_out, extra={"tell": True})
+        folder = local_path(self.folder.folder)
         for name, files in images.items():
             split = "train" if name in training else "test"
             for file in files:
-                image = Path(self.folder.folder, name, file)
+                image = folder / name / file
                 yield Record(f"{name}/{file}", split, {"class": name}, image)
 
 

@@ -11,6 +11,7 @@ from dmlbench.config import Plan, Run
 from dmlbench.config.image_tables import identities, read_table
 from dmlbench.config.own_images import NO_LABELS, TableDataset
 from dmlbench.errors import DataError
+from dmlbench.files import local_path
 
 _PATHS = "paths should be text: numpy.array(paths, dtype=str); other arrays, numbers"
 
@@ -24,7 +25,7 @@ def imported_vectors(plan: Plan, run: Run, index: pd.DataFrame) -> Callable:
     Raises:
         DataError: The file holds no vectors, not one for each image, or one that is not finite.
     """
-    file = Path(plan.benchmark.features[run.features].file)
+    file = local_path(plan.benchmark.features[run.features].file)
     labels = {part.label for part in plan.facts(run.dataset).evaluations}
     vectors, paths = read_vectors(file, labels)
     what = "paths"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dmlbench.errors import ConfigError
-from dmlbench.files import WEIGHT_FILES
+from dmlbench.files import WEIGHT_FILES, local_path
 
 #: The data that a part of a tag stands for. ImageNet-21k is also called 22k, after its folders.
 _DATA = {
@@ -98,6 +98,8 @@ def find_weights(backbone: str, weights: str) -> Weights | None:
     """
     if weights == "none":
         return None
+    if weights.startswith("~"):  # others stay as they are written: runs are known by that
+        weights = str(local_path(weights))
     if weights.endswith(WEIGHT_FILES):
         if not Path(weights).is_file():
             if Path(weights).is_dir():

@@ -32,6 +32,11 @@ _NO_RECORD = MetadataRecord(
 _OF_ONE_RUN = ("starttime", "endtime", "job_hash")
 
 
+def marked_incomplete(files: Iterable[str]) -> set[str]:
+    """Those of ``files`` that Snakemake takes for half made: their job did not end well."""
+    return FilePersistence()._filter_incomplete_keys(files)
+
+
 def count_as_made(files: Iterable[str]) -> None:
     """Have Snakemake count files as whole that a job which did not end well has made."""
     snakemake = FilePersistence()

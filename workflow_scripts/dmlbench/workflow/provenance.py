@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import platform
-import subprocess
 from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import distributions, version
@@ -20,6 +19,7 @@ from typing import Any
 from dmlbench.files import checksum_of
 from dmlbench.plugins.class_paths import ClassSource, module_file
 from dmlbench.plugins.entries import entries
+from dmlbench.workflow.git_state import git_state
 
 PACKAGE = Path(__file__).resolve().parent.parent
 SCRIPTS = PACKAGE.parent
@@ -194,20 +194,6 @@ def environment() -> dict:
         "machine": platform.machine(),
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES if name in installed},
-        "git": _git_state(),
+        "git": git_state(),
         "slurm_job_id": os.environ.get("SLURM_JOB_ID"),
     }
-
-
-def _git_state() -> dict:
-    """The commit, and whether code or config differs from it (results may: runs replace them)."""
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(PACKAGE), *arguments]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-    try:
-        changed = git("status", "--porcelain", "--", ":(top)", ":(top,exclude)results")
-        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(changed)}
-    except (OSError, subprocess.CalledProcessError) as error:
-        return {"commit": None, "dirty": None, "reason": type(error).__name__}
