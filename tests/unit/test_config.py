@@ -14,6 +14,7 @@ from dmlbench.config import Plan, load_config, resolve_config
 from dmlbench.config.load import json_schema, read_plan, write_plan
 from dmlbench.config.read_yaml import merge_configs
 from dmlbench.errors import ConfigError
+from dmlbench.reporting.figures import planned
 
 CONFIGS = sorted([ROOT / "config.yaml", *(ROOT / "configs").glob("*.yaml")])
 
@@ -388,6 +389,23 @@ def test_yaml_is_1_2_and_overrides_are_read_likewise(tmp_path):
     (tmp_path / "b.yaml").write_text("day: 2026-01-01\n")
     with pytest.raises(ConfigError, match=r"day: should be text, a number.* quotes around 2026"):
         resolve_config(merge_configs(files, {}), "x")
+
+
+@pytest.mark.parametrize("null", ["null", "~", "NULL"])
+def test_a_sweep_and_null_can_be_given_on_the_command_line(smoke_config, tmp_path, null):
+    from snakemake.cli import parse_config
+
+    smoke_config["recipes"]["digits_8d"]["clip_grad_norm"] = 1.0
+    file = tmp_path / "a.yaml"
+    file.write_text(json.dumps(smoke_config))
+    given = [
+        "experiments={even_odd: {sweep: {recipe.embedding_dim: [4, 6]}}}",
+        "recipes={digits_8d: {clip_grad_norm: %s, hidden: 0}}" % null,
+    ]
+    plan = resolve_config(merge_configs([file], parse_config(given)), "x")
+    assert [recipe["embedding_dim"] for recipe in plan.recipes.values()][:2] == [4, 6]
+    assert {recipe["clip_grad_norm"] for recipe in plan.recipes.values()} == {None}
+    assert "sweep" in planned(plan, "even_odd")
 
 
 @pytest.mark.parametrize(
