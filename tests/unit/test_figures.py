@@ -26,6 +26,7 @@ from dmlbench.evaluation.illustrations import (
     similarity_histogram,
 )
 from dmlbench.evaluation.scored_pairs import Scored
+from dmlbench.files import write_parquet
 from dmlbench.knn import nearest_neighbours
 from dmlbench.reporting import names
 from dmlbench.reporting.draw_figures import FigureData, write_figures
@@ -403,7 +404,7 @@ def test_a_roc_shows_what_is_accepted_without_exceeding_a_rate(tmp_path, monkeyp
         folder = plan.run_folder(run)
         folder.mkdir(parents=True)
         steps = {"far": [0, 0.01, 0.5, 1], "tar": [0.1, 0.4 + 0.1 * run.seed, 0.9, 1]}
-        pd.DataFrame(steps).assign(view="view2").to_parquet(folder / paths.ROC_FILE)
+        write_parquet(folder / paths.ROC_FILE, pd.DataFrame(steps).assign(view="view2"))
     data = FigureData.of(plan, "view2")
     with paper_style():
         figure, table = figures()["roc"].draw(data)

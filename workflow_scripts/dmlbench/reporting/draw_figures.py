@@ -10,7 +10,7 @@ from dmlbench import STAMP, paths
 from dmlbench.checking.results import OK
 from dmlbench.config import METHOD_KEYS, Plan, Run
 from dmlbench.errors import ConfigError, DataError
-from dmlbench.files import replacing, write_text
+from dmlbench.files import read_parquet, replacing, write_text
 from dmlbench.reporting import names
 from dmlbench.reporting.cells import rows_where
 from dmlbench.reporting.figures import figures, planned, shown_runs, shown_split
@@ -54,7 +54,7 @@ class FigureData:
 
     def table(self, name: str) -> pd.DataFrame:
         """The rows of a collected table (metrics, history or runs) that are this experiment's."""
-        table = pd.read_parquet(paths.summary(self.plan.benchmark.name, name))
+        table = read_parquet(paths.summary(self.plan.benchmark.name, name))
         table["method"] = list(table[METHOD_KEYS].itertuples(index=False, name=None))
         return table[(table["dataset"] == self.dataset) & table["method"].isin(list(self.words))]
 
@@ -80,7 +80,7 @@ class FigureData:
         for run in runs:
             path = self.plan.run_folder(run) / file
             if path.is_file():
-                table = pd.read_parquet(path)
+                table = read_parquet(path)
                 found.append(table.assign(method=[run.method] * len(table), seed=run.seed))
             elif not self.plan.benchmark.partial:
                 raise DataError(f"{path} is missing; run the pipeline to the end")
