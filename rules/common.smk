@@ -24,7 +24,7 @@ from dmlbench.config.recipe import Recipe
 from dmlbench.config.own_datasets import own_content
 from dmlbench.config.frozen import network_name, uses_features
 from dmlbench.errors import UserError
-from dmlbench.reporting.figures import figures, planned
+from dmlbench.reporting.figures import check_file_names, figures, planned
 from dmlbench.reporting.figures.critical_difference import same_methods
 from dmlbench.workflow.file_records import count_as_made, settle
 from dmlbench.workflow.snakemake_jobs import set_job_environment
@@ -54,7 +54,9 @@ def make_or_read_plan():
             return read_plan(Path(files[0]))
         # Snakemake's own `config` is YAML 1.1, with the last of two equal keys.
         config = merge_configs(files, workflow.config_settings.config)
-        return resolve_config(config, ", ".join(files))
+        plan = resolve_config(config, ", ".join(files))
+        check_file_names(plan)
+        return plan
     except UserError as error:
         refuse(str(error).splitlines())
 
