@@ -21,11 +21,11 @@ from dmlbench.config.read_yaml import merge_configs
 from dmlbench.plugins.entries import entries
 from dmlbench.config.archive_table import all_archives
 from dmlbench.config.recipe import Recipe
-from dmlbench.config.own_datasets import own_listing
+from dmlbench.config.own_datasets import own_content
 from dmlbench.config.frozen import network_name, uses_features
 from dmlbench.errors import UserError
 from dmlbench.files import local_path
-from dmlbench.reporting.figures import figures, planned
+from dmlbench.reporting.figures import check_file_names, figures, planned
 from dmlbench.reporting.figures.critical_difference import same_methods
 from dmlbench.workflow.file_records import count_as_made, marked_incomplete, settle
 from dmlbench.workflow.snakemake_jobs import set_job_environment
@@ -40,6 +40,13 @@ SCRIPTS = os.path.relpath(Path(workflow.basedir) / "workflow_scripts")
 ENVIRONMENT = Path(workflow.basedir) / "workflow_scripts" / "envs" / "dmlbench.yaml"
 
 
+def refuse(wrong):
+    """Print the reasons and leave before the first job."""
+    for line in wrong:
+        print(f"error: {line}", file=sys.stderr)
+    sys.exit(2)
+
+
 def make_or_read_plan():
     files = [os.path.relpath(file) for file in workflow.configfiles]
     try:
@@ -48,11 +55,11 @@ def make_or_read_plan():
             return read_plan(Path(files[0]))
         # Snakemake's own `config` is YAML 1.1, with the last of two equal keys.
         config = merge_configs(files, workflow.config_settings.config)
-        return resolve_config(config, ", ".join(files))
+        plan = resolve_config(config, ", ".join(files))
+        check_file_names(plan)
+        return plan
     except UserError as error:
-        for line in str(error).splitlines():
-            print(f"error: {line}", file=sys.stderr)
-        sys.exit(2)
+        refuse(str(error).splitlines())
 
 
 PLAN = make_or_read_plan()
@@ -206,16 +213,21 @@ def data_origin(wildcards):
     return f"--source {source}" if source else ""
 
 
-def folder_listing(wildcards):
+def content_of_own(wildcards):
     """What a folder or a table holds; archives are known by their checksums."""
-    return listing_of(wildcards.dataset)
+    return content_of_dataset(wildcards.dataset)
 
 
 @cache
-def listing_of(dataset):
+def content_of_dataset(dataset):
     """Looked up once: Snakemake asks for a rule's parameters several times."""
-    own = BENCHMARK.datasets.get(dataset)
-    return own_listing(own) if own else ""
+    if dataset not in BENCHMARK.datasets:
+        return ""
+    known = paths.local(paths.OWN_CONTENT, dataset=dataset)
+    try:
+        return own_content(BENCHMARK.datasets[dataset], known)
+    except UserError as error:
+        refuse([error])
 
 
 def pair_files(wildcards):

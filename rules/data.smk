@@ -46,7 +46,7 @@ use rule download as prepare with:
             f' --checksums "$DMLBENCH_CHECKSUMS" --out {paths.PREPARED.format(**wildcards)}'
         ),
         code=lambda wildcards: provenance.data_code(wildcards.dataset),
-        listing=folder_listing,
+        content=content_of_own,
     message:
         "prepare {wildcards.dataset}, pixels: {wildcards.store}"
 

@@ -116,13 +116,6 @@ def requests(names):
             yield each.name, asks, asks["_cores"]
 
 
-def refuse(wrong):
-    """Print the reasons and leave before the first job."""
-    for line in wrong:
-        print(f"error: {line}", file=sys.stderr)
-    sys.exit(2)
-
-
 def before_jobs(logs):
     """Check the cluster and the stored results, and refuse to start if something is wrong."""
     on_slurm = workflow.executor_plugin.name == "slurm"

@@ -179,7 +179,8 @@ for _experiment in BENCHMARK.experiments:
             "{params.command} --log {log:q}"
 
 
-use rule collect as figures_overall with:
+# Not figures_overall: an experiment may be called overall.
+use rule collect as overall_figures with:
     input:
         rules.collect.output.metrics,
     output:
@@ -193,9 +194,9 @@ use rule collect as figures_overall with:
         ),
         csv=paths.overall_figure(NAME, "critical_difference", "csv"),
     log:
-        f"{LOGS}/figures_overall.log",
+        f"{LOGS}/overall_figures.log",
     benchmark:
-        f"{BENCHMARKS}/figures_overall.tsv"
+        f"{BENCHMARKS}/overall_figures.tsv"
     threads: RESOURCES.figures.threads
     resources:
         **asked("figures"),

@@ -8,7 +8,7 @@ from typing import get_args
 
 from dmlbench import cli
 from dmlbench.errors import ConfigError, DataError
-from dmlbench.files import replacing, write_text
+from dmlbench.files import read_parquet, replacing, write_parquet, write_text
 
 
 def download(args) -> None:
@@ -24,7 +24,6 @@ def download(args) -> None:
 
 def pairs(args) -> None:
     """Turn a dataset's files of pairs into image ids, and mark who was trained on."""
-    import pandas as pd
 
     from dmlbench.data.dataset import get_dataset
     from dmlbench.data.verification_pairs import all_pairs
@@ -34,8 +33,7 @@ def pairs(args) -> None:
     if missing := sorted(set(wanted.values()) - set(files)):
         raise DataError(f"{args.dataset} needs {', '.join(missing)}; give them with --raw")
     views = {view: files[name] for view, name in wanted.items()}
-    with replacing(args.out) as temporary:
-        all_pairs(views, pd.read_parquet(args.index)).to_parquet(temporary, index=False)
+    write_parquet(args.out, all_pairs(views, read_parquet(args.index)))
 
 
 def duplicates(args) -> None:
@@ -44,13 +42,11 @@ def duplicates(args) -> None:
     from dmlbench.data.store import ImageStore
 
     found = find_duplicates(ImageStore(args.folder), args.threads)
-    with replacing(args.out) as temporary:
-        found.to_parquet(temporary, index=False)
+    write_parquet(args.out, found)
 
 
 def summarise(args) -> None:
     """Count what a prepared dataset holds, and draw some of its images."""
-    import pandas as pd
 
     from dmlbench import paths
     from dmlbench.data.store import ImageStore
@@ -59,7 +55,7 @@ def summarise(args) -> None:
     store = ImageStore(args.folder)
     with replacing(args.sheet) as temporary:
         contact_sheet(args.dataset, store).save(temporary)
-    found = pd.read_parquet(args.folder / paths.DUPLICATES_FILE)
+    found = read_parquet(args.folder / paths.DUPLICATES_FILE)
     write_text(args.out, f"{summarise(args.dataset, store.index, found)}\nimages: {args.sheet}\n")
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from dmlbench import cli, paths
 from dmlbench.config import Plan, Run, load_config
-from dmlbench.files import replacing
+from dmlbench.files import read_parquet, write_parquet
 from dmlbench.workflow.copies import Copies, hear_signals
 from dmlbench.workflow.provenance import step_code
 
@@ -36,19 +36,19 @@ def evaluate(args) -> None:
 
 def project(args) -> None:
     """Project to the plane with t-SNE; embeddings in the plane, or on a point, stay as they are."""
+    from dmlbench.data.store import OF_PIXELS
     from dmlbench.evaluation.embeddings import load_embeddings
     from dmlbench.evaluation.illustrations import evenly, in_plane
 
     plan, run = planned(args)
     settings, folder = plan.benchmark.projection, plan.run_folder(run)
-    index = pd.read_parquet(plan.data_folder(run) / paths.INDEX_FILE).set_index("id")
+    index = read_parquet(plan.data_folder(run) / paths.INDEX_FILE).set_index("id")
     for split in plan.projected_splits:
         vectors, ids = load_embeddings(folder / paths.embeddings(split, settings.selection))
         kept = evenly(len(ids), settings.max_images)
         vectors, ids = vectors[kept], ids[kept]
         points, method = in_plane(vectors, settings.perplexity, run.seed)
-        stored = ["height", "width", "channels", "offset", "content"]
-        table = index.loc[ids].reset_index().drop(columns=stored)
+        table = index.loc[ids].reset_index().drop(columns=list(OF_PIXELS))
         table = table.assign(x=points[:, 0], y=points[:, 1], method=method)
         write([table], folder / paths.projection(split))
 
@@ -99,8 +99,7 @@ def planned(args) -> tuple[Plan, Run]:
 
 def write(tables: Iterable[pd.DataFrame], file: Path) -> None:
     """Write tables as one Parquet file, one after the other."""
-    with replacing(file) as temporary:
-        pd.concat(tables, ignore_index=True).to_parquet(temporary, index=False)
+    write_parquet(file, pd.concat(tables, ignore_index=True))
 
 
 if __name__ == "__main__":

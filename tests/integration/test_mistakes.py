@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from conftest import ROOT, error_lines, run_script, run_snakemake
+from conftest import ROOT, error_lines, job_counts, run_script, run_snakemake
 from file_server import serving
 from test_datasets import cars_parquet
 
@@ -255,3 +255,26 @@ def test_a_run_that_is_not_planned_is_one_line():
     line = done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
     assert "did you mean 'digits_even_odd/digits_8d/triplet/eps/seed0'?" in line
+
+
+def test_an_experiment_may_be_called_overall(smoke_config, tmp_path):
+    smoke_config["experiments"]["overall"] = smoke_config["experiments"].pop("even_odd")
+    (tmp_path / "config.yaml").write_text(json.dumps(smoke_config))
+    done = run_snakemake(
+        "-n", "all", "--configfile", tmp_path / "config.yaml", "--directory", tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert job_counts(done.stdout)["figures_overall"] == 1
+
+
+def test_experiments_whose_figures_would_be_one_file_are_one_line(smoke_config, tmp_path):
+    one = smoke_config["experiments"].pop("even_odd")
+    smoke_config["experiments"] = {"x": one, "train_x": one}
+    smoke_config["evaluation"]["splits"] = ["test", "train"]
+    (tmp_path / "config.yaml").write_text(json.dumps(smoke_config))
+    done = run_snakemake(
+        "-n", "all", "--configfile", tmp_path / "config.yaml", "--directory", tmp_path
+    )
+    assert done.returncode == 2
+    assert len([line for line in done.stderr.splitlines() if line.startswith("error: ")]) == 1
+    assert "rename one of the two" in done.stderr

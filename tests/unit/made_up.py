@@ -8,7 +8,9 @@ from made_results import make_results
 
 from dmlbench import paths
 from dmlbench.config import Plan
+from dmlbench.data.store import OF_PIXELS
 from dmlbench.evaluation.illustrations import neighbours_of, queries, similarity_histogram
+from dmlbench.files import write_parquet
 
 
 def make_up(plan: Plan, index: pd.DataFrame) -> None:
@@ -33,7 +35,7 @@ def make_up(plan: Plan, index: pd.DataFrame) -> None:
             (folder / file).touch()
         if run.trained and run.seed in plan.projected_seeds:
             for file, table in pictures.items():
-                table.to_parquet(folder / file, index=False)
+                write_parquet(folder / file, table)
         (folder / paths.METRICS_FILE).touch()
 
 
@@ -52,8 +54,7 @@ def _pictures(plan: Plan, index: pd.DataFrame, split: str) -> dict[str, pd.DataF
         found = neighbours_of(vectors, labels, ids, asked, plan.benchmark.gallery.neighbours)
         neighbours.append(found.assign(**part._asdict()))
         histograms.append(similarity_histogram(vectors, labels, 200).assign(**part._asdict()))
-    stored = ["height", "width", "channels", "offset", "content"]
-    points = index[index["split"] == split].drop(columns=stored).reset_index(drop=True)
+    points = index[index["split"] == split].drop(columns=list(OF_PIXELS)).reset_index(drop=True)
     x, y = rng.standard_normal((2, len(points)))
     return {
         paths.projection(split): points.assign(x=x, y=y, method="t-SNE"),

@@ -14,6 +14,7 @@ from dmlbench.config import Plan, load_config, resolve_config
 from dmlbench.config.load import json_schema, read_plan, write_plan
 from dmlbench.config.read_yaml import merge_configs
 from dmlbench.errors import ConfigError
+from dmlbench.reporting.figures import planned
 
 CONFIGS = sorted([ROOT / "config.yaml", *(ROOT / "configs").glob("*.yaml")])
 
@@ -390,6 +391,23 @@ def test_yaml_is_1_2_and_overrides_are_read_likewise(tmp_path):
         resolve_config(merge_configs(files, {}), "x")
 
 
+@pytest.mark.parametrize("null", ["null", "~", "NULL"])
+def test_a_sweep_and_null_can_be_given_on_the_command_line(smoke_config, tmp_path, null):
+    from snakemake.cli import parse_config
+
+    smoke_config["recipes"]["digits_8d"]["clip_grad_norm"] = 1.0
+    file = tmp_path / "a.yaml"
+    file.write_text(json.dumps(smoke_config))
+    given = [
+        "experiments={even_odd: {sweep: {recipe.embedding_dim: [4, 6]}}}",
+        f"recipes={{digits_8d: {{clip_grad_norm: {null}, hidden: 0}}}}",
+    ]
+    plan = resolve_config(merge_configs([file], parse_config(given)), "x")
+    assert [recipe["embedding_dim"] for recipe in plan.recipes.values()][:2] == [4, 6]
+    assert {recipe["clip_grad_norm"] for recipe in plan.recipes.values()} == {None}
+    assert "sweep" in planned(plan, "even_odd")
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -403,6 +421,28 @@ def test_yaml_that_ends_nowhere_is_one_line(tmp_path, text, told):
     (tmp_path / "a.yaml").write_text(text)
     with pytest.raises(ConfigError, match=told):
         load_config(tmp_path / "a.yaml")
+
+
+@pytest.mark.parametrize("metrics", [["nmi_plus"], ["recall", "nmi_plus"]])
+def test_clusters_for_a_label_that_no_dataset_has_are_one_line(smoke_config, metrics):
+    smoke_config["evaluation"] |= {"metrics": metrics, "nmi_plus": {"digi": 3}}
+    told = refused(smoke_config)
+    assert told == (
+        "my.yaml: evaluation.nmi_plus: no dataset has the label 'digi'; did you mean 'digit'?"
+    )
+
+
+def test_a_dataset_of_which_nothing_would_be_measured_is_one_line(smoke_config, tmp_path):
+    other = copy.deepcopy(smoke_config["experiments"]["even_odd"])
+    smoke_config["experiments"]["letters"] = other | {"dataset": "omniglot"}
+    smoke_config["samplers"] = {
+        name: each | {"per_class": 4} for name, each in smoke_config["samplers"].items()
+    }
+    smoke_config["recipes"]["digits_8d"]["batch_size"] = 8
+    smoke_config["evaluation"] |= {"nmi_plus": {"alphabet": 3}}
+    assert resolve_config(smoke_config, "x")
+    smoke_config["evaluation"] |= {"metrics": ["nmi_plus"]}
+    assert "evaluation.nmi_plus: names no label of digits_even_odd" in refused(smoke_config)
 
 
 def test_settings_of_metrics_that_are_not_measured_refuse_nothing(smoke_config):

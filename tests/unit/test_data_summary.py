@@ -1,11 +1,14 @@
 """The summary of a prepared dataset."""
 
+from zlib import crc32
+
 import numpy as np
 import pandas as pd
 
 from dmlbench import paths
 from dmlbench.data.store import ImageStore
 from dmlbench.data.summary import contact_sheet, summarise
+from dmlbench.files import write_parquet
 
 COPIES = pd.DataFrame({"id": [3, 4, 5], "same": [True, False, False]})
 
@@ -27,8 +30,10 @@ def prepared(folder):
             "content": [0, 1, 0, 3],
         }
     )
-    index.to_parquet(folder / paths.INDEX_FILE)
-    (folder / paths.PIXELS_FILE).write_bytes(bytes(range(34)))
+    pixels = bytes(range(34))
+    images = np.split(np.frombuffer(pixels, np.uint8), index["offset"][1:])
+    write_parquet(folder / paths.INDEX_FILE, index.assign(crc32=list(map(crc32, images))))
+    (folder / paths.PIXELS_FILE).write_bytes(pixels)
     return ImageStore(folder)
 
 

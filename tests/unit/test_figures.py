@@ -26,10 +26,11 @@ from dmlbench.evaluation.illustrations import (
     similarity_histogram,
 )
 from dmlbench.evaluation.scored_pairs import Scored
+from dmlbench.files import write_parquet
 from dmlbench.knn import nearest_neighbours
 from dmlbench.reporting import names
 from dmlbench.reporting.draw_figures import FigureData, write_figures
-from dmlbench.reporting.figures import figures, planned
+from dmlbench.reporting.figures import check_file_names, figures, planned
 from dmlbench.reporting.figures.critical_difference import (
     friedman,
     nemenyi_difference,
@@ -403,7 +404,7 @@ def test_a_roc_shows_what_is_accepted_without_exceeding_a_rate(tmp_path, monkeyp
         folder = plan.run_folder(run)
         folder.mkdir(parents=True)
         steps = {"far": [0, 0.01, 0.5, 1], "tar": [0.1, 0.4 + 0.1 * run.seed, 0.9, 1]}
-        pd.DataFrame(steps).assign(view="view2").to_parquet(folder / paths.ROC_FILE)
+        write_parquet(folder / paths.ROC_FILE, pd.DataFrame(steps).assign(view="view2"))
     data = FigureData.of(plan, "view2")
     with paper_style():
         figure, table = figures()["roc"].draw(data)
@@ -414,3 +415,16 @@ def test_a_roc_shows_what_is_accepted_without_exceeding_a_rate(tmp_path, monkeyp
     assert at["low"] == pytest.approx(40 + 10 * min(seeds))
     assert at["high"] == pytest.approx(40 + 10 * max(seeds))
     assert at["seeds"] == len(seeds)
+
+
+@pytest.mark.parametrize(("names", "refused"), [(("x", "train_x"), True), (("x", "y_x"), False)])
+def test_figures_that_would_be_one_file_are_one_line(smoke_config, names, refused):
+    one = smoke_config["experiments"].pop("even_odd")
+    smoke_config["experiments"] = dict.fromkeys(names, one)
+    smoke_config["evaluation"]["splits"] = ["test", "train"]
+    plan = resolve_config(smoke_config, "test")
+    if not refused:
+        check_file_names(plan)
+        return
+    with pytest.raises(ConfigError, match=r"experiments.train_x: its figure .*embedding_train_x"):
+        check_file_names(plan)

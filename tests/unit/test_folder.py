@@ -3,14 +3,13 @@
 import os
 import shutil
 
-import numpy as np
 import pandas as pd
 import pytest
 from conftest import run_script
 from PIL import Image
 
 from dmlbench.config import resolve_config
-from dmlbench.config.folders import listing, training_classes
+from dmlbench.config.folders import training_classes
 from dmlbench.config.own_images import FolderDataset
 from dmlbench.data.folder import dataset_of, own_dataset
 from dmlbench.data.prepare import prepare
@@ -60,15 +59,6 @@ def test_records_are_the_images_of_disjoint_classes(tmp_path):
     (tmp_path / "class9" / "1.tif").touch()
     with pytest.raises(ConfigError, match=r"class9' holds no images \(\.bmp, \.jpeg"):
         own_dataset("mine", dataset.folder)
-
-
-def test_a_changed_image_changes_the_listing_and_another_file_does_not(tmp_path):
-    dataset = FolderDataset(folder=str(images(tmp_path)))
-    before = listing(dataset)
-    (tmp_path / "class0" / "notes.txt").write_text("other words")
-    assert listing(dataset) == before
-    Image.fromarray(np.zeros((8, 9), np.uint8)).save(tmp_path / "class0" / "0.png")
-    assert listing(dataset) != before
 
 
 def test_a_config_names_it_like_any_dataset(tmp_path, smoke_config):

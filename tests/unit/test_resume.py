@@ -21,6 +21,7 @@ from dmlbench.config import resolve_config
 from dmlbench.data.duplicates import find_duplicates
 from dmlbench.data.store import ImageStore
 from dmlbench.errors import DataError, DivergedError, LeaveNow, TrainingError
+from dmlbench.files import write_parquet
 from dmlbench.training.checkpoint import Checkpoint
 from dmlbench.training.session import train_run
 from dmlbench.training.snapshot import _module_state, _restore_module, unsaved
@@ -113,7 +114,7 @@ def test_ten_kills_at_random_moments_change_no_byte(loss, sampler, recipe, tmp_p
         folder.mkdir()
         file = config_file(folder, loss, sampler, epochs=6, **recipe)
         prepared = folder / paths.PREPARED.format(dataset="digits_even_odd", store="original")
-        find_duplicates(ImageStore(prepared)).to_parquet(prepared / paths.DUPLICATES_FILE)
+        write_parquet(prepared / paths.DUPLICATES_FILE, find_duplicates(ImageStore(prepared)))
     seed = str(np.random.default_rng().integers(2**31))
     command = [sys.executable, Path(__file__).with_name("ten_kills.py"), file, RUN, whole, killed]
     environment = os.environ | {"PYTHONPATH": f"{SCRIPTS}:{os.environ.get('PYTHONPATH', '')}"}

@@ -8,7 +8,7 @@ from PIL import Image
 
 from dmlbench.config import load_config, resolve_config
 from dmlbench.config.load import write_plan
-from dmlbench.config.own_datasets import own_facts, own_listing
+from dmlbench.config.own_datasets import own_facts
 from dmlbench.config.own_images import TableDataset
 from dmlbench.data.folder import own_dataset
 from dmlbench.data.prepare import prepare
@@ -313,16 +313,6 @@ def test_a_box_outside_its_image_is_told(tmp_path):
     dataset = written(tmp_path, rows(each=1).assign(box="20 0 30 9"))
     with pytest.raises(DataError, match=r"images/0_0.png: nothing of its 16 x 12 pixels is in"):
         prepared(tmp_path, dataset)
-
-
-def test_the_listing_follows_table_and_images(tmp_path):
-    dataset = written(tmp_path, rows())
-    seen = {own_listing(dataset)}
-    Image.new("RGB", (9, 9)).save(tmp_path / "images" / "0_0.png")
-    seen.add(own_listing(dataset))
-    written(tmp_path, rows(each=2))
-    seen.add(own_listing(dataset))
-    assert len(seen) == 3
 
 
 def test_a_stored_plan_needs_no_table(tmp_path, smoke_config):

@@ -10,6 +10,13 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dmlbench.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from pyarrow import Schema
 
 #: Endings of files of weights; any other word is the tag of weights that timm knows.
 WEIGHT_FILES = (".safetensors", ".pth", ".pt", ".bin")
@@ -106,3 +113,54 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: object) -> None:
     """Write ``value`` as indented JSON with sorted keys; NaN is refused."""
     write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+#: The attribute of a table that :func:`read_parquet` holds the others to.
+_SEAL = "seal"
+
+
+def write_parquet(path: Path, table: "pd.DataFrame") -> None:
+    """Write ``table`` in one step, with checksums of all its parts; its index is left out."""
+    import pyarrow as pa
+
+    sealed = table.copy(deep=False)
+    schema = pa.Schema.from_pandas(table, preserve_index=False)
+    attributes = {key: value for key, value in table.attrs.items() if key != _SEAL}
+    sealed.attrs = {**attributes, _SEAL: _seal(schema, len(table), attributes)}
+    with replacing(path) as temporary:
+        sealed.to_parquet(temporary, index=False, write_page_checksum=True)
+
+
+def read_parquet(path: Path | str, columns: list[str] | None = None) -> "pd.DataFrame":
+    """The table that :func:`write_parquet` wrote to ``path``, or some of its ``columns``.
+
+    Parquet itself has a checksum of the values; that of names, types and attributes is ours.
+
+    Raises:
+        DataError: The file is not what was written.
+    """
+    import pandas as pd
+    from pyarrow import ArrowException
+    from pyarrow.parquet import ParquetFile
+
+    try:
+        with ParquetFile(path) as file:
+            schema = file.schema_arrow
+        table = pd.read_parquet(path, columns=columns, page_checksum_verification=True)
+        seal = table.attrs.pop(_SEAL, None)
+        is_whole = seal == _seal(schema, len(table), table.attrs)
+    except (FileNotFoundError, PermissionError):  # these say themselves what is wrong
+        raise
+    except (OSError, ValueError, KeyError, TypeError, ArrowException) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path}: damaged ({reason:.200}); delete it, and run again") from None
+    if not is_whole:
+        raise DataError(f"{path}: not what was written there; delete it, and run again")
+    return table
+
+
+def _seal(schema: "Schema", rows: int, attributes: dict) -> str:
+    """A hash of the names and types that columns have in pandas, and of what stands beside them."""
+    types = schema.empty_table().to_pandas().dtypes.astype(str)
+    said = [list(types.items()), rows, attributes]
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

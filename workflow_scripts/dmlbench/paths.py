@@ -31,6 +31,8 @@ DUPLICATES = f"{PREPARED}/{DUPLICATES_FILE}"
 DATA_SUMMARY = f"{PREPARED}/summary.txt"
 CONTACT_SHEET = f"{PREPARED}/images.png"
 
+#: What was read of a user's own images, and what the file system said of them then.
+OWN_CONTENT = "data/prepared/{dataset}/own_images.json"
 #: The features of a dataset's images by a frozen backbone.
 FEATURES = "data/features/{dataset}/{network}.safetensors"
 

@@ -83,6 +83,31 @@ def measure_problems(settings: Evaluation, dataset: str, facts: DatasetFacts) ->
             )
 
 
+def label_problems(settings: Evaluation, facts: dict[str, DatasetFacts]) -> Iterator[str]:
+    """Keys of nmi_plus that no dataset has as a label, and datasets of which nothing is measured.
+
+    ``facts`` are those of the datasets that experiments use.
+    """
+    if not isinstance(settings.nmi_plus, dict) or "nmi_plus" not in settings.metrics:
+        return
+    labels = {
+        name: {part.label for part in each.evaluations if part.split in settings.splits}
+        for name, each in facts.items()
+    }
+    known = sorted({part.label for each in facts.values() for part in each.evaluations})
+    unknown = [label for label in settings.nmi_plus if label not in known]
+    for label in unknown:
+        yield f"evaluation.nmi_plus: no dataset has the label '{label}'{nearest(label, known)}"
+    if unknown or settings.metrics != ["nmi_plus"]:
+        return
+    for name, some in labels.items():
+        if some and not some & set(settings.nmi_plus):
+            yield (
+                f"evaluation.nmi_plus: names no label of {name}, of which nothing else is "
+                f"measured; add one of {', '.join(sorted(some))}, or another metric"
+            )
+
+
 def own_problems(name: str, plan: Plan) -> Iterator[str]:
     """A folder or table of one's own that cannot be a dataset, or has a dataset's name."""
     if name in entries("dataset"):

@@ -1,6 +1,5 @@
 """A user's own folder of images, ``class/image``: its classes and how the config splits them."""
 
-import hashlib
 import math
 import os
 import random
@@ -116,11 +115,6 @@ def folder_facts(dataset: FolderDataset) -> DatasetFacts:
     )
 
 
-def listing(dataset: FolderDataset) -> str:
-    """A hash of the names, sizes and times of all images: it changes when one of them does."""
-    digest = hashlib.sha256()
-    for name, files in contents(dataset)[0].items():
-        for file in files:
-            facts = (local_path(dataset.folder) / name / file).stat()
-            digest.update(f"{name}/{file}\0{facts.st_size}\0{facts.st_mtime_ns}\0".encode())
-    return digest.hexdigest()[:16]
+def image_names(dataset: FolderDataset) -> list[str]:
+    """All images of a folder, as ``class/file``; errors as of :func:`contents`."""
+    return [f"{name}/{file}" for name, files in contents(dataset)[0].items() for file in files]

@@ -7,7 +7,6 @@ and calls its test validation.
 """
 
 import csv
-import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -189,16 +188,6 @@ def classes_in_both(rows: pd.DataFrame, column: str) -> set[str]:
     """The classes of a label column that the test has and training, or validation, has too."""
     test = rows["split"] == "test"
     return set(rows.loc[test, column]) & set(rows.loc[~test, column])
-
-
-def table_listing(dataset: TableDataset) -> str:
-    """A hash of the table, and of the sizes and times of its images: it changes with either."""
-    table = read_table(dataset)
-    digest = hashlib.sha256(table.file.read_bytes())
-    for path in files_of(table.rows["path"], table.file.parent):
-        facts = os.stat(path)
-        digest.update(f"{facts.st_size} {facts.st_mtime_ns}\n".encode())
-    return digest.hexdigest()[:16]
 
 
 def files_of(names: Iterable[str], folder: Path) -> Iterable[str]:

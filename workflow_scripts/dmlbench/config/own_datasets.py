@@ -1,9 +1,13 @@
 """A user's own dataset, whichever kind: its facts, or what is wrong with it."""
 
+from pathlib import Path
+
 from dmlbench.config.dataset_facts import DatasetFacts
-from dmlbench.config.folders import folder_facts, listing
+from dmlbench.config.folders import folder_facts, image_names
+from dmlbench.config.image_contents import content_of
 from dmlbench.config.own_images import FolderDataset, OwnDataset
 from dmlbench.errors import ConfigError
+from dmlbench.files import checksum_of, local_path
 
 
 def own_facts(dataset: OwnDataset) -> DatasetFacts:
@@ -24,10 +28,16 @@ def own_facts(dataset: OwnDataset) -> DatasetFacts:
     return table_facts(table, dataset)
 
 
-def own_listing(dataset: OwnDataset) -> str:
-    """A hash that changes when a table or an image does."""
-    if isinstance(dataset, FolderDataset):
-        return listing(dataset)
-    from dmlbench.config.image_tables import table_listing
+def own_content(dataset: OwnDataset, known: Path) -> str:
+    """A hash of the images, and of the table that lists them: it changes when one of them does.
 
-    return table_listing(dataset)
+    ``known`` keeps what was read (:func:`dmlbench.config.image_contents.content_of`). A ConfigError
+    says what cannot be read.
+    """
+    if isinstance(dataset, FolderDataset):
+        return content_of(local_path(dataset.folder), image_names(dataset), known)
+    from dmlbench.config.image_tables import read_table
+
+    table = read_table(dataset)
+    images = content_of(table.file.parent, table.rows["path"], known)
+    return f"{checksum_of(table.file)[:16]} {images}"

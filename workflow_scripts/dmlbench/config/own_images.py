@@ -22,7 +22,7 @@ class FolderDataset(Section):
 #: Columns of a table, of the index made from it, and of what figures draw, that are no labels.
 NO_LABELS = {
     "path", "split", "role", "is_query", "is_gallery", "box", "x_1", "y_1", "x_2", "y_2", "group",
-    "id", "subset", "height", "width", "channels", "offset", "digest", "content",
+    "id", "subset", "height", "width", "channels", "offset", "crc32", "digest", "content",
     "x", "y", "method", "seed", "part", "heading",
 }  # fmt: skip
 LabelColumn = Annotated[str, Field(pattern=r"^[A-Za-z]\w*$", max_length=48)]

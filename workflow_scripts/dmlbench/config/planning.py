@@ -162,6 +162,10 @@ class _Builder:
             if len(self.problems) == before:
                 self.plan.methods[name] = self._methods(where, experiment)
         self.problems += checks.projection_problems(self.benchmark)
+        if len(self.plan.methods) == len(self.benchmark.experiments):
+            used = {each.dataset for each in self.benchmark.experiments.values()}
+            facts = {dataset: self.plan.facts(dataset) for dataset in sorted(used)}
+            self.problems += checks.label_problems(self.benchmark.evaluation, facts)
 
     def _look_up(self, where: str, experiment: Experiment) -> None:
         """Note names of an experiment that stand for nothing."""

@@ -73,7 +73,7 @@ def merge_configs(files: Sequence[str | Path], overrides: Mapping[str, Any]) -> 
 
 
 def _typed(value: Any) -> Any:
-    """``value`` with numbers and booleans in the place of text that YAML reads as such."""
+    """``value`` with numbers, booleans and null in the place of text that YAML reads as such."""
     if isinstance(value, dict):
         return {key: _typed(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -84,4 +84,5 @@ def _typed(value: Any) -> Any:
         read = parse_yaml(value)
     except YAMLError:
         return value
-    return read if isinstance(read, bool | int | float) or value == "null" else value
+    is_null = read is None and value.strip()  # also ~; of no text YAML makes null too
+    return read if isinstance(read, bool | int | float) or is_null else value

@@ -9,6 +9,7 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
+from zlib import crc32
 
 import pandas as pd
 
@@ -18,7 +19,7 @@ from dmlbench.data.dataset import Dataset, Record
 from dmlbench.data.decode import STORES, pixels
 from dmlbench.data.disk import Decoded, checking_room, disk_full_is_told
 from dmlbench.errors import DataError
-from dmlbench.files import replacing
+from dmlbench.files import replacing, write_parquet
 from dmlbench.progress import counting
 
 log = logging.getLogger(__name__)
@@ -38,10 +39,10 @@ def prepare(
 
     The store is every image's bytes, one after another, as the archives give them. The index has
     one row per image: id, path, split, subset, role (where the facts say ``roles``), label columns,
-    height, width, channels, offset (of its first byte in the store) and content (the id of the
-    first image with the same pixels, so that copies of an image can be told). Its rows, and with
-    them the ids, are sorted: training images first, then by path, whatever the order in the
-    archives.
+    height, width, channels, offset (of its first byte in the store), crc32 (of its bytes there) and
+    content (the id of the first image with the same pixels, so that copies of an image can be
+    told). Its rows, and with them the ids, are sorted: training images first, then by path,
+    whatever the order in the archives.
 
     Args:
         raw: The verified archives' paths by file name.
@@ -67,8 +68,8 @@ def prepare(
             check_counts(dataset, table)
             check_roles(dataset, table)
             (folder / paths.INDEX_FILE).unlink(missing_ok=True)
-    with replacing(folder / paths.INDEX_FILE) as temporary, disk_full_is_told(folder):
-        table.to_parquet(temporary, index=False)
+    with disk_full_is_told(folder):
+        write_parquet(folder / paths.INDEX_FILE, table)
     size = (folder / paths.PIXELS_FILE).stat().st_size
     log.info("%s: %d images, %.1f MB of pixels", what, len(table), size / 1e6)
     return table
@@ -122,7 +123,7 @@ def _write(
         row = {"path": record.path, "split": record.split, "subset": record.subset}
         row |= {"role": record.role} if roles else {}
         row |= record.labels | dict(zip(("height", "width", "channels"), image.shape, strict=True))
-        rows.append(row | {"offset": offset, "digest": digest})
+        rows.append(row | {"offset": offset, "crc32": crc32(image), "digest": digest})
         offset += file.write(image.data)
         count(1)
     return rows
@@ -139,8 +140,10 @@ def _index(rows: list[dict], name: str) -> pd.DataFrame:
         raise DataError(f"{name}: {twice} comes twice; the archive is damaged")
     table.insert(0, "id", range(len(table)))
     table["content"] = table.groupby("digest")["id"].transform("first")
-    # Without the offsets, which follow the archive: the images of all mirrors have one hash.
-    known = [tuple(value for key, value in row.items() if key != "offset") for row in rows]
+    # Without the offsets, which follow the archive: the images of all mirrors have one hash. Of the
+    # pixels the digest stands there already.
+    left_out = ("offset", "crc32")
+    known = [tuple(value for key, value in row.items() if key not in left_out) for row in rows]
     table = table.drop(columns="digest")
     table.attrs["sha256"] = hashlib.sha256(repr(known).encode()).hexdigest()
     return table

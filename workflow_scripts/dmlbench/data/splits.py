@@ -6,6 +6,7 @@ import pandas as pd
 from dmlbench import paths
 from dmlbench.config import Plan, Run
 from dmlbench.config.dataset_facts import VALIDATION
+from dmlbench.files import read_parquet
 from dmlbench.seeding import derive_seed, validation_classes
 
 #: So many different images of a class can be matched with each other.
@@ -14,7 +15,7 @@ _PAIR = 2
 
 def index_of(plan: Plan, run: Run) -> pd.DataFrame:
     """The prepared index of a run's dataset, with the run's splits (:func:`run_index`)."""
-    prepared = pd.read_parquet(plan.data_folder(run) / paths.INDEX_FILE)
+    prepared = read_parquet(plan.data_folder(run) / paths.INDEX_FILE)
     label = plan.facts(run.dataset).train_label
     return run_index(prepared, plan.recipes[run.recipe], run.dataset, label)
 

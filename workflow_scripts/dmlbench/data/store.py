@@ -1,6 +1,7 @@
 """Reading a prepared dataset: the index and the pixels, mapped into memory."""
 
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,10 @@ from PIL import Image, ImageOps
 
 from dmlbench import paths
 from dmlbench.errors import DataError
+from dmlbench.files import read_parquet
+
+#: What an index says of an image's pixels.
+OF_PIXELS = ("height", "width", "channels", "offset", "crc32", "content")
 
 
 class ImageStore:
@@ -20,17 +25,18 @@ class ImageStore:
         starts: Where the pixels of each of the N rows begin.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Open the dataset that was prepared in ``folder``.
+    def __init__(self, folder: Path, prepared: Path | None = None) -> None:
+        """Open the dataset in ``folder``, or the copy there of one that was ``prepared`` elsewhere.
 
         Raises:
-            DataError: A file is missing, or the store is shorter or longer than the index says.
+            DataError: A file is missing or damaged, or the store is shorter or longer than the
+                index says.
         """
         index, pixels = folder / paths.INDEX_FILE, folder / paths.PIXELS_FILE
         for path in (index, pixels):
             if not path.is_file():
                 raise DataError(f"{path} is missing; run the prepare step first")
-        self.index = pd.read_parquet(index)
+        self.index = read_parquet(index)
         # As arrays: a row of the table takes longer to look up than its pixels to read.
         self.shapes = self.index[["height", "width", "channels"]].to_numpy(dtype=np.int64)
         self.starts = self.index["offset"].to_numpy(dtype=np.int64)
@@ -39,16 +45,35 @@ class ImageStore:
             raise DataError(f"{pixels} does not belong to {index}; delete both and prepare again")
         # Copy on write, for this process only: PyTorch warns of arrays that cannot be written to.
         self.pixels = np.memmap(pixels, dtype=np.uint8, mode="c").view(np.ndarray)
-        self._folder = folder
+        self._places = folder, prepared
+        self._checksums = self.index["crc32"].to_numpy()
+        self._unread = np.ones(len(self.index), dtype=bool)
 
     def __reduce__(self) -> tuple:
         """Another process opens the files itself."""
-        return ImageStore, (self._folder,)
+        return ImageStore, self._places
 
     def image(self, row: int) -> np.ndarray:
-        """The pixels of one row: uint8, height x width x channels."""
+        """The pixels of one row: uint8, height x width x channels.
+
+        A DataError says that they are not those that were prepared. Each process looks once.
+        """
         shape, start = self.shapes[row], self.starts[row]
-        return self.pixels[start : start + shape.prod()].reshape(shape)
+        pixels = self.pixels[start : start + shape.prod()]
+        if self._unread[row]:
+            if crc32(pixels) != self._checksums[row]:
+                self._refuse(row)
+            self._unread[row] = False
+        return pixels.reshape(shape)
+
+    def _refuse(self, row: int) -> None:
+        folder, prepared = self._places
+        copy = f" or its copy in {folder}" if prepared else ""
+        file = (prepared or folder) / paths.PIXELS_FILE
+        raise DataError(
+            f"{file}{copy}: the pixels of '{self.index['path'].iloc[row]}' are not those that were "
+            f"prepared; delete {file} and run again"
+        )
 
     def thumbnail(self, row: int, side: int) -> Image.Image:
         """One image in colour, fitted into a white square; small scans are enlarged by pixels."""

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
 
-from dmlbench.data.store import ImageStore
+from dmlbench.data.store import OF_PIXELS, ImageStore
 from dmlbench.seeding import derive_seed
 
 #: Columns of the index that are no labels.
-_OWN = {"id", "path", "split", "subset", "role", "height", "width", "channels", "offset", "content"}
+_OWN = {"id", "path", "split", "subset", "role", *OF_PIXELS}
 _TILE, _GAP, _COLUMNS, _ROWS = 96, 4, 12, 4
 
 

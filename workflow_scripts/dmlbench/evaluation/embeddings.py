@@ -13,7 +13,7 @@ from dmlbench.config import Plan, Run
 from dmlbench.config.dataset_facts import Part, Roles
 from dmlbench.data.splits import index_of
 from dmlbench.errors import DataError
-from dmlbench.files import checksum_of, replacing
+from dmlbench.files import checksum_of, read_parquet, replacing
 
 
 def embed_run(plan: Plan, run: Run, selection: str, pairs: Path | None, embed: Callable) -> None:
@@ -24,7 +24,7 @@ def embed_run(plan: Plan, run: Run, selection: str, pairs: Path | None, embed: C
     index = index_of(plan, run)
     files = {split: index["split"] == split for split in plan.benchmark.evaluation.splits}
     if pairs:
-        named = np.unique(pd.read_parquet(pairs, columns=["left", "right"]))
+        named = np.unique(read_parquet(pairs, columns=["left", "right"]))
         files = {paths.OF_PAIRS: index["id"].isin(named)}
     for part, mask in files.items():
         file = plan.run_folder(run) / paths.embeddings(part, selection)

@@ -8,7 +8,7 @@ from dmlbench import paths
 from dmlbench.checking.results import OK, LedgerEntry, Measured, Results, part_of
 from dmlbench.config import METHOD_KEYS, RUN_KEYS, Plan
 from dmlbench.errors import DataError
-from dmlbench.files import replacing, write_json
+from dmlbench.files import replacing, write_json, write_parquet
 from dmlbench.reporting import names
 from dmlbench.reporting.formats import read_csv
 
@@ -44,8 +44,7 @@ def collect(plan: Plan) -> None:
         "runs": pd.DataFrame([_origin(one) | vars(one.run) for one in measured]),
     }
     for key, table in tables.items():
-        with replacing(Path(paths.summary(name, key))) as temporary:
-            table.to_parquet(temporary, index=False)
+        write_parquet(Path(paths.summary(name, key)), table)
     with replacing(Path(paths.curves(name))) as temporary:
         _curves(plan, tables["history"]).to_csv(temporary, index=False, float_format="%.6f")
 

@@ -11,7 +11,7 @@ from dmlbench import STAMP, paths
 from dmlbench.checking.results import OK
 from dmlbench.config import METHOD_KEYS, Plan, Run
 from dmlbench.errors import ConfigError, DataError
-from dmlbench.files import replacing, write_text
+from dmlbench.files import read_parquet, replacing, write_text
 from dmlbench.reporting import names
 from dmlbench.reporting.cells import rows_where
 from dmlbench.reporting.figures import figures, planned, shown_runs, shown_split
@@ -64,7 +64,7 @@ class FigureData:
         Raises:
             NothingToShowError: There are none.
         """
-        table = pd.read_parquet(paths.summary(self.plan.benchmark.name, name))
+        table = read_parquet(paths.summary(self.plan.benchmark.name, name))
         table["method"] = list(table[METHOD_KEYS].itertuples(index=False, name=None))
         mine = table[(table["dataset"] == self.dataset) & table["method"].isin(list(self.words))]
         if mine.empty:
@@ -94,7 +94,7 @@ class FigureData:
         for run in runs:
             path = self.plan.run_folder(run) / file
             if path.is_file():
-                table = pd.read_parquet(path)
+                table = read_parquet(path)
                 found.append(table.assign(method=[run.method] * len(table), seed=run.seed))
             elif not self.plan.benchmark.partial:
                 raise DataError(f"{path} is missing; run the pipeline to the end")

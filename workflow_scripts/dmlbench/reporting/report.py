@@ -15,7 +15,7 @@ from dmlbench import BENCHMARK_VERSION, __version__, paths
 from dmlbench.checking.results import OK, as_table, ledger
 from dmlbench.config import METHOD_KEYS, RUN_KEYS, Plan
 from dmlbench.errors import UserError
-from dmlbench.files import replacing, write_text
+from dmlbench.files import read_parquet, replacing, write_text
 from dmlbench.reporting import names
 from dmlbench.reporting.cells import BLOCK, printed_cells
 from dmlbench.reporting.claims import TOLERANCE, verdicts
@@ -38,12 +38,12 @@ _PACKAGES = "texlive-latex-recommended texlive-latex-extra texlive-science lmode
 def write_pages(plan: Plan) -> None:
     """Write the summary page, a page for each experiment, and the verdicts as CSV."""
     name = plan.benchmark.name
-    runs = pd.read_parquet(paths.summary(name, "runs"))
+    runs = read_parquet(paths.summary(name, "runs"))
     entries = as_table(ledger(plan))
-    found = verdicts(plan, pd.read_parquet(paths.summary(name, "metrics")))
+    found = verdicts(plan, read_parquet(paths.summary(name, "metrics")))
     write_csv(Path(paths.verdicts(name)), found, "%.4f")
     check = Path(paths.check(name))
-    costs = cost(plan, pd.read_parquet(paths.summary(name, "history")), runs)
+    costs = cost(plan, read_parquet(paths.summary(name, "history")), runs)
     hours = costs.groupby(["experiment", "device"], sort=False)[["runs", "hours"]]
     about = {*_ABOUT_A_RUN, *runs.filter(regex="^images_")}
     machine = [column for column in runs.columns if column not in about]

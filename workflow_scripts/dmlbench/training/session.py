@@ -63,11 +63,13 @@ def train_run(
     with stopping.listening(), ExitStack() as stack:
         with stopping.at_once():
             lock = stack.enter_context(run_lock.held(wait))
-            images = stack.enter_context(near(plan.data_folder(run), settings.scratch))
+            prepared = plan.data_folder(run)
+            images = stack.enter_context(near(prepared, settings.scratch))
+            store = ImageStore(images, None if images == prepared else prepared)
             spec, dataset = plan.spec(run), dataset_of(plan, run.dataset)
             features = plan.features_file(run)
             with memory_for("the network", pick_device(spec["recipe"]["device"]), _SMALLER):
-                trainer = Trainer(spec, dataset, ImageStore(images), features)
+                trainer = Trainer(spec, dataset, store, features)
         identity = {
             "run": spec,
             "code": training_files(run.dataset, plan.sources(run)),

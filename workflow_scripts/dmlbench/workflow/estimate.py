@@ -10,6 +10,7 @@ import pandas as pd
 from dmlbench import paths
 from dmlbench.config import Plan, Run
 from dmlbench.config.frozen import uses_features
+from dmlbench.files import read_parquet
 from dmlbench.plugins.image_transforms import output_side
 from dmlbench.plugins.timm_names import image_config
 
@@ -100,7 +101,7 @@ def images_of_split(plan: Plan, run: Run) -> dict[str, int]:
     """How many images each split of a run's data has: counted, or as published."""
     index = plan.data_folder(run) / paths.INDEX_FILE
     if index.is_file():
-        counts = pd.read_parquet(index, columns=["split"])["split"].value_counts().to_dict()
+        counts = read_parquet(index, columns=["split"])["split"].value_counts().to_dict()
     else:
         known = plan.facts(run.dataset).counts
         counts = {k: v for k, v in known.items() if not {"/", ":", "@"} & set(k)}

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 
+from dmlbench import paths
 from dmlbench.config import Plan, Run
+from dmlbench.errors import ConfigError
 
 _REGISTERED: dict[str, "Figure"] = {}
 
@@ -64,6 +66,22 @@ def planned(plan: Plan, experiment: str) -> list[str]:
     if not plan.methods[experiment]:
         return []
     return [name for name, figure in figures().items() if figure.applies(plan, experiment)]
+
+
+def check_file_names(plan: Plan) -> None:
+    """Raise a ConfigError where figures of two experiments would be one file.
+
+    The names of kinds and experiments are joined: embedding_train of x, and embedding of train_x.
+    """
+    owners: dict[str, str] = {}
+    for experiment in plan.benchmark.experiments:
+        for kind in planned(plan, experiment):
+            file = paths.figure(plan.benchmark.name, experiment, kind, "pdf")
+            if (other := owners.setdefault(file, experiment)) != experiment:
+                raise ConfigError(
+                    f"experiments.{experiment}: its figure {file} would also be that of "
+                    f"experiments.{other}; rename one of the two"
+                )
 
 
 def recall_is_measured(plan: Plan, experiment: str) -> bool:
