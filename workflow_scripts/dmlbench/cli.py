@@ -1,7 +1,9 @@
 """What all scripts share: a log, and one line instead of a traceback for a user's mistake."""
 
 import argparse
+import errno
 import logging
+import os
 import shlex
 import signal
 import sys
@@ -10,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from dmlbench.errors import Unfinished, UserError
+from dmlbench.errors import SYSTEM_ERRORS, Unfinished, UserError
 from dmlbench.workflow.copies import SIGNALS, Copies
 from dmlbench.workflow.job_records import noted
 
@@ -19,6 +21,10 @@ log = logging.getLogger("dmlbench")
 EXIT_USER_ERROR = 2
 #: sysexits.h calls it EX_TEMPFAIL: try again.
 EXIT_UNFINISHED = 75
+_BUG = (
+    "unexpected error; if the last lines below are in a class of your own, fix it there, otherwise "
+    "please report this bug"
+)
 
 
 def parser(description: str, **more: Any) -> argparse.ArgumentParser:
@@ -137,20 +143,32 @@ def do(
             signal.signal(number, signal.SIG_IGN)
         log.error("unfinished: %s", reason)
         sys.exit(EXIT_UNFINISHED)
-    except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
-        # pyarrow names the file only in the text.
-        what = f"{error.filename}: {error.strerror}" if error.filename else f"{error}: no such file"
-        log.error("error: %s; has the step before it run?", what)
+    except OSError as error:
+        # pyarrow gives no number with it, and names the file only in the text.
+        number = errno.ENOENT if isinstance(error, FileNotFoundError) else error.errno
+        if number not in SYSTEM_ERRORS:
+            log.exception("%s", _BUG)
+            sys.exit(1)
+        what = error.filename or (error.args[0] if error.errno is None else "a file")
+        log.error("error: %s: %s; %s", what, os.strerror(number), SYSTEM_ERRORS[number])
         sys.exit(EXIT_USER_ERROR)
     except KeyboardInterrupt:
         log.error("interrupted; nothing half-written counts as finished")
         sys.exit(130)
     except Exception:
-        log.exception(
-            "unexpected error; if the last lines below are in a class of your own, fix it there, "
-            "otherwise please report this bug"
-        )
+        log.exception("%s", _BUG)
         sys.exit(1)
+
+
+class _LogFile(logging.FileHandler):
+    """A log whose disk may be full or away: said once, on the terminal, and the work goes on."""
+
+    _told = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not self._told:
+            self._told = True
+            print(f"{self.baseFilename}: {sys.exc_info()[1]}; lines are lost", file=sys.stderr)
 
 
 def _start_log(file: Path | None, mode: str) -> None:
@@ -160,7 +178,7 @@ def _start_log(file: Path | None, mode: str) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         # Errors, and what long work says first, with ``extra={"tell": True}``.
         handlers[0].addFilter(lambda r: r.levelno >= logging.ERROR or getattr(r, "tell", False))
-        handlers.append(logging.FileHandler(file, mode=mode, encoding="utf-8"))
+        handlers.append(_LogFile(file, mode=mode, encoding="utf-8"))
     # Libraries only warn: fontTools alone would fill the log.
     log.setLevel(logging.INFO)
     line = {"format": "%(asctime)s %(message)s", "datefmt": "%H:%M:%S"}

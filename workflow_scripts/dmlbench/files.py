@@ -41,8 +41,26 @@ def replacing(path: Path) -> Iterator[Path]:
         with temporary.open("rb") as written:  # a power cut must not leave less of it
             os.fsync(written.fileno())
         temporary.replace(path)
+        _keep_name(path.parent)
+    except OSError as error:
+        # A full disk is only told of by what writes, which knows no name.
+        if error.errno and error.filename in (None, str(temporary)):
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _keep_name(folder: Path) -> None:
+    """Have a power cut not take the names in ``folder`` away; some file systems cannot."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
         os.close(handle)
 
 

@@ -1,6 +1,5 @@
 """Room on disks: for the store that is written, and for a copy of it on a node's own disk."""
 
-import errno
 import logging
 import os
 import shutil
@@ -13,7 +12,7 @@ import numpy as np
 
 from dmlbench import paths
 from dmlbench.data.dataset import Record
-from dmlbench.errors import DataError, TrainingError
+from dmlbench.errors import DISK_FULL, DataError, TrainingError
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +20,6 @@ log = logging.getLogger(__name__)
 Decoded = tuple[Record, np.ndarray, bytes]
 
 _FIRST = 300  #: images whose mean size is taken for that of all
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def checking_room(
@@ -54,9 +52,9 @@ def disk_full_is_told(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _NO_ROOM:
+        if error.errno not in DISK_FULL:
             raise
-        told = f"{os.strerror(error.errno)}; nothing half-written stays"
+        told = f"{os.strerror(error.errno)}; make room; nothing half-written stays"
         raise DataError(f"{folder}: {told}") from None
 
 

@@ -8,6 +8,7 @@ import pickle
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 
@@ -55,7 +56,7 @@ class Checkpoint:
             return
         with replacing(self.path) as temporary:
             with temporary.open("w+b") as file:
-                torch.save({"identity": self._identity, "state": state}, file)
+                self._write(state, file)
                 file.seek(0)
                 # PyTorch does not notice a flipped bit.
                 file.write(hashlib.file_digest(file, "sha256").digest())
@@ -71,9 +72,18 @@ class Checkpoint:
         if self.path is None:
             return None
         beside = self.path.with_name("diverged.pt")
-        with replacing(beside) as temporary:
-            torch.save({"identity": self._identity, "state": state}, temporary)
+        with replacing(beside) as temporary, temporary.open("wb") as file:
+            self._write(state, file)
         return beside
+
+    def _write(self, state: dict, file: BinaryIO) -> None:
+        try:
+            torch.save({"identity": self._identity, "state": state}, file)
+        except RuntimeError as error:
+            # PyTorch hides what the disk said behind an error of its own.
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
 
     def load(self) -> dict | None:
         """The saved state, if any; a TrainingError where it is damaged or of another training."""

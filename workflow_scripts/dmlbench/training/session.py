@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from dmlbench import paths
 from dmlbench.config import Plan, Run
@@ -103,7 +103,7 @@ def save_run(out: Path, plan: Plan, run: Run, trainer: Trainer) -> None:
     selections, reader = trainer.progress.selections, trainer.reader
     for name, weights in selections.weights.items():
         with replacing(out / paths.model(name)) as temporary:
-            save_file(weights, temporary)
+            temporary.write_bytes(save(weights))  # save_file does not say that a disk is full
     write_history(out, trainer.progress.history)
     names = output_names(selections.weights)
     record = {

@@ -4,6 +4,7 @@ A state is there while a job runs and after it has failed, also where it was kil
 """
 
 import json
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -62,7 +63,11 @@ def noted(log: Path | None) -> Iterator[None]:
 
     def touch() -> None:
         while not ended.wait(BEAT):
-            file.touch()
+            try:
+                file.touch()
+            except OSError as error:  # a shared disk that is away for a while
+                told = "%s cannot be touched (%s); trying again"
+                logging.getLogger(__name__).warning(told, file, error)
 
     beat = threading.Thread(target=touch, daemon=True)
     beat.start()
@@ -102,7 +107,7 @@ def read_record(folder: Path, fingerprint: str) -> dict:
     try:
         record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         trained_as = record["fingerprint"]
-    except OSError:
+    except FileNotFoundError:
         raise DataError(f"{folder}: no run.json; this run has not finished training") from None
     except (ValueError, KeyError, TypeError):
         raise DamagedRecordError(
