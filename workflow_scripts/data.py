@@ -8,7 +8,7 @@ from typing import get_args
 
 from dmlbench import cli
 from dmlbench.errors import ConfigError, DataError
-from dmlbench.files import replacing, write_text
+from dmlbench.files import AGAIN, read_table, replacing, write_table, write_text
 
 
 def download(args) -> None:
@@ -34,8 +34,7 @@ def pairs(args) -> None:
     if missing := sorted(set(wanted.values()) - set(files)):
         raise DataError(f"{args.dataset} needs {', '.join(missing)}; give them with --raw")
     views = {view: files[name] for view, name in wanted.items()}
-    with replacing(args.out) as temporary:
-        all_pairs(views, pd.read_parquet(args.index)).to_parquet(temporary, index=False)
+    write_table(args.out, all_pairs(views, pd.read_parquet(args.index)))
 
 
 def duplicates(args) -> None:
@@ -43,14 +42,11 @@ def duplicates(args) -> None:
     from dmlbench.data.duplicates import find_duplicates
     from dmlbench.data.store import ImageStore
 
-    found = find_duplicates(ImageStore(args.folder), args.threads)
-    with replacing(args.out) as temporary:
-        found.to_parquet(temporary, index=False)
+    write_table(args.out, find_duplicates(ImageStore(args.folder), args.threads))
 
 
 def summarise(args) -> None:
     """Count what a prepared dataset holds, and draw some of its images."""
-    import pandas as pd
 
     from dmlbench import paths
     from dmlbench.data.store import ImageStore
@@ -59,7 +55,7 @@ def summarise(args) -> None:
     store = ImageStore(args.folder)
     with replacing(args.sheet) as temporary:
         contact_sheet(args.dataset, store).save(temporary)
-    found = pd.read_parquet(args.folder / paths.DUPLICATES_FILE)
+    found = read_table(args.folder / paths.DUPLICATES_FILE, AGAIN)
     write_text(args.out, f"{summarise(args.dataset, store.index, found)}\nimages: {args.sheet}\n")
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from dmlbench import cli, paths
 from dmlbench.config import Plan, Run, load_config
-from dmlbench.files import replacing
+from dmlbench.files import write_table
 from dmlbench.workflow.copies import Copies, hear_signals
 from dmlbench.workflow.provenance import step_code
 
@@ -100,8 +100,7 @@ def planned(args) -> tuple[Plan, Run]:
 
 def write(tables: Iterable[pd.DataFrame], file: Path) -> None:
     """Write tables as one Parquet file, one after the other."""
-    with replacing(file) as temporary:
-        pd.concat(tables, ignore_index=True).to_parquet(temporary, index=False)
+    write_table(file, pd.concat(tables, ignore_index=True))
 
 
 if __name__ == "__main__":

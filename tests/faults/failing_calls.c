@@ -1,7 +1,7 @@
 /* Calls of the C library that fail as a test says, in processes that are started with
-   LD_PRELOAD. FAULT is CALL:ENDING:NUMBER:FIRST:MANY, such as fsync:/run.json:116:1:1. Calls on a
-   file whose path ends so (or whose name holds it: temporary files) give that error number, from
-   the FIRSTth such call on, MANY times. */
+   LD_PRELOAD. FAULT is CALL:PART:NUMBER:FIRST:MANY, such as fsync:.tmp-run:116:1:1. Calls on a
+   file whose path has this part give that error number, from the FIRSTth such call on, MANY
+   times. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -18,12 +18,12 @@ static int seen = 0;
 
 static int fails(const char *call, const char *path) {
     const char *fault = getenv("FAULT");
-    char wanted[32], ending[PATH_MAX];
+    char wanted[32], part[PATH_MAX];
     int number, first, many;
     if (!fault || !path) return 0;
-    if (sscanf(fault, "%31[^:]:%4095[^:]:%d:%d:%d", wanted, ending, &number, &first, &many) != 5)
+    if (sscanf(fault, "%31[^:]:%4095[^:]:%d:%d:%d", wanted, part, &number, &first, &many) != 5)
         return 0;
-    if (strcmp(wanted, call) || !strstr(path, ending)) return 0;
+    if (strcmp(wanted, call) || !strstr(path, part)) return 0;
     seen++;
     if (seen < first || seen >= first + many) return 0;
     errno = number;

@@ -33,7 +33,7 @@ def small_disk(folder: Path, options: str) -> Iterator[Path]:
 
 
 def fill(folder: Path, left: int) -> Path:
-    """Fill the disk of ``folder`` up to ``left`` bytes, of 4096 each; returns the file to delete."""
+    """Fill the disk of ``folder`` up to ``left`` bytes; returns the file to delete."""
     free = shutil.disk_usage(folder).free
     filler = folder / "filler"
     with filler.open("wb") as file:

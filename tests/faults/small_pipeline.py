@@ -157,9 +157,9 @@ class Stepper:
         return json.loads(line)
 
 
-def make_images(folder: Path, classes: int = 6, each: int = 6) -> None:
+def make_images(folder: Path, classes: int = 6, each: int = 6, seed: int = 0) -> None:
     """Noise, in as many class folders."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     for label in range(classes):
         place = folder / f"class{label}"
         place.mkdir(parents=True)

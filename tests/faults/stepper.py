@@ -28,6 +28,7 @@ import measure
 import prepare
 import report
 import train
+
 from dmlbench import cli
 from dmlbench.config import load_config
 from dmlbench.config.load import write_plan
@@ -66,7 +67,6 @@ def import_all() -> None:
     import safetensors.torch  # noqa: F401
     import sklearn.manifold
     import sklearn.metrics  # noqa: F401
-    import torch._dynamo
 
     import dmlbench.data.duplicates
     import dmlbench.data.features

@@ -15,6 +15,7 @@ from dmlbench.errors import DataError
 from dmlbench.evaluation.embeddings import StoredEmbeddings
 from dmlbench.evaluation.metric import METRICS, QueryMetric, Sample, others_of_class, query_rows
 from dmlbench.evaluation.scored_pairs import samples_of_run
+from dmlbench.files import AGAIN, read_table
 from dmlbench.workflow.job_records import read_record
 from dmlbench.workflow.provenance import step_code
 
@@ -80,7 +81,7 @@ def measure_run(plan: Plan, run: Run) -> dict:
 
 def copies_in_test(plan: Plan, run: Run, index: pd.DataFrame) -> pd.DataFrame:
     """The images of a run's test that its training, or validation, has too."""
-    found = pd.read_parquet(plan.data_folder(run) / paths.DUPLICATES_FILE)
+    found = read_table(plan.data_folder(run) / paths.DUPLICATES_FILE, AGAIN)
     return found[found["id"].isin(index.loc[index["split"] == "test", "id"])]
 
 

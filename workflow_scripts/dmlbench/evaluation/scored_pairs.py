@@ -16,6 +16,7 @@ from dmlbench.config import Plan, Run
 from dmlbench.data.verification_pairs import clean, of_run
 from dmlbench.errors import DataError
 from dmlbench.evaluation.embeddings import load_embeddings
+from dmlbench.files import AGAIN, read_table
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class PairSample:
 
 def samples_of_run(plan: Plan, run: Run, index: pd.DataFrame, selection: str) -> list[PairSample]:
     """:func:`pair_samples` of a run's dataset, by the run's stored embeddings and its index."""
-    pairs = pd.read_parquet(plan.data_folder(run) / paths.PAIRS_FILE)
+    pairs = read_table(plan.data_folder(run) / paths.PAIRS_FILE, AGAIN)
     table = of_run(pairs, index, plan.facts(run.dataset).train_label)
     file = plan.run_folder(run) / paths.embeddings(paths.OF_PAIRS, selection)
     return pair_samples(table, *load_embeddings(file), plan.benchmark.evaluation)

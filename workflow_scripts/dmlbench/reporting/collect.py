@@ -8,8 +8,9 @@ from dmlbench import paths
 from dmlbench.checking.results import OK, LedgerEntry, Measured, Results, part_of
 from dmlbench.config import METHOD_KEYS, RUN_KEYS, Plan
 from dmlbench.errors import DataError
-from dmlbench.files import replacing, write_json
+from dmlbench.files import replacing, write_json, write_table
 from dmlbench.reporting import names
+from dmlbench.reporting.collected import read_printed
 
 _CURVE = "recall_at_1_test_max"
 #: What tables read of histories, where nothing was trained.
@@ -43,8 +44,7 @@ def collect(plan: Plan) -> None:
         "runs": pd.DataFrame([_origin(one) | vars(one.run) for one in measured]),
     }
     for key, table in tables.items():
-        with replacing(Path(paths.summary(name, key))) as temporary:
-            table.to_parquet(temporary, index=False)
+        write_table(Path(paths.summary(name, key)), table)
     with replacing(Path(paths.curves(name))) as temporary:
         _curves(plan, tables["history"]).to_csv(temporary, index=False, float_format="%.6f")
 
@@ -107,7 +107,7 @@ def write_means(plan: Plan) -> None:
     name = plan.benchmark.name
     nested, bars = {}, []
     for experiment in plan.benchmark.experiments:
-        table = pd.read_csv(paths.table(name, experiment, "csv")).dropna(subset="mean")
+        table = read_printed(plan, experiment).dropna(subset="mean")
         # Such as "last test seen digit recall@1".
         words = table[_MEASURE].apply(lambda row: " ".join(row.dropna()), axis=1)
         table["measure"] = words + "@" + table["k"].astype(str)

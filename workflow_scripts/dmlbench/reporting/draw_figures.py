@@ -10,9 +10,10 @@ from dmlbench import STAMP, paths
 from dmlbench.checking.results import OK
 from dmlbench.config import METHOD_KEYS, Plan, Run
 from dmlbench.errors import ConfigError, DataError
-from dmlbench.files import replacing, write_text
+from dmlbench.files import AGAIN, read_table, replacing, write_text
 from dmlbench.reporting import names
 from dmlbench.reporting.cells import rows_where
+from dmlbench.reporting.collected import read_ledger, read_summary
 from dmlbench.reporting.figures import figures, planned, shown_runs, shown_split
 from dmlbench.reporting.figures.critical_difference import over_datasets
 from dmlbench.reporting.formats import write_csv
@@ -54,7 +55,7 @@ class FigureData:
 
     def table(self, name: str) -> pd.DataFrame:
         """The rows of a collected table (metrics, history or runs) that are this experiment's."""
-        table = pd.read_parquet(paths.summary(self.plan.benchmark.name, name))
+        table = read_summary(self.plan, name)
         table["method"] = list(table[METHOD_KEYS].itertuples(index=False, name=None))
         return table[(table["dataset"] == self.dataset) & table["method"].isin(list(self.words))]
 
@@ -80,7 +81,7 @@ class FigureData:
         for run in runs:
             path = self.plan.run_folder(run) / file
             if path.is_file():
-                table = pd.read_parquet(path)
+                table = read_table(path, AGAIN)
                 found.append(table.assign(method=[run.method] * len(table), seed=run.seed))
             elif not self.plan.benchmark.partial:
                 raise DataError(f"{path} is missing; run the pipeline to the end")
@@ -136,7 +137,7 @@ def write_overall_figures(plan: Plan) -> None:
 
 def _mark_partial(figure: plt.Figure, plan: Plan, experiment: str) -> None:
     """Say on the figure itself that runs are missing."""
-    states = pd.read_csv(paths.ledger(plan.benchmark.name), index_col="run")["state"]
+    states = read_ledger(plan).set_index("run")["state"]
     runs = [run.id for run in plan.experiment_runs(experiment)]
     there = (states[runs] == OK).sum()
     if there < len(runs):

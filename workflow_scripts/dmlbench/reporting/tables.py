@@ -15,6 +15,7 @@ from dmlbench.files import write_text
 from dmlbench.reporting import names
 from dmlbench.reporting.cells import BLOCK, cells, count, more_data, printed_cells, stored_name
 from dmlbench.reporting.claims import paired_tests
+from dmlbench.reporting.collected import read_ledger, read_summary
 from dmlbench.reporting.formats import (
     MINUS,
     Cell,
@@ -38,8 +39,8 @@ def write_tables(plan: Plan, experiment: str) -> None:
     """Write the experiment's table as .tex, .csv (the long form) and .md, and its tests as .csv."""
     name = plan.benchmark.name
     plan.check_experiment(experiment)
-    metrics = pd.read_parquet(paths.summary(name, "metrics"))
-    ledger = pd.read_csv(paths.ledger(name), keep_default_na=False)
+    metrics = read_summary(plan, "metrics")
+    ledger = read_ledger(plan)
     long, tests = cells(plan, experiment, metrics), paired_tests(plan, experiment, metrics)
     write_csv(Path(paths.table(name, experiment, "csv")), long)
     write_csv(Path(paths.tests(name, experiment)), tests)
@@ -62,10 +63,8 @@ def write_tables(plan: Plan, experiment: str) -> None:
 def write_overview(plan: Plan, which: str) -> None:
     """Write the leaderboard or the cost table as .tex, .csv (the long form) and .md."""
     name = plan.benchmark.name
-    metrics, history, runs = (
-        pd.read_parquet(paths.summary(name, table)) for table in ("metrics", "history", "runs")
-    )
-    ledger = pd.read_csv(paths.ledger(name), keep_default_na=False)
+    metrics, history, runs = (read_summary(plan, table) for table in ("metrics", "history", "runs"))
+    ledger = read_ledger(plan)
     gaps = partial(plan, None, ledger)
     if which == "leaderboard":
         long = leaderboard(plan, metrics)
@@ -130,7 +129,7 @@ def _copies(plan: Plan, experiment: str) -> list[int]:
 
     Nothing where results are of before they were looked for.
     """
-    runs = pd.read_parquet(paths.summary(plan.benchmark.name, "runs"))
+    runs = read_summary(plan, "runs")
     mine = runs[runs["dataset"] == plan.benchmark.experiments[experiment].dataset]
     counts = mine.reindex(columns=["same_images", "near_images"]).astype(float).max()
     return [] if counts.isna().any() else counts.astype(int).to_list()

@@ -13,7 +13,7 @@ from typing import BinaryIO
 import torch
 
 from dmlbench.errors import TrainingError
-from dmlbench.files import remove_stale, replacing
+from dmlbench.files import naming, remove_stale, replacing
 from dmlbench.training.run_lock import RunLock
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,8 @@ class Checkpoint:
         if self.path is None or not self.path.is_file():
             return None
         anew = f"to train from the start, delete {self.path}"
-        whole = self.path.read_bytes()
+        with naming(self.path):
+            whole = self.path.read_bytes()
         content, digest = whole[:-_DIGEST], whole[-_DIGEST:]
         if hashlib.sha256(content).digest() != digest:
             raise TrainingError(f"{self.path}: a damaged checkpoint; {anew}")

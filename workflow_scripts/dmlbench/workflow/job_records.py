@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dmlbench.errors import DataError, DivergedError, OutOfMemoryError, Unfinished
-from dmlbench.files import checksum_of, write_json
+from dmlbench.files import checksum_of, naming, write_json
 
 #: Seconds between two touches of a running job's file, and after how many without one it is dead.
 BEAT, DEAD = 20.0, 120.0
@@ -105,7 +105,8 @@ def read_record(folder: Path, fingerprint: str) -> dict:
             trained with other settings than ``fingerprint``.
     """
     try:
-        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        with naming(folder / "run.json"):
+            record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         trained_as = record["fingerprint"]
     except FileNotFoundError:
         raise DataError(f"{folder}: no run.json; this run has not finished training") from None
