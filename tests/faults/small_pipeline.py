@@ -116,10 +116,13 @@ class Done:
 class Stepper:
     """Does steps in a folder, each in a copy of one process; see :mod:`stepper`."""
 
-    def __init__(self, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, environment: dict[str, str] | None = None, command: tuple[str, ...] = ()
+    ) -> None:
+        """``command`` is what starts the process, such as strace."""
         search = [str(SCRIPTS), str(ROOT / "tests" / "unit"), os.environ.get("PYTHONPATH", "")]
         quiet = {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(search), "COLUMNS": "100"}
-        command = [sys.executable, str(Path(__file__).with_name("stepper.py"))]
+        command = [*command, sys.executable, str(Path(__file__).with_name("stepper.py"))]
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -146,6 +149,11 @@ class Stepper:
         """A step from beginning to end."""
         self.begin(folder, step, how=how, **options)
         return self.end()
+
+    def size(self) -> int:
+        """The address space of the process that is copied, in bytes."""
+        pages = Path(f"/proc/{self._process.pid}/statm").read_text().split()[0]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
     def close(self) -> None:
         self._process.stdin.close()

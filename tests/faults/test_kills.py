@@ -5,6 +5,7 @@ import random
 import shutil
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -68,9 +69,10 @@ def test_a_kill_at_any_moment_changes_no_byte(stepper, work, finished, seconds, 
     wait = share * seconds(step)
     process = stepper.begin(work, step)
     time.sleep(wait)
-    os.kill(process, signal.SIGKILL)
+    with suppress(ProcessLookupError):  # it may have been faster than before
+        os.kill(process, signal.SIGKILL)
     killed = stepper.end()
-    assert killed.code in (-signal.SIGKILL, 0)
+    assert killed.code in (-signal.SIGKILL, 0) if moment else killed.code == -signal.SIGKILL
     again = list(OPTIONS)[list(OPTIONS).index(step) :] if step == "prepare" else [step]
     whole = files(finished)
     # Each file that the killed one has made is a whole one.
