@@ -150,11 +150,6 @@ class Stepper:
         self.begin(folder, step, how=how, **options)
         return self.end()
 
-    def size(self) -> int:
-        """The address space of the process that is copied, in bytes."""
-        pages = Path(f"/proc/{self._process.pid}/statm").read_text().split()[0]
-        return int(pages) * os.sysconf("SC_PAGE_SIZE")
-
     def close(self) -> None:
         self._process.stdin.close()
         self._process.wait()

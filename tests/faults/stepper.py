@@ -82,6 +82,7 @@ def import_all() -> None:
     from dmlbench.faiss_loading import load_faiss
     from dmlbench.workflow.provenance import step_code, training_code
 
+    "".encode("cp437")  # of zipfile: an ordinary user may not read where Python is installed
     load_faiss()
     step_code("measure", "evaluate")
     step_code("embed", "control")
