@@ -67,6 +67,7 @@ def import_all() -> None:
     import safetensors.torch  # noqa: F401
     import sklearn.manifold
     import sklearn.metrics  # noqa: F401
+    import torchvision.transforms.v2  # noqa: F401
 
     import dmlbench.data.duplicates
     import dmlbench.data.features

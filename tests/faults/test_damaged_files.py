@@ -36,7 +36,12 @@ PROJECTION, NEIGHBOURS, SIMILARITIES = (
 ALL_METRICS, ALL_HISTORY, ALL_RUNS = (
     f"{SUMMARY}/{name}.parquet" for name in ("metrics", "history", "runs")
 )
-LEDGER, CHECK, TABLE = f"{SUMMARY}/ledger.csv", f"{SUMMARY}/check.json", f"{RESULTS}/tables/mine.csv"
+LEDGER, CHECK = f"{SUMMARY}/ledger.csv", f"{SUMMARY}/check.json"
+TABLE = f"{RESULTS}/tables/mine.csv"
+    f"{SUMMARY}/ledger.csv",
+    f"{SUMMARY}/check.json",
+    f"{RESULTS}/tables/mine.csv",
+)
 
 #: What each step reads.
 READS = {
