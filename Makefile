@@ -79,7 +79,7 @@ test: $(READY) ## the tests, but for the slow ones, those of DVC and those on a 
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $(CORES) --dist loadfile -m "not slow"
 
 test-slow: $(READY) ## the slow ones: whole pipelines, ten kills, 5,000 runs planned
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $(CORES) --dist loadfile -m slow tests/unit tests/integration
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $(CORES) --dist loadfile -m slow tests/unit tests/integration tests/faults
 
 test-dvc: $(READY) ## dvc repro on fresh machines
 	$(BIN)/python -m pytest tests/dvc

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-pytest_plugins = ["slurm_fixtures"]
+pytest_plugins = ["slurm_fixtures", "fault_fixtures"]
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = ROOT / "workflow_scripts"

@@ -1,7 +1,9 @@
 """What all scripts share: a log, and one line instead of a traceback for a user's mistake."""
 
 import argparse
+import errno
 import logging
+import os
 import shlex
 import signal
 import sys
@@ -10,8 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from dmlbench.errors import Unfinished, UserError
-from dmlbench.files import DISK_TROUBLE
+from dmlbench.errors import SYSTEM_ERRORS, Unfinished, UserError
 from dmlbench.workflow.copies import SIGNALS, Copies, heard
 from dmlbench.workflow.job_records import noted
 
@@ -20,6 +21,10 @@ log = logging.getLogger("dmlbench")
 EXIT_USER_ERROR = 2
 #: sysexits.h calls it EX_TEMPFAIL: try again.
 EXIT_UNFINISHED = 75
+_BUG = (
+    "unexpected error; if the last lines below are in a class of your own, fix it there, otherwise "
+    "please report this bug"
+)
 
 
 def parser(description: str, **more: Any) -> argparse.ArgumentParser:
@@ -147,10 +152,7 @@ def do(
         if line := _known(error):
             log.error("error: %s", line)
             sys.exit(EXIT_USER_ERROR)
-        log.exception(
-            "unexpected error; if the last lines below are in a class of your own, fix it there, "
-            "otherwise please report this bug"
-        )
+        log.exception("%s", _BUG)
         sys.exit(1)
 
 
@@ -159,14 +161,25 @@ def _known(error: Exception) -> str:
     if isinstance(error, MemoryError):
         reason = f" ({error})" if str(error) else ""
         return f"out of memory{reason}; ask for more under resources, or take a larger machine"
-    if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):
-        # pyarrow names the file only in the text.
-        what = f"{error.filename}: {error.strerror}" if error.filename else f"{error}: no such file"
-        return f"{what}; has the step before it run?"
-    if isinstance(error, OSError) and error.errno in DISK_TROUBLE:
-        what = f"{error.filename}: " if error.filename else ""
-        return f"{what}{error.strerror}; nothing half-written stays; make room, and run again"
-    return ""
+    if not isinstance(error, OSError):
+        return ""
+    # pyarrow gives no number with it, and names the file only in the text.
+    number = errno.ENOENT if isinstance(error, FileNotFoundError) else error.errno
+    if number not in SYSTEM_ERRORS:
+        return ""
+    what = error.filename or (error.args[0] if error.errno is None else "a file")
+    return f"{what}: {os.strerror(number)}; {SYSTEM_ERRORS[number]}"
+
+
+class _LogFile(logging.FileHandler):
+    """A log whose disk may be full or away: said once, on the terminal, and the work goes on."""
+
+    _told = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not self._told:
+            self._told = True
+            print(f"{self.baseFilename}: {sys.exc_info()[1]}; lines are lost", file=sys.stderr)
 
 
 def _start_log(file: Path | None, mode: str) -> None:
@@ -176,7 +189,7 @@ def _start_log(file: Path | None, mode: str) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         # Errors, and what long work says first, with ``extra={"tell": True}``.
         handlers[0].addFilter(lambda r: r.levelno >= logging.ERROR or getattr(r, "tell", False))
-        handlers.append(logging.FileHandler(file, mode=mode, encoding="utf-8"))
+        handlers.append(_LogFile(file, mode=mode, encoding="utf-8"))
     # Libraries only warn: fontTools alone would fill the log.
     log.setLevel(logging.INFO)
     line = {"format": "%(asctime)s %(message)s", "datefmt": "%H:%M:%S"}

@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 WEIGHT_FILES = (".safetensors", ".pth", ".pt", ".bin")
 #: Error numbers of flock on a file system without locks.
 NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
-#: Error numbers of a disk that is full, read-only, broken or gone.
-DISK_TROUBLE = (
-    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ESTALE,
-)  # fmt: skip
 
 
 def local_path(text: str) -> Path:
@@ -35,8 +31,19 @@ def local_path(text: str) -> Path:
 
 def checksum_of(path: Path | str, method: str = "sha256") -> str:
     """The checksum of a file, in hexadecimal; ``method`` as hashlib calls it."""
-    with open(path, "rb") as stream:
+    with naming(path), open(path, "rb") as stream:
         return hashlib.file_digest(stream, method).hexdigest()
+
+
+@contextmanager
+def naming(path: Path | str) -> Iterator[None]:
+    """Have what the system says of a full or failing disk name ``path``: most calls do not."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 @contextmanager
@@ -50,15 +57,33 @@ def replacing(path: Path) -> Iterator[Path]:
     remove_stale(path)
     handle, temporary = _make_temporary(path)
     try:
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp makes files only their owner can read
-        with temporary.open("rb") as written:  # a power cut must not leave less of it
-            os.fsync(written.fileno())
-        temporary.replace(path)
+        with naming(path):
+            yield temporary
+            umask = os.umask(0)
+            os.umask(umask)
+            temporary.chmod(0o666 & ~umask)  # mkstemp makes files only their owner can read
+            with temporary.open("rb") as written:  # a power cut must not leave less of it
+                os.fsync(written.fileno())
+            temporary.replace(path)
+            _keep_name(path.parent)
+    except OSError as error:
+        if error.filename == str(temporary):
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _keep_name(folder: Path) -> None:
+    """Have a power cut not take the names in ``folder`` away; some file systems cannot."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
         os.close(handle)
 
 
@@ -115,6 +140,8 @@ def write_json(path: Path, value: object) -> None:
     write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
 
 
+#: What to do where a file that a step made is damaged.
+DAMAGED = "delete it, and run again"
 #: The attribute of a table that :func:`read_parquet` holds the others to.
 _SEAL = "seal"
 
@@ -144,18 +171,20 @@ def read_parquet(path: Path | str, columns: list[str] | None = None) -> "pd.Data
     from pyarrow.parquet import ParquetFile
 
     try:
-        with ParquetFile(path) as file:
-            schema = file.schema_arrow
-        table = pd.read_parquet(path, columns=columns, page_checksum_verification=True)
+        with naming(path):
+            with ParquetFile(path) as file:
+                schema = file.schema_arrow
+            table = pd.read_parquet(path, columns=columns, page_checksum_verification=True)
         seal = table.attrs.pop(_SEAL, None)
         is_whole = seal == _seal(schema, len(table), table.attrs)
-    except (FileNotFoundError, PermissionError):  # these say themselves what is wrong
-        raise
     except (OSError, ValueError, KeyError, TypeError, ArrowException) as error:
+        # What the disk says is no damage; what pyarrow says of a damaged file has no number.
+        if isinstance(error, FileNotFoundError) or getattr(error, "errno", None):
+            raise
         reason = " ".join(str(error).split())
-        raise DataError(f"{path}: damaged ({reason:.200}); delete it, and run again") from None
+        raise DataError(f"{path}: damaged ({reason:.200}); {DAMAGED}") from None
     if not is_whole:
-        raise DataError(f"{path}: not what was written there; delete it, and run again")
+        raise DataError(f"{path}: not what was written there; {DAMAGED}")
     return table
 
 

@@ -21,7 +21,7 @@ from dmlbench.config.planning import build_plan
 from dmlbench.config.presets import with_bases
 from dmlbench.config.read_yaml import read_config
 from dmlbench.errors import ConfigError
-from dmlbench.files import write_text
+from dmlbench.files import naming, write_text
 from dmlbench.plugins.messages import describe
 
 _DEEPEST = 40
@@ -95,6 +95,7 @@ def write_plan(plan: Plan, folder: Path) -> None:
         experiment: {kind: list(run.__dict__.values()) for kind, run in runs.items()}
         for experiment, runs in plan.controls.items()
     }
+    stored["sha256"] = _hash_of(stored)
     write_text(folder / paths.PLAN_FILE, json.dumps(stored, indent=1) + "\n")
     write_text(folder / paths.CONFIG_FILE, plan.benchmark.as_json())
 
@@ -109,7 +110,10 @@ def read_plan(config: Path) -> Plan:
     try:
         # No YAML reader: it takes a hundred times as long, in every job.
         benchmark = validate(json.loads(config.read_text(encoding="utf-8")), str(config))
-        stored = json.loads(file.read_text(encoding="utf-8"))
+        with naming(file):
+            stored = json.loads(file.read_text(encoding="utf-8"))
+        if stored.pop("sha256") != _hash_of(stored):
+            raise ValueError("another hash")
         if stored["config"] != _hash(benchmark):
             raise ConfigError(
                 f"{file}: is not the plan of the config.json beside it; start Snakemake again, "
@@ -124,12 +128,16 @@ def read_plan(config: Path) -> Plan:
             experiment: {kind: Run(*values) for kind, values in runs.items()}
             for experiment, runs in stored["controls"].items()
         }
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ConfigError(
             f"{file}: holds no plan ({type(error).__name__}); Snakemake writes it before the first "
             "job: start it again"
         ) from None
     return plan
+
+
+def _hash_of(stored: dict) -> str:
+    return hashlib.sha256(json.dumps(stored).encode()).hexdigest()
 
 
 def _hash(benchmark: Benchmark) -> str:

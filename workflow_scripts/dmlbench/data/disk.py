@@ -12,8 +12,8 @@ import numpy as np
 
 from dmlbench import paths
 from dmlbench.data.dataset import Record
-from dmlbench.errors import DataError, TrainingError
-from dmlbench.files import DISK_TROUBLE, local_path
+from dmlbench.errors import DISK_FULL, DataError, TrainingError
+from dmlbench.files import local_path
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ def disk_full_is_told(folder: Path, remedy: str = "make room") -> Iterator[None]
     try:
         yield
     except OSError as error:
-        if error.errno not in DISK_TROUBLE:
+        if error.errno not in DISK_FULL:
             raise
         told = f"{os.strerror(error.errno)}; nothing half-written stays; {remedy}"
         raise DataError(f"{folder}: {told}") from None

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from dmlbench.config import Plan, Run
 from dmlbench.data.reader import ImageReader, noise, send
@@ -22,7 +22,7 @@ def save_features(file: Path, features: torch.Tensor, index: pd.DataFrame) -> No
     features = features.cpu().contiguous()
     about = {"sha256": _hash(features), "data": content_hash(index)}
     with replacing(file) as temporary:
-        save_file({"features": features}, temporary, metadata=about)
+        temporary.write_bytes(save({"features": features}, metadata=about))
 
 
 def _hash(features: torch.Tensor) -> str:

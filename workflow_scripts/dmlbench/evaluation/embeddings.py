@@ -1,5 +1,6 @@
 """Stored embeddings: writing and reading them."""
 
+import errno
 import zipfile
 from collections.abc import Callable
 from functools import cache
@@ -13,7 +14,10 @@ from dmlbench.config import Plan, Run
 from dmlbench.config.dataset_facts import Part, Roles
 from dmlbench.data.splits import index_of
 from dmlbench.errors import DataError
-from dmlbench.files import checksum_of, read_parquet, replacing
+from dmlbench.files import checksum_of, naming, read_parquet, replacing
+
+#: Dataset, recipe, loss, sampler, seed and the file's own name.
+_NAMES = len(paths.RUN_ID.split("/")) + 1
 
 
 def embed_run(plan: Plan, run: Run, selection: str, pairs: Path | None, embed: Callable) -> None:
@@ -36,18 +40,32 @@ def embed_run(plan: Plan, run: Run, selection: str, pairs: Path | None, embed: C
 def save_embeddings(path: Path, embeddings: np.ndarray, ids: np.ndarray) -> None:
     """Write embeddings (N x D, float32) and their image ids."""
     with replacing(path) as temporary:
-        np.savez(temporary, embeddings=embeddings.astype(np.float32), ids=ids)
+        embeddings = embeddings.astype(np.float32)
+        np.savez(temporary, embeddings=embeddings, ids=ids, of=_of(path))
+
+
+def _of(path: Path) -> str:
+    """Run, split and selection of a file of embeddings, wherever the results lie."""
+    return "/".join(path.parts[-_NAMES:])
 
 
 def load_embeddings(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Embeddings and image ids; a DataError where the file is missing or damaged."""
+    """Embeddings and image ids; a DataError where the file is missing, damaged or another's.
+
+    Files of before benchmark version 1.1 do not say whose they are.
+    """
     try:
-        with np.load(path) as stored:
+        with naming(path), np.load(path) as stored:
             embeddings, ids = stored["embeddings"], stored["ids"]
+            of = str(stored["of"]) if "of" in stored else _of(path)
+        if of != _of(path):
+            raise ValueError(f"they are {of}")
         if embeddings.ndim != 2 or ids.shape != embeddings.shape[:1]:
             raise ValueError(f"shapes {embeddings.shape} and {ids.shape} do not fit")
         return embeddings, ids
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT):
+            raise  # of the disk
         raise DataError(f"{path}: no readable embeddings ({error}); embed the run again") from None
 
 

@@ -71,7 +71,7 @@ def load_model(folder: Path, record: dict, selection: str, device: torch.device)
     model = Embedder(recipe, **record["input"]).to(device)
     try:
         model.load_state_dict(load_file(file, device=str(device)))
-    except (OSError, RuntimeError, SafetensorError) as error:
+    except (RuntimeError, SafetensorError) as error:
         reason = str(error).partition("\n")[0]
         raise DataError(f"{file} is damaged ({reason}); train again") from None
     return model.eval()

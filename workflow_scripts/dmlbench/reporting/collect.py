@@ -10,7 +10,7 @@ from dmlbench.config import METHOD_KEYS, RUN_KEYS, Plan
 from dmlbench.errors import DataError
 from dmlbench.files import replacing, write_json, write_parquet
 from dmlbench.reporting import names
-from dmlbench.reporting.formats import read_csv
+from dmlbench.reporting.collected import read_printed
 
 _CURVE = "recall_at_1_test_max"
 #: What tables read of histories, where nothing was trained.
@@ -110,7 +110,7 @@ def write_means(plan: Plan) -> None:
     name = plan.benchmark.name
     nested, bars = {}, []
     for experiment in plan.benchmark.experiments:
-        table = read_csv(Path(paths.table(name, experiment, "csv"))).dropna(subset="mean")
+        table = read_printed(plan, experiment).dropna(subset="mean")
         # Such as "last test seen digit recall@1".
         words = table[_MEASURE].apply(lambda row: " ".join(row.dropna()), axis=1)
         table["measure"] = words + "@" + table["k"].astype(str)

@@ -14,6 +14,7 @@ from dmlbench.errors import ConfigError, DataError
 from dmlbench.files import read_parquet, replacing, write_text
 from dmlbench.reporting import names
 from dmlbench.reporting.cells import rows_where
+from dmlbench.reporting.collected import read_ledger, read_summary
 from dmlbench.reporting.figures import figures, planned, shown_runs, shown_split
 from dmlbench.reporting.figures.critical_difference import over_datasets
 from dmlbench.reporting.fonts import add_fonts
@@ -64,7 +65,7 @@ class FigureData:
         Raises:
             NothingToShowError: There are none.
         """
-        table = read_parquet(paths.summary(self.plan.benchmark.name, name))
+        table = read_summary(self.plan, name)
         table["method"] = list(table[METHOD_KEYS].itertuples(index=False, name=None))
         mine = table[(table["dataset"] == self.dataset) & table["method"].isin(list(self.words))]
         if mine.empty:
@@ -156,7 +157,7 @@ def write_overall_figures(plan: Plan) -> None:
 
 def _mark_partial(figure: plt.Figure, plan: Plan, experiment: str) -> None:
     """Say on the figure itself that runs are missing."""
-    states = pd.read_csv(paths.ledger(plan.benchmark.name), index_col="run")["state"]
+    states = read_ledger(plan).set_index("run")["state"]
     runs = [run.id for run in plan.experiment_runs(experiment)]
     there = (states[runs] == OK).sum()
     if there < len(runs):

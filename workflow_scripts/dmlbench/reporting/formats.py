@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +13,8 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import escape
 
 from dmlbench import BENCHMARK_VERSION, STAMP
-from dmlbench.files import replacing
+from dmlbench.errors import DataError
+from dmlbench.files import DAMAGED, naming, replacing
 from dmlbench.reporting.names import MORE_DATA
 
 #: Follows the difference to a published number that our interval does not hold.
@@ -119,6 +121,18 @@ def write_csv(path: Path, table: pd.DataFrame, float_format: str = "%.6f") -> No
         stamped.to_csv(temporary, index=False, float_format=float_format)
 
 
-def read_csv(path: Path) -> pd.DataFrame:
-    """What :func:`write_csv` wrote; a label or method may be called NA."""
-    return pd.read_csv(path, keep_default_na=False, na_values=[""])
+def read_csv(path: Path | str) -> pd.DataFrame:
+    """What :func:`write_csv` wrote; a label or method may be called NA.
+
+    A DataError where the file is not whole.
+    """
+    try:
+        with naming(path):
+            text = Path(path).read_text(encoding="utf-8")
+        table = pd.read_csv(StringIO(text), keep_default_na=False, na_values=[""])
+    except ValueError as error:  # what pandas and UTF-8 raise
+        reason = str(error).partition("\n")[0]
+        raise DataError(f"{path}: damaged ({reason:.100}); {DAMAGED}") from None
+    if not text.endswith("\n"):
+        raise DataError(f"{path}: ends in the middle of a line; {DAMAGED}")
+    return table

@@ -14,14 +14,15 @@ from markupsafe import Markup
 from dmlbench import BENCHMARK_VERSION, __version__, paths
 from dmlbench.checking.results import OK, as_table, ledger
 from dmlbench.config import METHOD_KEYS, RUN_KEYS, Plan
-from dmlbench.errors import UserError
-from dmlbench.files import read_parquet, replacing, write_text
+from dmlbench.errors import DataError, UserError
+from dmlbench.files import DAMAGED, naming, replacing, write_text
 from dmlbench.reporting import names
 from dmlbench.reporting.cells import BLOCK, printed_cells
 from dmlbench.reporting.claims import TOLERANCE, verdicts
+from dmlbench.reporting.collected import read_printed, read_summary
 from dmlbench.reporting.figures import figures, planned
 from dmlbench.reporting.figures.critical_difference import same_methods
-from dmlbench.reporting.formats import HTML, cell_text, read_csv, render, write_csv
+from dmlbench.reporting.formats import HTML, cell_text, render, write_csv
 from dmlbench.reporting.latex import PACKAGES, tex
 from dmlbench.reporting.overall_tables import cost
 from dmlbench.reporting.tables import caption, none_yet, partial
@@ -38,12 +39,11 @@ _PACKAGES = "texlive-latex-recommended texlive-latex-extra texlive-science lmode
 def write_pages(plan: Plan) -> None:
     """Write the summary page, a page for each experiment, and the verdicts as CSV."""
     name = plan.benchmark.name
-    runs = read_parquet(paths.summary(name, "runs"))
+    runs = read_summary(plan, "runs")
     entries = as_table(ledger(plan))
-    found = verdicts(plan, read_parquet(paths.summary(name, "metrics")))
+    found = verdicts(plan, read_summary(plan, "metrics"))
     write_csv(Path(paths.verdicts(name)), found, "%.4f")
-    check = Path(paths.check(name))
-    costs = cost(plan, read_parquet(paths.summary(name, "history")), runs)
+    costs = cost(plan, read_summary(plan, "history"), runs)
     hours = costs.groupby(["experiment", "device"], sort=False)[["runs", "hours"]]
     about = {*_ABOUT_A_RUN, *runs.filter(regex="^images_")}
     machine = [column for column in runs.columns if column not in about]
@@ -59,7 +59,7 @@ def write_pages(plan: Plan) -> None:
         states=entries["state"].value_counts().to_dict(),
         notes=entries.loc[entries["note"] != "", ["run", "note"]].to_dict("records"),
         unfinished=entries[entries["state"] != OK].to_dict("records"),
-        check=json.loads(check.read_text(encoding="utf-8")) if check.is_file() else None,
+        check=_read_check(Path(paths.check(name))),
         cost=hours.sum().round(3).reset_index().to_dict("records"),
         machines=machines.reset_index().to_dict("records"),
         commits=sorted(runs["commit"].unique()),
@@ -70,8 +70,7 @@ def write_pages(plan: Plan) -> None:
     )
     write_text(Path(paths.summary_page(name)), page)
     for experiment in plan.benchmark.experiments:
-        long = read_csv(Path(paths.table(name, experiment, "csv"))).astype({"subset": object})
-        long = long.fillna({"subset": ""})
+        long = read_printed(plan, experiment).astype({"subset": object}).fillna({"subset": ""})
         gaps = partial(plan, experiment, entries)
         page = render(
             "experiment.html.j2",
@@ -82,6 +81,17 @@ def write_pages(plan: Plan) -> None:
             methods=_runs_of_methods(plan, experiment, entries, runs),
         )
         write_text(Path(paths.experiment_page(name, experiment)), page)
+
+
+def _read_check(file: Path) -> dict | None:
+    """What the checker found; None where it has not looked yet."""
+    if not file.is_file():
+        return None
+    try:
+        with naming(file):
+            return json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{file}: cannot be read ({error}); {DAMAGED}") from None
 
 
 def _blocks(long: pd.DataFrame) -> list[dict]:

@@ -11,10 +11,11 @@ from dmlbench.checking.results import OK, SIZES
 from dmlbench.config import Plan
 from dmlbench.config.dataset_facts import clusters_per_class
 from dmlbench.evaluation.metric import find_measure
-from dmlbench.files import read_parquet, write_text
+from dmlbench.files import write_text
 from dmlbench.reporting import names
 from dmlbench.reporting.cells import BLOCK, cells, count, more_data, printed_cells, stored_name
 from dmlbench.reporting.claims import paired_tests
+from dmlbench.reporting.collected import read_ledger, read_summary
 from dmlbench.reporting.formats import (
     MARKDOWN,
     MINUS,
@@ -39,8 +40,8 @@ def write_tables(plan: Plan, experiment: str) -> None:
     """Write the experiment's table as .tex, .csv (the long form) and .md, and its tests as .csv."""
     name = plan.benchmark.name
     plan.check_experiment(experiment)
-    metrics = read_parquet(paths.summary(name, "metrics"))
-    ledger = pd.read_csv(paths.ledger(name), keep_default_na=False)
+    metrics = read_summary(plan, "metrics")
+    ledger = read_ledger(plan)
     long, tests = cells(plan, experiment, metrics), paired_tests(plan, experiment, metrics)
     write_csv(Path(paths.table(name, experiment, "csv")), long)
     write_csv(Path(paths.tests(name, experiment)), tests)
@@ -65,10 +66,8 @@ def write_tables(plan: Plan, experiment: str) -> None:
 def write_overview(plan: Plan, which: str) -> None:
     """Write the leaderboard or the cost table as .tex, .csv (the long form) and .md."""
     name = plan.benchmark.name
-    metrics, history, runs = (
-        read_parquet(paths.summary(name, table)) for table in ("metrics", "history", "runs")
-    )
-    ledger = pd.read_csv(paths.ledger(name), keep_default_na=False)
+    metrics, history, runs = (read_summary(plan, table) for table in ("metrics", "history", "runs"))
+    ledger = read_ledger(plan)
     gaps = partial(plan, None, ledger)
     if which == "leaderboard":
         long = leaderboard(plan, metrics)
@@ -137,7 +136,7 @@ def _copies(plan: Plan, experiment: str) -> list[int]:
 
     Nothing where results are of before they were looked for.
     """
-    runs = read_parquet(paths.summary(plan.benchmark.name, "runs"))
+    runs = read_summary(plan, "runs")
     mine = runs[runs["dataset"] == plan.benchmark.experiments[experiment].dataset]
     counts = mine.reindex(columns=["same_images", "near_images"]).astype(float).max()
     return [] if counts.isna().any() else counts.astype(int).to_list()

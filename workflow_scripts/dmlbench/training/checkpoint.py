@@ -3,16 +3,18 @@
 import hashlib
 import io
 import logging
+import os
 import pickle
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 
 from dmlbench.data.disk import disk_full_is_told
 from dmlbench.errors import TrainingError
-from dmlbench.files import remove_stale, replacing
+from dmlbench.files import naming, remove_stale, replacing
 from dmlbench.training.run_lock import RunLock
 
 log = logging.getLogger(__name__)
@@ -58,14 +60,14 @@ class Checkpoint:
         """
         if self.path is None:
             return
-        # First into memory: of a full disk PyTorch's writer only says that it got lost.
-        content = io.BytesIO()
-        torch.save({"identity": self._identity, "state": state}, content)
-        content.seek(0, io.SEEK_END)
-        # PyTorch does not notice a flipped bit.
-        content.write(hashlib.sha256(content.getbuffer()).digest())
         with disk_full_is_told(self.path.parent, GO_ON), replacing(self.path) as temporary:
-            temporary.write_bytes(content.getbuffer())
+            with temporary.open("w+b") as file:
+                self._write(state, file)
+                file.seek(0)
+                # PyTorch does not notice a flipped bit.
+                file.write(hashlib.file_digest(file, "sha256").digest())
+                file.flush()
+                os.fsync(file.fileno())  # a machine that loses power must not keep an empty file
             # Last: a shared disk may have been away while this was written.
             if self._lock:
                 self._lock.check()
@@ -76,18 +78,26 @@ class Checkpoint:
         if self.path is None:
             return None
         beside = self.path.with_name("diverged.pt")
-        content = io.BytesIO()
-        torch.save({"identity": self._identity, "state": state}, content)
-        with disk_full_is_told(beside.parent), replacing(beside) as temporary:
-            temporary.write_bytes(content.getbuffer())
+        with replacing(beside) as temporary, temporary.open("wb") as file:
+            self._write(state, file)
         return beside
+
+    def _write(self, state: dict, file: BinaryIO) -> None:
+        try:
+            torch.save({"identity": self._identity, "state": state}, file)
+        except RuntimeError as error:
+            # PyTorch hides what the disk said behind an error of its own.
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
 
     def load(self) -> dict | None:
         """The saved state, if any; a TrainingError where it is damaged or of another training."""
         if self.path is None or not self.path.is_file():
             return None
         anew = f"to train from the start, delete {self.path}"
-        whole = self.path.read_bytes()
+        with naming(self.path):
+            whole = self.path.read_bytes()
         content, digest = whole[:-_DIGEST], whole[-_DIGEST:]
         if hashlib.sha256(content).digest() != digest:
             raise TrainingError(f"{self.path}: a damaged checkpoint; {anew}")

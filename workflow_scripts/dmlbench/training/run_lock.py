@@ -20,7 +20,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from flufl.lock import SEP, Lock, NotLockedError, TimeOutError
 
-from dmlbench.errors import TrainingError
+from dmlbench.errors import DISK_FULL, TrainingError
 from dmlbench.workflow.slurm import current_job, has_ended, started
 
 log = logging.getLogger(__name__)
@@ -145,6 +145,9 @@ class RunLock:
             try:
                 self._lock.lock(timeout=timedelta(seconds=max(until - time.monotonic(), ROUND)))
             except OSError as error:
+                if error.errno in DISK_FULL:
+                    error.filename = str(self.path)
+                    raise
                 reason = f"cannot be locked, which takes hard links ({error.strerror})"
                 raise TrainingError(f"{self.path}: {reason}") from None
             except TimeOutError:

@@ -114,7 +114,7 @@ def save_run(out: Path, plan: Plan, run: Run, trainer: Trainer) -> None:
     selections, reader = trainer.progress.selections, trainer.reader
     for name, weights in selections.weights.items():
         with replacing(out / paths.model(name)) as temporary:
-            temporary.write_bytes(save(weights))  # save_file has an error of its own for full disks
+            temporary.write_bytes(save(weights))  # save_file does not say that a disk is full
     write_history(out, trainer.progress.history)
     names = output_names(selections.weights)
     record = {

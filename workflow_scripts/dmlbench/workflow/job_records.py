@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dmlbench.errors import DataError, DivergedError, OutOfMemoryError, Unfinished
-from dmlbench.files import checksum_of, write_json
+from dmlbench.files import checksum_of, naming, write_json
 from dmlbench.paths import METRICS_FILE
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,11 @@ def noted(log: Path | None) -> Iterator[None]:
 
     def touch() -> None:
         while not ended.wait(BEAT):
-            file.touch()
+            try:
+                file.touch()
+            except OSError as error:  # a shared disk that is away for a while
+                told = "%s cannot be touched (%s); trying again"
+                log.warning(told, file, error)
 
     beat = threading.Thread(target=touch, daemon=True)
     beat.start()
@@ -123,9 +127,10 @@ def read_record(folder: Path, fingerprint: str) -> dict:
             trained with other settings than ``fingerprint``.
     """
     try:
-        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        with naming(folder / "run.json"):
+            record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         trained_as = record["fingerprint"]
-    except OSError:
+    except FileNotFoundError:
         raise DataError(f"{folder}: no run.json; this run has not finished training") from None
     except (ValueError, KeyError, TypeError):
         raise DamagedRecordError(
