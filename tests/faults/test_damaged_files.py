@@ -38,10 +38,6 @@ ALL_METRICS, ALL_HISTORY, ALL_RUNS = (
 )
 LEDGER, CHECK = f"{SUMMARY}/ledger.csv", f"{SUMMARY}/check.json"
 TABLE = f"{RESULTS}/tables/mine.csv"
-    f"{SUMMARY}/ledger.csv",
-    f"{SUMMARY}/check.json",
-    f"{RESULTS}/tables/mine.csv",
-)
 
 #: What each step reads.
 READS = {

@@ -128,7 +128,7 @@ def read_plan(config: Path) -> Plan:
             experiment: {kind: Run(*values) for kind, values in runs.items()}
             for experiment, runs in stored["controls"].items()
         }
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ConfigError(
             f"{file}: holds no plan ({type(error).__name__}); Snakemake writes it before the first "
             "job: start it again"
