@@ -108,9 +108,12 @@ def write_means(plan: Plan) -> None:
     mean. Percentages.
     """
     name = plan.benchmark.name
-    nested, bars = {}, []
+    nested, bars = {}, [pd.DataFrame(columns=["method", "measure", "mean"])]
     for experiment in plan.benchmark.experiments:
         table = read_printed(plan, experiment).dropna(subset="mean")
+        if table.empty:  # a partial config may have no run of it yet
+            nested[experiment] = {}
+            continue
         # Such as "last test seen digit recall@1".
         words = table[_MEASURE].apply(lambda row: " ".join(row.dropna()), axis=1)
         table["measure"] = words + "@" + table["k"].astype(str)
