@@ -18,6 +18,7 @@ from dmlbench.errors import ConfigError
 from dmlbench.training.enough import constant, counts
 from dmlbench.training.loop import Trainer
 from dmlbench.training.training_images import TrainingImages
+from dmlbench.workflow.job_records import learnt_nothing
 
 CPU = torch.device("cpu")
 
@@ -185,3 +186,22 @@ def test_images_that_fill_no_batch_are_counted(tmp_path, smoke_config):
     images = TrainingImages(spec, *others, CPU)
     assert counts(images, 1)["never_drawn"] == 12 - 7
     assert counts(images, 50)["never_drawn"] == 0
+
+
+MINER = {"type": "pytorch_metric_learning.miners.TripletMarginMiner", "margin": -5}
+
+
+@pytest.mark.parametrize(
+    ("loss", "why"),
+    [
+        ("triplet", "no tuple was active in any step"),
+        ("pytorch_metric_learning.losses.TripletMarginLoss", "the loss was 0 in every step"),
+    ],
+)
+def test_a_miner_that_chooses_nothing_teaches_nothing(tmp_path, smoke_config, loss, why):
+    plan = planned(smoke_config, noise(tmp_path / "images", [6] * 6))
+    spec, *others = trained_on(plan, tmp_path)
+    spec["loss"] = {"name": "triplet", "type": loss}
+    assert learnt_nothing(Trainer(spec, *others).train().history) == ""
+    spec["sampler"] = {"per_class": 2, "positive": None, "negative": None, "miner": MINER}
+    assert learnt_nothing(Trainer(spec, *others).train().history) == why
