@@ -27,7 +27,7 @@ from dmlbench.errors import UserError
 from dmlbench.files import local_path
 from dmlbench.reporting.figures import check_file_names, figures, planned
 from dmlbench.reporting.figures.critical_difference import same_methods
-from dmlbench.workflow.file_records import count_as_made, marked_incomplete, settle
+from dmlbench.workflow.file_records import count_as_made, settle
 from dmlbench.workflow.snakemake_jobs import set_job_environment
 
 # A graph of thousands of jobs is millions of objects that live to the end; looking through them for

@@ -39,12 +39,6 @@ def outputs_here():
                     yield file
 
 
-def outputs_of_training():
-    """What trainings of this config leave, whether it is here or not."""
-    names = ["run.json", *bundles.output_names(BENCHMARK.selections)]
-    return [f"{folder}/{name}" for folder in RUN_FOLDERS for name in names]
-
-
 def is_trained(file):
     """Whether a training's own record says that a file is what the config asks for."""
     run = RUN_FOLDERS.get(os.path.dirname(file))
@@ -62,18 +56,8 @@ def begin_work():
     try:
         for line in at_work.begin(NAME):
             print(line, file=sys.stderr)
-        # They are renamed to their place whole. Snakemake would delete one put there by hand.
-        count_as_made(raw_archives())
-        # A training may have ended well after its Snakemake was killed.
-        count_as_made(filter(is_trained, marked_incomplete(outputs_of_training())))
     except OSError as error:
         refuse([unusable(error.filename, error.strerror)])
-
-
-def raw_archives():
-    """The archives of the plan's datasets that are here."""
-    raw = [file for dataset in PLAN.datasets for file in PLAN.raw_archives(dataset)]
-    return filter(os.path.exists, raw)
 
 
 def settle_origins():
@@ -81,8 +65,10 @@ def settle_origins():
     for folder in ("results", paths.results(NAME)):
         if os.path.lexists(folder) and not os.path.isdir(folder):
             refuse([unusable(folder, "is no folder")])
+    raw = [file for dataset in PLAN.datasets for file in PLAN.raw_archives(dataset)]
+    here = filter(os.path.exists, raw)
     try:
-        settle(Path(paths.origins(NAME)), outputs_here(), raw_archives(), is_trained)
+        settle(Path(paths.origins(NAME)), outputs_here(), here, is_trained)
     except UserError as error:
         refuse([error])
     except OSError as error:

@@ -32,11 +32,6 @@ _NO_RECORD = MetadataRecord(
 _OF_ONE_RUN = ("starttime", "endtime", "job_hash")
 
 
-def marked_incomplete(files: Iterable[str]) -> set[str]:
-    """Those of ``files`` that Snakemake takes for half made: their job did not end well."""
-    return FilePersistence()._filter_incomplete_keys(files)
-
-
 def count_as_made(files: Iterable[str]) -> None:
     """Have Snakemake count files as whole that a job which did not end well has made."""
     snakemake = FilePersistence()
@@ -56,8 +51,7 @@ def settle(
     content; without that, a record that has Snakemake make it anew. A file that was made again
     with the same content gets its old time, so that nothing counts as older than it. A file of a
     job that was interrupted is whole, as all are written so: it is treated as if it came from
-    elsewhere, where Snakemake would refuse to start. An archive may be somebody's own copy, so
-    Snakemake is left to ask.
+    elsewhere, where Snakemake would refuse to start, or delete it.
 
     Args:
         path: What came along (:func:`dmlbench.paths.origins`), which is brought up to date; a
@@ -77,8 +71,7 @@ def settle(
     if any(snakemake._read_locks()):  # of a Snakemake that makes them, or was killed
         files -= begun
     else:
-        files -= begun & archives
-        count_as_made(begun & files)
+        count_as_made(begun)
     records = {file: snakemake._read_record(file) for file in files}
     ends = {file: (record.endtime if record else None) or 0 for file, record in records.items()}
     unknown = []
