@@ -423,6 +423,16 @@ def test_yaml_that_ends_nowhere_is_one_line(tmp_path, text, told):
         load_config(tmp_path / "a.yaml")
 
 
+def test_mistakes_in_entries_and_in_names_are_told_together(smoke_config):
+    smoke_config["recipes"]["digits_8d"] |= {"backbone": "resnet5O"}
+    smoke_config["losses"]["triplet"]["type"] = "triplett"
+    smoke_config["experiments"]["even_odd"]["dataset"] = "digits_even_od"
+    smoke_config["projection"]["seeds"] = [7]
+    told = refused(smoke_config)
+    for words in ("resnet5O", "triplett", "digits_even_od", "projection.seeds: [7]"):
+        assert words in told
+
+
 @pytest.mark.parametrize("metrics", [["nmi_plus"], ["recall", "nmi_plus"]])
 def test_clusters_for_a_label_that_no_dataset_has_are_one_line(smoke_config, metrics):
     smoke_config["evaluation"] |= {"metrics": metrics, "nmi_plus": {"digi": 3}}

@@ -42,8 +42,15 @@ def build_plan(benchmark: Benchmark, source: str) -> Plan:
     A ConfigError has a line for each name that does not exist or combination that cannot be.
     """
     builder = _Builder(benchmark)
-    for step in (builder.check_entries, builder.plan_experiments, builder.plan_controls):
-        step()
+    # Names are looked up whatever is wrong with the entries; methods are made of right entries.
+    stages = [
+        (builder.check_entries, builder.check_experiments),
+        (builder.plan_experiments,),
+        (builder.plan_controls,),
+    ]
+    for stage in stages:
+        for step in stage:
+            step()
         if builder.problems:
             lines = dict.fromkeys(f"{source}: {problem}" for problem in builder.problems)
             raise ConfigError("\n".join(lines))
@@ -151,21 +158,23 @@ class _Builder:
             self.problems.append(f"{where}: {reason}")
         return made
 
-    def plan_experiments(self) -> None:
-        """Plan the methods of all experiments."""
+    def check_experiments(self) -> None:
+        """Check the names that experiments and projection give."""
         for name, experiment in self.benchmark.experiments.items():
-            where, before = f"experiments.{name}", len(self.problems)
+            where = f"experiments.{name}"
             if paths.is_taken(name):
                 self.problems.append(f"{where}: another table has this name; take another one")
             self.problems += checks.published_problems(experiment, where)
             self._look_up(where, experiment)
-            if len(self.problems) == before:
-                self.plan.methods[name] = self._methods(where, experiment)
         self.problems += checks.projection_problems(self.benchmark)
-        if len(self.plan.methods) == len(self.benchmark.experiments):
-            used = {each.dataset for each in self.benchmark.experiments.values()}
-            facts = {dataset: self.plan.facts(dataset) for dataset in sorted(used)}
-            self.problems += checks.label_problems(self.benchmark.evaluation, facts)
+
+    def plan_experiments(self) -> None:
+        """Plan the methods of all experiments."""
+        for name, experiment in self.benchmark.experiments.items():
+            self.plan.methods[name] = self._methods(f"experiments.{name}", experiment)
+        used = {each.dataset for each in self.benchmark.experiments.values()}
+        facts = {dataset: self.plan.facts(dataset) for dataset in sorted(used)}
+        self.problems += checks.label_problems(self.benchmark.evaluation, facts)
 
     def _look_up(self, where: str, experiment: Experiment) -> None:
         """Note names of an experiment that stand for nothing."""
