@@ -77,7 +77,7 @@ def interrupt(folder, rule, file, number):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("rule", "number"),
-    [("train", signal.SIGINT), ("embed", signal.SIGKILL), ("report", signal.SIGINT)],
+    [("train", signal.SIGKILL), ("embed", signal.SIGKILL), ("report", signal.SIGINT)],
 )
 def test_the_same_command_goes_on_after_a_job_was_stopped(finished, rule, number):
     table = (finished / "results/smoke/tables/even_odd.csv").read_bytes()
