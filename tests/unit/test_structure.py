@@ -72,3 +72,10 @@ def test_readme_shows_the_tables_as_they_came_out():
     ]
     assert len(shown) == 2 * 3 + 7
     assert all(f"\n{line}\n" in tables for line in shown)
+
+
+def test_each_case_that_is_survived_refused_or_told_names_its_tests():
+    named = re.findall(r"`(\w+/test_\w+\.py)(?:::(\w+))?", (ROOT / "docs/failures.md").read_text())
+    assert len(named) > 30
+    for file, test in named:
+        assert f"def {test}" in (ROOT / "tests" / file).read_text()
