@@ -151,6 +151,8 @@ class Stepper:
         return self.end()
 
     def close(self) -> None:
+        # Said, as a worker process that another test left may hold the pipe open, too.
+        self._process.stdin.write("null\n")
         self._process.stdin.close()
         self._process.wait()
 

@@ -144,4 +144,6 @@ if __name__ == "__main__":
     import_all()
     answer({"ready": True})
     for line in sys.stdin:
-        answer(do(json.loads(line)))
+        if not (asked := json.loads(line)):
+            break
+        answer(do(asked))

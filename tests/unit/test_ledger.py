@@ -150,7 +150,11 @@ def test_scripts_leave_their_state_and_the_ledger_is_a_table(plan, run):
     ("fault", "told", "state"),
     [
         ("bytearray(1 << 60)", "error: out of memory", "out of memory"),
-        ("open('/dev/full', 'w', 1).write('a line\\n')", "No space left on device; noth", "failed"),
+        (
+            "open('/dev/full', 'w', 1).write('a line\\n')",
+            "No space left on device; make room",
+            "failed",
+        ),
     ],
 )
 def test_a_machine_that_has_no_room_is_one_line_in_every_step(plan, run, fault, told, state):

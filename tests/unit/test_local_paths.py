@@ -10,7 +10,7 @@ from PIL import Image
 
 from dmlbench.config import resolve_config
 from dmlbench.config.archive_table import archive
-from dmlbench.config.own_datasets import own_listing
+from dmlbench.config.own_datasets import own_content
 from dmlbench.data.disk import near
 from dmlbench.data.download import download
 from dmlbench.data.folder import own_dataset
@@ -46,6 +46,7 @@ def with_own(config, entry):
     config["datasets"] = {"mine": entry}
     config["experiments"]["even_odd"]["dataset"] = "mine"
     config["evaluation"] |= {"recall_at": [1], "nmi_plus": 2}
+    config["selections"] = ["last"]
     return config
 
 
@@ -53,7 +54,7 @@ def with_own(config, entry):
 def test_own_images_are_found_at_home(smoke_config, home, tmp_path, entry):
     plan = resolve_config(with_own(smoke_config, entry), "test")
     own = plan.benchmark.datasets["mine"]
-    assert own_listing(own)
+    assert own_content(own, tmp_path / "known.json")
     prepare(own_dataset("mine", own), {}, tmp_path / "out")
     assert (tmp_path / "out/pixels.bin").stat().st_size == 8 * 8 * 8 * 3
     # Of another user, whose home has another name.

@@ -15,6 +15,7 @@ from test_tables import rows, written
 
 from dmlbench import paths
 from dmlbench.config import load_config, resolve_config
+from dmlbench.files import write_parquet
 from dmlbench.reporting.collect import write_means
 from dmlbench.reporting.draw_figures import FigureData
 from dmlbench.reporting.figures import embedding, figures
@@ -64,7 +65,7 @@ def test_axes_without_formulas_have_numbers(tmp_path, monkeypatch):
         folder = plan.run_folder(run)
         folder.mkdir(parents=True)
         steps = pd.DataFrame({"far": [0, 0.01, 0.5, 1], "tar": [0.1, 0.4, 0.9, 1]})
-        steps.assign(view="view2").to_parquet(folder / paths.ROC_FILE)
+        write_parquet(folder / paths.ROC_FILE, steps.assign(view="view2"))
     with paper_style():
         figure, _ = figures()["roc"].draw(FigureData.of(plan, "view2"))
         figure.draw_without_rendering()

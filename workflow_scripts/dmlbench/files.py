@@ -153,7 +153,7 @@ def write_parquet(path: Path, table: "pd.DataFrame") -> None:
     sealed = table.copy(deep=False)
     schema = pa.Schema.from_pandas(table, preserve_index=False)
     attributes = {key: value for key, value in table.attrs.items() if key != _SEAL}
-    sealed.attrs = {**attributes, _SEAL: _seal(schema, len(table), attributes)}
+    sealed.attrs = {**attributes, _SEAL: _seal(path.name, schema, len(table), attributes)}
     with replacing(path) as temporary:
         sealed.to_parquet(temporary, index=False, write_page_checksum=True)
 
@@ -176,7 +176,7 @@ def read_parquet(path: Path | str, columns: list[str] | None = None) -> "pd.Data
                 schema = file.schema_arrow
             table = pd.read_parquet(path, columns=columns, page_checksum_verification=True)
         seal = table.attrs.pop(_SEAL, None)
-        is_whole = seal == _seal(schema, len(table), table.attrs)
+        is_whole = seal == _seal(Path(path).name, schema, len(table), table.attrs)
     except (OSError, ValueError, KeyError, TypeError, ArrowException) as error:
         # What the disk says is no damage; what pyarrow says of a damaged file has no number.
         if isinstance(error, FileNotFoundError) or getattr(error, "errno", None):
@@ -188,8 +188,8 @@ def read_parquet(path: Path | str, columns: list[str] | None = None) -> "pd.Data
     return table
 
 
-def _seal(schema: "Schema", rows: int, attributes: dict) -> str:
-    """A hash of the names and types that columns have in pandas, and of what stands beside them."""
+def _seal(name: str, schema: "Schema", rows: int, attributes: dict) -> str:
+    """A hash of the file's name, the names and types of columns in pandas, and what is beside."""
     types = schema.empty_table().to_pandas().dtypes.astype(str)
-    said = [list(types.items()), rows, attributes]
+    said = [name, list(types.items()), rows, attributes]
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

@@ -18,7 +18,7 @@ def read_summary(plan: Plan, table: str) -> pd.DataFrame:
 
 def read_ledger(plan: Plan) -> pd.DataFrame:
     """The state of every run."""
-    return read_csv(paths.ledger(plan.benchmark.name)).fillna("")
+    return read_csv(paths.ledger(plan.benchmark.name), absent=())
 
 
 def read_printed(plan: Plan, experiment: str) -> pd.DataFrame:

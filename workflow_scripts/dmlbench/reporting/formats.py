@@ -121,15 +121,15 @@ def write_csv(path: Path, table: pd.DataFrame, float_format: str = "%.6f") -> No
         stamped.to_csv(temporary, index=False, float_format=float_format)
 
 
-def read_csv(path: Path | str) -> pd.DataFrame:
-    """What :func:`write_csv` wrote; a label or method may be called NA.
+def read_csv(path: Path | str, absent: tuple[str, ...] = ("",)) -> pd.DataFrame:
+    """What :func:`write_csv` wrote; a label or method may be called NA. ``absent`` stands for NaN.
 
     A DataError where the file is not whole.
     """
     try:
         with naming(path):
             text = Path(path).read_text(encoding="utf-8")
-        table = pd.read_csv(StringIO(text), keep_default_na=False, na_values=[""])
+        table = pd.read_csv(StringIO(text), keep_default_na=False, na_values=list(absent))
     except ValueError as error:  # what pandas and UTF-8 raise
         reason = str(error).partition("\n")[0]
         raise DataError(f"{path}: damaged ({reason:.100}); {DAMAGED}") from None
