@@ -1,6 +1,6 @@
 # make help lists the targets. Only python3 (3.11 or newer) and make are needed.
 .DEFAULT_GOAL := help
-.PHONY: FORCE help setup data demo estimate status check rescore pdf preflight resume test test-slow \
+.PHONY: FORCE help setup data demo estimate status check rescore pdf preflight resume test test-slow test-faults \
   test-dvc test-slurm test-slurm-slow lint format lock schema
 SHELL := /bin/bash
 
@@ -79,7 +79,10 @@ test: $(READY) ## the tests, but for the slow ones, those of DVC and those on a 
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $(CORES) --dist loadfile -m "not slow"
 
 test-slow: $(READY) ## the slow ones: whole pipelines, ten kills, 5,000 runs planned
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $(CORES) --dist loadfile -m slow tests/unit tests/integration tests/faults
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $(CORES) --dist loadfile -m slow tests/unit tests/integration
+
+test-faults: $(READY) ## every damage to every file, each disk that fails, kills: 800 faults, by hand
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $(CORES) --dist loadfile tests/faults
 
 test-dvc: $(READY) ## dvc repro on fresh machines
 	$(BIN)/python -m pytest tests/dvc
