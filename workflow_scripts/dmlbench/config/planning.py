@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from dmlbench import paths
 from dmlbench.config import checks
 from dmlbench.config.backbone_checks import found_weights, reduction_problems
+from dmlbench.config.held_out import counts_left
 from dmlbench.config.image_sizes import size_problems
 from dmlbench.config.models import Benchmark, Choice, Experiment, Sampler
 from dmlbench.config.own_datasets import own_records
@@ -291,14 +292,17 @@ class _Builder:
         name, how, benchmark = experiment.dataset, self.plan.recipes[recipe], self.benchmark
         facts, mine = self.plan.facts(name), f"{where}: recipe '{recipe}'"
         self.problems += checks.fold_problems(name, facts.folds, how["test_fold"], where)
-        self.problems += checks.measure_problems(benchmark.evaluation, name, facts)
+        own = benchmark.datasets.get(name)
+        images = own and partial(own_records, name, own, facts)
+        counts = facts.counts
+        if "train" in benchmark.evaluation.splits:
+            counts = counts_left(name, facts, images, how)
+        self.problems += checks.measure_problems(benchmark.evaluation, name, facts, counts)
         if experiment.methods:
             kept = benchmark.selections
             self.problems += checks.selection_problems(name, facts, how, kept, mine)
         read = experiment.methods or {"untrained", "pca"} & set(benchmark.controls)
         if read and ("recipe", recipe) not in self.wrong:
-            own = benchmark.datasets.get(name)
-            images = own and partial(own_records, name, own, facts)
             self.problems += size_problems(name, facts, images, how, mine)
 
     def _combination(self, dataset: str, method: tuple[str, str, str], where: str) -> None:
