@@ -249,9 +249,8 @@ def test_roles_are_prepared_and_wrong_ones_refused(tmp_path):
 @pytest.mark.parametrize(("k", "problems"), [(12, 0), (13, 1)])
 def test_a_k_larger_than_the_gallery_is_told_before_anything_runs(k, problems):
     counts = {"test": 30, "test@query": 20, "test@gallery": 12}
-    told = list(
-        measure_problems(Evaluation(recall_at=[k]), "shop", DatasetFacts(**FACTS, counts=counts))
-    )
+    facts = DatasetFacts(**FACTS, counts=counts)
+    told = list(measure_problems(Evaluation(recall_at=[k]), "shop", facts, counts))
     assert len(told) == problems
     assert all("13 is more than the 12 images in the gallery of shop test" in one for one in told)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from dmlbench.config.recipe import Recipe
 from dmlbench.errors import ConfigError
+from dmlbench.files import WEIGHT_FILES, local_path
 from dmlbench.plugins.timm_names import (
     Weights,
     check_name,
@@ -39,6 +40,9 @@ def backbone_problems(recipe: Recipe, where: str) -> Iterator[str]:
         check_name(recipe.backbone)
     except ConfigError as error:
         yield f"{where}.backbone: {error}"
+        file = local_path(recipe.weights)
+        if recipe.weights.endswith(WEIGHT_FILES) and not file.is_file():
+            yield f"{where}.weights: no file {file}"
         return
     weights, size = None, recipe.image_size
     try:

@@ -53,21 +53,28 @@ def projection_problems(benchmark: Benchmark) -> Iterator[str]:
         yield f"projection.seeds: {missing} are not among seeds"
 
 
-def measure_problems(settings: Evaluation, dataset: str, facts: DatasetFacts) -> Iterator[str]:
-    """A K or a number of clusters that a part of the dataset is too small for."""
+def measure_problems(
+    settings: Evaluation, dataset: str, facts: DatasetFacts, counts: dict[str, int]
+) -> Iterator[str]:
+    """A K or a number of clusters that a part of the dataset is too small for.
+
+    ``counts`` are those of ``facts``; of train, what is left when validation has taken its share.
+    """
     for split, subset, label in facts.evaluations:
         part = f"{split}/{subset}" if subset else split
-        images = facts.counts.get(part)
+        images = counts.get(part)
         if split not in settings.splits or images is None:
             continue
-        gallery = facts.counts.get(f"{part}@gallery")
+        among = f"images of {dataset} {part}"
+        among += " that validation leaves" if images < facts.counts[part] else ""
+        gallery = counts.get(f"{part}@gallery")
         most = images - 1 if gallery is None else gallery
         if "recall" in settings.metrics and max(settings.recall_at) > most:
-            where = f"is not below the {images:,} images of {dataset} {part}"
+            where = f"is not below the {images:,} {among}"
             if gallery is not None:
                 where = f"is more than the {gallery:,} images in the gallery of {dataset} {part}"
             yield f"evaluation.recall_at: {max(settings.recall_at)} {where}"
-        classes = facts.counts.get(f"{part}:{label}")
+        classes = counts.get(f"{part}:{label}")
         if classes == 1 or (classes == images and gallery is None):
             each = "all images have one class" if classes == 1 else "each class has one image"
             yield (
@@ -75,11 +82,11 @@ def measure_problems(settings: Evaluation, dataset: str, facts: DatasetFacts) ->
                 f"leave {split} out, or measure another label column"
             )
         per_class = clusters_per_class(settings, label) if "nmi_plus" in settings.metrics else 1
-        if (per_class or 1) * facts.counts.get(f"{part}:{label}", 2) > images:
+        if (per_class or 1) * counts.get(f"{part}:{label}", 2) > images:
             yield (
                 f"evaluation.nmi_plus: {per_class} clusters for each class of {label} are more "
-                f"than the {images:,} images of {dataset} {part}; name only the labels to "
-                "measure it for, as {alphabet: 30}"
+                f"than the {images:,} {among}; take fewer, or name only the "
+                "labels to measure it for, as {alphabet: 30}"
             )
 
 

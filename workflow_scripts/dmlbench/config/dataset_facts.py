@@ -79,6 +79,9 @@ class DatasetFacts(BaseModel):
     before they are read.
     """
 
+    mixed_sizes: bool = False
+    """Its images differ in size, or are no squares: a recipe must make them squares of one size."""
+
     @property
     def own_validation(self) -> bool:
         """Whether the dataset itself says which images choose the best epoch."""

@@ -1,6 +1,9 @@
 """A user's own dataset, whichever kind: its facts, or what is wrong with it."""
 
+from collections.abc import Iterable
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from dmlbench.config.dataset_facts import DatasetFacts
 from dmlbench.config.folders import folder_facts, image_names
@@ -26,6 +29,14 @@ def own_facts(dataset: OwnDataset) -> DatasetFacts:
     if problems := table_problems(table, dataset):
         raise ConfigError("\n".join(f"'{table.file}': {line}" for line in problems))
     return table_facts(table, dataset)
+
+
+def own_records(name: str, dataset: OwnDataset, facts: DatasetFacts) -> Iterable[Any]:
+    """Every image of a user's dataset ``name`` with what is known of it before it is opened
+    (:class:`dmlbench.data.dataset.Record`).
+    """
+    # What a dataset's images are is a rule of a room above, looked up by name, as losses are.
+    return import_module("dmlbench.data.folder").own_dataset(name, dataset, facts)().records({})
 
 
 def own_content(dataset: OwnDataset, known: Path) -> str:

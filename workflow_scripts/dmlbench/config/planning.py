@@ -1,7 +1,7 @@
 """From a valid config to a plan: names looked up, sweeps spread, combinations checked."""
 
 import itertools
-from functools import reduce
+from functools import partial, reduce
 from operator import getitem
 from typing import Any
 
@@ -10,7 +10,10 @@ from pydantic import ValidationError
 from dmlbench import paths
 from dmlbench.config import checks
 from dmlbench.config.backbone_checks import found_weights, reduction_problems
+from dmlbench.config.held_out import counts_left
+from dmlbench.config.image_sizes import size_problems
 from dmlbench.config.models import Benchmark, Choice, Experiment, Sampler
+from dmlbench.config.own_datasets import own_records
 from dmlbench.config.plan import (
     METHOD_KEYS,
     NO_SAMPLER,
@@ -42,18 +45,14 @@ def build_plan(benchmark: Benchmark, source: str) -> Plan:
     A ConfigError has a line for each name that does not exist or combination that cannot be.
     """
     builder = _Builder(benchmark)
-    # Names are looked up whatever is wrong with the entries; methods are made of right entries.
-    stages = [
-        (builder.check_entries, builder.check_experiments),
-        (builder.plan_experiments,),
-        (builder.plan_controls,),
-    ]
-    for stage in stages:
-        for step in stage:
-            step()
-        if builder.problems:
-            lines = dict.fromkeys(f"{source}: {problem}" for problem in builder.problems)
-            raise ConfigError("\n".join(lines))
+    builder.check_entries()
+    builder.check_experiments()
+    # Whatever is wrong with some entries, what is made of the others is checked too.
+    builder.plan_experiments()
+    builder.plan_controls()
+    if builder.problems:
+        lines = dict.fromkeys(f"{source}: {problem}" for problem in builder.problems)
+        raise ConfigError("\n".join(lines))
     return builder.plan
 
 
@@ -70,20 +69,27 @@ class _Builder:
             "sampler": {NO_SAMPLER: Sampler(), **benchmark.samplers},
         }
         self.resolved: dict[str, dict[str, dict]] = {section: {} for section in METHOD_KEYS}
+        #: Sections and names of the entries that are wrong by themselves.
+        self.wrong: set[tuple[str, str]] = set()
 
     def check_entries(self) -> None:
         """Check each entry of the config by itself."""
         self.problems += checks.data_problems(self.benchmark.data)
         for section in ("loss", "sampler", "recipe"):
             for name, given in self.given[section].items():
+                before = len(self.problems)
                 self.resolved[section][name] = self._resolve(given, f"{_PLURAL[section]}.{name}")
+                if len(self.problems) > before:
+                    self.wrong.add((section, name))
         if NO_SAMPLER in self.benchmark.samplers:
             self.problems.append(
                 f"samplers.{NO_SAMPLER}: every config has this one (images shuffled, no tuples); "
                 "take another name"
             )
         for name in self.benchmark.datasets:
-            self.problems += checks.own_problems(name, self.plan)
+            if problems := list(checks.own_problems(name, self.plan)):
+                self.problems += problems
+                self.wrong.add(("dataset", name))
         for name, features in self.benchmark.features.items():
             try:
                 check_pretraining(features.pretraining)
@@ -173,8 +179,14 @@ class _Builder:
         for name, experiment in self.benchmark.experiments.items():
             self.plan.methods[name] = self._methods(f"experiments.{name}", experiment)
         used = {each.dataset for each in self.benchmark.experiments.values()}
-        facts = {dataset: self.plan.facts(dataset) for dataset in sorted(used)}
-        self.problems += checks.label_problems(self.benchmark.evaluation, facts)
+        if all(map(self._is_dataset, used)):
+            facts = {dataset: self.plan.facts(dataset) for dataset in sorted(used)}
+            self.problems += checks.label_problems(self.benchmark.evaluation, facts)
+
+    def _is_dataset(self, name: str) -> bool:
+        """Whether the facts of a dataset can be had."""
+        known = name in entries("dataset") or name in self.benchmark.datasets
+        return known and ("dataset", name) not in self.wrong
 
     def _look_up(self, where: str, experiment: Experiment) -> None:
         """Note names of an experiment that stand for nothing."""
@@ -204,23 +216,34 @@ class _Builder:
                 f"{where}.sweep: recipe.base cannot be swept; name a recipe for each base and list "
                 "an experiment for each, or sweep other keys"
             )
+        if experiment.recipe not in self.given["recipe"]:
+            return []
+        known = [pair for pair in experiment.combinations() if self._is_given(pair)]
+        bases = [(experiment.recipe, *pair) for pair in known]
+        used = {key for base in bases for key in zip(METHOD_KEYS, base, strict=True)}
+        if len(self.problems) > before or used & self.wrong:
+            keys = []  # each value would tell of the mistake again
         values = list(itertools.product(*(experiment.sweep[key] for key in keys)))
         methods = [
-            self._method((experiment.recipe, *pair), dict(zip(keys, each, strict=True)), where)
-            for pair in experiment.combinations()
+            self._method(base, dict(zip(keys, each, strict=True)), where)
+            for base in bases
             for each in values
         ]
         if not methods:
             self._add("recipe", experiment.recipe, experiment.recipe, {}, where)
-        if len(self.problems) > before:
-            return methods
-        if len(set(methods)) < len(methods):
+        if len(self.problems) == before and len(set(methods)) < len(methods):
             self.problems.append(f"{where}.methods: the same loss and sampler are listed twice")
-        dataset, facts = experiment.dataset, self.plan.facts(experiment.dataset)
-        self.problems += checks.measure_problems(self.benchmark.evaluation, dataset, facts)
+        recipes = dict.fromkeys([method[0] for method in methods] or [experiment.recipe])
+        for recipe in recipes if self._is_dataset(experiment.dataset) else ():
+            if recipe in self.plan.recipes:
+                self._on_dataset(experiment, recipe, where)
         for method in methods:
-            self._combination(dataset, method, where)
+            self._combination(experiment.dataset, method, where)
         return methods
+
+    def _is_given(self, pair: tuple[str, str]) -> bool:
+        """Whether the config has this loss and this sampler."""
+        return pair[0] in self.given["loss"] and pair[1] in self.given["sampler"]
 
     def _method(self, base: tuple[str, str, str], settings: dict, where: str) -> tuple:
         """The method that ``base`` becomes with swept ``settings``; its entries are planned."""
@@ -264,16 +287,39 @@ class _Builder:
                 "rename that one"
             )
 
+    def _on_dataset(self, experiment: Experiment, recipe: str, where: str) -> None:
+        """Refuse what a recipe cannot do with the images of a dataset, whatever the method."""
+        name, how, benchmark = experiment.dataset, self.plan.recipes[recipe], self.benchmark
+        facts, mine = self.plan.facts(name), f"{where}: recipe '{recipe}'"
+        self.problems += checks.fold_problems(name, facts.folds, how["test_fold"], where)
+        own = benchmark.datasets.get(name)
+        images = own and partial(own_records, name, own, facts)
+        counts = facts.counts
+        if "train" in benchmark.evaluation.splits:
+            counts = counts_left(name, facts, images, how)
+        self.problems += checks.measure_problems(benchmark.evaluation, name, facts, counts)
+        if experiment.methods:
+            kept = benchmark.selections
+            self.problems += checks.selection_problems(name, facts, how, kept, mine)
+        read = experiment.methods or {"untrained", "pca"} & set(benchmark.controls)
+        if read and ("recipe", recipe) not in self.wrong:
+            self.problems += size_problems(name, facts, images, how, mine)
+
     def _combination(self, dataset: str, method: tuple[str, str, str], where: str) -> None:
         """Refuse what cannot be trained, with the reason."""
-        facts, (recipe, loss, sampler) = self.plan.facts(dataset), method
+        recipe, loss, sampler = method
+        entries_of = zip(METHOD_KEYS, method, strict=True)
+        planned = (self.plan.recipes, self.plan.losses, self.plan.samplers)
+        known = all(name in there for name, there in zip(method, planned, strict=True))
+        wrong = self.wrong.intersection(entries_of)
+        if not known or ("sampler", sampler) in wrong or not self._is_dataset(dataset):
+            return
+        facts, chosen = self.plan.facts(dataset), self.plan.samplers[sampler]
         how, costs = self.plan.recipes[recipe], self.plan.losses[loss]
-        chosen = self.plan.samplers[sampler]
         names = f"{where}: recipe '{recipe}' with sampler '{sampler}'"
-        self.problems += checks.fold_problems(dataset, facts.folds, how["test_fold"], where)
         self.problems += checks.batch_problems(dataset, facts, how, chosen, names)
-        kept, mine = self.benchmark.selections, f"{where}: recipe '{recipe}'"
-        self.problems += checks.selection_problems(dataset, facts, how, kept, mine)
+        if ("loss", loss) in wrong or not costs:
+            return
         names = f"{where}: loss '{loss}' with sampler '{sampler}'"
         if problems := list(checks.method_problems(how, costs, chosen, names)):
             self.problems += problems
@@ -292,6 +338,8 @@ class _Builder:
         plan, benchmark = self.plan, self.benchmark
         for name, experiment in benchmark.experiments.items():
             recipe, *first = next(iter(plan.methods[name]), (experiment.recipe,))
+            if recipe not in plan.recipes or ("recipe", recipe) in self.wrong:
+                continue
             shuffled, dataset, seed = f"{recipe}{SHUFFLED}", experiment.dataset, benchmark.seeds[0]
             methods = {
                 "random": (recipe, RANDOM, NO_SAMPLER),

@@ -17,9 +17,9 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 #: What each store resizes the short side to when a dataset is prepared; None keeps all pixels.
 STORES: dict[str, int | None] = {"original": None, "resize256": 256}
 #: Formats that are read; Pillow knows many more, each of them code that a file could trip over.
-_FORMATS = ("JPEG", "PNG", "BMP", "PPM", "WEBP")
+FORMATS = ("JPEG", "PNG", "BMP", "PPM", "WEBP")
 #: What Pillow raises where a file is damaged.
-_UNREADABLE = (
+UNREADABLE = (
     OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError,
 )  # fmt: skip
 
@@ -69,24 +69,29 @@ def pixels(
 
 
 def _cut(image: Image.Image, box: tuple[float, ...], what: str) -> Image.Image:
+    if found := inside(box, image.width, image.height):
+        return image.crop(found)
+    size = f"{image.width} x {image.height}"
+    raise DataError(f"{what}: nothing of its {size} pixels is in the box {box}; mend the box")
+
+
+def inside(box: tuple[float, ...], width: int, height: int) -> tuple[int, int, int, int] | None:
+    """What of a box lies inside an image: left, top, right, bottom; None where nothing does."""
     left, top, right, bottom = map(round, box)
     left, top = max(left, 0), max(top, 0)
-    right, bottom = min(right, image.width), min(bottom, image.height)
-    if left >= right or top >= bottom:
-        size = f"{image.width} x {image.height}"
-        raise DataError(f"{what}: nothing of its {size} pixels is in the box {box}; mend the box")
-    return image.crop((left, top, right, bottom))
+    right, bottom = min(right, width), min(bottom, height)
+    return (left, top, right, bottom) if left < right and top < bottom else None
 
 
 def _decoded(data: bytes, mode: str, what: str, hint: str) -> Image.Image:
     try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             image.load()
             if image.mode.startswith("I"):  # 16 bits; Pillow would clip what is above 255
                 upper = np.asarray(image).astype(np.int64) >> 8
                 image = Image.fromarray(upper.clip(0, 255).astype(np.uint8))
             return image.convert(mode)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         # Pillow's own message of an unknown format names an object in memory.
         reason = "no known image format" if "cannot identify" in str(error) else error
         raise DataError(f"{what} cannot be read as an image ({reason}); {hint}") from None

@@ -33,6 +33,7 @@ _TEST_IMAGES = """
     train_classes=98,
     evaluations=[("test", "", "model"), ("train", "", "model")],
     counts={"train": 8054, "test": 8131, "train:model": 98, "test:model": 98},
+    mixed_sizes=True,
 )
 class Cars196(Dataset):
     """Cars: models 1-98 to train on, 99-196 to test on, by label; whole images, no boxes.

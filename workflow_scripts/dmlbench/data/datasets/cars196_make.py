@@ -28,6 +28,7 @@ _TWO_WORDS = ("AM General", "Aston Martin", "Land Rover")
     ],
     sub_labels={"make": "model"},
     counts=Cars196.facts.counts | {"train:make": 14, "test:make": 35},
+    mixed_sizes=True,
 )
 class Cars196Make(Cars196):
     """The images and the split of cars196; training sees the make, never the model.

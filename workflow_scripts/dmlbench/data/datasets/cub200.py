@@ -18,6 +18,7 @@ _TRAIN_CLASSES = 100
     train_classes=100,
     evaluations=[("test", "", "species"), ("train", "", "species")],
     counts={"train": 5864, "test": 5924, "train:species": 100, "test:species": 100},
+    mixed_sizes=True,
 )
 class Cub200(Dataset):
     """Birds: species 1-100 to train on, 101-200 to test on; whole images, no bounding boxes.

@@ -13,6 +13,7 @@ _HEADER = "image_id class_id super_class_id path"
 _FACTS = {
     "sources": ["sop"],
     "mode": "RGB",
+    "mixed_sizes": True,
     "sub_labels": {"super_class": "product"},
     "shared_labels": ["super_class"],
     "counts": {
