@@ -8,7 +8,7 @@ import pandas as pd
 
 from dmlbench import cli, paths
 from dmlbench.config import Plan, Run, load_config
-from dmlbench.files import read_parquet, write_parquet
+from dmlbench.files import write_parquet
 from dmlbench.workflow.copies import Copies, hear_signals
 from dmlbench.workflow.provenance import step_code
 
@@ -37,12 +37,12 @@ def evaluate(args) -> None:
 def project(args) -> None:
     """Project to the plane with t-SNE; embeddings in the plane, or on a point, stay as they are."""
     from dmlbench.data.store import OF_PIXELS
-    from dmlbench.evaluation.embeddings import load_embeddings
+    from dmlbench.evaluation.embeddings import index_measured, load_embeddings
     from dmlbench.evaluation.illustrations import evenly, in_plane
 
     plan, run = planned(args)
     settings, folder = plan.benchmark.projection, plan.run_folder(run)
-    index = read_parquet(plan.data_folder(run) / paths.INDEX_FILE).set_index("id")
+    index = index_measured(plan, run).set_index("id")
     for split in plan.projected_splits:
         vectors, ids = load_embeddings(folder / paths.embeddings(split, settings.selection))
         kept = evenly(len(ids), settings.max_images)
@@ -55,13 +55,12 @@ def project(args) -> None:
 
 def illustrate(args) -> None:
     """Look up the neighbours of some queries, and count genuine and impostor similarities."""
-    from dmlbench.data.splits import index_of
-    from dmlbench.evaluation.embeddings import StoredEmbeddings
+    from dmlbench.evaluation.embeddings import StoredEmbeddings, index_measured
     from dmlbench.evaluation.illustrations import neighbours_of, queries, similarity_histogram
 
     plan, run = planned(args)
     benchmark, folder = plan.benchmark, plan.run_folder(run)
-    stored = StoredEmbeddings(folder, benchmark.projection.selection, index_of(plan, run))
+    stored = StoredEmbeddings(folder, benchmark.projection.selection, index_measured(plan, run))
     for split in plan.projected_splits:
         neighbours, histograms = [], []
         for part in (p for p in plan.facts(run.dataset).evaluations if p.split == split):
@@ -79,11 +78,11 @@ def illustrate(args) -> None:
 
 def roc(args) -> None:
     """Compute accept rates at every threshold, on the pairs that verification scores."""
-    from dmlbench.data.splits import index_of
+    from dmlbench.evaluation.embeddings import index_measured
     from dmlbench.evaluation.scored_pairs import samples_of_run
 
     plan, run = planned(args)
-    index, selection = index_of(plan, run), plan.benchmark.projection.selection
+    index, selection = index_measured(plan, run), plan.benchmark.projection.selection
     curves = []
     for sample in samples_of_run(plan, run, index, selection):
         far, tar = sample.pairs.accept_rates(all_thresholds=False)

@@ -65,6 +65,7 @@ def test_results_that_hold_every_rule_pass(plan, folder):
 
 def test_kinds_that_training_and_test_share_by_design_break_no_rule(smoke_config, tmp_path):
     smoke_config["experiments"]["even_odd"]["dataset"] = "sop"
+    smoke_config["recipes"]["digits_8d"]["image_size"] = 8
     plan = resolve_config(smoke_config, "test")
     make_results(plan, tmp_path)
     runs = [run.id for run in plan.all_runs.values()]

@@ -33,7 +33,8 @@ AGAIN = {
     "knn": {"train", "project", "check", "evaluate", "illustrate"} | REPORT - {"collect", "means"},
     "samplers.batch": {"train"},
     "data.splits": {"train", "trained", "control", "project"} | EVALUATED,
-    "data.store": {"train", "trained", "control", "evaluate", "summarise", "duplicates", "project"}
+    "data.store": {"train", "trained", "control", "summarise", "duplicates", "project"}
+    | EVALUATED
     | DRAWN,
     "data.verification_pairs": {"pairs", "project"} | EVALUATED,
     "config.archive_table": set(),

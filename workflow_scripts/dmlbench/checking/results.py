@@ -13,7 +13,7 @@ from typing_extensions import TypedDict
 from dmlbench import BENCHMARK_VERSION, paths
 from dmlbench.config import Plan, Run
 from dmlbench.errors import DataError
-from dmlbench.files import checksum_of, replacing
+from dmlbench.files import checksum_of, naming, replacing
 from dmlbench.workflow.job_records import (
     RUNNING,
     DamagedRecordError,
@@ -193,7 +193,7 @@ class Results:
             form = _TRAINED_FORM if run.trained else _CONTROL_FORM
             _validate(form, record, place / "run.json", _TRAIN)
             history = _read_history(place / _HISTORY) if run.trained else pd.DataFrame()
-            altered = tuple(_altered(place, record, metrics))
+            altered = tuple(_altered(run, place, record, metrics))
             results.measured[run] = Measured(run, record, metrics, history, altered)
         return results
 
@@ -221,9 +221,9 @@ def _read(file: Path, remedy: str) -> Any:
         raise DataError(f"{file}: cannot be read ({error}); {remedy}") from None
 
 
-def _altered(place: Path, record: dict, metrics: dict) -> Iterator[str]:
+def _altered(run: Run, place: Path, record: dict, metrics: dict) -> Iterator[str]:
     """The names of a run's files that are not what its jobs wrote."""
-    if not is_sealed(metrics):
+    if not is_sealed(metrics) or metrics["run"] != vars(run):
         yield paths.METRICS_FILE
     written = record.get("outputs", {}).get(_HISTORY)
     if written and written != checksum_of(place / _HISTORY):
@@ -241,8 +241,9 @@ def _validate(form: TypeAdapter, content: object, file: Path, remedy: str) -> No
 
 def _read_history(file: Path) -> pd.DataFrame:
     try:
-        history = pd.read_csv(file)
-    except (OSError, ValueError) as error:
+        with naming(file):
+            history = pd.read_csv(file)
+    except (FileNotFoundError, ValueError) as error:  # a disk that fails says so itself
         raise DataError(f"{file}: cannot be read ({error}); {_TRAIN}") from None
     for column in ("epoch", "steps", "loss"):
         if column not in history or not pd.api.types.is_numeric_dtype(history[column]):

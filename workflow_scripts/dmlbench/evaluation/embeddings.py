@@ -13,8 +13,10 @@ from dmlbench import paths
 from dmlbench.config import Plan, Run
 from dmlbench.config.dataset_facts import Part, Roles
 from dmlbench.data.splits import index_of
+from dmlbench.data.store import content_hash
 from dmlbench.errors import DataError
 from dmlbench.files import checksum_of, naming, read_parquet, replacing
+from dmlbench.workflow.job_records import read_record
 
 #: Dataset, recipe, loss, sampler, seed and the file's own name.
 _NAMES = len(paths.RUN_ID.split("/")) + 1
@@ -35,6 +37,21 @@ def embed_run(plan: Plan, run: Run, selection: str, pairs: Path | None, embed: C
         vectors = embed(np.flatnonzero(mask))
         vectors = vectors.cpu().numpy() if hasattr(vectors, "cpu") else vectors
         save_embeddings(file, vectors, index["id"].to_numpy()[mask])
+
+
+def index_measured(plan: Plan, run: Run) -> pd.DataFrame:
+    """The index of a run whose embeddings are there; see :func:`dmlbench.data.splits.index_of`.
+
+    Raises:
+        DataError: The data were prepared anew, with other images or labels, since it was trained.
+    """
+    index, record = index_of(plan, run), read_record(plan.run_folder(run), plan.fingerprint(run))
+    if content_hash(index) != record["data"]:
+        raise DataError(
+            f"{plan.data_folder(run) / paths.INDEX_FILE}: has other images or labels than {run.id} "
+            "was trained on; train it again, or prepare the data as they were"
+        )
+    return index
 
 
 def save_embeddings(path: Path, embeddings: np.ndarray, ids: np.ndarray) -> None:

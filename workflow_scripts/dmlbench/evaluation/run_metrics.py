@@ -9,10 +9,13 @@ import pandas as pd
 from dmlbench import BENCHMARK_VERSION, paths
 from dmlbench.config import Plan, Run
 from dmlbench.config.dataset_facts import VALIDATION, Part, Roles
-from dmlbench.data.splits import index_of
 from dmlbench.data.store import content_hash
 from dmlbench.errors import DataError
-from dmlbench.evaluation.embeddings import StoredEmbeddings, checksums_of_embeddings
+from dmlbench.evaluation.embeddings import (
+    StoredEmbeddings,
+    checksums_of_embeddings,
+    index_measured,
+)
 from dmlbench.evaluation.metric import METRICS, QueryMetric, Sample, others_of_class, query_rows
 from dmlbench.evaluation.scored_pairs import samples_of_run
 from dmlbench.files import read_parquet
@@ -37,11 +40,11 @@ def measure_run(plan: Plan, run: Run) -> dict:
 
     The result is sealed (:func:`dmlbench.workflow.job_records.sealed`), and names the SHA-256 of
     the embeddings that it is of. A DataError says that embeddings are missing, damaged or not
-    finite, or too few for a metric.
+    finite, or too few for a metric, or that the run was trained on other data.
     """
     settings, facts = plan.benchmark.evaluation, plan.facts(run.dataset)
     folder = plan.run_folder(run)
-    whole = index_of(plan, run)
+    whole = index_measured(plan, run)
     copies = copies_in_test(plan, run, whole)
     index = whole[~whole["id"].isin(copies["id"])] if settings.exclude_duplicates else whole
     parts = [part for part in facts.evaluations if part.split in settings.splits]

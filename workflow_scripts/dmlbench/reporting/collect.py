@@ -24,10 +24,15 @@ def collect(plan: Plan) -> None:
     Also ``curves.csv``: Recall@1 on the test after each epoch, mean over seeds, for ``dvc plots``.
 
     Raises:
-        DataError: No run is finished; or one is not, and the config does not say partial.
+        DataError: No run is finished; or one is not, and the config does not say partial; or files
+            of one are not what its jobs wrote.
     """
     results = Results.read(plan)
     _refuse_gaps(plan, results.entries)
+    if altered := [f"{one.run.id}: {f}" for one in results.measured.values() for f in one.altered]:
+        raise DataError(
+            f"{', '.join(altered)}: not what its job wrote; run check.py, which says more"
+        )
     name, measured = plan.benchmark.name, results.measured.values()
     rows = []
     for one in measured:
