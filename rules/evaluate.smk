@@ -29,6 +29,7 @@ use rule evaluate as project with:
             f"{RUN}/{paths.embeddings(split, PROJECTION.selection)}"
             for split in PLAN.projected_splits
         ],
+        f"{RUN}/run.json",
         prepared_index,
     output:
         [f"{RUN}/{paths.projection(split)}" for split in PLAN.projected_splits],
@@ -69,6 +70,7 @@ use rule project as illustrate with:
 use rule evaluate as roc with:
     input:
         f"{RUN}/{paths.embeddings(paths.OF_PAIRS, PROJECTION.selection)}",
+        f"{RUN}/run.json",
         index=prepared_index,
         pairs=lambda wildcards: prepared_index(wildcards, paths.PAIRS),
     output:

@@ -115,7 +115,9 @@ def test_evaluate(alone, smoke_run):
 
 def test_project(alone, smoke_run):
     file = f"{RUN}/projection_test.parquet"
-    folder = alone("project", file, [STORE[0], f"{RUN}/embeddings_test_last.npz"])
+    folder = alone(
+        "project", file, [STORE[0], f"{RUN}/run.json", f"{RUN}/embeddings_test_last.npz"]
+    )
     table = pd.read_parquet(folder / file)
     pd.testing.assert_frame_equal(table, pd.read_parquet(smoke_run / file))
     assert len(table) == 300
@@ -192,7 +194,9 @@ def test_document(alone):
 
 def test_illustrate(alone, smoke_run):
     files = [f"{RUN}/neighbours_test.parquet", f"{RUN}/similarities_test.parquet"]
-    folder = alone("illustrate", files[0], [STORE[0], f"{RUN}/embeddings_test_last.npz"])
+    folder = alone(
+        "illustrate", files[0], [STORE[0], f"{RUN}/run.json", f"{RUN}/embeddings_test_last.npz"]
+    )
     for file in files:
         table = pd.read_parquet(folder / file)
         pd.testing.assert_frame_equal(table, pd.read_parquet(smoke_run / file))

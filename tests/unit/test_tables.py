@@ -317,6 +317,7 @@ def test_a_box_outside_its_image_is_told(tmp_path):
 
 def test_a_stored_plan_needs_no_table(tmp_path, smoke_config):
     dataset = written(tmp_path, rows(LABELS * 1, each=30))
+    smoke_config["recipes"]["digits_8d"]["image_size"] = 8
     smoke_config["datasets"] = {"mine": {"table": dataset.table}}
     smoke_config["evaluation"] = {"recall_at": [1], "metrics": ["recall"]}
     smoke_config["experiments"]["even_odd"]["dataset"] = "mine"

@@ -39,6 +39,7 @@ def planned(tmp_path, smoke_config):
 
     def plan(file):
         smoke_config["datasets"] = {"mine": {"table": dataset.table}}
+        smoke_config["recipes"]["digits_8d"]["image_size"] = 8
         smoke_config["features"] = {"clip": {"file": str(file), "title": "CLIP"}}
         smoke_config["evaluation"] = {"recall_at": [1], "metrics": ["recall"]}
         smoke_config["experiments"] = {
