@@ -9,7 +9,7 @@ from conftest import ROOT, run_script
 from made_results import gather, make_results, write
 from test_lock import expire, holder
 
-from dmlbench import paths
+from dmlbench import BENCHMARK_VERSION, paths
 from dmlbench.config import load_config, resolve_config
 from dmlbench.files import checksum_of
 from dmlbench.reporting.claims import (
@@ -223,7 +223,7 @@ def test_pages_of_the_report_lead_to_every_run(plan):
     for run in plan.experiment_runs("even_odd"):
         assert str(plan.run_folder(run)) in page
     assert "not run" in summary
-    assert "benchmark version 1.0" in summary
+    assert f"benchmark version {BENCHMARK_VERSION}" in summary
     assert "<script" not in summary
     assert "PARTIAL" not in summary + page
     assert summary.count("<td>here</td>") == 1, "one machine, however much memory its runs took"

@@ -136,6 +136,7 @@ def report(tmp_path, monkeypatch, smoke_config):
     smoke_config["datasets"] = {"mine": {"table": dataset.table, "labels": ["NA"]}}
     smoke_config["evaluation"] = {"recall_at": [1], "metrics": ["recall"]}
     smoke_config["selections"] = ["last"]
+    smoke_config["recipes"]["digits_8d"]["image_size"] = 8
     smoke_config["experiments"]["even_odd"] |= {"dataset": "mine", "title": TITLE}
     plan = resolve_config(smoke_config, "test")
     make_results(plan, Path(paths.results("smoke")))
