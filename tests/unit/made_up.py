@@ -39,6 +39,15 @@ def make_up(plan: Plan, index: pd.DataFrame) -> None:
         (folder / paths.METRICS_FILE).touch()
 
 
+def make_up_roc(plan: Plan, experiment: str) -> None:
+    """Write the accept rates of an experiment's runs on View 2; each seed's are others."""
+    for run in plan.experiment_runs(experiment):
+        folder = plan.run_folder(run)
+        folder.mkdir(parents=True)
+        steps = {"far": [0, 0.01, 0.5, 1], "tar": [0.1, 0.4 + 0.1 * run.seed, 0.9, 1]}
+        write_parquet(folder / paths.ROC_FILE, pd.DataFrame(steps).assign(view="view2"))
+
+
 def _pictures(plan: Plan, index: pd.DataFrame, split: str) -> dict[str, pd.DataFrame]:
     """Projection, neighbours and histograms of one split, the same for every run."""
     evaluated = plan.facts(plan.datasets[0]).evaluations

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from conftest import ROOT, config_with
 from made_results import gather
-from made_up import make_up
+from made_up import make_up, make_up_roc
 from matplotlib.text import Text
 from scipy import stats
 
@@ -26,7 +26,6 @@ from dmlbench.evaluation.illustrations import (
     similarity_histogram,
 )
 from dmlbench.evaluation.scored_pairs import Scored
-from dmlbench.files import write_parquet
 from dmlbench.knn import nearest_neighbours
 from dmlbench.reporting import names
 from dmlbench.reporting.draw_figures import FigureData, write_figures
@@ -400,11 +399,7 @@ def test_accept_rates_are_those_of_verification():
 def test_a_roc_shows_what_is_accepted_without_exceeding_a_rate(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     plan = load_config(ROOT / "configs" / "lfw_view2.yaml")
-    for run in plan.experiment_runs("view2"):
-        folder = plan.run_folder(run)
-        folder.mkdir(parents=True)
-        steps = {"far": [0, 0.01, 0.5, 1], "tar": [0.1, 0.4 + 0.1 * run.seed, 0.9, 1]}
-        write_parquet(folder / paths.ROC_FILE, pd.DataFrame(steps).assign(view="view2"))
+    make_up_roc(plan, "view2")
     data = FigureData.of(plan, "view2")
     with paper_style():
         figure, table = figures()["roc"].draw(data)

@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 from made_results import gather, make_results
+from made_up import make_up_roc
 from test_one_point import of_methods
 from test_reporting import plain
 from test_tables import rows, written
 
 from dmlbench import paths
 from dmlbench.config import load_config, resolve_config
-from dmlbench.files import write_parquet
 from dmlbench.reporting.collect import write_means
 from dmlbench.reporting.draw_figures import FigureData
 from dmlbench.reporting.figures import embedding, figures
@@ -61,11 +61,7 @@ def test_axes_without_formulas_have_numbers(tmp_path, monkeypatch):
     """Ticks of a logarithmic axis are formulas, which would be printed as their source."""
     monkeypatch.chdir(tmp_path)
     plan = load_config(ROOT / "configs" / "lfw_view2.yaml")
-    for run in plan.experiment_runs("view2"):
-        folder = plan.run_folder(run)
-        folder.mkdir(parents=True)
-        steps = pd.DataFrame({"far": [0, 0.01, 0.5, 1], "tar": [0.1, 0.4, 0.9, 1]})
-        write_parquet(folder / paths.ROC_FILE, steps.assign(view="view2"))
+    make_up_roc(plan, "view2")
     with paper_style():
         figure, _ = figures()["roc"].draw(FigureData.of(plan, "view2"))
         figure.draw_without_rendering()
