@@ -15,7 +15,7 @@ rule train:
         network_input,
     output:
         record=f"{RUN}/run.json",
-        history=f"{RUN}/history.csv",
+        history=f"{RUN}/{paths.HISTORY_FILE}",
         weights=[f"{RUN}/{paths.model(s)}" for s in BENCHMARK.selections],
     log:
         f"{LOGS}/train/{paths.RUN_ID}.log",
@@ -52,7 +52,7 @@ for _name, _runs in bundle_rules("train").items():
             sorted({file for run in _runs for file in network_input(run)}),
         output:
             run_files("run.json", _runs),
-            run_files("history.csv", _runs),
+            run_files(paths.HISTORY_FILE, _runs),
             [run_files(paths.model(s), _runs) for s in BENCHMARK.selections],
         log:
             f"{LOGS}/train/{_name}.log",

@@ -24,7 +24,6 @@ def download(args) -> None:
 
 def pairs(args) -> None:
     """Turn a dataset's files of pairs into image ids, and mark who was trained on."""
-
     from dmlbench.data.dataset import get_dataset
     from dmlbench.data.verification_pairs import all_pairs
 
@@ -47,7 +46,6 @@ def duplicates(args) -> None:
 
 def summarise(args) -> None:
     """Count what a prepared dataset holds, and draw some of its images."""
-
     from dmlbench import paths
     from dmlbench.data.store import ImageStore
     from dmlbench.data.summary import contact_sheet, summarise

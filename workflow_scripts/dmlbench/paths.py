@@ -121,6 +121,8 @@ KEPT_FOLDER = "kept"
 
 #: In the place of a split: the images that the pairs for verification name.
 OF_PAIRS = "pairs"
+#: A row for each epoch of a training.
+HISTORY_FILE = "history.csv"
 METRICS_FILE = "metrics.json"
 #: How many pairs verification accepts at each threshold.
 ROC_FILE = "roc.parquet"

@@ -30,7 +30,6 @@ STATES = (
 )  # fmt: skip
 #: The steps of a run, in their order.
 _STEPS = ("train", "embed", "embed_pairs", "control", "control_pairs", "evaluate")
-_HISTORY = "history.csv"
 _TRAIN, _MEASURE = "train the run again", "measure it again"
 
 
@@ -77,7 +76,7 @@ def _measured(run: Run, folder: Path) -> LedgerEntry:
     if not run.trained:
         return LedgerEntry(run, OK)
     try:
-        why = learnt_nothing(_read_history(folder / "history.csv").to_dict("records"))
+        why = learnt_nothing(_read_history(folder / paths.HISTORY_FILE).to_dict("records"))
     except DataError as error:
         return LedgerEntry(run, "failed", str(error), "train")
     return LedgerEntry(run, LEARNT_NOTHING, why, "train") if why else LedgerEntry(run, OK)
@@ -192,7 +191,7 @@ class Results:
             record = _read(place / "run.json", _TRAIN)
             form = _TRAINED_FORM if run.trained else _CONTROL_FORM
             _validate(form, record, place / "run.json", _TRAIN)
-            history = _read_history(place / _HISTORY) if run.trained else pd.DataFrame()
+            history = _read_history(place / paths.HISTORY_FILE) if run.trained else pd.DataFrame()
             altered = tuple(_altered(run, place, record, metrics))
             results.measured[run] = Measured(run, record, metrics, history, altered)
         return results
@@ -225,9 +224,9 @@ def _altered(run: Run, place: Path, record: dict, metrics: dict) -> Iterator[str
     """The names of a run's files that are not what its jobs wrote."""
     if not is_sealed(metrics) or metrics["run"] != vars(run):
         yield paths.METRICS_FILE
-    written = record.get("outputs", {}).get(_HISTORY)
-    if written and written != checksum_of(place / _HISTORY):
-        yield _HISTORY
+    written = record.get("outputs", {}).get(paths.HISTORY_FILE)
+    if written and written != checksum_of(place / paths.HISTORY_FILE):
+        yield paths.HISTORY_FILE
 
 
 def _validate(form: TypeAdapter, content: object, file: Path, remedy: str) -> None:

@@ -95,8 +95,9 @@ class _Builder:
                 check_pretraining(features.pretraining)
             except ConfigError as error:
                 self.problems.append(f"features.{name}.pretraining: {error}")
-            if local_path(features.file).is_file():
-                self.plan.vectors[name] = checksum_of(local_path(features.file))
+            file = local_path(features.file)
+            if file.is_file():
+                self.plan.vectors[name] = checksum_of(file)
             else:
                 self.problems.append(f"features.{name}.file: there is no file '{features.file}'")
 

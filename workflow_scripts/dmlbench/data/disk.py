@@ -49,7 +49,7 @@ def checking_room(
 
 @contextmanager
 def disk_full_is_told(folder: Path, remedy: str = "make room") -> Iterator[None]:
-    """Raise a DataError, which ends with ``remedy``, where the disk is full after all, or fails."""
+    """Raise a DataError, which ends with ``remedy``, where the disk is full after all."""
     try:
         yield
     except OSError as error:

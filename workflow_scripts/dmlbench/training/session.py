@@ -139,7 +139,7 @@ def save_run(out: Path, plan: Plan, run: Run, trainer: Trainer) -> None:
 
 def write_history(out: Path, history: list[dict]) -> None:
     """Write ``history.csv``: a row per epoch."""
-    with replacing(out / "history.csv") as temporary:
+    with replacing(out / paths.HISTORY_FILE) as temporary:
         pd.DataFrame(history).to_csv(temporary, index=False)
 
 

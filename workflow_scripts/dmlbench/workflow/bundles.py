@@ -46,7 +46,7 @@ def read_bundles(file: Path, plan: Plan) -> dict[str, list[list[Run]]]:
 
 def output_names(selections: Iterable[str]) -> list[str]:
     """The files that a training leaves beside ``run.json``."""
-    return [*map(paths.model, selections), "history.csv"]
+    return [*map(paths.model, selections), paths.HISTORY_FILE]
 
 
 def is_finished(plan: Plan, run: Run, folder: Path | None = None) -> bool:

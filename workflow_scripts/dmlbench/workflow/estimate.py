@@ -46,7 +46,7 @@ def finished_trainings(results: Path) -> pd.DataFrame:
     rows = []
     for file in sorted(results.glob("*/runs/*/*/*/*/*/run.json")):
         record = json.loads(file.read_text(encoding="utf-8"))
-        history = file.with_name("history.csv")
+        history = file.with_name(paths.HISTORY_FILE)
         if record.get("seconds") and history.is_file():
             epoch = record["seconds"] / record["run"]["recipe"]["epochs"]
             rate = pd.read_csv(history)["images_per_second"].median()
