@@ -117,10 +117,3 @@ def test_all_of_it_at_once_changes_nothing(results):
         assert made(folder, HOSTILE) == usual
     finally:
         (folder / "matplotlibrc").unlink()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", HOSTILE)
-def test_each_alone_changes_nothing(results, name):
-    folder, usual = results
-    assert made(folder, {name: HOSTILE[name]}) == usual
