@@ -37,7 +37,8 @@ def begin(config: str) -> list[str]:
     except NotImplementedError:
         return []
     _OWN.append(own)
-    others = {file: _is_alive(file) for file in FOLDER.glob(f"*{_SUFFIX}") if file.name != name}
+    made = FOLDER.glob(f"*{_SEPARATOR}*{_SEPARATOR}*{_SUFFIX}")
+    others = {file: _is_alive(file) for file in made if file.name != name}
     alive = [file for file, lives in others.items() if lives]
     told = [_words(file) for file in alive if file.name.split(_SEPARATOR)[0] == config]
     dead = [file for file, lives in others.items() if not lives]

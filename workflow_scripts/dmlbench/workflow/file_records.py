@@ -64,6 +64,8 @@ def settle(
     origins = _read(path)
     came = path.stat().st_mtime if origins else 0.0
     before = dict(origins)
+    # Without this folder Snakemake takes all records for those of an older version, and reads them.
+    Path(".snakemake/incomplete").mkdir(parents=True, exist_ok=True)
     snakemake = FilePersistence()
     archives = set(raw)
     files = archives | set(made)
@@ -72,7 +74,7 @@ def settle(
         files -= begun
     else:
         count_as_made(begun)
-    records = {file: snakemake._read_record(file) for file in files}
+    records = _read_records(snakemake, files)
     ends = {file: (record.endtime if record else None) or 0 for file, record in records.items()}
     unknown = []
     # What others were made from comes first: its time decides which time they can have.
@@ -94,6 +96,27 @@ def settle(
     if unknown:
         others = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
         print(f"{min(unknown)}{others}: {UNKNOWN}; out of date", file=sys.stderr)
+
+
+def _read_records(
+    snakemake: FilePersistence, files: Iterable[str]
+) -> dict[str, MetadataRecord | None]:
+    """Snakemake's record of each file; damaged ones, at which it would end, are removed and told."""
+    records, damaged = {}, []
+    for file in files:
+        try:
+            records[file] = snakemake._read_record(file)
+        except ValueError:  # bytes that are no text, or another form
+            snakemake._delete_record(file)
+            records[file] = None
+            damaged.append(file)
+    if damaged:
+        print(
+            f".snakemake: {len(damaged)} damaged records are removed, such as that of "
+            f"{min(damaged)}; what came along with the results takes their place",
+            file=sys.stderr,
+        )
+    return records
 
 
 def _origin(
