@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from dmlbench.errors import DataError
 from dmlbench.files import checksum_of, replacing
+from dmlbench.workflow.clocks import bring_back
 
 #: Stands in the place of parameters, so that Snakemake finds them changed and says why.
 UNKNOWN = "nothing is known of what made this file"
@@ -49,7 +50,8 @@ def settle(
 
     A file whose time is not that of its record came from elsewhere. It gets what came along for its
     content; without that, a record that has Snakemake make it anew. A file that was made again
-    with the same content gets its old time, so that nothing counts as older than it. A file of a
+    with the same content gets its old time, so that nothing counts as older than it. A file of the
+    future gets the time of now (:func:`dmlbench.workflow.clocks.bring_back`). A file of a
     job that was interrupted is whole, as all are written so: it is treated as if it came from
     elsewhere, where Snakemake would refuse to start, or delete it.
 
@@ -75,6 +77,9 @@ def settle(
     else:
         count_as_made(begun)
     records = _read_records(snakemake, files)
+    for file, record in bring_back(records, origins, _set_time).items():
+        records[file] = record
+        snakemake._write_record(file, record)
     ends = {file: (record.endtime if record else None) or 0 for file, record in records.items()}
     unknown = []
     # What others were made from comes first: its time decides which time they can have.
@@ -101,7 +106,7 @@ def settle(
 def _read_records(
     snakemake: FilePersistence, files: Iterable[str]
 ) -> dict[str, MetadataRecord | None]:
-    """Snakemake's record of each file; damaged ones, at which it would end, are removed and told."""
+    """Snakemake's record of each file; damaged ones, which would end it, are removed and told."""
     records, damaged = {}, []
     for file in files:
         try:
@@ -151,15 +156,19 @@ def _apply(
     file: str, origin: dict, record: MetadataRecord | None, snakemake: FilePersistence
 ) -> None:
     if origin["time"] != os.lstat(file).st_mtime:
-        try:
-            os.utime(file, (origin["time"], origin["time"]), follow_symlinks=False)
-        except PermissionError:
-            raise DataError(
-                f"{file}: belongs to another user, so that its time cannot be set; if DVC links it "
-                "from a shared cache: dvc config --local cache.type copy, dvc checkout --relink"
-            ) from None
+        _set_time(file, origin["time"])
     if origin["record"] and (record is None or record.model_dump() != origin["record"]):
         snakemake._write_record(file, MetadataRecord(**origin["record"]))
+
+
+def _set_time(file: str, time: float) -> None:
+    try:
+        os.utime(file, (time, time), follow_symlinks=False)
+    except PermissionError:
+        raise DataError(
+            f"{file}: belongs to another user, so that its time cannot be set; if DVC links it "
+            "from a shared cache: dvc config --local cache.type copy, dvc checkout --relink"
+        ) from None
 
 
 def _read(path: Path) -> dict[str, dict]:
