@@ -79,8 +79,8 @@ def noted(log: Path | None) -> Iterator[None]:
                 log.warning(told, file, error)
 
     beat = threading.Thread(target=touch, daemon=True)
-    beat.start()
     try:
+        beat.start()
         yield
     except BaseException as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
@@ -88,7 +88,8 @@ def noted(log: Path | None) -> Iterator[None]:
         raise
     finally:
         ended.set()
-        beat.join()
+        if beat.is_alive():
+            beat.join()
         if state:
             try:
                 write_json(file, state._asdict())
