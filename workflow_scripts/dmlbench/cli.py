@@ -158,7 +158,9 @@ def do(
 
 def _known(error: Exception) -> str:
     """What to say of an error that the machine is to blame for; empty for others."""
-    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+    # A library that does not fit is an ImportError.
+    unmapped = isinstance(error, ImportError) and "failed to map segment" in str(error)
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM or unmapped:
         reason = f" ({error})" if str(error) else ""
         return f"out of memory{reason}; ask for more under resources, or take a larger machine"
     # Python has no error of its own for a thread that cannot be started.

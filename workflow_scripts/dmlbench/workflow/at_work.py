@@ -9,9 +9,9 @@ import platform
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from snakemake.persistence.file import FilePersistence
 
 from dmlbench import paths
+from dmlbench.workflow.file_records import snakemake_records
 
 FOLDER = Path(".snakemake") / "at_work"
 _SEPARATOR, _SUFFIX = "@", ".lock"
@@ -45,7 +45,7 @@ def begin(config: str) -> list[str]:
     # A lock of another machine may not be seen from here.
     here = [file for file in dead if file.stem.split(_SEPARATOR, 2)[2] == platform.node()]
     if here and not alive and len(here) == len(dead) and _locked():
-        FilePersistence().unlock()
+        snakemake_records().unlock()
         told.append("a Snakemake was killed here; its locks are removed, and this one goes on")
     if not _locked():
         for file in dead:

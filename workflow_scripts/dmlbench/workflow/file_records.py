@@ -33,9 +33,16 @@ _NO_RECORD = MetadataRecord(
 _OF_ONE_RUN = ("starttime", "endtime", "job_hash")
 
 
+def snakemake_records() -> FilePersistence:
+    """What Snakemake keeps of files in this folder."""
+    # Without this folder it takes all records for those of an older version, and reads them.
+    Path(".snakemake/incomplete").mkdir(parents=True, exist_ok=True)
+    return FilePersistence()
+
+
 def count_as_made(files: Iterable[str]) -> None:
     """Have Snakemake count files as whole that a job which did not end well has made."""
-    snakemake = FilePersistence()
+    snakemake = snakemake_records()
     for file in files:
         snakemake._unmark_incomplete(file)
 
@@ -66,9 +73,7 @@ def settle(
     origins = _read(path)
     came = path.stat().st_mtime if origins else 0.0
     before = dict(origins)
-    # Without this folder Snakemake takes all records for those of an older version, and reads them.
-    Path(".snakemake/incomplete").mkdir(parents=True, exist_ok=True)
-    snakemake = FilePersistence()
+    snakemake = snakemake_records()
     archives = set(raw)
     files = archives | set(made)
     begun = snakemake._filter_incomplete_keys(files)
