@@ -33,6 +33,14 @@ class Clone:
     def dvc(self, *arguments: object, **more) -> str:
         return self.run("dvc", *arguments, **more)
 
+    def begin(self, *command: object) -> subprocess.Popen:
+        """Start a command in a process group of its own; what it says is not kept."""
+        words = [str(word) for word in command]
+        nothing = subprocess.DEVNULL
+        return subprocess.Popen(
+            words, cwd=self.folder, stdout=nothing, stderr=nothing, start_new_session=True
+        )
+
     def repro(self, *arguments: object, **more) -> str:
         return self.dvc("repro", "results@benchmark", *arguments, **more)
 

@@ -3,16 +3,20 @@
 Fixtures that several tests share are not changed by them: who writes takes a clone or a copy.
 """
 
+import hashlib
 import json
 import os
 import random
 import shutil
+import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import yaml
 from clones import Clone, add_loss, fresh_clone, repository, trainings, widen_margin
+from conftest import job_counts
 
 NOTHING = "Nothing to be done"
 MEANS = "results/benchmark/means/means.json"
@@ -263,3 +267,57 @@ def test_who_has_some_of_the_datasets_pulls_and_pushes_those(upstream, shared, t
     clone.dvc("remote", "add", "--local", "another", empty)
     clone.dvc("push", "--remote", "another")
     assert sum(file.is_file() for file in empty.rglob("*")) == 4
+
+
+def flip(file: Path) -> None:
+    """Another bit in the middle of a file, as a failing disk leaves it: its mode and time stay."""
+    facts = file.stat()
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.chmod(0o600)
+    file.write_bytes(content)
+    file.chmod(facts.st_mode)
+    os.utime(file, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+
+
+def in_cache(clone: Clone, file: Path) -> Path:
+    """Where DVC's cache has the content of a file."""
+    md5 = hashlib.md5(file.read_bytes()).hexdigest()
+    return clone.folder / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
+
+
+@pytest.mark.parametrize("name", ["model_last.safetensors", "metrics.json"])
+def test_a_flipped_byte_in_the_cache_is_never_taken_for_a_result(pulled, tmp_path, name):
+    """DVC trusts its cache; Snakemake is told by what came along, and makes the file anew."""
+    clone = pulled[0].copy(tmp_path / "clone")
+    (file,) = clone.results.rglob(name)
+    flip(in_cache(clone, file))
+    file.unlink()
+    clone.dvc("checkout", "results@benchmark")
+    said = clone.dry_run()
+    assert f"{file.relative_to(clone.folder)}: nothing is known of what made this file" in said
+    rule = "train" if name.endswith("safetensors") else "evaluate"
+    assert job_counts(said)[rule] == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="whole groups of processes are killed")
+def test_a_push_that_was_cut_is_ended_by_the_next_one(shared, tmp_path):
+    colleague = shared[0].copy(tmp_path / "colleague")
+    whole = {f.relative_to(shared[1]) for f in shared[1].rglob("*") if f.is_file()}
+    remote = tmp_path / "remote"
+    colleague.dvc("remote", "add", "--local", "--force", "--default", "shared", remote)
+    push = colleague.begin("dvc", "push", "--jobs", "1")
+    try:
+        while not any(f.is_file() for f in remote.rglob("*")):
+            assert push.poll() is None
+            time.sleep(0.001)
+    finally:
+        os.killpg(push.pid, signal.SIGKILL)
+        push.wait()
+    left = {f.relative_to(remote) for f in remote.rglob("*") if f.is_file()}
+    assert whole - left, "the push was too fast to be cut"
+    colleague.dvc("push")
+    clone = fresh_clone(colleague.folder, tmp_path / "clone", remote)
+    clone.dvc("pull", "results@benchmark")
+    assert clone.contents() == colleague.contents()
+    assert NOTHING in clone.dry_run()

@@ -72,10 +72,21 @@ class PrivateSlurm:
         self._write_configuration()
         if self.accounting:
             self._start_accounting()
-        self._run("slurmctld")
-        self._until("scontrol", "ping", says="is UP")
+        self.start_controller()
         for node in NODES:
             self.start_node(node)
+
+    def start_controller(self) -> None:
+        """Start slurmctld, which goes on from its saved state, and wait until it answers."""
+        self._run("slurmctld")
+        self._until("scontrol", "ping", says="is UP")
+
+    def kill_controller(self) -> None:
+        """Kill slurmctld as a failing machine would; jobs run on, and nobody can ask or submit."""
+        pid = self._pid("slurmctld")
+        os.kill(pid, signal.SIGKILL)
+        while Path(f"/proc/{pid}").exists():  # its port must be free for the next one
+            time.sleep(0.05)
 
     def start_node(self, node: str) -> None:
         """Start a node's slurmd and wait for it to be of use."""

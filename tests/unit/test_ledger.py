@@ -146,6 +146,14 @@ def test_scripts_leave_their_state_and_the_ledger_is_a_table(plan, run):
     assert table.loc[run.id, "log"] == str(log)
 
 
+#: As after ``ulimit -v``: room for small things, not for a thread.
+FULL = (
+    "import resource, threading; "
+    "size = 4096 * int(open('/proc/self/statm').read().split()[0]) + (4 << 20); "
+    "resource.setrlimit(resource.RLIMIT_AS, (size, size))"
+)
+
+
 @pytest.mark.parametrize(
     ("fault", "told", "state"),
     [
@@ -155,6 +163,7 @@ def test_scripts_leave_their_state_and_the_ledger_is_a_table(plan, run):
             "No space left on device; make room",
             "failed",
         ),
+        (f"{FULL}; threading.Thread().start()", "error: no process or thread can be", "failed"),
     ],
 )
 def test_a_machine_that_has_no_room_is_one_line_in_every_step(plan, run, fault, told, state):

@@ -158,9 +158,15 @@ def do(
 
 def _known(error: Exception) -> str:
     """What to say of an error that the machine is to blame for; empty for others."""
-    if isinstance(error, MemoryError):
+    # A library that does not fit is an ImportError.
+    unmapped = isinstance(error, ImportError) and "failed to map segment" in str(error)
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM or unmapped:
         reason = f" ({error})" if str(error) else ""
         return f"out of memory{reason}; ask for more under resources, or take a larger machine"
+    # Python has no error of its own for a thread that cannot be started.
+    if getattr(error, "errno", None) == errno.EAGAIN or str(error) == "can't start new thread":
+        todo = "raise the limits on processes and memory (ulimit -u, ulimit -v), or end others"
+        return f"no process or thread can be started ({error}); {todo}"
     if not isinstance(error, OSError):
         return ""
     # pyarrow gives no number with it, and names the file only in the text.

@@ -174,13 +174,17 @@ def read_parquet(path: Path | str, columns: list[str] | None = None) -> "pd.Data
         with naming(path):
             with ParquetFile(path) as file:
                 schema = file.schema_arrow
-            table = pd.read_parquet(path, columns=columns, page_checksum_verification=True)
+            # Without threads: pyarrow waits for ever for one that a limit did not let begin.
+            alone = {"use_threads": False, "pre_buffer": False}
+            table = pd.read_parquet(path, columns=columns, page_checksum_verification=True, **alone)
         seal = table.attrs.pop(_SEAL, None)
         is_whole = seal == _seal(Path(path).name, schema, len(table), table.attrs)
     except (OSError, ValueError, KeyError, TypeError, ArrowException) as error:
         # What the disk says is no damage; what pyarrow says of a damaged file has no number.
-        if isinstance(error, FileNotFoundError) or getattr(error, "errno", None):
+        if isinstance(error, FileNotFoundError | MemoryError) or getattr(error, "errno", None):
             raise
+        if os.strerror(errno.EAGAIN) in str(error):  # pyarrow could not start a thread
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN), str(path)) from None
         reason = " ".join(str(error).split())
         raise DataError(f"{path}: damaged ({reason:.200}); {DAMAGED}") from None
     if not is_whole:

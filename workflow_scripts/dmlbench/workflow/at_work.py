@@ -9,9 +9,9 @@ import platform
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from snakemake.persistence.file import FilePersistence
 
 from dmlbench import paths
+from dmlbench.workflow.file_records import snakemake_records
 
 FOLDER = Path(".snakemake") / "at_work"
 _SEPARATOR, _SUFFIX = "@", ".lock"
@@ -37,14 +37,15 @@ def begin(config: str) -> list[str]:
     except NotImplementedError:
         return []
     _OWN.append(own)
-    others = {file: _is_alive(file) for file in FOLDER.glob(f"*{_SUFFIX}") if file.name != name}
+    made = FOLDER.glob(f"*{_SEPARATOR}*{_SEPARATOR}*{_SUFFIX}")
+    others = {file: _is_alive(file) for file in made if file.name != name}
     alive = [file for file, lives in others.items() if lives]
     told = [_words(file) for file in alive if file.name.split(_SEPARATOR)[0] == config]
     dead = [file for file, lives in others.items() if not lives]
     # A lock of another machine may not be seen from here.
     here = [file for file in dead if file.stem.split(_SEPARATOR, 2)[2] == platform.node()]
     if here and not alive and len(here) == len(dead) and _locked():
-        FilePersistence().unlock()
+        snakemake_records().unlock()
         told.append("a Snakemake was killed here; its locks are removed, and this one goes on")
     if not _locked():
         for file in dead:

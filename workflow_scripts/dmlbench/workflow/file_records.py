@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from dmlbench.errors import DataError
 from dmlbench.files import checksum_of, replacing
+from dmlbench.workflow.clocks import bring_back
 
 #: Stands in the place of parameters, so that Snakemake finds them changed and says why.
 UNKNOWN = "nothing is known of what made this file"
@@ -32,9 +33,16 @@ _NO_RECORD = MetadataRecord(
 _OF_ONE_RUN = ("starttime", "endtime", "job_hash")
 
 
+def snakemake_records() -> FilePersistence:
+    """What Snakemake keeps of files in this folder."""
+    # Without this folder it takes all records for those of an older version, and reads them.
+    Path(".snakemake/incomplete").mkdir(parents=True, exist_ok=True)
+    return FilePersistence()
+
+
 def count_as_made(files: Iterable[str]) -> None:
     """Have Snakemake count files as whole that a job which did not end well has made."""
-    snakemake = FilePersistence()
+    snakemake = snakemake_records()
     for file in files:
         snakemake._unmark_incomplete(file)
 
@@ -49,7 +57,8 @@ def settle(
 
     A file whose time is not that of its record came from elsewhere. It gets what came along for its
     content; without that, a record that has Snakemake make it anew. A file that was made again
-    with the same content gets its old time, so that nothing counts as older than it. A file of a
+    with the same content gets its old time, so that nothing counts as older than it. A file of the
+    future gets the time of now (:func:`dmlbench.workflow.clocks.bring_back`). A file of a
     job that was interrupted is whole, as all are written so: it is treated as if it came from
     elsewhere, where Snakemake would refuse to start, or delete it.
 
@@ -64,7 +73,7 @@ def settle(
     origins = _read(path)
     came = path.stat().st_mtime if origins else 0.0
     before = dict(origins)
-    snakemake = FilePersistence()
+    snakemake = snakemake_records()
     archives = set(raw)
     files = archives | set(made)
     begun = snakemake._filter_incomplete_keys(files)
@@ -72,7 +81,10 @@ def settle(
         files -= begun
     else:
         count_as_made(begun)
-    records = {file: snakemake._read_record(file) for file in files}
+    records = _read_records(snakemake, files)
+    for file, record in bring_back(records, origins, _set_time).items():
+        records[file] = record
+        snakemake._write_record(file, record)
     ends = {file: (record.endtime if record else None) or 0 for file, record in records.items()}
     unknown = []
     # What others were made from comes first: its time decides which time they can have.
@@ -94,6 +106,27 @@ def settle(
     if unknown:
         others = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
         print(f"{min(unknown)}{others}: {UNKNOWN}; out of date", file=sys.stderr)
+
+
+def _read_records(
+    snakemake: FilePersistence, files: Iterable[str]
+) -> dict[str, MetadataRecord | None]:
+    """Snakemake's record of each file; damaged ones, which would end it, are removed and told."""
+    records, damaged = {}, []
+    for file in files:
+        try:
+            records[file] = snakemake._read_record(file)
+        except ValueError:  # bytes that are no text, or another form
+            snakemake._delete_record(file)
+            records[file] = None
+            damaged.append(file)
+    if damaged:
+        print(
+            f".snakemake: {len(damaged)} damaged records are removed, such as that of "
+            f"{min(damaged)}; what came along with the results takes their place",
+            file=sys.stderr,
+        )
+    return records
 
 
 def _origin(
@@ -128,15 +161,19 @@ def _apply(
     file: str, origin: dict, record: MetadataRecord | None, snakemake: FilePersistence
 ) -> None:
     if origin["time"] != os.lstat(file).st_mtime:
-        try:
-            os.utime(file, (origin["time"], origin["time"]), follow_symlinks=False)
-        except PermissionError:
-            raise DataError(
-                f"{file}: belongs to another user, so that its time cannot be set; if DVC links it "
-                "from a shared cache: dvc config --local cache.type copy, dvc checkout --relink"
-            ) from None
+        _set_time(file, origin["time"])
     if origin["record"] and (record is None or record.model_dump() != origin["record"]):
         snakemake._write_record(file, MetadataRecord(**origin["record"]))
+
+
+def _set_time(file: str, time: float) -> None:
+    try:
+        os.utime(file, (time, time), follow_symlinks=False)
+    except PermissionError:
+        raise DataError(
+            f"{file}: belongs to another user, so that its time cannot be set; if DVC links it "
+            "from a shared cache: dvc config --local cache.type copy, dvc checkout --relink"
+        ) from None
 
 
 def _read(path: Path) -> dict[str, dict]:

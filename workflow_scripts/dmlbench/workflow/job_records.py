@@ -54,7 +54,8 @@ def read_state(log: Path) -> JobState | None:
     file = state_file(log)
     try:
         said = JobState(**json.loads(file.read_text(encoding="utf-8")))
-        age = time.time() - file.stat().st_mtime
+        # A touch of the future is of a clock that was set back since: no living job has left it.
+        age = abs(time.time() - file.stat().st_mtime)
     except FileNotFoundError:
         return None
     return JobState("failed", KILLED) if said.state == RUNNING and age > DEAD else said
@@ -78,8 +79,8 @@ def noted(log: Path | None) -> Iterator[None]:
                 log.warning(told, file, error)
 
     beat = threading.Thread(target=touch, daemon=True)
-    beat.start()
     try:
+        beat.start()
         yield
     except BaseException as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
@@ -87,7 +88,8 @@ def noted(log: Path | None) -> Iterator[None]:
         raise
     finally:
         ended.set()
-        beat.join()
+        if beat.is_alive():
+            beat.join()
         if state:
             try:
                 write_json(file, state._asdict())
@@ -168,11 +170,19 @@ def is_sealed(content: dict) -> bool:
 def other_embeddings(folder: Path) -> list[str]:
     """The files of embeddings in a run's folder that are not those its metrics were measured on.
 
-    Metrics of before benchmark version 1.1 do not name theirs.
+    Metrics of before benchmark version 1.1 do not name theirs. A DataError where they are damaged.
     """
-    metrics = json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))
-    named = metrics.get("embeddings", {}).items()
-    return [name for name, digest in named if checksum_of(folder / name) != digest]
+    file = folder / METRICS_FILE
+    try:
+        with naming(file):
+            named = json.loads(file.read_text(encoding="utf-8")).get("embeddings", {}).items()
+    except (ValueError, AttributeError):
+        raise DataError(
+            f"{file}: damaged, so that it does not say which embeddings it was measured on; delete "
+            "it, and have it made by the target `all`"
+        ) from None
+    here = [(name, digest) for name, digest in named if (folder / name).exists()]
+    return [name for name, digest in here if checksum_of(folder / name) != digest]
 
 
 def _hash_of(content: dict) -> str:
