@@ -132,9 +132,8 @@ def part_counts(part: Part, index: pd.DataFrame) -> dict:
     )
     apart = {}
     if roles:
-        unmatched = int((others[queries] == 0).sum())
         copies = _copies(index["content"].to_numpy()[rows], roles)
-        apart = {"images": len(rows), "unmatched": unmatched, "copies": copies}
+        apart = {"images": len(rows), "copies": copies}
     held_out = part._replace(split=VALIDATION).rows(index) if part.split == "train" else ()
     return {
         **part._asdict(),
@@ -144,6 +143,7 @@ def part_counts(part: Part, index: pd.DataFrame) -> dict:
         "classes": len(classes),
         "trained_classes": int(labels.drop_duplicates().isin(trained).sum()),
         "chance": float(found),
+        "unmatched": int((others[queries] == 0).sum()),
         **apart,
     }
 
