@@ -25,8 +25,9 @@ from dmlbench.config.own_datasets import own_content
 from dmlbench.config.frozen import network_name, uses_features
 from dmlbench.errors import UserError
 from dmlbench.files import local_path
-from dmlbench.reporting.figures import check_file_names, figures, planned
+from dmlbench.reporting.figures import check_file_names, figure_files, figures, planned
 from dmlbench.reporting.figures.critical_difference import same_methods
+from dmlbench.workflow.config_source import check_owner
 from dmlbench.workflow.file_records import count_as_made, settle
 from dmlbench.workflow.snakemake_jobs import set_job_environment
 
@@ -57,6 +58,8 @@ def make_or_read_plan():
         config = merge_configs(files, workflow.config_settings.config)
         plan = resolve_config(config, ", ".join(files))
         check_file_names(plan)
+        name, content = plan.benchmark.name, plan.benchmark.as_json()
+        check_owner(Path(paths.results(name)), files, name, content)
         return plan
     except UserError as error:
         refuse(str(error).splitlines())
@@ -85,15 +88,7 @@ BENCHMARKS = f"{paths.results(NAME)}/benchmarks"
 # All there are, not only the plan's: any of them can be prepared and looked at.
 DATASETS = [*entries("dataset"), *BENCHMARK.datasets]
 ARCHIVES = all_archives()
-# Each experiment has those that its runs have something to show in.
-FIGURES = [
-    paths.figure(NAME, experiment, kind, suffix)
-    for experiment in BENCHMARK.experiments
-    for kind in planned(PLAN, experiment)
-    for suffix in figures()[kind].suffixes
-]
-if same_methods(PLAN):
-    FIGURES.append(paths.overall_figure(NAME, "critical_difference", "pdf"))
+FIGURES = figure_files(PLAN)
 
 
 def one_of(values):

@@ -1,8 +1,6 @@
 #!/usr/bin/env python
 """What a config plans: what it will take, and how far it is."""
 
-import json
-from collections import Counter
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import pandas as pd
 from dmlbench import cli, paths
 from dmlbench.checking.results import LEARNT_NOTHING, MISSING, OK, LedgerEntry, ledger
 from dmlbench.config import Plan, Run, load_config
+from dmlbench.reporting.status import breaches, left_out, not_made, reasons
 from dmlbench.training.run_lock import holder_of
 from dmlbench.workflow.estimate import (
     Cost,
@@ -21,8 +20,6 @@ from dmlbench.workflow.estimate import (
 )
 from dmlbench.workflow.job_records import RUNNING
 from dmlbench.workflow.snakemake_jobs import planned_jobs
-
-MOST = 20  #: reasons beyond this many are counted: the ledger has them all
 
 
 def estimate(args) -> None:
@@ -65,7 +62,7 @@ def parameters(plan: Plan, run: Run) -> int:
 
 
 def status(args) -> None:
-    """Say how far a config is: runs of each state, why some failed, and where their logs are."""
+    """Say how far a config is: runs of each state, and all that is missing, with the reason."""
     plan = load_config(args.config)
     entries = {entry.run: with_lock(plan, entry) for entry in ledger(plan)}
     width = max(len(name) for name in [*plan.benchmark.experiments, "experiment"])
@@ -76,48 +73,14 @@ def status(args) -> None:
         done, running, missing = (states.count(state) for state in (OK, RUNNING, MISSING))
         failed = len(states) - done - running - missing
         print(f"{name:{width}}  {done:4}  {running:7}  {failed:6}  {missing:7}  {len(states)}")
-    for line in left_out(plan, [run for run, entry in entries.items() if entry.state == OK]):
+    measured = [run for run, entry in entries.items() if entry.state == OK]
+    for line in [
+        *left_out(plan, measured),
+        *reasons(entries.values()),
+        *breaches(plan),
+        *not_made(plan, whole=len(measured) == len(entries)),
+    ]:
         print(line)
-    told = [c for c in entries.values() if c.state not in (OK, MISSING)]
-    told.sort(key=lambda entry: entry.state == RUNNING)
-    for entry in told[:MOST]:
-        reason = f": {entry.reason}" if entry.reason else ""
-        log = f"; log: {entry.log}" if entry.log else ""
-        print(f"{entry.run.id} {entry.state}{reason}{log}")
-    if len(told) > MOST:
-        print(f"and {len(told) - MOST} more")
-    notes = Counter((entry.run.dataset, entry.note) for entry in entries.values() if entry.note)
-    for (dataset, note), number in notes.most_common(MOST):
-        print(f"{dataset}, {number} run{'s' * (number > 1)}: {note}")
-    if len(notes) > MOST:
-        print(f"and {len(notes) - MOST} more such notes")
-
-
-def left_out(plan: Plan, runs: list[Run]) -> list[str]:
-    """Lines on images that measured ``runs`` did not use, and on cells that stay empty, and why."""
-    lines: Counter[str] = Counter()
-    for run in runs:
-        try:
-            measured = json.loads((plan.run_folder(run) / paths.METRICS_FILE).read_text("utf-8"))
-            for part in measured["parts"]:
-                where = f"{run.dataset} {part['split']} {part['label']}"
-                if part.get("unmatched"):
-                    lines[f"{where}: {part['unmatched']} queries have no match in the gallery"] += 1
-            dropped = measured.get("duplicates", {}).get("left_out", {})
-            for part, (queries, gallery) in dropped.items():
-                if plan.benchmark.evaluation.exclude_duplicates and (queries or gallery):
-                    many = f"{queries} queries and {gallery} images of the gallery"
-                    lines[f"{run.dataset} {part}: {many} left out, training has the images"] += 1
-            for row in measured["metrics"]:
-                if row["value"] is None:
-                    where = f"{run.dataset} {row['split']} {row['label']} {row['selection']}"
-                    k = f"@{row['k']}" if row["k"] else ""
-                    why = row["note"] or "no reason is stored"
-                    lines[f"{where}: no {row['metric']}{k}: {why}"] += 1
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            kind = type(error).__name__
-            lines[f"{run.id}: {paths.METRICS_FILE} is damaged ({kind}); measure it again"] += 1
-    return [f"{line} ({count} runs)" if count > 1 else line for line, count in lines.items()]
 
 
 def with_lock(plan: Plan, entry: LedgerEntry) -> LedgerEntry:

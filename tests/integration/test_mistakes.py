@@ -42,6 +42,20 @@ def test_a_mistake_in_the_config_is_one_line(smoke_config, tmp_path, change, tol
     assert told in lines[0]
 
 
+def test_another_config_of_the_same_name_is_one_line(smoke_config, smoke_run, tmp_path):
+    """Also in a dry run; nothing of the first one's results is touched."""
+    second = tmp_path / "second.yaml"
+    second.write_text(yaml.safe_dump(smoke_config | {"seeds": [7]}))
+    stored = (smoke_run / "results/smoke/config.json").read_text()
+    done = run_snakemake("-n", "--configfile", second, "--directory", smoke_run)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: results/smoke: belongs to ")
+    assert "smoke.yaml, which has the same name 'smoke' as " in line
+    assert line.endswith("second.yaml; give one of the two another name")
+    assert (smoke_run / "results/smoke/config.json").read_text() == stored
+
+
 def test_a_job_takes_the_stored_plan_and_not_the_file_of_the_user(
     smoke_config, tmp_path, monkeypatch
 ):

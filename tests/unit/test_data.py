@@ -68,6 +68,11 @@ def test_the_train_split_of_a_run_is_what_it_trains_on():
     assert part_counts(Part("test", "", "label"), mine)["held_out"] == 0
 
 
+def test_images_that_nothing_can_match_are_counted_in_every_part():
+    index = pd.DataFrame({"split": "test", "subset": "", "label": list("aab")})
+    assert part_counts(Part("test", "", "label"), index)["unmatched"] == 1
+
+
 def test_digits_have_their_counts_and_no_class_is_missing(tmp_path):
     dataset = get_dataset("digits_even_odd")
     index = prepare(dataset, {}, tmp_path)

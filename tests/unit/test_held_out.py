@@ -4,8 +4,10 @@ import pytest
 from test_enough import noise, planned, trained_on
 
 from dmlbench.config import resolve_config
+from dmlbench.config.held_out import counts_left
 from dmlbench.data.splits import run_index
 from dmlbench.errors import ConfigError
+from dmlbench.plugins.entries import entry
 
 RECALL = {"splits": ["train"], "metrics": ["recall"]}
 NMI_PLUS = {"splits": ["train"], "metrics": ["nmi_plus"]}
@@ -62,3 +64,22 @@ def test_a_k_for_the_rest_of_a_registered_dataset_is_refused(smoke_config):
     smoke_config["recipes"]["digits_8d"]["validation"] = 0
     smoke_config["selections"] = ["last"]
     assert resolve_config(smoke_config, "test").runs
+
+
+def test_a_k_that_some_sizes_of_classes_allow_is_accepted():
+    """2 of 12 kinds are held out: two images at the least, whatever a kind's size is."""
+    facts = entry("dataset", "sop_super_class").cls.facts
+    left = counts_left("sop_super_class", facts, None, {"validation": 0.2})
+    assert left["train"] == 59551 - 2
+    assert left["train:super_class"] == 10
+
+
+def test_a_k_for_a_fold_is_refused(smoke_config):
+    """Fold 5 has 1,016 images, of which some are alone in their class."""
+    smoke_config["experiments"]["even_odd"]["dataset"] = "lfw_view2"
+    smoke_config["recipes"]["digits_8d"] |= {"test_fold": 5, "image_size": 8}
+    smoke_config["evaluation"] |= RECALL | {"splits": ["test"], "recall_at": [1015]}
+    assert resolve_config(smoke_config, "test").runs
+    smoke_config["evaluation"]["recall_at"] = [1016]
+    with pytest.raises(ConfigError, match="recall_at: 1016 is not below the 1,016 images"):
+        resolve_config(smoke_config, "test")

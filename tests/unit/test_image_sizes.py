@@ -79,6 +79,19 @@ def test_a_recipe_that_does_not_fix_the_size_is_one_line(tmp_path, smoke_config,
     assert told(smoke_config, place, **recipe).startswith(WHERE + "differ in size")
 
 
+@pytest.mark.parametrize(("side", "right"), [(16, True), (17, False)])
+def test_a_random_crop_larger_than_an_image_is_one_line(tmp_path, smoke_config, side, right):
+    """It was told by the first batch that had the image."""
+    place = folder(tmp_path / "images", (20, 20), (16, 16))
+    recipe = {"train_transforms": [{"RandomCrop": {"size": side}}]}
+    recipe["eval_transforms"] = [{"CenterCrop": {"size": side}}]
+    if right:
+        assert plan_of(smoke_config, place, **recipe).runs
+        return
+    line = told(smoke_config, place, **recipe)
+    assert "its transforms cannot be done to an image of 16 x 16 pixels (" in line
+
+
 def test_squares_of_several_sizes_are_one_size_in_a_resized_store(tmp_path, smoke_config):
     place = folder(tmp_path / "images", (20, 20))
     assert plan_of(smoke_config, place, store="resize256").runs

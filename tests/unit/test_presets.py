@@ -7,7 +7,7 @@ from conftest import ROOT
 
 from dmlbench.config import load_config, resolve_config
 from dmlbench.config.plan import SHUFFLED
-from dmlbench.config.presets import presets, with_bases
+from dmlbench.config.presets import presets, with_base
 from dmlbench.config.recipe import Recipe
 from dmlbench.errors import ConfigError
 from dmlbench.plugins.entries import entry
@@ -26,20 +26,22 @@ def test_a_preset_is_a_recipe_that_says_where_it_comes_from(name):
 
 
 def test_a_recipe_has_the_keys_of_its_base_that_it_does_not_set():
-    recipes = with_bases({"mine": {"base": "r50_128", "epochs": 9, "optimizer": {"lr": 1.0}}})
+    mine = {"base": "r50_128", "epochs": 9, "optimizer": {"lr": 1.0}}
     base = presets()["r50_128"]["recipe"]
-    assert recipes["mine"] == base | {"epochs": 9, "optimizer": base["optimizer"] | {"lr": 1.0}}
+    assert with_base("mine", {"mine": mine}) == base | {
+        "epochs": 9,
+        "optimizer": base["optimizer"] | {"lr": 1.0},
+    }
     assert base["epochs"] == 150
 
 
 def test_a_base_may_be_a_recipe_of_the_file_and_have_one_itself():
-    recipes = with_bases(
-        {
-            "r50_128": {"base": "r50_128", "epochs": 2},  # a preset of the same name
-            "short": {"base": "r50_128", "embedding_dim": 64},
-            "shorter": {"base": "short", "epochs": 1},
-        }
-    )
+    given = {
+        "r50_128": {"base": "r50_128", "epochs": 2},  # a preset of the same name
+        "short": {"base": "r50_128", "embedding_dim": 64},
+        "shorter": {"base": "short", "epochs": 1},
+    }
+    recipes = {name: with_base(name, given) for name in given}
     assert recipes["shorter"]["backbone"] == "resnet50"
     assert [recipes[name]["epochs"] for name in recipes] == [2, 2, 1]
     assert recipes["shorter"]["embedding_dim"] == 64
@@ -48,7 +50,7 @@ def test_a_base_may_be_a_recipe_of_the_file_and_have_one_itself():
 def test_a_schedule_or_head_of_another_kind_has_nothing_of_the_bases():
     base = {"schedule": {"name": "step", "every": 5}, "head": {"type": "mlp", "hidden": 9}}
     own = {"base": "a", "schedule": {"name": "cosine"}, "head": {"layer_norm": True}}
-    made = with_bases({"a": base, "b": own})["b"]
+    made = with_base("b", {"a": base, "b": own})
     assert made["schedule"] == {"name": "cosine"}
     assert made["head"] == {"type": "mlp", "hidden": 9, "layer_norm": True}
 

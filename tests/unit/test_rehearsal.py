@@ -2,9 +2,11 @@
 
 import pytest
 
+from dmlbench.config import resolve_config
 from dmlbench.config.backbone_checks import backbone_problems
 from dmlbench.config.network_checks import freezing_problems
 from dmlbench.config.recipe import Recipe
+from dmlbench.errors import ConfigError
 
 #: Networks of timm whose pass gives more features than their ``num_features`` says.
 WIDER = {"vgg11": 4096, "mobilenetv3_small_050": 1024, "efficientvit_b0": 1280}
@@ -44,3 +46,45 @@ def test_batch_norm_on_one_image_is_one_line(changes, right):
     assert len(told) == (not right)
     for line in told:
         assert line.startswith("r.batch_size: the network cannot train on one image at a time (")
+
+
+def lines_of(*arguments, **changes):
+    return list(freezing_problems(recipe(*arguments, **changes), "r"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"chunk": 2}, "r.chunk: dropout backbone.layers.0.blocks.1.drop_path1 differs between"),
+        ({"chunk": 2, "freeze": "backbone"}, ""),  # its dropout is not active
+    ],
+)
+def test_dropout_in_chunks_is_one_line(changes, told):
+    lines = lines_of("swin_tiny_patch4_window7_224", image_size=224, **changes)
+    assert len(lines) == bool(told)
+    assert all(line.startswith(told) for line in lines)
+
+
+def test_a_rate_of_a_layer_below_the_schedules_is_one_line():
+    """The first of its layers learns at 1e-3 x 0.1^n."""
+    rates = {"optimizer": {"lr": 1e-3, "layer_decay": 0.1}}
+    cosine = {"epochs": 2, "schedule": {"name": "cosine", "min_lr": 1e-6}}
+    (line,) = lines_of("resnet18", **rates, **cosine)
+    assert line.startswith("r.schedule.min_lr: 1e-06 is not below 1e-")
+    cosine["schedule"]["min_lr"] = 0.0
+    assert lines_of("resnet18", **rates, **cosine) == []
+
+
+def test_a_rate_of_the_loss_below_the_schedules_is_told(smoke_config):
+    smoke_config["recipes"]["digits_8d"] |= {
+        "epochs": 2,
+        "optimizer": {"lr": 0.1},
+        "schedule": {"name": "cosine", "min_lr": 1e-3},
+    }
+    smoke_config["losses"]["triplet"] = {"type": "margin", "beta_lr": 1e-3}
+    with pytest.raises(
+        ConfigError, match=r"min_lr 0\.001 is not below 0\.001, the rate of the loss"
+    ):
+        resolve_config(smoke_config, "test")
+    smoke_config["losses"]["triplet"]["beta_lr"] = 2e-3
+    assert resolve_config(smoke_config, "test").runs

@@ -5,6 +5,7 @@ import copy
 import pytest
 from test_enough import noise, planned
 
+from dmlbench.config import resolve_config
 from dmlbench.errors import ConfigError
 
 
@@ -49,3 +50,69 @@ def test_a_mistake_in_an_entry_does_not_hide_those_of_other_experiments(tmp_path
     assert "losses.triplet.margn" in lines[0]  # once, not again for each value of the sweep
     assert all("batch_size 60 with per_class 2 needs 30 classes" in line for line in lines[1:])
     assert len(lines) > 1
+
+
+def test_mistakes_of_form_do_not_hide_the_others(tmp_path, smoke_config):
+    """Issue: what the schema finds was told first, all else when that was mended."""
+    smoke_config["recipes"]["digits_8d"]["epocs"] = 3
+    smoke_config["recipes"]["other"] = {"base": "r50_18"}
+    smoke_config["losses"]["margin"] = {"type": "margn"}
+    smoke_config["seds"] = [1]
+    lines = told(
+        smoke_config,
+        noise(tmp_path / "images", [1] * 6),
+        evaluation=EVALUATION | {"kmeans_seds": [0]},
+        seeds=["a"],
+        projection={"seeds": [7]},
+    )
+    holds(
+        lines,
+        "recipes.other.base: no preset or recipe (got 'r50_18'); did you mean 'r50_128'?",
+        "seeds.0: ",
+        "recipes.digits_8d.epocs: unknown key (got 3); did you mean 'epochs'?",
+        "evaluation.kmeans_seds: unknown key",
+        "seds: unknown key",
+        "losses.margin: ",
+    )
+
+
+def test_what_is_right_beside_a_mistake_of_form_is_checked(tmp_path, smoke_config):
+    recipes = smoke_config["recipes"]
+    recipes["late"] = recipes["digits_8d"] | {"batch_size": 60}
+    other = smoke_config["experiments"]["even_odd"] | {"dataset": "mine", "recipe": "late"}
+    smoke_config["experiments"]["late"] = other
+    smoke_config["experiments"]["even_odd"]["titel"] = "x"
+    lines = told(
+        smoke_config,
+        noise(tmp_path / "images", [6] * 6),
+        evaluation=EVALUATION | {"kmeans_seds": [0]},
+    )
+    assert "experiments.even_odd.titel: unknown key" in lines[0]
+    assert "evaluation.kmeans_seds: unknown key" in lines[1]
+    assert "evaluation.recall_at: 99 is not below the 18 images of mine test" in lines[2]
+    assert all("batch_size 60 with per_class 2 needs 30 classes" in line for line in lines[3:])
+    assert len(lines) > 3
+
+
+def test_a_mistake_in_a_base_is_told_once(smoke_config):
+    smoke_config["recipes"]["digits_8d"]["epocs"] = 3
+    smoke_config["recipes"] |= {"b": {"base": "digits_8d"}, "c": {"base": "b", "crop": "nonne"}}
+    holds(
+        refused(smoke_config),
+        "recipes.digits_8d.epocs: unknown key",
+        "recipes.c.crop: ",
+    )
+
+
+@pytest.mark.parametrize("section", ["name", "seeds", "recipes", "losses", "samplers"])
+@pytest.mark.parametrize("value", [None, 7.5, "x y", [], float("nan")])
+def test_nothing_follows_from_a_section_that_is_wrong(smoke_config, section, value):
+    smoke_config[section] = value
+    for line in refused(smoke_config):
+        assert line.startswith(f"test: {section}"), line
+
+
+def refused(config):
+    with pytest.raises(ConfigError) as error:
+        resolve_config(config, "test")
+    return str(error.value).splitlines()

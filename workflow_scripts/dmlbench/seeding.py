@@ -1,4 +1,4 @@
-"""Seeds as hashes of named axes, and how many classes a validation split draws.
+"""Seeds as hashes of named axes, and what a validation split draws.
 
 Sums of seeds would make streams collide across a sweep. Methods that share the values of all axes
 share the stream, which makes them comparable in pairs.
@@ -6,6 +6,14 @@ share the stream, which makes them comparable in pairs.
 
 import hashlib
 import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+#: So many different images of a class can be matched with each other.
+_PAIR = 2
 
 
 def derive_seed(*axes: object) -> int:
@@ -21,3 +29,32 @@ def validation_classes(train_classes: int, share: float) -> int:
     """
     held_out = round(train_classes * share)
     return held_out if held_out >= 2 and train_classes - held_out >= 2 else 0
+
+
+def validation_mask(index: "pd.DataFrame", label: str, share: float, *axes: object) -> "np.ndarray":
+    """Which rows of ``index`` are held out for validation: a boolean mask, True only in train.
+
+    Whole classes where there are enough of them, so that validation measures what the test
+    measures: unseen classes. Else the same ``share`` of each class's images, copies of an image
+    (equal ``content``) staying on one side: at least two, which can be matched, and two are left to
+    train on. A class with fewer than four different images is trained on as a whole. The draw
+    depends on the share and ``axes``.
+    """
+    import numpy as np  # every job imports this module, few need it
+
+    train = (index["split"] == "train").to_numpy()
+    classes = np.sort(index.loc[train, label].unique())
+    rng = np.random.default_rng(derive_seed("validation", share, *axes))
+    count = validation_classes(len(classes), share)
+    if share == 0:
+        return np.zeros(len(index), dtype=bool)
+    if count:
+        held_out = rng.choice(classes, size=count, replace=False)
+        return train & index[label].isin(held_out).to_numpy()
+    chosen = []
+    for _, contents in index[train].groupby(label, sort=True)["content"]:
+        images = contents.unique()
+        number = min(max(_PAIR, round(len(images) * share)), len(images) - _PAIR)
+        if number >= _PAIR:
+            chosen += rng.choice(images, size=number, replace=False).tolist()
+    return train & index["content"].isin(chosen).to_numpy()

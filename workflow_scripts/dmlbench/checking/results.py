@@ -42,7 +42,7 @@ class LedgerEntry:
     reason: str = ""  # why it is not ok, in one line
     step: str = ""  # where it stopped; empty where that is not known
     log: str = ""  # of that step
-    note: str = ""  # which of its images its training did not use, in one line
+    note: str = ""  # what of its images and tuples its training did not use, in one line
 
 
 def ledger(plan: Plan, results: Path | None = None) -> list[LedgerEntry]:
@@ -58,7 +58,8 @@ def _entry(plan: Plan, results: Path, run: Run) -> LedgerEntry:
         try:
             record = read_record(folder, plan.fingerprint(run))
             if (folder / paths.METRICS_FILE).is_file():
-                return replace(_measured(run, folder), note=unused(record))
+                entry = _measured(run, folder)
+                return replace(entry, note="; ".join(filter(None, (unused(record), entry.note))))
             reason = "trained, not measured yet"
         except DamagedRecordError as error:
             return LedgerEntry(run, "failed", str(error), "train")
@@ -76,10 +77,18 @@ def _measured(run: Run, folder: Path) -> LedgerEntry:
     if not run.trained:
         return LedgerEntry(run, OK)
     try:
-        why = learnt_nothing(_read_history(folder / paths.HISTORY_FILE).to_dict("records"))
+        history = _read_history(folder / paths.HISTORY_FILE)
     except DataError as error:
         return LedgerEntry(run, "failed", str(error), "train")
-    return LedgerEntry(run, LEARNT_NOTHING, why, "train") if why else LedgerEntry(run, OK)
+    if why := learnt_nothing(history.to_dict("records")):
+        return LedgerEntry(run, LEARNT_NOTHING, why, "train")
+    return LedgerEntry(run, OK, note=idle(history))
+
+
+def idle(history: pd.DataFrame) -> str:
+    """In how many epochs no tuple was active; empty where some always was, or none is counted."""
+    number = int((history["active_tuples"] == 0).sum()) if "active_tuples" in history else 0
+    return f"no active tuple in {number} of {len(history)} epochs" if number else ""
 
 
 def unused(record: dict) -> str:

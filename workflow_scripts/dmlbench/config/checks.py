@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from dmlbench.config.archive_table import all_archives
 from dmlbench.config.backbone_checks import backbone_problems
@@ -66,7 +67,7 @@ def measure_problems(
         if split not in settings.splits or images is None:
             continue
         among = f"images of {dataset} {part}"
-        among += " that validation leaves" if images < facts.counts[part] else ""
+        among += " that validation leaves" if images < facts.counts.get(part, images) else ""
         gallery = counts.get(f"{part}@gallery")
         most = images - 1 if gallery is None else gallery
         if "recall" in settings.metrics and max(settings.recall_at) > most:
@@ -207,6 +208,22 @@ def batch_problems(
         )
     elif batch // per_class < 2:
         yield f"{names}: a batch of one class has no negatives; lower per_class below {batch}"
+
+
+def rate_problems(recipe: dict, loss: dict, made: Any, names: str) -> Iterator[str]:
+    """A rate of a loss's own parameters that is not above the one that a schedule comes down to.
+
+    ``made`` is the loss that the config describes as ``loss``.
+    """
+    rate, lowest = (
+        loss.get("loss_lr") or getattr(made, "own_lr", None),
+        recipe["schedule"]["min_lr"],
+    )
+    if rate and rate <= lowest and any(True for _ in getattr(made, "parameters", tuple)()):
+        yield (
+            f"{names}: schedule.min_lr {lowest:g} is not below {rate:g}, the rate of the loss's "
+            "parameters"
+        )
 
 
 def method_problems(recipe: dict, loss: dict, sampler: dict, names: str) -> Iterator[str]:

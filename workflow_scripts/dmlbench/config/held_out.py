@@ -1,14 +1,14 @@
 """How many images and classes are left to train on when validation has taken its share."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from dmlbench.config.dataset_facts import DatasetFacts
 from dmlbench.files import checksum_of
-from dmlbench.seeding import validation_classes
+from dmlbench.seeding import validation_classes, validation_mask
 
 
 def counts_left(
@@ -20,35 +20,39 @@ def counts_left(
     """The counts of a dataset's facts; those of train are what a run measures as its train split.
 
     They are exact for a user's own images, if those with equal pixels are equal files. Of a
-    registered dataset the classes are taken as equally large, and those of other labels than the
-    trained one are left out.
+    registered dataset the sizes of classes are not known: its images are the most that can be left.
+    Those of other labels than the trained one are left out there.
 
     Args:
         images: Gives the records of a user's own images; None for a registered dataset.
         recipe: Resolved.
     """
     total, label, counts = facts.counts.get("train"), facts.train_label, facts.counts
-    if facts.own_validation or not (total and recipe["validation"]):
+    classes, share = facts.train_classes, recipe["validation"]
+    if facts.own_validation or not (total and share):
         return counts
+    others = {part: n for part, n in counts.items() if not part.startswith("train:")}
+    whole = validation_classes(classes, share)
+    if not images:
+        # A class has one image or more; a share of each class is rounded by half an image or less.
+        held_out = whole or max(0, math.ceil(total * share - classes / 2))
+        return others | {"train": total - held_out, f"train:{label}": classes - whole}
     import pandas as pd
 
-    if images:
-        # In the order of an index, by which the draw goes.
-        records = sorted((r for r in images() if r.split == "train"), key=lambda r: r.path)
-        index = pd.DataFrame([record.labels for record in records])
-        by_class = validation_classes(facts.train_classes, recipe["validation"])
-        index["content"] = range(total) if by_class else _contents(records)
-    else:
-        classes = facts.train_classes
-        index = pd.DataFrame({label: [row % classes for row in range(total)]})
-        index["content"] = range(total)
-    index = index.assign(split="train")
-    # The rule is one of a room above, so it is looked up by name, as losses are.
-    mask = import_module("dmlbench.data.splits").validation_mask
-    left = index[~mask(index, label, recipe["validation"], dataset)]
-    others = {part: n for part, n in counts.items() if not part.startswith("train:")}
+    # In the order of an index, by which the draw goes.
+    records = sorted((r for r in images() if r.split == "train"), key=lambda r: r.path)
+    index = pd.DataFrame([record.labels for record in records]).assign(split="train")
+    index["content"] = range(total) if whole else _contents(records)
+    left = index[~validation_mask(index, label, share, dataset)]
     columns = left.columns.difference(["split", "content"])
     return others | {"train": len(left)} | {f"train:{c}": left[c].nunique() for c in columns}
+
+
+def counts_of_fold(facts: DatasetFacts, fold: int | None) -> dict[str, int]:
+    """The most images of each test part, where a dataset comes in folds; else nothing."""
+    images = facts.counts.get(f"fold{fold}")
+    parts = (part for part in facts.evaluations if part.split == "test")
+    return {"/".join(filter(None, part[:2])): images for part in parts} if images else {}
 
 
 def _contents(records: list[Any]) -> list[Hashable]:

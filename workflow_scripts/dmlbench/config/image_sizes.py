@@ -13,11 +13,14 @@ from dmlbench.progress import counting
 
 #: Height and width in pixels.
 Shape = tuple[int, int]
-#: Transforms that make one square of all of these make it of any image that is large enough.
+#: Transforms that make one square of all of these make it of any image that they can be done to.
 _ANY = dict.fromkeys([(1280, 1280), (1536, 1536), (1280, 1024), (1024, 1280)], "")
+#: Transforms that can be done to this one can be done to any image. A random crop cannot.
+_SMALLEST = {(1, 1): ""}
 #: Files that are opened before the sizes are looked at.
 _BLOCK = 1024
-_DATA = "dmlbench.data"  # the rules of this room above are looked up by name, as losses are
+# The rules of this room above are looked up by name, as losses are: it imports PyTorch.
+_DATA = "dmlbench.data"
 
 
 def size_problems(
@@ -57,7 +60,8 @@ def _is_fixed(recipe: dict) -> bool:
 
 def _differences(images: Callable[[], Iterable[Any]] | None, recipe: dict) -> str:
     """What keeps a batch from being made of these images, in words; "" if nothing does."""
-    if _is_square(_shapes(_ANY, recipe)):
+    is_square = _is_square(_shapes(_ANY, recipe))
+    if is_square and (images is None or _takes_the_smallest(recipe)):
         return ""
     if images is None:
         return "differ in size"
@@ -67,6 +71,13 @@ def _differences(images: Callable[[], Iterable[Any]] | None, recipe: dict) -> st
     told = [f"{h} x {w} ({name})" for (h, w), name in islice(shapes.items(), 2)]
     what = "differ in size" if len(shapes) > 1 else "are no squares"
     return f"{what}, such as {' and '.join(told)}"
+
+
+def _takes_the_smallest(recipe: dict) -> bool:
+    try:
+        return bool(_shapes(_SMALLEST, recipe))
+    except ConfigError:
+        return False
 
 
 def _is_square(shapes: dict[Shape, str]) -> bool:

@@ -6,26 +6,19 @@ job reads ``plan.json``. It names no place of this machine.
 
 import hashlib
 import json
-import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-from pydantic import ValidationError
 
 from dmlbench import paths
 from dmlbench.config.dataset_facts import DatasetFacts
 from dmlbench.config.models import Benchmark
 from dmlbench.config.plan import Plan, Run, Swept
 from dmlbench.config.planning import build_plan
-from dmlbench.config.presets import with_bases
 from dmlbench.config.read_yaml import read_config
+from dmlbench.config.sections import sound
 from dmlbench.errors import ConfigError
 from dmlbench.files import naming, write_text
-from dmlbench.plugins.messages import describe
 
-_DEEPEST = 40
-_PLAIN = (dict, list, str, int, float, type(None))  # a bool is an int
 #: Fields of a plan that are stored as they are.
 _STORED = ("recipes", "losses", "samplers", "methods", "classes")
 
@@ -46,41 +39,28 @@ def resolve_config(data: Any, source: str) -> Plan:
 
     A ConfigError has a line for each mistake, with section, key, value and nearest valid key.
     """
-    return build_plan(validate(data, source), source)
+    found = sound(_has_keys(data, source))
+    plan, problems = build_plan(found.benchmark, found.left_out)
+    _refuse([*found.problems, *problems], source)
+    return plan
 
 
 def validate(data: Any, source: str) -> Benchmark:
     """Check the sections of a config, each by itself; see :func:`resolve_config`."""
+    found = sound(_has_keys(data, source))
+    _refuse(found.problems, source)
+    return found.benchmark
+
+
+def _has_keys(data: Any, source: str) -> dict:
     if not isinstance(data, dict) or not data:
         raise ConfigError(f"{source}: holds no keys; start from configs/demo.yaml")
-    if lines := [f"{source}: {line}" for line in _not_plain(data)]:
-        raise ConfigError("\n".join(lines))
-    try:
-        if "recipes" in data:
-            data = data | {"recipes": with_bases(data["recipes"])}
-        return Benchmark.model_validate(data)
-    except ConfigError as error:
-        raise ConfigError(f"{source}: {error}") from None
-    except ValidationError as error:
-        lines = [f"{source}: {line}" for line in describe(error.errors(), Benchmark)]
-        raise ConfigError("\n".join(lines)) from None
+    return data
 
 
-def _not_plain(value: Any, where: str = "") -> Iterator[str]:
-    """What JSON has not, wherever it stands: infinities, NaN, dates, and keys that are no words."""
-    if where.count(".") > _DEEPEST:
-        yield f"{where[:60]}...: sections lie more than {_DEEPEST} deep inside one another"
-        return
-    if isinstance(value, float) and not math.isfinite(value):
-        yield f"{where}: should be a finite number (got {value})"
-    if not isinstance(value, _PLAIN):
-        yield f"{where}: should be text, a number, a list or keys; put quotes around {value}"
-    items = value.items() if isinstance(value, dict) else ()
-    items = enumerate(value) if isinstance(value, list) else items
-    for key, item in items:
-        if not isinstance(key, str | int):
-            yield f"{where or 'top level'}: a key must be a word (got {key!r})"
-        yield from _not_plain(item, f"{where}.{key}" if where else str(key))
+def _refuse(problems: list[str], source: str) -> None:
+    if problems:
+        raise ConfigError("\n".join(f"{source}: {line}" for line in dict.fromkeys(problems)))
 
 
 def write_plan(plan: Plan, folder: Path) -> None:

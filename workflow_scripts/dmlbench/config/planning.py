@@ -1,6 +1,7 @@
 """From a valid config to a plan: names looked up, sweeps spread, combinations checked."""
 
 import itertools
+from collections.abc import Set
 from functools import partial, reduce
 from operator import getitem
 from typing import Any
@@ -10,7 +11,7 @@ from pydantic import ValidationError
 from dmlbench import paths
 from dmlbench.config import checks
 from dmlbench.config.backbone_checks import found_weights, reduction_problems
-from dmlbench.config.held_out import counts_left
+from dmlbench.config.held_out import counts_left, counts_of_fold
 from dmlbench.config.image_sizes import size_problems
 from dmlbench.config.models import Benchmark, Choice, Experiment, Sampler
 from dmlbench.config.own_datasets import own_records
@@ -26,6 +27,7 @@ from dmlbench.config.plan import (
     Swept,
 )
 from dmlbench.config.recipe import Recipe
+from dmlbench.config.sections import Place
 from dmlbench.errors import ConfigError
 from dmlbench.files import checksum_of, local_path
 from dmlbench.plugins.arguments import Argument, has_described, is_described
@@ -35,32 +37,35 @@ from dmlbench.plugins.messages import describe, nearest
 from dmlbench.plugins.optimizers import optimizer_entry
 from dmlbench.plugins.timm_names import check_pretraining
 
-_PLURAL = {"recipe": "recipes", "loss": "losses", "sampler": "samplers"}
+_PLURAL = {
+    "recipe": "recipes", "loss": "losses", "sampler": "samplers", "dataset": "datasets",
+    "features": "features",
+}  # fmt: skip
 _CHOICES = ("positive", "negative", "miner")
+#: The sections that say what is projected.
+_PROJECTED = {"projection", "selections", "evaluation", "seeds"}
 
 
-def build_plan(benchmark: Benchmark, source: str) -> Plan:
-    """Look everything up that ``benchmark`` names; ``source`` is named in messages.
+def build_plan(benchmark: Benchmark, left_out: Set[Place] = frozenset()) -> tuple[Plan, list[str]]:
+    """Look everything up that ``benchmark`` names.
 
-    A ConfigError has a line for each name that does not exist or combination that cannot be.
+    Returns the plan, and a line for each name that does not exist or combination that cannot be:
+    then the plan is not whole. ``left_out`` of the config are mistakes that are told already.
     """
-    builder = _Builder(benchmark)
+    builder = _Builder(benchmark, left_out)
     builder.check_entries()
     builder.check_experiments()
     # Whatever is wrong with some entries, what is made of the others is checked too.
     builder.plan_experiments()
     builder.plan_controls()
-    if builder.problems:
-        lines = dict.fromkeys(f"{source}: {problem}" for problem in builder.problems)
-        raise ConfigError("\n".join(lines))
-    return builder.plan
+    return builder.plan, builder.problems
 
 
 class _Builder:
     """Builds a plan in steps. The mistakes of a step are collected, to be told at once."""
 
-    def __init__(self, benchmark: Benchmark) -> None:
-        self.benchmark = benchmark
+    def __init__(self, benchmark: Benchmark, left_out: Set[Place]) -> None:
+        self.benchmark, self.left_out = benchmark, left_out
         self.plan = Plan(benchmark)
         self.problems: list[str] = []
         self.given: dict[str, dict] = {
@@ -173,7 +178,8 @@ class _Builder:
                 self.problems.append(f"{where}: another table has this name; take another one")
             self.problems += checks.published_problems(experiment, where)
             self._look_up(where, experiment)
-        self.problems += checks.projection_problems(self.benchmark)
+        if not {place[0] for place in self.left_out} & _PROJECTED:
+            self.problems += checks.projection_problems(self.benchmark)
 
     def plan_experiments(self) -> None:
         """Plan the methods of all experiments."""
@@ -200,7 +206,9 @@ class _Builder:
             lookups.append(("methods.sampler", sampler, self.given["sampler"]))
         lookups += [("features", name, self.benchmark.features) for name in experiment.features]
         for key, value, valid in lookups:
-            if value not in valid:
+            section = _PLURAL[key.removeprefix("methods.")]
+            is_told = {(section,), (section, value)} & self.left_out
+            if value not in valid and not is_told:
                 hint = nearest(value, list(valid))
                 self.problems.append(f"{where}.{key}: no such entry (got '{value}'){hint}")
 
@@ -298,6 +306,7 @@ class _Builder:
         counts = facts.counts
         if "train" in benchmark.evaluation.splits:
             counts = counts_left(name, facts, images, how)
+        counts = counts | counts_of_fold(facts, how["test_fold"])
         self.problems += checks.measure_problems(benchmark.evaluation, name, facts, counts)
         if experiment.methods:
             kept = benchmark.selections
@@ -328,7 +337,9 @@ class _Builder:
         sizes = {"num_classes": facts.train_classes, "embedding_dim": how["embedding_dim"]}
         # The constructors are called once: they may refuse what their signatures allow.
         try:
-            build_object("loss", {k: v for k, v in costs.items() if k != "loss_lr"}, **sizes)
+            options = {k: v for k, v in costs.items() if k != "loss_lr"}
+            made = build_object("loss", options, **sizes)
+            self.problems += checks.rate_problems(how, costs, made, names)
             for kind in _CHOICES:
                 build_object(kind, chosen[kind])
         except ConfigError as error:

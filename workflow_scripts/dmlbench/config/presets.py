@@ -16,22 +16,17 @@ def presets() -> dict[str, dict[str, Any]]:
     return read_config(Path(__file__).with_name("presets.yaml"))
 
 
-def with_bases(recipes: Any) -> Any:
-    """A config's section ``recipes``, each with the keys of its ``base`` that it does not set.
+def with_base(name: str, recipes: dict, seen: tuple[str, ...] = ()) -> Any:
+    """The recipe ``name`` of a config's section ``recipes``, with the keys of its ``base`` that it
+    does not set.
 
     A base is another recipe of the section, else a preset. Sections inside, such as ``optimizer``,
-    are merged likewise, but for a schedule or a head of another kind. What is no section of recipes
-    comes back as it is.
+    are merged likewise, but for a schedule or a head of another kind. What is no recipe comes back
+    as it is. ``seen`` are the recipes that the way led through.
 
     Raises:
         ConfigError: There is no such base, or it leads back to the recipe.
     """
-    if not isinstance(recipes, dict):
-        return recipes
-    return {name: _resolved(name, recipes, ()) for name in recipes}
-
-
-def _resolved(name: str, recipes: dict, seen: tuple[str, ...]) -> Any:
     given = recipes[name]
     if not isinstance(given, dict) or given.get("base") is None:
         return given
@@ -42,9 +37,9 @@ def _resolved(name: str, recipes: dict, seen: tuple[str, ...]) -> Any:
     if base in recipes and base != name:
         if base in seen:
             raise ConfigError(f"{where}: leads back to itself: {' -> '.join((*seen, name, base))}")
-        return _merged(_resolved(base, recipes, (*seen, name)), own)
+        return _merged(with_base(base, recipes, (*seen, name)), own)
     if base not in presets():
-        known = [*presets(), *(other for other in recipes if other != name)]
+        known = [*presets(), *(str(other) for other in recipes if other != name)]
         raise ConfigError(f"{where}: no preset or recipe (got {base!r}){nearest(str(base), known)}")
     return _merged(presets()[base]["recipe"], own)
 

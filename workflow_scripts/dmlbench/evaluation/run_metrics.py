@@ -113,11 +113,11 @@ def part_counts(part: Part, index: pd.DataFrame) -> dict:
 
     Every image is one of the ``queries``; its ``gallery`` are the others. ``held_out`` are training
     images left out of the part, for validation; ``trained_classes`` those of its ``classes`` that
-    training images have; ``chance`` is the Recall@1 of neighbours drawn at random.
+    training images have; ``chance`` is the Recall@1 of neighbours drawn at random; of the class of
+    ``unmatched`` queries no other image is in the gallery.
 
-    Where queries and gallery are apart there are also ``images`` (of both), the queries
-    ``unmatched``, of whose class no other image is in the gallery, and the ``copies``: images of
-    the gallery with the pixels of a query that is another image.
+    Where queries and gallery are apart there are also ``images`` (of both), and the ``copies``:
+    images of the gallery with the pixels of a query that is another image.
     """
     rows, roles = part.rows(index), part.roles(index)
     labels = index[part.label].iloc[rows]
@@ -132,9 +132,8 @@ def part_counts(part: Part, index: pd.DataFrame) -> dict:
     )
     apart = {}
     if roles:
-        unmatched = int((others[queries] == 0).sum())
         copies = _copies(index["content"].to_numpy()[rows], roles)
-        apart = {"images": len(rows), "unmatched": unmatched, "copies": copies}
+        apart = {"images": len(rows), "copies": copies}
     held_out = part._replace(split=VALIDATION).rows(index) if part.split == "train" else ()
     return {
         **part._asdict(),
@@ -144,6 +143,7 @@ def part_counts(part: Part, index: pd.DataFrame) -> dict:
         "classes": len(classes),
         "trained_classes": int(labels.drop_duplicates().isin(trained).sum()),
         "chance": float(found),
+        "unmatched": int((others[queries] == 0).sum()),
         **apart,
     }
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
 
 from dmlbench.errors import ConfigError
 from dmlbench.plugins.class_paths import said
@@ -93,6 +94,16 @@ def check_batch_norm(model: nn.Module) -> None:
             f"chunk: batch norm {live[0]} would see one chunk at a time; take freeze: batch_norm, "
             "or leave chunk out"
         )
+
+
+def check_dropout(model: nn.Module) -> None:
+    """Refuse chunks for a network, in training mode, with dropout that a ConfigError names."""
+    for name, module in model.named_modules():
+        share = module.p if isinstance(module, _DropoutNd) else getattr(module, "drop_prob", None)
+        if share and module.training:
+            raise ConfigError(
+                f"chunk: dropout {name} differs between the two passes; leave chunk out"
+            )
 
 
 def check_chunks(model: nn.Module, images: torch.Tensor) -> None:

@@ -20,7 +20,7 @@ def build_optimizer(spec: dict[str, Any], model: nn.Module, loss: Loss) -> torch
     Raises:
         ConfigError: It cannot be built, or timm cannot group the backbone for ``layer_decay``.
     """
-    groups = _network_groups(spec, model)
+    groups = network_groups(spec, model)
     groups += [{"part": "loss", **group} for group in loss.parameter_groups()]
     given = {id(p) for group in groups for p in group["params"]}
     assert all(id(p) in given for p in loss.parameters()), "a loss parameter would never move"
@@ -38,7 +38,11 @@ def network_rate(optimizer: torch.optim.Optimizer) -> float:
     return next(rates[part] for part in ("network", "backbone", "head") if part in rates)
 
 
-def _network_groups(spec: dict[str, Any], model: nn.Module) -> list[dict[str, Any]]:
+def network_groups(spec: dict[str, Any], model: nn.Module) -> list[dict[str, Any]]:
+    """The groups of a network's parameters that learn, with rates of their own where they have any.
+
+    A ConfigError says that timm cannot group the backbone for ``layer_decay``.
+    """
     learning = {name: p for name, p in model.named_parameters() if p.requires_grad}
     head_lr, layer_decay = spec.get("head_lr"), spec.get("layer_decay")
     if head_lr is None and layer_decay is None:

@@ -27,12 +27,7 @@ class Rates:
 
     def __init__(self, spec: dict[str, Any], optimizer: Optimizer, epochs: int, steps: int) -> None:
         """A ConfigError where a group's rate is not above the one that it should come down to."""
-        lowest = min(group["lr"] for group in optimizer.param_groups)
-        if spec["name"] == "cosine" and lowest <= spec["min_lr"]:
-            raise ConfigError(
-                f"schedule.min_lr: {spec['min_lr']:g} is not below {lowest:g}, the rate of some "
-                "layers or of the loss's parameters"
-            )
+        check_lowest(spec, min(group["lr"] for group in optimizer.param_groups))
         self._by_step = spec["by"] == "step"
         self._scheduler = _scheduler(spec, optimizer, epochs, steps if self._by_step else 1)
 
@@ -59,6 +54,15 @@ class Rates:
             # torch misses the steps that were taken before the training was interrupted.
             warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step", UserWarning)
             self._scheduler.step()
+
+
+def check_lowest(spec: dict[str, Any], lowest: float) -> None:
+    """A ConfigError where the ``lowest`` rate is not above the one that it should come down to."""
+    if spec["name"] == "cosine" and lowest <= spec["min_lr"]:
+        raise ConfigError(
+            f"schedule.min_lr: {spec['min_lr']:g} is not below {lowest:g}, the rate of some layers "
+            "or of the loss's parameters"
+        )
 
 
 def build_rates(

@@ -12,13 +12,18 @@ from dmlbench.files import write_json
 _FILE = "config_source.json"
 
 
-def claim(folder: Path, files: list[str], name: str, content: str) -> None:
-    """Note that the results in ``folder`` are of the config ``files``, which are called ``name``.
+def check_owner(folder: Path, files: list[str], name: str, content: str) -> None:
+    """Refuse a config whose ``name`` another one has, in whose place its results would come.
 
     A file that was edited, renamed or copied without a change is the same config.
 
+    Args:
+        folder: Where the results of this name lie.
+        files: The config's files.
+        content: All of it, as JSON.
+
     Raises:
-        UserError: Another config that is still there, with other ``content`` (as JSON), has them.
+        UserError: Another config that is still there, with other ``content``, has them.
     """
     note, stored = folder / _FILE, folder / paths.CONFIG_FILE
     try:
@@ -31,7 +36,12 @@ def claim(folder: Path, files: list[str], name: str, content: str) -> None:
             f"{folder}: belongs to {', '.join(before)}, which has the same name '{name}' as "
             f"{', '.join(files)}; give one of the two another name"
         )
-    write_json(note, files)
+
+
+def claim(folder: Path, files: list[str], name: str, content: str) -> None:
+    """Note that the results in ``folder`` are of this config; see :func:`check_owner`."""
+    check_owner(folder, files, name, content)
+    write_json(folder / _FILE, files)
 
 
 def _still_called(file: str, name: str) -> bool:

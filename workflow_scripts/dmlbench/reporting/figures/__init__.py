@@ -68,6 +68,21 @@ def planned(plan: Plan, experiment: str) -> list[str]:
     return [name for name, figure in figures().items() if figure.applies(plan, experiment)]
 
 
+def figure_files(plan: Plan) -> list[str]:
+    """All figures of a config: those of each experiment that its runs have something to show in."""
+    from dmlbench.reporting.figures.critical_difference import same_methods
+
+    name = plan.benchmark.name
+    files = [
+        paths.figure(name, experiment, kind, suffix)
+        for experiment in plan.benchmark.experiments
+        for kind in planned(plan, experiment)
+        for suffix in figures()[kind].suffixes
+    ]
+    overall = [paths.overall_figure(name, "critical_difference", "pdf")]
+    return files + (overall if same_methods(plan) else [])
+
+
 def check_file_names(plan: Plan) -> None:
     """Raise a ConfigError where figures of two experiments would be one file.
 
