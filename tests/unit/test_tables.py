@@ -243,10 +243,12 @@ def test_everything_that_is_wrong_is_told_at_once(tmp_path, smoke_config):
     ("content", "told"),
     [
         (None, "no file '.*'; it should be a table of images"),
-        (b"", "cannot be read as a table \\(No columns to parse"),
+        (b"", "cannot be read as a table \\(Empty CSV file"),
         (b"path;label;split\na;b;c\n", "columns are separated by ';', not by commas"),
         (b'path,label,split\na,"b,test\n', "cannot be read as a table"),
-        (b"path,label,split\na, b.png,c,test\n", r"a split that is none .* row 1 \('c'\)"),
+        (b"path,label,split\na.png,c,d\n", r"a split that is none .* row 1 \('d'\)"),
+        # A comma in a text without quotes would cut it short, and make one class of two.
+        (b"path,split,label\na,test,b\nc,test,d, large\n", "Row #3: Expected 3 columns, got 4"),
         ("path,label,split\nä,b,test\n".encode("latin-1"), "byte 17 is no UTF-8; save it as"),
         (b"path,label,split,label\na,b,test,c\n", "has two columns 'label'"),
         (b"path,label,split\n", "has no rows"),

@@ -64,38 +64,58 @@ def read_table(dataset: TableDataset) -> Table:
     wanted = ["path", "split", *dataset.labels]
     try:
         is_parquet = file.suffix.lower() == ".parquet"
-        columns, rows = (_parquet if is_parquet else _csv)(file, [*wanted, *_MORE])
+        columns = (_parquet_columns if is_parquet else _csv_columns)(file)
+        kept = [name for name in columns if name in (*wanted, *_MORE)]
+        if twice := sorted({name for name in kept if kept.count(name) > 1}):
+            raise ConfigError(f"'{file}' has two columns '{twice[0]}'; rename or remove one")
+        # Without a column to read, the rows are still counted.
+        rows = (_parquet if is_parquet else _csv)(file, kept or columns[:1])
     except UnicodeDecodeError as error:
         reason = f"byte {error.start} is no UTF-8; save it as UTF-8"
         raise ConfigError(f"'{file}' cannot be read ({reason})") from None
-    except (OSError, ValueError, csv.Error) as error:  # pandas' and pyarrow's are ValueErrors
+    except (OSError, ValueError, csv.Error) as error:  # pyarrow's are ValueErrors
         reason = " ".join(str(error).split())
         raise ConfigError(f"'{file}' cannot be read as a table ({reason})") from None
-    if twice := sorted({name for name in columns if name in rows and columns.count(name) > 1}):
-        raise ConfigError(f"'{file}' has two columns '{twice[0]}'; rename or remove one")
     missing = [name for name in wanted if name not in columns]
     rows = rows.reindex(columns=[*rows.columns, *missing], fill_value="")
     return Table(file, _with_boxes(_with_roles(_with_splits(rows))), missing, columns)
 
 
-def _csv(file: Path, wanted: list[str]) -> tuple[list[str], pd.DataFrame]:
+def _csv_columns(file: Path) -> list[str]:
     with file.open(encoding="utf-8-sig", newline="") as stream:  # Excel writes a mark in front
-        columns = next(csv.reader(stream), [])
-    kept = [name for name in dict.fromkeys(columns) if name in wanted]
-    # Without a column to read, the rows are still counted.
-    how = {"dtype": "str", "keep_default_na": False, "encoding": "utf-8-sig", "index_col": False}
-    return columns, pd.read_csv(file, usecols=kept or columns[:1], **how).fillna("")
+        return next(csv.reader(stream), [])
 
 
-def _parquet(file: Path, wanted: list[str]) -> tuple[list[str], pd.DataFrame]:
+def _csv(file: Path, columns: list[str]) -> pd.DataFrame:
+    """pandas would drop what is beyond the last column: a comma in a text without quotes."""
+    import pyarrow.csv
+
+    as_text = {
+        "column_types": dict.fromkeys(columns, pyarrow.string()),
+        "strings_can_be_null": False,
+        "quoted_strings_can_be_null": False,
+    }
+    rows = pyarrow.csv.read_csv(
+        file,
+        read_options=pyarrow.csv.ReadOptions(use_threads=False),
+        parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+        convert_options=pyarrow.csv.ConvertOptions(include_columns=columns, **as_text),
+    )
+    return rows.to_pandas()
+
+
+def _parquet_columns(file: Path) -> list[str]:
     import pyarrow.parquet
 
-    columns = pyarrow.parquet.read_schema(file).names
-    kept = [name for name in dict.fromkeys(columns) if name in wanted]
+    return pyarrow.parquet.read_schema(file).names
+
+
+def _parquet(file: Path, columns: list[str]) -> pd.DataFrame:
+    import pyarrow.parquet
+
     # pandas' own words on an index would take a column away.
-    rows = pyarrow.parquet.read_table(file, columns=kept or columns[:1])
-    rows = rows.to_pandas(ignore_metadata=True)
-    return columns, rows.astype("str").mask(rows.isna(), "")
+    rows = pyarrow.parquet.read_table(file, columns=columns).to_pandas(ignore_metadata=True)
+    return rows.astype("str").mask(rows.isna(), "")
 
 
 def _with_splits(rows: pd.DataFrame) -> pd.DataFrame:
