@@ -58,8 +58,7 @@ def make_or_read_plan():
         config = merge_configs(files, workflow.config_settings.config)
         plan = resolve_config(config, ", ".join(files))
         check_file_names(plan)
-        name, content = plan.benchmark.name, plan.benchmark.as_json()
-        check_owner(Path(paths.results(name)), files, name, content)
+        check_owner(plan.benchmark, files)
         return plan
     except UserError as error:
         refuse(str(error).splitlines())

@@ -79,7 +79,7 @@ def write_config():
     """Write the config and its plan, and have jobs read these: the user's file may change."""
     try:
         files = [os.path.relpath(file) for file in workflow.configfiles]
-        claim(Path(CONFIG).parent, files, NAME, BENCHMARK.as_json())
+        claim(BENCHMARK, files)
         write_plan(PLAN, Path(CONFIG).parent)
         if RESOURCES.train.runs_per_job > 1:
             bundles.write_bundles(BUNDLES_FILE, BUNDLES)

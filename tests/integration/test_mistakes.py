@@ -52,7 +52,7 @@ def test_another_config_of_the_same_name_is_one_line(smoke_config, smoke_run, tm
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: results/smoke: belongs to ")
     assert "smoke.yaml, which has the same name 'smoke' as " in line
-    assert line.endswith("second.yaml; give one of the two another name")
+    assert line.endswith("second.yaml and means another by it; give one of the two another name")
     assert (smoke_run / "results/smoke/config.json").read_text() == stored
 
 

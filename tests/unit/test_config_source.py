@@ -1,39 +1,50 @@
-"""Two configs of one name do not replace each other's results."""
+"""Two configs of one name do not replace each other's results, nor each other's images."""
 
 import pytest
 
+from dmlbench.config.models import Benchmark
 from dmlbench.errors import UserError
-from dmlbench.files import write_text
 from dmlbench.workflow.config_source import claim
 
 
 @pytest.fixture
-def results(tmp_path, monkeypatch):
+def config(tmp_path, monkeypatch, smoke_config):
+    """Claims a config with changes, as the files of these names."""
     monkeypatch.chdir(tmp_path)
     for name in ("a.yaml", "b.yaml"):
-        (tmp_path / name).write_text("name: mine\n")
-    claim(tmp_path / "results/mine", ["a.yaml"], "mine", "A")
-    write_text(tmp_path / "results/mine/config.json", "A")
-    return tmp_path / "results/mine"
+        (tmp_path / name).write_text("name: smoke\ndatasets: {own: {folder: images}}\n")
+
+    def claimed(file, **changes):
+        claim(Benchmark.model_validate(smoke_config | changes), [file])
+
+    claimed("a.yaml")
+    return claimed
 
 
-def test_another_config_of_the_same_name_is_refused(results):
-    with pytest.raises(UserError, match=r"belongs to a\.yaml.* same name 'mine' as b\.yaml"):
-        claim(results, ["b.yaml"], "mine", "B")
-    claim(results, ["a.yaml"], "mine", "A")  # it has kept them
+def test_another_config_of_the_same_name_is_refused(config):
+    with pytest.raises(UserError, match=r"belongs to a\.yaml.* same name 'smoke' as b\.yaml"):
+        config("b.yaml", seeds=[7])
+    config("a.yaml")  # it has kept them
 
 
-def test_an_edited_config_goes_on(results):
-    claim(results, ["a.yaml"], "mine", "edited")
+def test_another_dataset_of_the_same_name_is_refused(config):
+    config("a.yaml", datasets={"own": {"folder": "images"}})
+    config("b.yaml", name="other", datasets={"own": {"folder": "images"}})
+    with pytest.raises(UserError, match=r"belongs to b\.yaml.* same dataset 'own' as a\.yaml"):
+        config("a.yaml", datasets={"own": {"folder": "other images"}})
 
 
-def test_a_copy_without_a_change_goes_on(results):
-    claim(results, ["b.yaml"], "mine", "A")
+def test_an_edited_config_goes_on(config):
+    config("a.yaml", seeds=[7])
 
 
-@pytest.mark.parametrize("text", [None, "name: other\n", "{"])
-def test_a_renamed_config_goes_on(results, tmp_path, text):
+def test_a_copy_without_a_change_goes_on(config):
+    config("b.yaml")
+
+
+@pytest.mark.parametrize("text", [None, "name: other\n", "{", "- 1", "name: [1]"])
+def test_a_renamed_config_goes_on(config, tmp_path, text):
     (tmp_path / "a.yaml").unlink()
     if text:
         (tmp_path / "a.yaml").write_text(text)
-    claim(results, ["b.yaml"], "mine", "B")
+    config("b.yaml", seeds=[7])

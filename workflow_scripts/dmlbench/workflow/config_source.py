@@ -1,54 +1,88 @@
-"""Which config file the results of a name belong to: two files of one name would mix theirs."""
+"""Which config file a name belongs to, of results or of a user's own dataset.
+
+Two files that mean something else by one name would replace what the other has made.
+"""
 
 import json
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from dmlbench import paths
 from dmlbench.config import read_config
+from dmlbench.config.models import Benchmark
 from dmlbench.errors import ConfigError, UserError
 from dmlbench.files import write_json
 
 _FILE = "config_source.json"
 
 
-def check_owner(folder: Path, files: list[str], name: str, content: str) -> None:
-    """Refuse a config whose ``name`` another one has, in whose place its results would come.
+class _Owned(NamedTuple):
+    """What a config makes under a name of its own."""
+
+    what: str
+    folder: Path
+    content: str  # what the config means by the name
+    is_in: Callable[[dict], bool]  # whether another config has the name
+
+
+def _owned(benchmark: Benchmark) -> Iterator[_Owned]:
+    name = benchmark.name
+    yield _Owned(
+        f"name '{name}'",
+        Path(paths.results(name)),
+        benchmark.as_json(),
+        lambda config: config.get("name") == name,
+    )
+    for entry, dataset in benchmark.datasets.items():
+        yield _Owned(
+            f"dataset '{entry}'",
+            Path(paths.OWN_CONTENT.format(dataset=entry)).parent,
+            dataset.model_dump_json(),
+            lambda config, entry=entry: entry in (config.get("datasets") or ()),
+        )
+
+
+def check_owner(benchmark: Benchmark, files: list[str]) -> None:
+    """Refuse a config where another one means something else by a name of it.
 
     A file that was edited, renamed or copied without a change is the same config.
 
     Args:
-        folder: Where the results of this name lie.
-        files: The config's files.
-        content: All of it, as JSON.
+        benchmark: What is in ``files``, the config's.
 
     Raises:
-        UserError: Another config that is still there, with other ``content``, has them.
+        UserError: What this config makes would come in the place of what the other has.
     """
-    note, stored = folder / _FILE, folder / paths.CONFIG_FILE
-    try:
-        before = json.loads(note.read_text(encoding="utf-8"))
-        same = before == files or stored.read_text(encoding="utf-8") == content
-    except (OSError, ValueError):  # none, or damaged: nobody is known to have them
-        before, same = [], True
-    if not same and before and _still_called(before[0], name):
-        raise UserError(
-            f"{folder}: belongs to {', '.join(before)}, which has the same name '{name}' as "
-            f"{', '.join(files)}; give one of the two another name"
-        )
+    for owned in _owned(benchmark):
+        note = owned.folder / _FILE
+        try:
+            before = json.loads(note.read_text(encoding="utf-8"))
+            same = before["files"] == files or before["content"] == owned.content
+            first = before["files"][0]
+        except (OSError, ValueError, TypeError, LookupError):  # none, or damaged: nobody has it
+            continue
+        if not same and _is_in(first, owned.is_in):
+            raise UserError(
+                f"{owned.folder}: belongs to {', '.join(before['files'])}, which has the same "
+                f"{owned.what} as {', '.join(files)} and means another by it; give one of the two "
+                "another name"
+            )
 
 
-def claim(folder: Path, files: list[str], name: str, content: str) -> None:
-    """Note that the results in ``folder`` are of this config; see :func:`check_owner`."""
-    check_owner(folder, files, name, content)
-    write_json(folder / _FILE, files)
+def claim(benchmark: Benchmark, files: list[str]) -> None:
+    """Note that what these ``files`` name is theirs; see :func:`check_owner`."""
+    check_owner(benchmark, files)
+    for owned in _owned(benchmark):
+        write_json(owned.folder / _FILE, {"files": files, "content": owned.content})
 
 
-def _still_called(file: str, name: str) -> bool:
+def _is_in(file: str, is_in: Callable[[dict], bool]) -> bool:
     if not os.path.isfile(file):
         return False
     try:
         config = read_config(Path(file))
-    except ConfigError:
+        return isinstance(config, dict) and is_in(config)
+    except (ConfigError, TypeError):  # it is no config any more
         return False
-    return isinstance(config, dict) and config.get("name") == name
