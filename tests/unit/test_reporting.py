@@ -129,7 +129,12 @@ def test_all_formats_print_one_cell_alike():
     assert cell_text(cell, MARKDOWN) == "**53.9 ± 1.2** (2/3) [42.0, +11.9*]"
     assert cell_text(cell, HTML) == "<strong>53.9 ± 1.2</strong> (2/3) [42.0, +11.9*]"
     assert cell_text(cell, LATEX) == r"\bfseries 53.9 \pm 1.2{~(2/3)}"  # published: the line below
-    assert [cell_text("a|b<c", m) for m in (MARKDOWN, HTML)] == [r"a\|b<c", "a|b&lt;c"]
+    assert [cell_text("a|b<c", m) for m in (MARKDOWN, HTML)] == [r"a\|b\<c", "a|b&lt;c"]
+    told = "p < 0.05, 11.9*], snake_case, 3 * 4"
+    assert cell_text(told, MARKDOWN) == told
+    assert cell_text("*x* _y_ `z` <b> [u](v) \\|", MARKDOWN) == (
+        r"\*x* \_y_ \`z\` \<b> [u\](v) \\\|"
+    )
 
 
 def test_cells_are_the_raw_values_of_the_runs(config, place):

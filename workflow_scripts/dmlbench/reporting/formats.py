@@ -68,8 +68,10 @@ class Format(NamedTuple):
     comparison: bool = True  # whether the published number stands in the same cell
 
 
-#: A bar would end a cell, and GitHub sets what is between two dollar signs as a formula.
-MARKDOWN = Format("**{}**", " ± ", MINUS, lambda text: re.sub(r"([|$])", r"\\\1", text))
+#: A bar would end a cell, and GitHub sets what is between two dollar signs as a formula. The others
+#: stand where they would begin emphasis, code, a tag or a link.
+_MARKUP = re.compile(r"[|$`]|\\(?=[^\w\s])|\*(?=\w)|(?<!\w)_(?=\w)|<(?=[a-zA-Z/!?])|\](?=\()")
+MARKDOWN = Format("**{}**", " ± ", MINUS, lambda text: _MARKUP.sub(r"\\\g<0>", text))
 HTML = Format("<strong>{}</strong>", " ± ", MINUS, lambda text: str(escape(text)))
 
 
