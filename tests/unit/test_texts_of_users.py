@@ -147,7 +147,7 @@ def test_titles_and_labels_are_printed_as_they_are(report):
         Path(paths.table("smoke", "even_odd", suffix)) for suffix in ("md", "tex", "csv")
     )
     # A dollar sign that is escaped is none of a formula's.
-    assert r"## 1\$ \| 2\$ <script> & 50% of 中" in markdown.read_text()
+    assert r"## 1\$ \| 2\$ \<script> & 50% of 中" in markdown.read_text()
     assert r"1\$ | 2\$ \ensuremath{<}script\ensuremath{>} \& 50\%" in plain(tex.read_text())
     page = Path(paths.experiment_page("smoke", "even_odd")).read_text()
     assert "1$ | 2$ &lt;script&gt; &amp; 50% of 中" in page
