@@ -7,15 +7,12 @@ import timm
 import torch
 
 from dmlbench.config.recipe import Head
-from dmlbench.errors import ConfigError
 from dmlbench.models.embedder import Embedder
 from dmlbench.plugins.timm_names import usual_size
 from dmlbench.plugins.timm_networks import inspect_network
 
 #: What timm calls the small ones, the smallest first.
 SIZES = ("test", "atto", "femto", "nano", "pico", "tiny", "small", "_s", "b0", "18", "050")
-#: Those that make several vectors of an image.
-MANY_VECTORS: tuple[str, ...] = ()
 REST = {"weights": "none", "normalize": True, "head": Head(type="none").model_dump()}
 
 
@@ -33,10 +30,6 @@ def rank(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", small_ones())
 def test_each_way_to_pool_makes_as_many_features_as_are_counted(name):
-    if name in MANY_VECTORS:
-        with pytest.raises(ConfigError, match="does not make one vector of an image"):
-            inspect_network(name, None)
-        return
     counted, side = inspect_network(name, None), usual_size(name)
     for way, features in counted.items():
         recipe = REST | {"backbone": name, "pooling": way, "embedding_dim": features}
