@@ -20,6 +20,7 @@ from test_datasets import cars_parquet
 from dmlbench.config import resolve_config
 from dmlbench.config.archive_table import archive
 from dmlbench.config.load import write_plan
+from dmlbench.workflow.config_source import claim
 
 
 @pytest.mark.parametrize(
@@ -42,18 +43,23 @@ def test_a_mistake_in_the_config_is_one_line(smoke_config, tmp_path, change, tol
     assert told in lines[0]
 
 
-def test_another_config_of_the_same_name_is_one_line(smoke_config, smoke_run, tmp_path):
+def test_another_config_of_the_same_name_is_one_line(smoke_config, tmp_path, monkeypatch):
     """Also in a dry run; nothing of the first one's results is touched."""
-    second = tmp_path / "second.yaml"
+    first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
+    monkeypatch.chdir(tmp_path)
+    results, plan = tmp_path / "results/smoke", resolve_config(smoke_config, "first.yaml")
+    first.write_text(yaml.safe_dump(smoke_config))
+    claim(plan.benchmark, ["first.yaml"])
+    write_plan(plan, results)
+    before = {file: file.read_bytes() for file in results.iterdir()}
     second.write_text(yaml.safe_dump(smoke_config | {"seeds": [7]}))
-    stored = (smoke_run / "results/smoke/config.json").read_text()
-    done = run_snakemake("-n", "--configfile", second, "--directory", smoke_run)
+    done = run_snakemake("-n", "--configfile", second, "--directory", tmp_path)
     assert done.returncode == 2
-    (line,) = done.stderr.splitlines()
-    assert line.startswith("error: results/smoke: belongs to ")
-    assert "smoke.yaml, which has the same name 'smoke' as " in line
-    assert line.endswith("second.yaml and means another by it; give one of the two another name")
-    assert (smoke_run / "results/smoke/config.json").read_text() == stored
+    assert done.stderr.splitlines() == [
+        "error: results/smoke: belongs to first.yaml, which has the same name 'smoke' as "
+        "second.yaml and means another by it; give one of the two another name"
+    ]
+    assert {file: file.read_bytes() for file in results.iterdir()} == before
 
 
 def test_a_job_takes_the_stored_plan_and_not_the_file_of_the_user(

@@ -83,3 +83,14 @@ def test_a_k_for_a_fold_is_refused(smoke_config):
     smoke_config["evaluation"]["recall_at"] = [1016]
     with pytest.raises(ConfigError, match="recall_at: 1016 is not below the 1,016 images"):
         resolve_config(smoke_config, "test")
+
+
+@pytest.mark.parametrize(("sizes", "right"), [([6, 3, 0], False), ([6, 3, 4], True)])
+def test_a_validation_of_one_class_is_refused(tmp_path, smoke_config, sizes, right):
+    """Found by drawing configs: its Recall@1 is 1 whatever is learnt. 0: four copies of one."""
+    folder = noise(tmp_path / "images", [*sizes, 6, 6, 6])
+    if right:
+        assert planned(smoke_config, folder, selections=["last", "val"]).runs
+        return
+    with pytest.raises(ConfigError, match=r"val takes images .* has one such class to train on"):
+        planned(smoke_config, folder, selections=["last", "val"])

@@ -63,6 +63,7 @@ def test_why_runs_are_missing_is_told(plan, file, reason):
     """They were counted only."""
     file_of(plan, file).unlink()
     assert reasons(ledger(plan)) == [f"1 missing: {reason}"]
+    assert breaches(plan) == []  # once is enough
 
 
 def test_runs_of_other_settings_are_told(plan):

@@ -181,6 +181,15 @@ def selection_problems(
         )
 
 
+def choice_problems(dataset: str, classes: int, where: str) -> Iterator[str]:
+    """Images held out of so few ``classes`` that Recall@1 of them is the same for all weights."""
+    if classes == 1:
+        yield (
+            f"{where}: selections: val takes images of the classes that have four different ones, "
+            f"and {dataset} has one such class to train on; leave val out of selections"
+        )
+
+
 def batch_problems(
     dataset: str, facts: DatasetFacts, recipe: dict, sampler: dict, names: str
 ) -> Iterator[str]:

@@ -37,15 +37,32 @@ def counts_left(
         # A class has one image or more; a share of each class is rounded by half an image or less.
         held_out = whole or max(0, math.ceil(total * share - classes / 2))
         return others | {"train": total - held_out, f"train:{label}": classes - whole}
+    index, held_out = _drawn(dataset, facts, images, share)
+    left = index[~held_out]
+    columns = left.columns.difference(["split", "content"])
+    return others | {"train": len(left)} | {f"train:{c}": left[c].nunique() for c in columns}
+
+
+def classes_to_choose_by(
+    dataset: str, facts: DatasetFacts, images: Callable[[], Iterable[Any]], share: float
+) -> int:
+    """The classes that images are held out of, of a user's own images (:func:`counts_left`)."""
+    index, held_out = _drawn(dataset, facts, images, share)
+    return index.loc[held_out, facts.train_label].nunique()
+
+
+def _drawn(
+    dataset: str, facts: DatasetFacts, images: Callable[[], Iterable[Any]], share: float
+) -> tuple[Any, Any]:
+    """The training rows of an index, and which of them validation takes."""
     import pandas as pd
 
     # In the order of an index, by which the draw goes.
     records = sorted((r for r in images() if r.split == "train"), key=lambda r: r.path)
     index = pd.DataFrame([record.labels for record in records]).assign(split="train")
-    index["content"] = range(total) if whole else _contents(records)
-    left = index[~validation_mask(index, label, share, dataset)]
-    columns = left.columns.difference(["split", "content"])
-    return others | {"train": len(left)} | {f"train:{c}": left[c].nunique() for c in columns}
+    whole = validation_classes(facts.train_classes, share)
+    index["content"] = range(len(records)) if whole else _contents(records)
+    return index, validation_mask(index, facts.train_label, share, dataset)
 
 
 def counts_of_fold(facts: DatasetFacts, fold: int | None) -> dict[str, int]:

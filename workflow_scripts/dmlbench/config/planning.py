@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from dmlbench import paths
 from dmlbench.config import checks
 from dmlbench.config.backbone_checks import found_weights, reduction_problems
-from dmlbench.config.held_out import counts_left, counts_of_fold
+from dmlbench.config.held_out import classes_to_choose_by, counts_left, counts_of_fold
 from dmlbench.config.image_sizes import size_problems
 from dmlbench.config.models import Benchmark, Choice, Experiment, Sampler
 from dmlbench.config.own_datasets import own_records
@@ -310,7 +310,11 @@ class _Builder:
         self.problems += checks.measure_problems(benchmark.evaluation, name, facts, counts)
         if experiment.methods:
             kept = benchmark.selections
-            self.problems += checks.selection_problems(name, facts, how, kept, mine)
+            found = list(checks.selection_problems(name, facts, how, kept, mine))
+            if not found and images and "val" in kept and not facts.own_validation:
+                chosen_by = classes_to_choose_by(name, facts, images, how["validation"])
+                found = list(checks.choice_problems(name, chosen_by, mine))
+            self.problems += found
         read = experiment.methods or {"untrained", "pca"} & set(benchmark.controls)
         if read and ("recipe", recipe) not in self.wrong:
             self.problems += size_problems(name, facts, images, how, mine)
