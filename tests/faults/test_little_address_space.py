@@ -63,7 +63,7 @@ def cases():
             yield pytest.param(step, megabytes, marks=[] if quick else [pytest.mark.slow])
 
 
-@pytest.mark.parametrize(("step", "megabytes"), cases())
+@pytest.mark.parametrize(("step", "megabytes"), list(cases()))
 def test_what_has_no_room_is_one_line_and_goes_on_with_room(
     stepper, small, work, finished, step, megabytes
 ):
