@@ -81,7 +81,7 @@ test: $(READY) ## the tests, but for the slow ones, those of DVC and those on a 
 test-slow: $(READY) ## the slow ones: whole pipelines, ten kills, 5,000 runs planned
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $(CORES) --dist loadfile -m slow tests/unit tests/integration
 
-test-faults: $(READY) ## every damage to every file, each disk that fails, kills: 800 faults, by hand
+test-faults: $(READY) ## every damage to every file, each disk that fails, kills: 900 faults, by hand
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $(CORES) --dist loadfile tests/faults
 
 test-dvc: $(READY) ## dvc repro on fresh machines

@@ -150,6 +150,11 @@ class Stepper:
         self.begin(folder, step, how=how, **options)
         return self.end()
 
+    @property
+    def process(self) -> int:
+        """The number of the process that steps are copies of."""
+        return self._process.pid
+
     def close(self) -> None:
         # Said, as a worker process that another test left may hold the pipe open, too.
         self._process.stdin.write("null\n")

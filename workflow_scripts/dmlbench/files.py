@@ -194,6 +194,6 @@ def read_parquet(path: Path | str, columns: list[str] | None = None) -> "pd.Data
 
 def _seal(name: str, schema: "Schema", rows: int, attributes: dict) -> str:
     """A hash of the file's name, the names and types of columns in pandas, and what is beside."""
-    types = schema.empty_table().to_pandas().dtypes.astype(str)
+    types = schema.empty_table().to_pandas(use_threads=False).dtypes.astype(str)
     said = [name, list(types.items()), rows, attributes]
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
