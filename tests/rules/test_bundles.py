@@ -80,7 +80,8 @@ def test_a_run_that_fails_takes_none_along_and_only_it_is_trained_again(checkout
     assert run_id("b") in log.read_text()
     assert run_id("a") not in log.read_text()
     # Snakemake knows them as single trainings, so that none is done again where none share a job.
-    assert "Nothing to be done" in train(checkout, "single.yaml", "-n", file="metrics.json").stdout
+    (checkout / "bundle.yaml").write_text((checkout / "single.yaml").read_text())
+    assert "Nothing to be done" in train(checkout, "bundle.yaml", "-n", file="metrics.json").stdout
     assert not [*(checkout / "results/smoke/checkpoints").rglob("kept")]
 
     alone(checkout)
