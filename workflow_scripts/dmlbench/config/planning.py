@@ -13,6 +13,7 @@ from dmlbench.config import checks
 from dmlbench.config.backbone_checks import found_weights, reduction_problems
 from dmlbench.config.held_out import counts_left, counts_of_fold
 from dmlbench.config.image_sizes import size_problems
+from dmlbench.config.measure_checks import label_problems, measure_problems
 from dmlbench.config.models import Benchmark, Choice, Experiment, Sampler
 from dmlbench.config.own_datasets import own_records
 from dmlbench.config.plan import (
@@ -188,7 +189,7 @@ class _Builder:
         used = {each.dataset for each in self.benchmark.experiments.values()}
         if all(map(self._is_dataset, used)):
             facts = {dataset: self.plan.facts(dataset) for dataset in sorted(used)}
-            self.problems += checks.label_problems(self.benchmark.evaluation, facts)
+            self.problems += label_problems(self.benchmark.evaluation, facts)
 
     def _is_dataset(self, name: str) -> bool:
         """Whether the facts of a dataset can be had."""
@@ -307,7 +308,7 @@ class _Builder:
         if "train" in benchmark.evaluation.splits:
             counts = counts_left(name, facts, images, how)
         counts = counts | counts_of_fold(facts, how["test_fold"])
-        self.problems += checks.measure_problems(benchmark.evaluation, name, facts, counts)
+        self.problems += measure_problems(benchmark.evaluation, name, facts, counts)
         if experiment.methods:
             kept = benchmark.selections
             self.problems += checks.selection_problems(name, facts, how, kept, mine)
