@@ -60,7 +60,7 @@ def of_metric(content, metric, k=None):
 
 def test_results_that_hold_every_rule_pass(plan, folder):
     assert breaches(plan, folder) == []
-    assert len(rules()) == 20
+    assert len(rules()) == 23
 
 
 def test_kinds_that_training_and_test_share_by_design_break_no_rule(smoke_config, tmp_path):

@@ -4,6 +4,7 @@ import json
 from argparse import Namespace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from base_runs import base, images, pairs_in, whole_class
@@ -14,7 +15,7 @@ from dmlbench import paths
 from dmlbench.checking.check import check
 from dmlbench.checking.results import Results
 from dmlbench.config import resolve_config
-from dmlbench.errors import DataError
+from dmlbench.errors import ConfigError, DataError
 from dmlbench.reporting.overall_tables import leaderboard
 from dmlbench.reporting.status import left_out
 from dmlbench.reporting.tables import write_overview
@@ -154,3 +155,47 @@ def test_the_leaderboard_survives_a_metric_that_is_absent(plan, absent):
     board = leaderboard(plan, metrics)
     assert absent[0] not in set(board.get("metric", pd.Series()))
     write_overview(plan, "leaderboard")
+
+
+def test_classes_are_judged_by_their_sizes_when_the_config_is_read():
+    """Issue: one class of four was enough to be accepted; the training refused it."""
+    images((4, 2, 2, 4, 4, 4))
+    told = "my.yaml: experiments.e: recipe 'r': selections: val: Recall@1 of val class cannot vary"
+    with pytest.raises(ConfigError, match=told):
+        resolve_config(base({"validation": 0.1}, selections=["last", "val"]), "my.yaml")
+
+
+@pytest.mark.parametrize(
+    ("write", "told"),
+    [
+        (lambda f: np.save(f, np.zeros((35, 3))), "holds 35 vectors for 36 images of mine"),
+        (lambda f: np.save(f, np.zeros(36)), "holds 36 of float64, should be N x D"),
+        (lambda f: f.write_bytes(b"junk"), "no vectors can be read"),
+    ],
+)
+def test_a_file_of_vectors_is_looked_at_when_the_config_is_read(write, told):
+    images()
+    write(Path("vectors.npy"))
+    config = base(features={"v": {"file": "vectors.npy"}})
+    config["experiments"]["e"]["features"] = ["v"]
+    with pytest.raises(ConfigError, match=f"my.yaml: features.v.file: .*{told}"):
+        resolve_config(config, "my.yaml")
+    np.save("vectors.npy", np.zeros((36, 3)))
+    assert resolve_config(config, "my.yaml").vectors
+
+
+def test_a_label_that_no_query_matches_is_refused_when_the_config_is_read():
+    """Issue: accepted; then `measure.py illustrate` had no pair to draw."""
+    images()
+    found = [(c, n) for c in range(6) for n in range(6)]
+    table = pd.DataFrame({"path": [f"images/c{c}/{n}.png" for c, n in found]})
+    table["product"] = [f"p{number}" for number in range(len(found))]
+    table["kind"] = [f"k{c % 3}" for c, _ in found]
+    table["split"] = ["train" if c < 3 else "test" for c, _ in found]
+    table["role"] = ["" if c < 3 else "query" if n % 2 else "gallery" for c, n in found]
+    table.to_csv("table.csv", index=False)
+    labels = {"labels": ["product", "kind"], "train_label": "kind", "protocol": "closed"}
+    config = base(datasets={"mine": {"table": "table.csv"} | labels})
+    told = "labels: product: Recall@1 of test product cannot vary: no query has a match"
+    with pytest.raises(ConfigError, match=told):
+        resolve_config(config, "my.yaml")

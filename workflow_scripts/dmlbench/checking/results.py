@@ -93,7 +93,7 @@ def idle(history: pd.DataFrame) -> str:
 
 
 def unused(record: dict) -> str:
-    """Which training images a run did not use, by its record; empty where it used all."""
+    """Which images a run held out or did not train on, by its record; empty where it has none."""
     images = record.get("images") or {}  # controls, and records before 1.1, have none
     told = {"never_drawn": "in no batch of any epoch", "without_positive": "alone in their class"}
     found = [f"{images[key]:,} {words}" for key, words in told.items() if images.get(key)]

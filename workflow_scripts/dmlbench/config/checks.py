@@ -1,12 +1,13 @@
 """What cannot be, and why: one line for each mistake between two sections of a config."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from dmlbench.config.archive_table import all_archives
 from dmlbench.config.backbone_checks import backbone_problems
-from dmlbench.config.dataset_facts import DatasetFacts
+from dmlbench.config.dataset_facts import VALIDATION, DatasetFacts, Part
+from dmlbench.config.held_out import split_images
 from dmlbench.config.models import Benchmark, Experiment
 from dmlbench.config.network_checks import freezing_problems
 from dmlbench.config.own_images import TableDataset
@@ -106,17 +107,35 @@ def fold_problems(dataset: str, folds: int, test_fold: int | None, where: str) -
 
 
 def selection_problems(
-    dataset: str, facts: DatasetFacts, recipe: dict, selections: list[str], where: str
+    dataset: str,
+    facts: DatasetFacts,
+    images: Callable[[], Iterable[Any]] | None,
+    recipe: dict,
+    selections: list[str],
+    where: str,
 ) -> Iterator[str]:
-    """Classes too small to hold images out that can be matched."""
-    if "val" not in selections or facts.own_validation or facts.largest_class is None:
+    """Selections by a measure that cannot vary, as of classes too small to hold images out.
+
+    ``images`` gives the records of a user's own images; None for a registered dataset.
+    """
+    parts = {"val": Part(VALIDATION, "", facts.train_label), "test_max": facts.first_test()}
+    chosen = [name for name in parts if name in selections]
+    if not images or not chosen or facts.largest_class is None:
         return
     whole = validation_classes(facts.train_classes, recipe["validation"])
-    if not whole and facts.largest_class < 4:
+    if "val" in chosen and not (facts.own_validation or whole) and facts.largest_class < 4:
         yield (
             f"{where}: selections: val takes two images of a class and leaves two, but no class of "
             f"{dataset} to train on has four; leave val out of selections"
         )
+        return
+    from dmlbench.config.variation import constant  # with pandas, which jobs do not need
+
+    index = split_images(dataset, facts, images, recipe)
+    for name in chosen:
+        if why := constant(parts[name], index):
+            remedy = f"add images, or leave {name} out of selections"
+            yield f"{where}: selections: {name}: {why}; {remedy}"
 
 
 def batch_problems(

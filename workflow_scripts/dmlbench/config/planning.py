@@ -29,6 +29,7 @@ from dmlbench.config.plan import (
 )
 from dmlbench.config.recipe import Recipe
 from dmlbench.config.sections import Place
+from dmlbench.config.vector_files import VectorFile, vector_problem, vectors_in
 from dmlbench.errors import ConfigError
 from dmlbench.files import checksum_of, local_path
 from dmlbench.plugins.arguments import Argument, has_described, is_described
@@ -75,6 +76,7 @@ class _Builder:
             "sampler": {NO_SAMPLER: Sampler(), **benchmark.samplers},
         }
         self.resolved: dict[str, dict[str, dict]] = {section: {} for section in METHOD_KEYS}
+        self.vector_sizes: dict[str, VectorFile] = {}
         #: Sections and names of the entries that are wrong by themselves.
         self.wrong: set[tuple[str, str]] = set()
 
@@ -102,10 +104,14 @@ class _Builder:
             except ConfigError as error:
                 self.problems.append(f"features.{name}.pretraining: {error}")
             file = local_path(features.file)
-            if file.is_file():
-                self.plan.vectors[name] = checksum_of(file)
-            else:
+            if not file.is_file():
                 self.problems.append(f"features.{name}.file: there is no file '{features.file}'")
+                continue
+            self.plan.vectors[name] = checksum_of(file)
+            try:
+                self.vector_sizes[name] = vectors_in(file)
+            except ConfigError as error:
+                self.problems.append(f"features.{name}.file: {error}")
 
     def _resolve(self, given: Recipe | Sampler | Choice, where: str) -> dict:
         """A recipe, a sampler or a loss as plain data, all defaults filled in."""
@@ -311,7 +317,11 @@ class _Builder:
         self.problems += measure_problems(benchmark.evaluation, name, facts, counts)
         if experiment.methods:
             kept = benchmark.selections
-            self.problems += checks.selection_problems(name, facts, how, kept, mine)
+            self.problems += checks.selection_problems(name, facts, images, how, kept, mine)
+        for vectors in experiment.features:
+            held = self.vector_sizes.get(vectors)
+            if held and (problem := vector_problem(held, name, facts)):
+                self.problems.append(f"features.{vectors}.file: {problem}")
         read = experiment.methods or {"untrained", "pca"} & set(benchmark.controls)
         if read and ("recipe", recipe) not in self.wrong:
             self.problems += size_problems(name, facts, images, how, mine)

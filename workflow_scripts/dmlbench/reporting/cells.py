@@ -31,9 +31,9 @@ def cells(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataFrame:
 
     Columns: selection, split, subset, label, metric, k; method (in words), recipe, loss, sampler,
     control (its kind, empty for a method), pretraining; mean, sd, half_width (of the 95%
-    t-interval), n and planned (seeds), collapsed (how many of n); published (number), difference (mean - published), covered
-    (whether the interval holds the published number), source; best (whether tests support that it
-    is the best), and :data:`SIZES` of the part.
+    t-interval), n and planned (seeds), collapsed (how many of n); published (number), difference
+    (mean - published), covered (whether the interval holds the published number), source; best
+    (whether tests support that it is the best), and :data:`SIZES` of the part.
 
     No rows where no run is finished and the config says partial.
 
