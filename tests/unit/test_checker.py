@@ -173,6 +173,11 @@ def drop_last_epoch(history):
     return shorter
 
 
+def nothing_to_find(content):
+    part = next(p for p in content["parts"] if p["queries"] == 363)
+    part.update(unmatched=1, copies=362, fixed=363)
+
+
 DOCTORED = {
     "R01": (remove_run, "missing: trained, not measured yet", "run the pipeline to the end"),
     "R02": (
@@ -234,6 +239,21 @@ DOCTORED = {
     ),
     "R19": (file_change(RUN, METRICS, two_points_more), "of 363 queries", "evaluate it again"),
     "R20": (raised_by_hand, "metrics.json was changed after it was written", "evaluate it again"),
+    "R21": (
+        file_change(RUN, METRICS, nothing_to_find),
+        "test seen digit: is the same for all embeddings: of 363 queries 1 have no match",
+        "measure another label column or split",
+    ),
+    "R22": (
+        file_change(RUN, RECORD, set_in("moved", 0.0)),
+        "learnt nothing: the weights have not moved",
+        "raise the learning rate",
+    ),
+    "R23": (
+        file_change(RUN, METRICS, lambda c: c["vectors"][0].update(one_point=True)),
+        "collapsed: all embeddings lie on one point",
+        "set partial: true",
+    ),
 }
 
 

@@ -38,7 +38,7 @@ def _here(tmp_path, monkeypatch, one_thread):
 def test_a_training_that_moves_nothing_is_refused(recipe):
     """Issue: state ok, all rules hold, and a row in the table."""
     images()
-    with pytest.raises(DataError, match="^R22 .*: learnt nothing: the weights have not moved"):
+    with pytest.raises(DataError, match=r"^R22 .*: learnt nothing: the weights have not moved"):
         run_all(base(recipe), figures=False)
 
 
