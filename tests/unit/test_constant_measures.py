@@ -71,7 +71,7 @@ def _here(tmp_path, monkeypatch, one_thread):
     ],
 )
 def test_what_cannot_vary_is_refused_before_the_training(copies, evaluation, told):
-    """Issue: all 100.0, "hold all 23 rules", or a traceback in the leaderboard."""
+    """Issue: all 100.0, "hold all 20 rules", or a traceback in the leaderboard."""
     images(copies=copies)
     with pytest.raises(DataError) as refused:
         run_all(base(evaluation=evaluation))
