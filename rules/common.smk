@@ -237,9 +237,14 @@ def prepared_index(wildcards, file=paths.INDEX):
 
 
 def network_input(wildcards):
-    """What a run's network is given: prepared images, and the features of a frozen backbone."""
-    features = PLAN.features_file(wildcards)
-    return [prepared_index(wildcards), *([str(features)] if features else [])]
+    """What a run's network is given: prepared images, and the features of a frozen backbone.
+
+    Where copies are left out, they are known before hours of training.
+    """
+    files = [prepared_index(wildcards), PLAN.features_file(wildcards)]
+    if BENCHMARK.evaluation.exclude_duplicates:
+        files.append(prepared_index(wildcards, paths.DUPLICATES))
+    return [str(file) for file in files if file]
 
 
 def control_input(wildcards):

@@ -25,6 +25,11 @@ def main(args) -> None:
         counts = f"{found['same']:,} with the same pixels, {found['near']:,} more nearly the same"
         told = {"tell": bool(found["same"])}
         log.info("%s: images of the test in training: %s", dataset, counts, extra=told)
+    for part, sizes in results.queries():
+        if sizes["unmatched"] or sizes["copies"]:
+            counts = f"{sizes['unmatched']:,} of {sizes['queries']:,} queries without a match"
+            copies = f"{sizes['copies']:,} images that are copies of another query"
+            log.info("%s: %s, %s", part, counts, copies, extra={"tell": True})
     refuse(breaches)
     if not args.log:
         print(f"{args.results}: {len(results.measured)} runs hold all {len(rules())} rules")

@@ -60,7 +60,7 @@ def of_metric(content, metric, k=None):
 
 def test_results_that_hold_every_rule_pass(plan, folder):
     assert breaches(plan, folder) == []
-    assert len(rules()) == 20
+    assert len(rules()) == 23
 
 
 def test_kinds_that_training_and_test_share_by_design_break_no_rule(smoke_config, tmp_path):
@@ -173,6 +173,11 @@ def drop_last_epoch(history):
     return shorter
 
 
+def nothing_to_find(content):
+    part = next(p for p in content["parts"] if p["queries"] == 363)
+    part.update(unmatched=1, copies=362, fixed=363)
+
+
 DOCTORED = {
     "R01": (remove_run, "missing: trained, not measured yet", "run the pipeline to the end"),
     "R02": (
@@ -234,6 +239,21 @@ DOCTORED = {
     ),
     "R19": (file_change(RUN, METRICS, two_points_more), "of 363 queries", "evaluate it again"),
     "R20": (raised_by_hand, "metrics.json was changed after it was written", "evaluate it again"),
+    "R21": (
+        file_change(RUN, METRICS, nothing_to_find),
+        "test seen digit: is the same for all embeddings: of 363 queries 1 have no match",
+        "measure another label column or split",
+    ),
+    "R22": (
+        file_change(RUN, RECORD, set_in("moved", 0.0)),
+        "learnt nothing: the weights have not moved",
+        "raise the learning rate",
+    ),
+    "R23": (
+        file_change(RUN, METRICS, lambda c: c["vectors"][0].update(one_point=True)),
+        "collapsed: all embeddings lie on one point",
+        "set partial: true",
+    ),
 }
 
 
@@ -479,7 +499,7 @@ def test_many_breaches_of_one_rule_are_counted(plan, folder):
 def test_a_strangers_folder_is_checked_alone(plan, folder, tmp_path):
     done = run_script("check", folder, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "7 runs hold all 20 rules" in done.stdout
+    assert "7 runs hold all 23 rules" in done.stdout
     doctored(folder, RUN, METRICS, lower_at_10)
     out, table = tmp_path / "check.json", tmp_path / "ledger.csv"
     done = run_script("check", folder, "--out", out, "--ledger", table, cwd=tmp_path)

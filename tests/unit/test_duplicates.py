@@ -3,7 +3,6 @@
 import json
 
 import numpy as np
-import pandas as pd
 import pytest
 from made_results import make_results, write_metrics
 from PIL import Image
@@ -12,13 +11,10 @@ from test_tables import rows, written
 
 from dmlbench import paths
 from dmlbench.config import resolve_config
-from dmlbench.config.dataset_facts import Part
 from dmlbench.data.duplicates import NEAR, find_duplicates
 from dmlbench.data.folder import own_dataset
 from dmlbench.data.prepare import prepare
 from dmlbench.data.store import ImageStore
-from dmlbench.errors import DataError
-from dmlbench.evaluation.run_metrics import _check_left
 
 
 def photograph(seed, side=64):
@@ -111,10 +107,3 @@ def test_a_config_that_does_not_ask_for_it_is_stored_as_before(smoke_config):
     plan = resolve_config(smoke_config, "test")
     assert "exclude_duplicates" not in plan.benchmark.as_json()
     assert not plan.benchmark.evaluation.exclude_duplicates
-
-
-@pytest.mark.parametrize(("role", "kept"), [("", 0), ("gallery", 3)])
-def test_a_test_of_which_too_little_is_left_is_refused(role, kept):
-    index = pd.DataFrame({"split": ["test"] * kept, "role": [role] * kept})
-    with pytest.raises(DataError, match=r"test label: .* leave evaluation.exclude_duplicates out"):
-        _check_left(Part("test", "", "label"), index, 4)

@@ -10,12 +10,13 @@ from PIL import Image
 
 from dmlbench.config import resolve_config
 from dmlbench.config.dataset_facts import Part
+from dmlbench.config.variation import constant
 from dmlbench.data.folder import dataset_of
 from dmlbench.data.prepare import prepare
 from dmlbench.data.splits import VALIDATION, validation_mask
 from dmlbench.data.store import ImageStore
 from dmlbench.errors import ConfigError
-from dmlbench.training.enough import constant, counts
+from dmlbench.training.enough import counts
 from dmlbench.training.loop import Trainer
 from dmlbench.training.training_images import TrainingImages
 from dmlbench.workflow.job_records import learnt_nothing

@@ -16,8 +16,8 @@ from dmlbench import knn, paths
 from dmlbench.checking.check import check
 from dmlbench.checking.results import Results
 from dmlbench.config import Plan, resolve_config
-from dmlbench.config.checks import measure_problems
 from dmlbench.config.dataset_facts import DatasetFacts, Part, Roles
+from dmlbench.config.measure_checks import measure_problems
 from dmlbench.config.settings import Evaluation
 from dmlbench.data.dataset import Dataset, Record
 from dmlbench.data.prepare import prepare
@@ -175,6 +175,8 @@ def test_a_part_is_counted_by_eye():
     counts = part_counts(TEST, index)
     assert (counts["queries"], counts["gallery"], counts["images"]) == (4, 3, 6)
     assert (counts["unmatched"], counts["copies"], counts["classes"]) == (1, 2, 3)
+    # Whatever the embedding: two have a copy as the nearest, the last one has no match.
+    assert counts["fixed"] == 3
     # Each a finds one of three, the image that is both one of two others, c none.
     assert counts["chance"] == pytest.approx((1 / 3 + 1 / 3 + 1 / 2 + 0) / 4)
     # An image is no copy of itself.
@@ -188,7 +190,7 @@ def test_roles_are_only_those_of_a_test():
     assert Part("train", "", "label").roles(train) is None
     whole = part_counts(Part("train", "", "label"), train)
     assert (whole["queries"], whole["gallery"]) == (3, 2)
-    assert "copies" not in whole
+    assert "images" not in whole
 
 
 def test_figures_show_queries_their_gallery_and_pairs_of_the_two():

@@ -12,30 +12,6 @@ from dmlbench.config import resolve_config
 from dmlbench.reporting.status import breaches, left_out, not_made, reasons
 
 
-def test_what_was_left_out_and_every_empty_cell_is_told(smoke_config, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    smoke_config["evaluation"]["exclude_duplicates"] = True
-    plan = resolve_config(smoke_config, "test")
-    first, second, *_ = plan.all_runs.values()
-    row = {"split": "test", "label": "digit", "selection": "last", "metric": "recall", "k": 1}
-    measured = {
-        "parts": [{"split": "test", "label": "digit", "unmatched": 3}],
-        "duplicates": {"left_out": {"test digit": [4, 1], "train digit": [0, 0]}},
-        "metrics": [row | {"value": None, "note": "one class"}, row | {"value": 0.5, "note": ""}],
-    }
-    for run, text in ((first, json.dumps(measured)), (second, "{")):
-        plan.run_folder(run).mkdir(parents=True)
-        (plan.run_folder(run) / paths.METRICS_FILE).write_text(text)
-    name = first.dataset
-    copies = "4 queries and 1 images of the gallery left out, training has the images"
-    assert left_out(plan, [first, second]) == [
-        f"{name} test digit: 3 queries have no match in the gallery",
-        f"{name} test digit: {copies}",
-        f"{name} test digit last: no recall@1: one class",
-        f"{second.id}: metrics.json is damaged (JSONDecodeError); measure it again",
-    ]
-
-
 @pytest.fixture
 def plan(smoke_config, tmp_path, monkeypatch):
     """A plan whose runs are all there."""
@@ -47,6 +23,28 @@ def plan(smoke_config, tmp_path, monkeypatch):
 
 def file_of(plan, name):
     return plan.run_folder(next(iter(plan.runs.values()))) / name
+
+
+def test_what_was_left_out_and_every_empty_cell_is_told(plan):
+    plan.benchmark.evaluation.exclude_duplicates = True
+    first, second, *_ = plan.all_runs.values()
+    file = file_of(plan, paths.METRICS_FILE)
+    content = json.loads(file.read_text())
+    seen, *_ = content["parts"]
+    where = f"{first.dataset} {seen['split']} {seen['subset']} {seen['label']}"
+    seen |= {"unmatched": 3, "copies": 2, "fixed": 5}
+    content["metrics"][0] |= {"value": None, "note": "one class"}
+    dropped = {"test seen digit": [4, 1], "train digit": [0, 0]}
+    write_metrics(file, content | {"duplicates": {"same": 4, "near": 0, "left_out": dropped}})
+    (plan.run_folder(second) / paths.METRICS_FILE).write_text("{")
+    copies = "4 queries and 1 images of the gallery left out, training has the images"
+    assert left_out(plan, [first, second]) == [
+        f"{where}: 3 queries have no match in the gallery, and count as missed",
+        f"{where}: 2 images of the gallery are copies of a query",
+        f"{first.dataset} test seen digit: {copies}",
+        f"{first.dataset} test digit last: no recall@1: one class",
+        f"{second.id}: metrics.json is damaged (JSONDecodeError); measure it again",
+    ]
 
 
 def test_runs_that_are_all_there_have_nothing_to_tell(plan):

@@ -92,7 +92,9 @@ def test_paths_say_whose_they_are_and_others_need_none(tmp_path, planned, name):
 )
 def test_what_does_not_fit_is_one_line(tmp_path, planned, vectors, told):
     _, index, plan = planned
-    made = plan(stored(tmp_path, "v.npy", vectors))
+    # Whatever it was when the config was read.
+    made = plan(stored(tmp_path, "v.npy", VECTORS))
+    stored(tmp_path, "v.npy", vectors)
     with pytest.raises(DataError, match=told) as caught:
         vectors_of(made, index)
     assert len(str(caught.value).splitlines()) == 1

@@ -12,6 +12,7 @@ from dmlbench.checking.results import LEARNT_NOTHING, OK, PART, Measured, Result
 from dmlbench.config import RANDOM, UNTRAINED
 from dmlbench.config.dataset_facts import clusters_per_class
 from dmlbench.evaluation.metric import METRICS, find_measure
+from dmlbench.workflow.job_records import STOOD_STILL
 
 #: The subset of a test whose classes were trained on, such as MNIST's digits 0-5.
 SEEN = "seen"
@@ -26,7 +27,7 @@ def complete(results: Results) -> Iterator[Breach]:
     if results.plan.benchmark.partial:
         return
     for entry in results.entries:
-        if entry.state not in (OK, LEARNT_NOTHING):  # R18 says it of the latter
+        if entry.state not in (OK, LEARNT_NOTHING):  # R18 and R22 say it of the latter
             log = f" ({entry.log})" if entry.log else ""
             remedy = "run the pipeline to the end, or set partial: true to print k/n"
             yield Breach(entry.run.id, f"{entry.state}: {entry.reason}{log}", remedy)
@@ -174,12 +175,56 @@ def learnt(results: Results) -> Iterator[Breach]:
     if results.plan.benchmark.partial:  # it is left out, and tables name it
         return
     for entry in results.entries:
-        if entry.state == LEARNT_NOTHING:
+        if entry.state == LEARNT_NOTHING and entry.reason != STOOD_STILL:  # R22 says it of these
             remedy = (
                 "take a sampler or margin that leaves something to learn, or classes of more "
                 "images, and train again; or set partial: true to leave it out"
             )
             yield Breach(entry.run.id, f"{entry.state}: {entry.reason}", remedy)
+
+
+@run_rule(
+    "R21",
+    "Recall@1 of every part can vary.",
+    "mend the images, or measure another label column or split",
+    since="1.1",
+)
+def varying(results: Results, one: Measured) -> Iterator[str]:
+    measured = {part_of(row) for row in one.recalls()}
+    for part in one.metrics["parts"]:
+        # Results of before 1.1 do not say how many are fixed.
+        if part_of(part) in measured and part.get("fixed") == part["queries"]:
+            yield (
+                f"{_words(part)}: is the same for all embeddings: of {part['queries']:,} queries "
+                f"{part['unmatched']:,} have no match, and {part['copies']:,} images are copies"
+            )
+
+
+@rule("R22", "Training moved the weights.", since="1.1")
+def moved(results: Results) -> Iterator[Breach]:
+    if results.plan.benchmark.partial:  # it is left out, and tables name it
+        return
+    for entry in results.entries:
+        if entry.state == LEARNT_NOTHING and entry.reason == STOOD_STILL:
+            remedy = (
+                "raise the learning rate or clip_grad_norm, or lower ema, and train again; or set "
+                "partial: true to leave it out"
+            )
+            yield Breach(entry.run.id, f"{entry.state}: {entry.reason}", remedy)
+
+
+@run_rule(
+    "R23",
+    "The embeddings of a training do not all lie on one point; or the config says partial.",
+    "lower the learning rate or take other negatives, and train again; or set partial: true, and "
+    "tables mark it",
+    since="1.1",
+)
+def spread(results: Results, one: Measured) -> Iterator[str]:
+    if results.plan.benchmark.partial or not one.run.trained:
+        return
+    for where in one.collapsed():
+        yield f"{' '.join(filter(None, where))}: collapsed: all embeddings lie on one point"
 
 
 def _not_once(results: Results, one: Measured, measured: set[tuple]) -> Iterator[str]:

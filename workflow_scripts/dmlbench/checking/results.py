@@ -19,6 +19,7 @@ from dmlbench.workflow.job_records import (
     DamagedRecordError,
     is_sealed,
     learnt_nothing,
+    not_moved,
     read_record,
     read_state,
 )
@@ -58,7 +59,7 @@ def _entry(plan: Plan, results: Path, run: Run) -> LedgerEntry:
         try:
             record = read_record(folder, plan.fingerprint(run))
             if (folder / paths.METRICS_FILE).is_file():
-                entry = _measured(run, folder)
+                entry = _measured(run, folder, record)
                 return replace(entry, note="; ".join(filter(None, (unused(record), entry.note))))
             reason = "trained, not measured yet"
         except DamagedRecordError as error:
@@ -72,7 +73,7 @@ def _entry(plan: Plan, results: Path, run: Run) -> LedgerEntry:
     return LedgerEntry(run, MISSING, reason)
 
 
-def _measured(run: Run, folder: Path) -> LedgerEntry:
+def _measured(run: Run, folder: Path, record: dict) -> LedgerEntry:
     """The state of a run that was trained and measured."""
     if not run.trained:
         return LedgerEntry(run, OK)
@@ -80,7 +81,7 @@ def _measured(run: Run, folder: Path) -> LedgerEntry:
         history = _read_history(folder / paths.HISTORY_FILE)
     except DataError as error:
         return LedgerEntry(run, "failed", str(error), "train")
-    if why := learnt_nothing(history.to_dict("records")):
+    if why := learnt_nothing(history.to_dict("records")) or not_moved(record.get("moved")):
         return LedgerEntry(run, LEARNT_NOTHING, why, "train")
     return LedgerEntry(run, OK, note=idle(history))
 
@@ -92,11 +93,16 @@ def idle(history: pd.DataFrame) -> str:
 
 
 def unused(record: dict) -> str:
-    """Which training images a run did not use, by its record; empty where it used all."""
+    """Which images a run held out or did not train on, by its record; empty where it has none."""
     images = record.get("images") or {}  # controls, and records before 1.1, have none
     told = {"never_drawn": "in no batch of any epoch", "without_positive": "alone in their class"}
     found = [f"{images[key]:,} {words}" for key, words in told.items() if images.get(key)]
-    return f"of {images['images']:,} training images {' and '.join(found)}" if found else ""
+    notes = (
+        [f"{images['held_out']:,} images held out for validation"] if images.get("held_out") else []
+    )
+    if found:
+        notes.append(f"of {images['images']:,} training images {' and '.join(found)}")
+    return "; ".join(notes)
 
 
 def as_table(entries: Iterable[LedgerEntry]) -> pd.DataFrame:
@@ -117,12 +123,13 @@ def write_ledger(entries: Iterable[LedgerEntry], path: Path) -> None:
 PART = ("split", "subset", "label")
 _PART = dict.fromkeys(PART, str)
 _COUNTS = dict.fromkeys(("queries", "gallery", "held_out", "classes", "trained_classes"), int)
-# Where queries and gallery are apart (evaluation.run_metrics.part_counts).
-_APART = dict.fromkeys(("images", "unmatched", "copies"), NotRequired[int])
-_Counts = TypedDict("_Counts", {**_PART, **_COUNTS, **_APART, "chance": float})
-#: What tables say of such a part.
+# See evaluation.run_metrics.part_counts; ``images`` where queries and gallery are apart.
+_MORE = dict.fromkeys(("images", "unmatched", "copies", "fixed"), NotRequired[int])
+_Counts = TypedDict("_Counts", {**_PART, **_COUNTS, **_MORE, "chance": float})
+#: What tables say of a part.
 SIZES = ("queries", "gallery", "unmatched", "copies")
 _LENGTHS = {"vectors": int, "dimension": int, "shortest": float, "longest": float}
+_LENGTHS |= {"one_point": NotRequired[bool]}  # since 1.1
 _Vectors = TypedDict("_Vectors", {**_PART, "selection": str, **_LENGTHS})
 _VALUE = {"metric": str, "k": int, "value": float | None, "note": str}
 _Row = TypedDict("_Row", {**_PART, "selection": str, **_VALUE})
@@ -160,9 +167,14 @@ class Measured:
         return self.metrics["metrics"]
 
     def sizes(self) -> dict[tuple[str, ...], dict[str, int]]:
-        """:data:`SIZES` of each part whose queries and gallery are apart, by :data:`PART`."""
+        """:data:`SIZES` of each part, by :data:`PART`; results of before 1.1 have them of few."""
         parts = [part for part in self.metrics["parts"] if "copies" in part]
         return {part_of(part): {key: part[key] for key in SIZES} for part in parts}
+
+    def collapsed(self) -> list[tuple[str, ...]]:
+        """Selection and :data:`PART` wherever all embeddings lie on one point."""
+        found = [vectors for vectors in self.metrics["vectors"] if vectors.get("one_point")]
+        return [(vectors["selection"], *part_of(vectors)) for vectors in found]
 
     def recalls(self) -> list[dict]:
         """The rows of Recall@K, where it is defined."""
@@ -209,6 +221,17 @@ class Results:
         """For each dataset how many images of its test are also in training, as measured."""
         told = {one.run.dataset: one.metrics.get("duplicates") for one in self.measured.values()}
         return {dataset: found for dataset, found in told.items() if found}
+
+    def queries(self) -> Iterator[tuple[str, dict[str, int]]]:
+        """Each part in words with its :data:`SIZES`, the first of each dataset's that differ."""
+        seen = set()
+        for one in self.measured.values():
+            for part, sizes in one.sizes().items():
+                words = " ".join(filter(None, (f"{one.run.dataset},", *part)))
+                key = (words, sizes["unmatched"], sizes["copies"])
+                if key not in seen:
+                    seen.add(key)
+                    yield words, sizes
 
     @property
     def trained(self) -> Iterator[Measured]:

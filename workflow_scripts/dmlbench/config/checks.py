@@ -1,19 +1,20 @@
 """What cannot be, and why: one line for each mistake between two sections of a config."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from dmlbench.config.archive_table import all_archives
 from dmlbench.config.backbone_checks import backbone_problems
-from dmlbench.config.dataset_facts import DatasetFacts, clusters_per_class
+from dmlbench.config.dataset_facts import VALIDATION, DatasetFacts, Part
+from dmlbench.config.held_out import split_images
 from dmlbench.config.models import Benchmark, Experiment
 from dmlbench.config.network_checks import freezing_problems
 from dmlbench.config.own_images import TableDataset
 from dmlbench.config.plan import Plan
 from dmlbench.config.read_yaml import read_config
 from dmlbench.config.recipe import Recipe
-from dmlbench.config.settings import Data, Evaluation
+from dmlbench.config.settings import Data
 from dmlbench.errors import ConfigError
 from dmlbench.plugins.arguments import is_described
 from dmlbench.plugins.entries import entries, entry
@@ -52,68 +53,6 @@ def projection_problems(benchmark: Benchmark) -> Iterator[str]:
             yield f"projection.{key}: '{value}' is not among {valid}"
     if missing := sorted(set(projection.seeds) - set(benchmark.seeds)):
         yield f"projection.seeds: {missing} are not among seeds"
-
-
-def measure_problems(
-    settings: Evaluation, dataset: str, facts: DatasetFacts, counts: dict[str, int]
-) -> Iterator[str]:
-    """A K or a number of clusters that a part of the dataset is too small for.
-
-    ``counts`` are those of ``facts``; of train, what is left when validation has taken its share.
-    """
-    for split, subset, label in facts.evaluations:
-        part = f"{split}/{subset}" if subset else split
-        images = counts.get(part)
-        if split not in settings.splits or images is None:
-            continue
-        among = f"images of {dataset} {part}"
-        among += " that validation leaves" if images < facts.counts.get(part, images) else ""
-        gallery = counts.get(f"{part}@gallery")
-        most = images - 1 if gallery is None else gallery
-        if "recall" in settings.metrics and max(settings.recall_at) > most:
-            where = f"is not below the {images:,} {among}"
-            if gallery is not None:
-                where = f"is more than the {gallery:,} images in the gallery of {dataset} {part}"
-            yield f"evaluation.recall_at: {max(settings.recall_at)} {where}"
-        classes = counts.get(f"{part}:{label}")
-        if classes == 1 or (classes == images and gallery is None):
-            each = "all images have one class" if classes == 1 else "each class has one image"
-            yield (
-                f"evaluation.splits: in {dataset} {part} {each} of {label}: no measure could vary; "
-                f"leave {split} out, or measure another label column"
-            )
-        per_class = clusters_per_class(settings, label) if "nmi_plus" in settings.metrics else 1
-        if (per_class or 1) * counts.get(f"{part}:{label}", 2) > images:
-            yield (
-                f"evaluation.nmi_plus: {per_class} clusters for each class of {label} are more "
-                f"than the {images:,} {among}; take fewer, or name only the "
-                "labels to measure it for, as {alphabet: 30}"
-            )
-
-
-def label_problems(settings: Evaluation, facts: dict[str, DatasetFacts]) -> Iterator[str]:
-    """Keys of nmi_plus that no dataset has as a label, and datasets of which nothing is measured.
-
-    ``facts`` are those of the datasets that experiments use.
-    """
-    if not isinstance(settings.nmi_plus, dict) or "nmi_plus" not in settings.metrics:
-        return
-    labels = {
-        name: {part.label for part in each.evaluations if part.split in settings.splits}
-        for name, each in facts.items()
-    }
-    known = sorted({part.label for each in facts.values() for part in each.evaluations})
-    unknown = [label for label in settings.nmi_plus if label not in known]
-    for label in unknown:
-        yield f"evaluation.nmi_plus: no dataset has the label '{label}'{nearest(label, known)}"
-    if unknown or settings.metrics != ["nmi_plus"]:
-        return
-    for name, some in labels.items():
-        if some and not some & set(settings.nmi_plus):
-            yield (
-                f"evaluation.nmi_plus: names no label of {name}, of which nothing else is "
-                f"measured; add one of {', '.join(sorted(some))}, or another metric"
-            )
 
 
 def own_problems(name: str, plan: Plan) -> Iterator[str]:
@@ -168,26 +107,35 @@ def fold_problems(dataset: str, folds: int, test_fold: int | None, where: str) -
 
 
 def selection_problems(
-    dataset: str, facts: DatasetFacts, recipe: dict, selections: list[str], where: str
+    dataset: str,
+    facts: DatasetFacts,
+    images: Callable[[], Iterable[Any]] | None,
+    recipe: dict,
+    selections: list[str],
+    where: str,
 ) -> Iterator[str]:
-    """Classes too small to hold images out that can be matched."""
-    if "val" not in selections or facts.own_validation or facts.largest_class is None:
+    """Selections by a measure that cannot vary, as of classes too small to hold images out.
+
+    ``images`` gives the records of a user's own images; None for a registered dataset.
+    """
+    parts = {"val": Part(VALIDATION, "", facts.train_label), "test_max": facts.first_test()}
+    chosen = [name for name in parts if name in selections]
+    if not images or not chosen or facts.largest_class is None:
         return
     whole = validation_classes(facts.train_classes, recipe["validation"])
-    if not whole and facts.largest_class < 4:
+    if "val" in chosen and not (facts.own_validation or whole) and facts.largest_class < 4:
         yield (
             f"{where}: selections: val takes two images of a class and leaves two, but no class of "
             f"{dataset} to train on has four; leave val out of selections"
         )
+        return
+    from dmlbench.config.variation import constant  # with pandas, which jobs do not need
 
-
-def choice_problems(dataset: str, classes: int, where: str) -> Iterator[str]:
-    """Images held out of so few ``classes`` that Recall@1 of them is the same for all weights."""
-    if classes == 1:
-        yield (
-            f"{where}: selections: val takes images of the classes that have four different ones, "
-            f"and {dataset} has one such class to train on; leave val out of selections"
-        )
+    index = split_images(dataset, facts, images, recipe)
+    for name in chosen:
+        if why := constant(parts[name], index):
+            remedy = f"add images, or leave {name} out of selections"
+            yield f"{where}: selections: {name}: {why}; {remedy}"
 
 
 def batch_problems(

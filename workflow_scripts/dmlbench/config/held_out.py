@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
 from typing import Any
 
-from dmlbench.config.dataset_facts import DatasetFacts
+from dmlbench.config.dataset_facts import VALIDATION, DatasetFacts
 from dmlbench.files import checksum_of
 from dmlbench.seeding import validation_classes, validation_mask
 
@@ -37,32 +37,37 @@ def counts_left(
         # A class has one image or more; a share of each class is rounded by half an image or less.
         held_out = whole or max(0, math.ceil(total * share - classes / 2))
         return others | {"train": total - held_out, f"train:{label}": classes - whole}
-    index, held_out = _drawn(dataset, facts, images, share)
-    left = index[~held_out]
-    columns = left.columns.difference(["split", "content"])
+    index = split_images(dataset, facts, images, recipe)
+    left = index[index["split"] == "train"]
+    columns = left.columns.difference(["split", "content", "role", "subset"])
     return others | {"train": len(left)} | {f"train:{c}": left[c].nunique() for c in columns}
 
 
-def classes_to_choose_by(
-    dataset: str, facts: DatasetFacts, images: Callable[[], Iterable[Any]], share: float
-) -> int:
-    """The classes that images are held out of, of a user's own images (:func:`counts_left`)."""
-    index, held_out = _drawn(dataset, facts, images, share)
-    return index.loc[held_out, facts.train_label].nunique()
+def split_images(
+    dataset: str, facts: DatasetFacts, images: Callable[[], Iterable[Any]], recipe: dict
+) -> Any:
+    """The index of a user's own images with the splits of a run, before any of them is opened.
 
-
-def _drawn(
-    dataset: str, facts: DatasetFacts, images: Callable[[], Iterable[Any]], share: float
-) -> tuple[Any, Any]:
-    """The training rows of an index, and which of them validation takes."""
+    Equal files are copies of one image where images of each class are held out.
+    """
     import pandas as pd
 
     # In the order of an index, by which the draw goes.
-    records = sorted((r for r in images() if r.split == "train"), key=lambda r: r.path)
-    index = pd.DataFrame([record.labels for record in records]).assign(split="train")
-    whole = validation_classes(facts.train_classes, share)
-    index["content"] = range(len(records)) if whole else _contents(records)
-    return index, validation_mask(index, facts.train_label, share, dataset)
+    records = sorted(images(), key=lambda r: (r.split != "train", r.split, r.path))
+    trained = [record for record in records if record.split == "train"]
+    index = pd.DataFrame([record.labels for record in records])
+    index["split"] = [record.split for record in records]
+    index["subset"] = [record.subset for record in records]
+    index["content"] = range(len(records))
+    if facts.roles:
+        index["role"] = [record.role for record in records]
+    if facts.own_validation or not recipe["validation"]:
+        return index
+    if not validation_classes(facts.train_classes, recipe["validation"]):
+        others = [f"other {number}" for number in range(len(records) - len(trained))]
+        index["content"] = [*_contents(trained), *others]
+    held_out = validation_mask(index, facts.train_label, recipe["validation"], dataset)
+    return index.assign(split=index["split"].mask(held_out, VALIDATION))
 
 
 def counts_of_fold(facts: DatasetFacts, fold: int | None) -> dict[str, int]:

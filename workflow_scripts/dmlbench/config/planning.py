@@ -11,8 +11,9 @@ from pydantic import ValidationError
 from dmlbench import paths
 from dmlbench.config import checks
 from dmlbench.config.backbone_checks import found_weights, reduction_problems
-from dmlbench.config.held_out import classes_to_choose_by, counts_left, counts_of_fold
+from dmlbench.config.held_out import counts_left, counts_of_fold
 from dmlbench.config.image_sizes import size_problems
+from dmlbench.config.measure_checks import label_problems, measure_problems
 from dmlbench.config.models import Benchmark, Choice, Experiment, Sampler
 from dmlbench.config.own_datasets import own_records
 from dmlbench.config.plan import (
@@ -28,6 +29,7 @@ from dmlbench.config.plan import (
 )
 from dmlbench.config.recipe import Recipe
 from dmlbench.config.sections import Place
+from dmlbench.config.vector_files import VectorFile, vector_problem, vectors_in
 from dmlbench.errors import ConfigError
 from dmlbench.files import checksum_of, local_path
 from dmlbench.plugins.arguments import Argument, has_described, is_described
@@ -74,6 +76,7 @@ class _Builder:
             "sampler": {NO_SAMPLER: Sampler(), **benchmark.samplers},
         }
         self.resolved: dict[str, dict[str, dict]] = {section: {} for section in METHOD_KEYS}
+        self.vector_sizes: dict[str, VectorFile] = {}
         #: Sections and names of the entries that are wrong by themselves.
         self.wrong: set[tuple[str, str]] = set()
 
@@ -101,10 +104,14 @@ class _Builder:
             except ConfigError as error:
                 self.problems.append(f"features.{name}.pretraining: {error}")
             file = local_path(features.file)
-            if file.is_file():
-                self.plan.vectors[name] = checksum_of(file)
-            else:
+            if not file.is_file():
                 self.problems.append(f"features.{name}.file: there is no file '{features.file}'")
+                continue
+            self.plan.vectors[name] = checksum_of(file)
+            try:
+                self.vector_sizes[name] = vectors_in(file)
+            except ConfigError as error:
+                self.problems.append(f"features.{name}.file: {error}")
 
     def _resolve(self, given: Recipe | Sampler | Choice, where: str) -> dict:
         """A recipe, a sampler or a loss as plain data, all defaults filled in."""
@@ -188,7 +195,7 @@ class _Builder:
         used = {each.dataset for each in self.benchmark.experiments.values()}
         if all(map(self._is_dataset, used)):
             facts = {dataset: self.plan.facts(dataset) for dataset in sorted(used)}
-            self.problems += checks.label_problems(self.benchmark.evaluation, facts)
+            self.problems += label_problems(self.benchmark.evaluation, facts)
 
     def _is_dataset(self, name: str) -> bool:
         """Whether the facts of a dataset can be had."""
@@ -307,14 +314,14 @@ class _Builder:
         if "train" in benchmark.evaluation.splits:
             counts = counts_left(name, facts, images, how)
         counts = counts | counts_of_fold(facts, how["test_fold"])
-        self.problems += checks.measure_problems(benchmark.evaluation, name, facts, counts)
+        self.problems += measure_problems(benchmark.evaluation, name, facts, counts)
         if experiment.methods:
             kept = benchmark.selections
-            found = list(checks.selection_problems(name, facts, how, kept, mine))
-            if not found and images and "val" in kept and not facts.own_validation:
-                chosen_by = classes_to_choose_by(name, facts, images, how["validation"])
-                found = list(checks.choice_problems(name, chosen_by, mine))
-            self.problems += found
+            self.problems += checks.selection_problems(name, facts, images, how, kept, mine)
+        for vectors in experiment.features:
+            held = self.vector_sizes.get(vectors)
+            if held and (problem := vector_problem(held, name, facts)):
+                self.problems.append(f"features.{vectors}.file: {problem}")
         read = experiment.methods or {"untrained", "pca"} & set(benchmark.controls)
         if read and ("recipe", recipe) not in self.wrong:
             self.problems += size_problems(name, facts, images, how, mine)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dmlbench.config.dataset_facts import ROLES, VALIDATION
+from dmlbench.config.dataset_facts import ROLES, VALIDATION, Part
 from dmlbench.config.image_tables import (
     BOX,
     OF_OML,
@@ -16,6 +16,7 @@ from dmlbench.config.image_tables import (
     identities,
 )
 from dmlbench.config.own_images import TableDataset
+from dmlbench.config.variation import constant
 from dmlbench.plugins.messages import nearest
 
 #: So many rows, or classes, of each kind are named; the others are counted.
@@ -25,7 +26,18 @@ _UNREADABLE = r"[\x00-\x1f\x7f]"
 
 def table_problems(table: Table, dataset: TableDataset) -> list[str]:
     """A line for each kind of mistake. Rows are counted from 1, the first one below the head."""
-    checks = (_columns, _texts, _splits, _roles, _files, _boxes, _classes, _matches, _groups)
+    checks = (
+        _columns,
+        _texts,
+        _splits,
+        _roles,
+        _files,
+        _boxes,
+        _classes,
+        _matches,
+        _labels,
+        _groups,
+    )
     return [line for check in checks for line in check(table, dataset)]
 
 
@@ -157,6 +169,18 @@ def _matches(table: Table, dataset: TableDataset) -> Iterator[str]:
     yield from _told(
         rows, wrong, f"a query without another image of its {label} in the gallery", "path"
     )
+
+
+def _labels(table: Table, dataset: TableDataset) -> Iterator[str]:
+    """Label columns of which nothing can be measured: all queries miss, or all find their class."""
+    rows = table.rows
+    if not table.has_roles or table.missing or not rows["split"].eq("test").any():
+        return
+    index = rows.assign(content=range(len(rows)), subset="")
+    for label in dataset.labels:
+        why = constant(Part("test", "", label), index)
+        if why and label != dataset.trained_on:  # of that one each query without a match is told
+            yield f"labels: {label}: {why}; leave {label} out of labels"
 
 
 def _groups(table: Table, dataset: TableDataset) -> Iterator[str]:

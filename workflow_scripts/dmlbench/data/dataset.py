@@ -40,6 +40,10 @@ class Dataset(ABC):
     damaged_image = "the archive may be damaged"
     wrong_count = "published are {expected:,}; the archive is another version or damaged"
 
+    def left_out(self) -> str:
+        """What lies beside its images and is none of them, with counts; or nothing."""
+        return ""
+
     @abstractmethod
     def records(self, raw: dict[str, str]) -> Iterator[Record]:
         """Every image in any order, from the paths of the verified archives by file name."""

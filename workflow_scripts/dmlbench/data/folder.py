@@ -22,6 +22,9 @@ class Folder(Dataset):
     damaged_image = "mend it, or take it out of the folder"
     wrong_count = "there were {expected:,} a moment ago; run again"
 
+    def left_out(self) -> str:
+        return contents(self.folder)[1]
+
     def records(self, raw: dict[str, str]) -> Iterator[Record]:
         training, (images, left_out) = training_classes(self.folder), contents(self.folder)
         if left_out:

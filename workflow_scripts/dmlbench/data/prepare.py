@@ -68,6 +68,8 @@ def prepare(
             check_counts(dataset, table)
             check_roles(dataset, table)
             (folder / paths.INDEX_FILE).unlink(missing_ok=True)
+    if left_out := dataset().left_out():
+        table.attrs["left_out"] = left_out
     with disk_full_is_told(folder):
         write_parquet(folder / paths.INDEX_FILE, table)
     size = (folder / paths.PIXELS_FILE).stat().st_size

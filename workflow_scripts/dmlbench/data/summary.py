@@ -32,12 +32,14 @@ def summarise(name: str, index: pd.DataFrame, duplicates: pd.DataFrame) -> str:
     copies = (index["content"] != index["id"]).sum()
     pixels = (index["height"] * index["width"] * index["channels"]).sum()
     same = int(duplicates["same"].sum())
+    others = index.attrs.get("left_out")
+    told = f"left out, as no image of a class: {others}\n" if others else ""
     return (
         f"{name}: {len(index):,} images, {sides.min().min()} to {sides.max().max()} pixels a side, "
         f"{pixels / 1e6:,.1f} MB of pixels, copies of other images: {copies:,}\n\n"
         f"{table}\n\n(images per class: fewest - median - most)\n\n"
         f"images of the test that training has too: {same:,} with the same pixels, "
-        f"{len(duplicates) - same:,} more with nearly the same perceptual hash\n"
+        f"{len(duplicates) - same:,} more with nearly the same perceptual hash\n{told}"
     )
 
 

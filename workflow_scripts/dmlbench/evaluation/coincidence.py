@@ -10,12 +10,17 @@ import numpy as np
 ROUNDING = 1e-5
 
 
+def on_one_point(embeddings: np.ndarray) -> bool:
+    """Whether all embeddings (N x D) differ by rounding alone."""
+    if not len(embeddings):
+        return False
+    spread = np.abs(embeddings.astype(np.float64) - embeddings[0]).max()
+    return bool(spread <= ROUNDING * np.abs(embeddings).max())
+
+
 def without_rounding(embeddings: np.ndarray) -> np.ndarray:
     """The embeddings (N x D); each is the first one where all differ by rounding alone."""
-    if not len(embeddings):
-        return embeddings
-    spread = np.abs(embeddings.astype(np.float64) - embeddings[0]).max()
-    if spread > ROUNDING * np.abs(embeddings).max():
+    if not on_one_point(embeddings):
         return embeddings
     return np.repeat(embeddings[:1], len(embeddings), axis=0)
 

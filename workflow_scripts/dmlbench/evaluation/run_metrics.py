@@ -6,11 +6,13 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import pandas as pd
 
-from dmlbench import BENCHMARK_VERSION, paths
+from dmlbench import BENCHMARK_VERSION
 from dmlbench.config import Plan, Run
-from dmlbench.config.dataset_facts import VALIDATION, Part, Roles
+from dmlbench.config.dataset_facts import VALIDATION, Part
+from dmlbench.config.variation import queries_of
+from dmlbench.data.measured_images import copies_in_test, images_measured, measured_parts
 from dmlbench.data.store import content_hash
-from dmlbench.errors import DataError
+from dmlbench.evaluation.coincidence import on_one_point
 from dmlbench.evaluation.embeddings import (
     StoredEmbeddings,
     checksums_of_embeddings,
@@ -18,7 +20,6 @@ from dmlbench.evaluation.embeddings import (
 )
 from dmlbench.evaluation.metric import METRICS, QueryMetric, Sample, others_of_class, query_rows
 from dmlbench.evaluation.scored_pairs import samples_of_run
-from dmlbench.files import read_parquet
 from dmlbench.workflow.job_records import read_record, sealed
 from dmlbench.workflow.provenance import step_code
 
@@ -40,16 +41,12 @@ def measure_run(plan: Plan, run: Run) -> dict:
 
     The result is sealed (:func:`dmlbench.workflow.job_records.sealed`), and names the SHA-256 of
     the embeddings that it is of. A DataError says that embeddings are missing, damaged or not
-    finite, or too few for a metric, or that the run was trained on other data.
+    finite, that a metric cannot vary, or that the run was trained on other data.
     """
-    settings, facts = plan.benchmark.evaluation, plan.facts(run.dataset)
-    folder = plan.run_folder(run)
+    settings, folder = plan.benchmark.evaluation, plan.run_folder(run)
     whole = index_measured(plan, run)
     copies = copies_in_test(plan, run, whole)
-    index = whole[~whole["id"].isin(copies["id"])] if settings.exclude_duplicates else whole
-    parts = [part for part in facts.evaluations if part.split in settings.splits]
-    for part in parts:
-        _check_left(part, index, len(part.rows(whole)))
+    index, parts = images_measured(plan, run, whole), measured_parts(plan, run)
     rows, vectors = [], []
     for selection in plan.measured(run):
         stored = StoredEmbeddings(folder, selection, index)
@@ -58,6 +55,7 @@ def measure_run(plan: Plan, run: Run) -> dict:
             norms = np.linalg.norm(embeddings.astype(np.float64), axis=1)
             sizes = {"vectors": len(embeddings), "dimension": embeddings.shape[1]}
             sizes |= {"shortest": float(norms.min()), "longest": float(norms.max())}
+            sizes["one_point"] = on_one_point(embeddings)
             vectors.append({"selection": selection, **part._asdict(), **sizes})
         measured = list(_of_images(plan, run, stored, parts))
         if plan.verifies(run.dataset):
@@ -86,22 +84,6 @@ def measure_run(plan: Plan, run: Run) -> dict:
     return sealed(measured)
 
 
-def copies_in_test(plan: Plan, run: Run, index: pd.DataFrame) -> pd.DataFrame:
-    """The images of a run's test that its training, or validation, has too."""
-    found = read_parquet(plan.data_folder(run) / paths.DUPLICATES_FILE)
-    return found[found["id"].isin(index.loc[index["split"] == "test", "id"])]
-
-
-def _check_left(part: Part, index: pd.DataFrame, before: int) -> None:
-    """Raise DataError where nothing, or no query or gallery, of a part is left in ``index``."""
-    number, roles = len(part.rows(index)), part.roles(index)
-    if not number or (roles and not all(mask.any() for mask in roles)):
-        raise DataError(
-            f"{part}: {before - number:,} of {before:,} images are in training too, and what is "
-            "left cannot be measured; leave evaluation.exclude_duplicates out, or mend the split"
-        )
-
-
 def _left_out(part: Part, whole: pd.DataFrame, index: pd.DataFrame) -> list[int]:
     """How many queries, and images of the gallery, of a part are in ``whole`` but not ``index``."""
     before, after = part_counts(part, whole), part_counts(part, index)
@@ -114,10 +96,11 @@ def part_counts(part: Part, index: pd.DataFrame) -> dict:
     Every image is one of the ``queries``; its ``gallery`` are the others. ``held_out`` are training
     images left out of the part, for validation; ``trained_classes`` those of its ``classes`` that
     training images have; ``chance`` is the Recall@1 of neighbours drawn at random; of the class of
-    ``unmatched`` queries no other image is in the gallery.
+    ``unmatched`` queries no other image is in the gallery; ``copies`` are images of the gallery
+    with the pixels of a query that is another image; of ``fixed`` queries no embedding changes
+    Recall@1 (:class:`dmlbench.config.variation.Queries`).
 
-    Where queries and gallery are apart there are also ``images`` (of both), and the ``copies``:
-    images of the gallery with the pixels of a query that is another image.
+    Where queries and gallery are apart there are also ``images``: of both.
     """
     rows, roles = part.rows(index), part.roles(index)
     labels = index[part.label].iloc[rows]
@@ -130,10 +113,8 @@ def part_counts(part: Part, index: pd.DataFrame) -> dict:
         others[queries & (gallery == one)].sum() / queries.sum() / max(1, gallery.sum() - one)
         for one in (True, False)
     )
-    apart = {}
-    if roles:
-        copies = _copies(index["content"].to_numpy()[rows], roles)
-        apart = {"images": len(rows), "copies": copies}
+    content = index["content"].to_numpy()[rows]
+    copied = np.bincount(content[queries], minlength=content.max() + 1)[content] > queries
     held_out = part._replace(split=VALIDATION).rows(index) if part.split == "train" else ()
     return {
         **part._asdict(),
@@ -144,14 +125,10 @@ def part_counts(part: Part, index: pd.DataFrame) -> dict:
         "trained_classes": int(labels.drop_duplicates().isin(trained).sum()),
         "chance": float(found),
         "unmatched": int((others[queries] == 0).sum()),
-        **apart,
+        "copies": int((copied & gallery).sum()),
+        "fixed": int((queries & ~queries_of(part, index).open).sum()),
+        **({"images": len(rows)} if roles else {}),
     }
-
-
-def _copies(content: np.ndarray, roles: Roles) -> int:
-    """How many images of the gallery are copies of a query that is another image."""
-    asked = np.bincount(content[roles.queries], minlength=content.max() + 1)
-    return int((asked[content] > roles.queries)[roles.gallery].sum())
 
 
 def with_coarse_labels(parts: list[Part], sub_labels: dict[str, str]) -> list[Part]:

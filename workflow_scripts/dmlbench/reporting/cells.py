@@ -20,7 +20,7 @@ COLUMN = ["metric", "k"]
 #: The columns of :func:`cells`.
 _CELLS = [
     "method", *METHOD_KEYS, "control", "planned", "pretraining", *BLOCK, *COLUMN, "mean", "sd",
-    "half_width", "n", "published", "difference", "covered", "source", "best",
+    "half_width", "n", "collapsed", "published", "difference", "covered", "source", "best",
 ]  # fmt: skip
 #: The first columns of a table, in their order; other metrics follow.
 _FIRST = ("recall", "r_precision", "map_at_r", "nmi", "nmi_plus")
@@ -31,9 +31,9 @@ def cells(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataFrame:
 
     Columns: selection, split, subset, label, metric, k; method (in words), recipe, loss, sampler,
     control (its kind, empty for a method), pretraining; mean, sd, half_width (of the 95%
-    t-interval), n and planned (seeds); published (number), difference (mean - published), covered
-    (whether the interval holds the published number), source; best (whether tests support that it
-    is the best). Where queries and gallery are apart also :data:`SIZES`.
+    t-interval), n and planned (seeds), collapsed (how many of n); published (number), difference
+    (mean - published), covered (whether the interval holds the published number), source; best
+    (whether tests support that it is the best), and :data:`SIZES` of the part.
 
     No rows where no run is finished and the config says partial.
 
@@ -52,15 +52,19 @@ def cells(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataFrame:
 def over_lines(plan: Plan, experiment: str, mine: pd.DataFrame) -> pd.DataFrame:
     """Values over seeds: a row for each line of the experiment's table, block and metric of theirs.
 
-    Columns: those of :func:`lines_of`, of :data:`BLOCK` and :data:`COLUMN`; mean, sd, half_width
-    and n.
+    Columns: those of :func:`lines_of`, of :data:`BLOCK` and :data:`COLUMN`; mean, sd, half_width,
+    n; and collapsed, how many of the n have all embeddings on one point.
     """
     keys = mine[[*BLOCK, *COLUMN]].drop_duplicates()
     table = pd.DataFrame(lines_of(plan, experiment)).merge(keys, how="cross")
     # Controls without a training have the same embeddings for every selection.
     untrained = table["loss"].isin(plan.not_trained)
     stored = table.assign(selection=table["selection"].mask(untrained, plan.control_selection))
-    return table.join(summaries(stored, mine, [*METHOD_KEYS, *BLOCK, *COLUMN]))
+    by = [*METHOD_KEYS, *BLOCK, *COLUMN]
+    points = mine.groupby(by)["collapsed"].sum() if "collapsed" in mine else pd.Series(dtype=int)
+    keys = stored[by].itertuples(index=False, name=None)
+    found = [int(points.get(key, 0)) for key in keys]
+    return table.join(summaries(stored, mine, by)).assign(collapsed=found)
 
 
 def values_of(plan: Plan, experiment: str, metrics: pd.DataFrame) -> pd.DataFrame:
@@ -140,7 +144,7 @@ def _with_best(table: pd.DataFrame, mine: pd.DataFrame) -> pd.DataFrame:
 
 
 def _with_sizes(table: pd.DataFrame, mine: pd.DataFrame) -> pd.DataFrame:
-    """The table with :data:`SIZES` of parts whose queries and gallery are apart, if there are."""
+    """The table with :data:`SIZES` of each part; results of before 1.1 do not have all."""
     if not set(SIZES) <= set(mine) or mine[SIZES[0]].isna().all():
         return table
     sizes = mine[[*BLOCK[1:], *SIZES]].drop_duplicates(BLOCK[1:])
@@ -154,6 +158,7 @@ def printed_cells(block: pd.DataFrame) -> pd.DataFrame:
     shown = []
     for row in block.to_dict("records"):
         decimals, note = find_measure(row["metric"]).decimals, count(row["n"], row["planned"])
+        note = " ".join(filter(None, (note, _collapsed(row["collapsed"], row["n"]))))
         outside = pd.notna(row["covered"]) and not row["covered"]
         about = row["mean"], row["half_width"], decimals, bool(row["best"]), note, row["published"]
         shown.append(Cell(*about, outside))
@@ -166,6 +171,12 @@ def printed_cells(block: pd.DataFrame) -> pd.DataFrame:
 def count(n: float, planned: float) -> str:
     """``(2/3)`` where seeds are missing, else nothing."""
     return f"({n:.0f}/{planned:.0f})" if n < planned else ""
+
+
+def _collapsed(number: int, n: int) -> str:
+    """``(2/3 collapsed)`` where the embeddings of some runs lie on one point, else nothing."""
+    share = f"{number}/{n} " if number < n else ""
+    return f"({share}collapsed)" if number else ""
 
 
 def more_data(table: pd.DataFrame) -> list[str]:

@@ -36,8 +36,10 @@ def collect(plan: Plan) -> None:
     name, measured = plan.benchmark.name, results.measured.values()
     rows = []
     for one in measured:
-        sizes = one.sizes()
-        rows += [row | sizes.get(part_of(row), {}) | vars(one.run) for row in one.rows]
+        sizes, collapsed = one.sizes(), one.collapsed()
+        for row in one.rows:
+            point = {"collapsed": (row["selection"], *part_of(row)) in collapsed}
+            rows.append(row | sizes.get(part_of(row), {}) | point | vars(one.run))
     # The column loss of collected tables is the run's entry in the config.
     histories = [
         one.history.rename(columns={"loss": "loss_value"}).assign(**vars(one.run))

@@ -28,7 +28,7 @@ def leaderboard(plan: Plan, metrics: pd.DataFrame) -> pd.DataFrame:
     first = (metrics["metric"] != "recall") | (
         metrics["k"] == min(plan.benchmark.evaluation.recall_at)
     )
-    shown = metrics[metrics["metric"].isin(_SHOWN) & first]
+    shown = metrics[metrics["metric"].isin(_SHOWN) & first & metrics["value"].notna()]
     shown = shown.assign(value=100 * shown["value"])
     boards = [pd.DataFrame()]
     for dataset in plan.datasets:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dmlbench import paths
 from dmlbench.checking.check import check, words
-from dmlbench.checking.results import MISSING, OK, LedgerEntry, Results
+from dmlbench.checking.results import MISSING, OK, LedgerEntry, Results, part_of
 from dmlbench.config import Plan, Run
 from dmlbench.config.folders import contents
 from dmlbench.config.own_images import FolderDataset
@@ -46,9 +46,15 @@ def _beside_images(plan: Plan) -> Iterator[str]:
 def _not_measured(plan: Plan, run: Run, measured: dict) -> Iterator[str]:
     name = run.dataset
     for part in measured["parts"]:
+        where = " ".join(filter(None, (name, *part_of(part))))
         if number := part.get("unmatched"):
-            where = f"{name} {part['split']} {part['label']}"
-            yield f"{where}: {number} queries have no match in the gallery"
+            yield f"{where}: {number} queries have no match in the gallery, and count as missed"
+        if number := part.get("copies"):
+            yield f"{where}: {number} images of the gallery are copies of a query"
+    for found in measured["vectors"] if run.trained else ():
+        if found.get("one_point"):
+            where = " ".join((run.id, found["selection"], *filter(None, part_of(found))))
+            yield f"{where}: collapsed: all embeddings lie on one point"
     dropped = measured.get("duplicates", {}).get("left_out", {})
     for part, (queries, gallery) in dropped.items():
         if plan.benchmark.evaluation.exclude_duplicates and (queries or gallery):

@@ -92,7 +92,7 @@ def caption(plan: Plan, experiment: str, long: pd.DataFrame, gaps: str) -> str:
     tables = published_of(plan, experiment)
     recipes = [plan.recipes[method[0]] for method in plan.methods[experiment]]
     other = [t for t in tables if t.parts and any(map(t.other_network, recipes))]
-    nmi_plus = long.loc[long["metric"] == "nmi_plus", "label"].head(1)
+    nmi_plus, sizes = long.loc[long["metric"] == "nmi_plus", "label"].head(1), _sizes(long)
     return render_notes(
         "caption.txt.j2",
         partial=gaps,
@@ -105,8 +105,10 @@ def caption(plan: Plan, experiment: str, long: pd.DataFrame, gaps: str) -> str:
         other=[table.source for table in other],
         theirs=dict.fromkeys(table.protocol["backbone"] for table in other),
         ours=dict.fromkeys(recipe["backbone"] for recipe in recipes),
+        collapsed=(long["collapsed"] > 0).any(),
         r_precision=(long["metric"] == "r_precision").any(),
-        apart=_apart(long),
+        sizes=sizes,
+        apart=any(part["apart"] for part in sizes),
         nmi=(long["metric"] == "nmi").any(),
         vectors=_vectors(plan, experiment),
         copies=_copies(plan, experiment),
@@ -115,13 +117,19 @@ def caption(plan: Plan, experiment: str, long: pd.DataFrame, gaps: str) -> str:
     )
 
 
-def _apart(long: pd.DataFrame) -> list[dict]:
-    """The sizes of the parts whose queries and gallery are apart, with the part in words."""
+def _sizes(long: pd.DataFrame) -> list[dict]:
+    """The sizes of parts that are not as usual, with the part in words.
+
+    They have queries ``apart`` from the gallery, without a match, or with a copy in it.
+    """
     if not set(SIZES) <= set(long):
         return []
     sizes = long[[*BLOCK[1:], *SIZES]].dropna(subset=list(SIZES)).drop_duplicates()
     sizes = sizes.assign(part=[names.part(*row[:3]) for row in sizes.itertuples(index=False)])
-    return sizes.astype(dict.fromkeys(SIZES, int)).to_dict("records")
+    sizes = sizes.astype(dict.fromkeys(SIZES, int))
+    sizes["apart"] = sizes["gallery"] != sizes["queries"] - 1
+    told = sizes["apart"] | (sizes["unmatched"] > 0) | (sizes["copies"] > 0)
+    return sizes[told].to_dict("records")
 
 
 def _vectors(plan: Plan, experiment: str) -> list[str]:

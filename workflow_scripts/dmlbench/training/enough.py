@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from dmlbench.config.dataset_facts import VALIDATION, Part
+from dmlbench.config.variation import constant
 from dmlbench.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -41,31 +42,6 @@ def check_enough(images: "TrainingImages", spec: dict, parts: dict[str, Part]) -
             problems.append(f"{name}: selections: {selection}: {why}; {_REMEDY[selection]}")
     if problems:
         raise ConfigError("\n".join(problems))
-
-
-def constant(part: Part, index: pd.DataFrame) -> str:
-    """Why Recall@1 of a part is the same for all embeddings; empty where it can vary.
-
-    It varies where some query has an image of its class and one of another class in its gallery,
-    and no copy of itself there, which would always be the nearest.
-    """
-    rows, roles = part.rows(index), part.roles(index)
-    if not len(rows):
-        return f"there are no images of {part}"
-    labels, contents = (pd.factorize(index[c].iloc[rows])[0] for c in (part.label, "content"))
-    queries, gallery = roles or np.ones((2, len(rows)), dtype=bool)
-    own = np.bincount(labels, gallery)[labels] - gallery
-    others = gallery.sum() - gallery - own
-    copied = np.bincount(contents, gallery)[contents] > gallery
-    if (queries & (own > 0) & (others > 0) & ~copied).any():
-        return ""
-    if not (queries & (others > 0)).any():
-        why = "all images are of one class"
-    elif not (queries & (own > 0)).any():
-        why = "each class has one image"
-    else:
-        why = "each query with an image of its class has a copy of itself in the gallery"
-    return f"Recall@1 of {part} cannot vary: {why}"
 
 
 def matchable(images: "TrainingImages") -> np.ndarray:

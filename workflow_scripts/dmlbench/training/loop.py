@@ -1,8 +1,9 @@
 """Training one run: everything that decides its result."""
 
 import logging
+import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -67,6 +68,8 @@ class Trainer:
         self.step = build_step(spec, self.model, self.loss, self._freezing, self.images)
         self.progress = Progress(Selections(spec["selections"]), torch.Generator(self.device))
         self.initial_weights = self.model.sha256()
+        parameters = self.model.named_parameters()
+        self._first = {name: p.detach().to("cpu", copy=True) for name, p in parameters}
         self._checkpoint, self._stopping = Checkpoint(None), Stopping()
 
     def train(
@@ -106,6 +109,19 @@ class Trainer:
             where = self._checkpoint.save_diverged(take(self.step, self.progress))
             raise DivergedError(f"{error}; the state is in {where}" if where else error) from None
         return self.progress
+
+    def moved(self) -> float:
+        """By how much the kept weights, of any selection, differ from those at the start.
+
+        It is the length of the difference of all parameters over theirs at the start. What batch
+        norm has counted is left out: it changes without any learning.
+        """
+        length = _length(self._first.values())
+        far = max(
+            _length(weights[name].double() - first.double() for name, first in self._first.items())
+            for weights in self.progress.selections.weights.values()
+        )
+        return far / length
 
     @contextmanager
     def _embedding(self) -> Iterator[None]:
@@ -195,3 +211,7 @@ class Trainer:
                 torch.cuda.synchronize(self.device)
             progress.seconds = time.monotonic() - started
         return sum(len(positions) for positions in batches)
+
+
+def _length(tensors: Iterable[torch.Tensor]) -> float:
+    return math.hypot(*(float(tensor.double().norm()) for tensor in tensors))

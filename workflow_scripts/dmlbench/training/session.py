@@ -16,6 +16,8 @@ from dmlbench import paths
 from dmlbench.config import Plan, Run
 from dmlbench.data.disk import disk_full_is_told, near
 from dmlbench.data.folder import dataset_of
+from dmlbench.data.measured_images import images_measured
+from dmlbench.data.splits import index_of
 from dmlbench.data.store import ImageStore
 from dmlbench.errors import ConfigError
 from dmlbench.files import checksum_of, replacing, write_json
@@ -26,7 +28,7 @@ from dmlbench.training.loop import Trainer
 from dmlbench.training.run_lock import RunLock
 from dmlbench.training.stopping import Stopping
 from dmlbench.workflow.bundles import is_finished, output_names
-from dmlbench.workflow.job_records import learnt_nothing, read_record
+from dmlbench.workflow.job_records import learnt_nothing, not_moved, read_record
 from dmlbench.workflow.provenance import environment, hardware, training_code, training_files
 
 log = logging.getLogger(__name__)
@@ -67,6 +69,7 @@ def train_run(
             images = stack.enter_context(near(prepared, settings.scratch))
             store = ImageStore(images, None if images == prepared else prepared)
             spec, dataset = plan.spec(run), dataset_of(plan, run.dataset)
+            images_measured(plan, run, index_of(plan, run))  # before hours of training
             features = plan.features_file(run)
             with memory_for("the network", pick_device(spec["recipe"]["device"]), _SMALLER):
                 trainer = Trainer(spec, dataset, store, features)
@@ -94,7 +97,8 @@ def train_run(
         # A history that grows and new weights must not lie beside the record of an older training.
         (out / "run.json").unlink(missing_ok=True)
         trainer.train(checkpoint, stopping, epoch_ended)
-        if why := learnt_nothing(trainer.progress.history):
+        why = learnt_nothing(trainer.progress.history) or not_moved(trainer.moved())
+        if why:
             log.warning("this training taught nothing: %s; no table takes it", why)
         lock.check()
         with disk_full_is_told(out, GO_ON):
@@ -128,6 +132,7 @@ def save_run(out: Path, plan: Plan, run: Run, trainer: Trainer) -> None:
         "selected_epochs": selections.epochs,
         "input": reader.input,
         "initial_weights": trainer.initial_weights,
+        "moved": trainer.moved(),
         "device": str(trainer.device),
         "gpu": hardware(trainer.device)["gpu"],
         "seconds": sum(row["seconds"] for row in trainer.progress.history),

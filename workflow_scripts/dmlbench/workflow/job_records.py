@@ -26,6 +26,9 @@ BEAT, DEAD = 20.0, 120.0
 RUNNING = "running"
 #: The key of a sealed file that holds the hash of all its others.
 SEAL = "seal"
+#: How far numbers of float32 are apart, as a share of them.
+SINGLE = 2.0**-23
+STOOD_STILL = "the weights have not moved"
 KILLED = "killed: by the system for its memory, with its node, or by hand; see the log"
 
 
@@ -119,6 +122,14 @@ def learnt_nothing(history: list[dict]) -> str:
     if history and not any(row["loss"] for row in history):
         return "the loss was 0 in every step"
     return ""
+
+
+def not_moved(share: float | None) -> str:
+    """That a training left its weights where they were; empty where it did not.
+
+    ``share`` is how far they moved, as a share of their length; None where nobody noted it.
+    """
+    return STOOD_STILL if share is not None and share < SINGLE else ""
 
 
 def read_record(folder: Path, fingerprint: str) -> dict:

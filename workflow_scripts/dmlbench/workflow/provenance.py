@@ -45,9 +45,13 @@ DECIDES_NOTHING = {
     "dmlbench.training.stopping": "when a training leaves",
     "dmlbench.workflow": "records of what was done",
 }
-#: Inside one of those packages, and decides something: which rows are measured, and which images a
-#: table has.
-_DECIDES = ("dmlbench.config.dataset_facts", "dmlbench.config.image_tables")
+#: Inside one of those packages, and decides something: which rows are measured, which images are in
+#: a table, and what is counted of queries.
+_DECIDES = (
+    "dmlbench.config.dataset_facts",
+    "dmlbench.config.image_tables",
+    "dmlbench.config.variation",
+)
 #: What decides something for one step only, by its script: how records are read.
 _ALSO = {"check": ("dmlbench.workflow.job_records",)}
 #: Modules of these packages register themselves and are found by looking into the folder: whoever
