@@ -6,7 +6,8 @@ from pathlib import Path
 
 from dmlbench import cli, paths
 from dmlbench.checking.check import check, refuse, rules, write_check
-from dmlbench.checking.results import Results, write_ledger
+from dmlbench.checking.ledger import write_ledger
+from dmlbench.checking.results import Results
 from dmlbench.config import load_config
 
 log = logging.getLogger("dmlbench.check")

@@ -17,8 +17,8 @@ from dmlbench.checking.results import PART, Results
 from dmlbench.config import RANDOM, resolve_config
 from dmlbench.errors import DataError
 from dmlbench.files import checksum_of
+from dmlbench.records import SEAL, sealed
 from dmlbench.seeding import derive_seed
-from dmlbench.workflow.job_records import SEAL, sealed
 
 RUN = "digits_even_odd/digits_8d/triplet/eps/seed0"
 METRICS, RECORD, HISTORY = paths.METRICS_FILE, "run.json", "history.csv"
@@ -49,7 +49,7 @@ def doctored(folder, run, name, change):
     content = json.loads(path.read_text())
     change(content)
     content.pop(SEAL, None)
-    path.write_text(json.dumps(sealed(content) if name == METRICS else content))
+    path.write_text(json.dumps(sealed(content)))
 
 
 def of_metric(content, metric, k=None):
@@ -343,7 +343,6 @@ def test_a_metric_that_no_run_has_is_missed(plan, folder, metric):
         (METRICS, set_in("parts", []), None),
         (RECORD, lambda c: c.pop("initial_weights"), "run.json: initial_weights: field required"),
         (RECORD, lambda c: c.pop("files"), "run.json: files: field required"),
-        (RECORD, set_in("data", None), "run.json: data: input should be a valid string"),
     ],
 )
 def test_files_of_another_form_are_told_in_one_line(plan, folder, name, change, told):
@@ -419,6 +418,32 @@ def test_seeds_that_find_as_much_are_no_copies(plan, folder, found):
     for seed in (0, 1):
         doctored(folder, RUN.replace("seed0", f"seed{seed}"), METRICS, alike)
     assert breaches(plan, folder) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        set_in("seconds", 1.0),
+        set_in("images", {"images": 1090, "never_drawn": 0}),
+        set_in("outputs", {}),
+        lambda content: content.pop(SEAL),
+    ],
+)
+def test_a_record_altered_by_hand_is_told(plan, folder, change):
+    path = paths.run_in(folder, RUN) / RECORD
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+    found = breaches(plan, folder)
+    assert {(b["rule"], b["run"]) for b in found} == {("R20", RUN)}
+    assert found[0]["what"] == "run.json was changed after it was written"
+    assert found[0]["remedy"] == "delete its run.json and train it again"
+
+
+def test_a_history_that_no_record_vouches_for_counts_as_altered(plan, folder):
+    doctored(folder, RUN, RECORD, lambda content: content["outputs"].pop(HISTORY))
+    (found,) = breaches(plan, folder)
+    assert (found["rule"], found["what"]) == ("R20", "history.csv was changed after it was written")
 
 
 def test_a_history_altered_by_hand_is_told(plan, folder):

@@ -19,7 +19,8 @@ from dmlbench.evaluation.embeddings import (
 from dmlbench.evaluation.metric import METRICS, QueryMetric, Sample, others_of_class, query_rows
 from dmlbench.evaluation.scored_pairs import samples_of_run
 from dmlbench.files import read_parquet
-from dmlbench.workflow.job_records import read_record, sealed
+from dmlbench.records import sealed
+from dmlbench.workflow.job_records import read_record
 from dmlbench.workflow.provenance import step_code
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ def measure_images(sample: Sample, names: Iterable[str]) -> list[dict]:
 def measure_run(plan: Plan, run: Run) -> dict:
     """Measure every part of the dataset that the config's splits cover.
 
-    The result is sealed (:func:`dmlbench.workflow.job_records.sealed`), and names the SHA-256 of
+    The result is sealed (:func:`dmlbench.records.sealed`), and names the SHA-256 of
     the embeddings that it is of. A DataError says that embeddings are missing, damaged or not
     finite, or too few for a metric, or that the run was trained on other data.
     """

@@ -5,7 +5,8 @@ from pathlib import Path
 import pandas as pd
 
 from dmlbench import paths
-from dmlbench.checking.results import OK, LedgerEntry, Measured, Results, part_of
+from dmlbench.checking.ledger import OK, LedgerEntry
+from dmlbench.checking.results import Measured, Results, part_of
 from dmlbench.config import METHOD_KEYS, RUN_KEYS, Plan
 from dmlbench.errors import DataError
 from dmlbench.files import replacing, write_json, write_parquet

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from dmlbench import STAMP, paths
-from dmlbench.checking.results import OK
+from dmlbench.checking.ledger import OK
 from dmlbench.config import METHOD_KEYS, Plan, Run
 from dmlbench.errors import ConfigError, DataError
 from dmlbench.files import read_parquet, replacing, write_text
