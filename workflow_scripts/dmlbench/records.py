@@ -1,17 +1,22 @@
-"""JSON that a job wrote: read by its form, and known again by its seal."""
+"""What jobs wrote, known again: JSON by its form and seal, tables by whose they are."""
 
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from dmlbench.errors import DataError
-from dmlbench.files import naming
+from dmlbench.files import DAMAGED, naming, read_parquet, write_parquet
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: The key of a sealed file that holds the hash of all its others.
 SEAL = "seal"
+#: The attribute of a table that says whose it is.
+_OF = "of"
 
 
 def read_json(file: Path, remedy: str, form: TypeAdapter | None = None) -> Any:
@@ -53,6 +58,28 @@ def sealed(content: dict) -> dict:
 def is_sealed(content: dict) -> bool:
     """Whether the content of a JSON file is what :func:`sealed` made."""
     return content.get(SEAL) == _hash_of({k: v for k, v in content.items() if k != SEAL})
+
+
+def write_table(path: Path, table: "pd.DataFrame", of: str) -> None:
+    """Write ``table`` as :func:`dmlbench.files.write_parquet` does, with whose it is beside it.
+
+    ``of`` is the hash of what it was made from, such as the images of a dataset.
+    """
+    marked = table.copy(deep=False)
+    marked.attrs = {**table.attrs, _OF: of}
+    write_parquet(path, marked)
+
+
+def read_table(path: Path | str, of: str, columns: list[str] | None = None) -> "pd.DataFrame":
+    """The table that :func:`write_table` wrote to ``path``, or some of its ``columns``.
+
+    Raises:
+        DataError: It is damaged, or not ``of`` this: of another run or other images, by its name.
+    """
+    table = read_parquet(path, columns)
+    if table.attrs.pop(_OF, None) != of:
+        raise DataError(f"{path}: was made from other images or settings; {DAMAGED}")
+    return table
 
 
 def _hash_of(content: dict) -> str:

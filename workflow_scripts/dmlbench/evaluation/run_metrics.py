@@ -18,8 +18,7 @@ from dmlbench.evaluation.embeddings import (
 )
 from dmlbench.evaluation.metric import METRICS, QueryMetric, Sample, others_of_class, query_rows
 from dmlbench.evaluation.scored_pairs import samples_of_run
-from dmlbench.files import read_parquet
-from dmlbench.records import sealed
+from dmlbench.records import read_table, sealed
 from dmlbench.workflow.job_records import read_record
 from dmlbench.workflow.provenance import step_code
 
@@ -53,7 +52,7 @@ def measure_run(plan: Plan, run: Run) -> dict:
         _check_left(part, index, len(part.rows(whole)))
     rows, vectors = [], []
     for selection in plan.measured(run):
-        stored = StoredEmbeddings(folder, selection, index)
+        stored = StoredEmbeddings(plan, run, selection, index)
         for part in parts:
             embeddings, _, _ = stored.of(part)
             norms = np.linalg.norm(embeddings.astype(np.float64), axis=1)
@@ -89,7 +88,7 @@ def measure_run(plan: Plan, run: Run) -> dict:
 
 def copies_in_test(plan: Plan, run: Run, index: pd.DataFrame) -> pd.DataFrame:
     """The images of a run's test that its training, or validation, has too."""
-    found = read_parquet(plan.data_folder(run) / paths.DUPLICATES_FILE)
+    found = read_table(plan.data_folder(run) / paths.DUPLICATES_FILE, content_hash(index))
     return found[found["id"].isin(index.loc[index["split"] == "test", "id"])]
 
 
