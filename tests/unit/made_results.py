@@ -58,6 +58,11 @@ def write(path: Path, value: dict) -> None:
     path.write_text(json.dumps(value))
 
 
+def write_sealed(path: Path, content: dict) -> None:
+    """Write a doctored record or metrics as a job would."""
+    write(path, sealed({key: value for key, value in content.items() if key != SEAL}))
+
+
 def share(content: dict, row: dict, value: float) -> float:
     """What of a row's queries is next to ``value`` and can be found."""
     (asked,) = {p["queries"] for p in content["parts"] if part_of(p) == part_of(row)}
@@ -69,7 +74,7 @@ def write_metrics(path: Path, content: dict) -> None:
     for row in content["metrics"]:
         if row["metric"] == "recall" and row["value"] is not None:
             row["value"] = share(content, row, row["value"])
-    write(path, sealed({key: value for key, value in content.items() if key != SEAL}))
+    write_sealed(path, content)
 
 
 def record_of(plan: Plan, run: Run) -> dict:

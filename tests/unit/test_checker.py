@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, run_script
+from conftest import ROOT, error_lines, run_script
 from made_results import make_results, share
 
 from dmlbench import paths
@@ -517,7 +517,23 @@ def test_a_strangers_folder_is_checked_alone(plan, folder, tmp_path):
     (folder / paths.CONFIG_FILE).unlink()
     done = run_script("check", folder, cwd=tmp_path)
     assert done.returncode == 2
-    assert "config.json: cannot be read" in done.stderr
+    (line,) = error_lines(done)
+    assert f"{folder}: has no config.json, so nothing was run here; run the pipeline first" in line
+
+
+def test_results_of_another_version_are_told_with_what_to_do(plan, folder, tmp_path):
+    """Their config has keys that are gone."""
+    config = json.loads((folder / paths.CONFIG_FILE).read_text()) | {"theory": {}, "simulate": 1}
+    (folder / paths.CONFIG_FILE).write_text(json.dumps(config))
+    done = run_script("check", folder, cwd=tmp_path)
+    assert len(error_lines(done)) == 2  # of this version: each key
+    for run in plan.all_runs:
+        doctored(folder, run, METRICS, set_in("benchmark_version", "1.0"))
+    done = run_script("check", folder, cwd=tmp_path)
+    assert done.returncode == 2
+    (line,) = error_lines(done)
+    assert f"{folder}: of benchmark version 1.0, whose config this version" in line
+    assert "check them with the code that made them" in line
 
 
 def test_the_protocol_lists_every_rule():

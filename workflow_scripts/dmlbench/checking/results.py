@@ -38,11 +38,19 @@ _TRAINED_FORM = TypeAdapter(TypedDict("_Trained", {**RECORD, **_OF_TRAINING}))
 _LEFT_OUT = {"same": int, "near": int, "left_out": dict[str, list[int]]}
 _COPIES = {"duplicates": NotRequired[TypedDict("_Copies", _LEFT_OUT)]}
 _METRICS_FORM = TypeAdapter(TypedDict("_Metrics", {**_SETTINGS, **_MEASURED, **_COPIES}))
+_VERSION_FORM = TypeAdapter(TypedDict("_Version", {"benchmark_version": NotRequired[str]}))
 
 
 def part_of(row: dict) -> tuple[str, ...]:
     """The :data:`PART` that a row is of."""
     return tuple(row[key] for key in PART)
+
+
+def version_of(folder: Path) -> str | None:
+    """The benchmark version of a folder of results; None where no run is measured."""
+    for file in folder.glob(f"runs/*/*/*/*/*/{paths.METRICS_FILE}"):
+        return read_json(file, MEASURE_AGAIN, _VERSION_FORM).get("benchmark_version")
+    return None
 
 
 @dataclass(frozen=True)
