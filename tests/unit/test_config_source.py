@@ -1,5 +1,7 @@
 """Two configs of one name do not replace each other's results."""
 
+import json
+
 import pytest
 
 from dmlbench.errors import UserError
@@ -21,6 +23,13 @@ def test_another_config_of_the_same_name_is_refused(results):
     with pytest.raises(UserError, match=r"belongs to a\.yaml.* same name 'mine' as b\.yaml"):
         claim(results, ["b.yaml"], "mine", "B")
     claim(results, ["a.yaml"], "mine", "A")  # it has kept them
+
+
+@pytest.mark.parametrize("text", ["", "null", "{}", '{"a.yaml": 1}', "[5]", "[[]]"])
+def test_a_damaged_note_of_whose_they_are_is_written_anew(results, text):
+    (results / "config_source.json").write_text(text)
+    claim(results, ["b.yaml"], "mine", "B")
+    assert json.loads((results / "config_source.json").read_text()) == ["b.yaml"]
 
 
 def test_an_edited_config_goes_on(results):

@@ -1,15 +1,18 @@
 """Which config file the results of a name belong to: two files of one name would mix theirs."""
 
-import json
 import os
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from dmlbench import paths
 from dmlbench.config import read_config
-from dmlbench.errors import ConfigError, UserError
+from dmlbench.errors import ConfigError, DataError, UserError
 from dmlbench.files import write_json
+from dmlbench.records import read_json
 
 _FILE = "config_source.json"
+_NOTE_FORM = TypeAdapter(list[str])
 
 
 def check_owner(folder: Path, files: list[str], name: str, content: str) -> None:
@@ -27,9 +30,9 @@ def check_owner(folder: Path, files: list[str], name: str, content: str) -> None
     """
     note, stored = folder / _FILE, folder / paths.CONFIG_FILE
     try:
-        before = json.loads(note.read_text(encoding="utf-8"))
+        before = read_json(note, "it is written anew", _NOTE_FORM)
         same = before == files or stored.read_text(encoding="utf-8") == content
-    except (OSError, ValueError):  # none, or damaged: nobody is known to have them
+    except (OSError, ValueError, DataError):  # none, or damaged: nobody is known to have them
         before, same = [], True
     if not same and before and _still_called(before[0], name):
         raise UserError(
