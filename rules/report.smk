@@ -1,5 +1,7 @@
 # From the metrics of all runs to what is cited.
 
+from dmlbench.reporting.collected import hash_of_runs
+
 
 rule collect:
     input:
@@ -22,7 +24,7 @@ rule collect:
     params:
         command=on_config("report collect"),
         code=step_code("report collect"),
-        what=[sorted(PLAN.all_runs), BENCHMARK.partial],
+        what=[hash_of_runs(PLAN), BENCHMARK.partial],
     message:
         "collect the metrics of {NAME}"
     shell:

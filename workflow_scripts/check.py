@@ -4,17 +4,19 @@
 import logging
 from pathlib import Path
 
-from dmlbench import cli, paths
+from dmlbench import BENCHMARK_VERSION, cli, paths
 from dmlbench.checking.check import check, refuse, rules, write_check
-from dmlbench.checking.results import Results, write_ledger
-from dmlbench.config import load_config
+from dmlbench.checking.ledger import write_ledger
+from dmlbench.checking.results import Results, version_of
+from dmlbench.config import Plan, load_config
+from dmlbench.errors import ConfigError, DataError
 
 log = logging.getLogger("dmlbench.check")
 
 
 def main(args) -> None:
     """Check ``args.results``; each breach is a line with its rule, run and remedy."""
-    plan = load_config(args.config or args.results / paths.CONFIG_FILE)
+    plan = load_config(args.config) if args.config else own_plan(args.results)
     results = Results.read(plan, args.results)
     breaches = check(results)
     if args.ledger:
@@ -33,6 +35,31 @@ def main(args) -> None:
     refuse(breaches)
     if not args.log:
         print(f"{args.results}: {len(results.measured)} runs hold all {len(rules())} rules")
+
+
+def own_plan(results: Path) -> Plan:
+    """The plan of the config that lies with results.
+
+    Raises:
+        DataError: There is none, or it is of another version of the benchmark.
+    """
+    config = results / paths.CONFIG_FILE
+    if not config.is_file():
+        raise DataError(
+            f"{results}: has no {config.name}, so nothing was run here; run the pipeline first, or "
+            "fetch results that somebody made (dvc pull) and name their config with --config"
+        )
+    try:
+        return load_config(config)
+    except ConfigError:
+        version = version_of(results)
+        if version in (None, BENCHMARK_VERSION):
+            raise
+        raise DataError(
+            f"{results}: of benchmark version {version}, whose config this version "
+            f"{BENCHMARK_VERSION} does not read; check them with the code that made them (run.json "
+            "names its commit), or make them anew"
+        ) from None
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ from typing import get_args
 
 from dmlbench import cli
 from dmlbench.errors import ConfigError, DataError
-from dmlbench.files import read_parquet, replacing, write_parquet, write_text
+from dmlbench.files import read_parquet, replacing, write_text
+from dmlbench.records import read_table, write_table
 
 
 def download(args) -> None:
@@ -25,6 +26,7 @@ def download(args) -> None:
 def pairs(args) -> None:
     """Turn a dataset's files of pairs into image ids, and mark who was trained on."""
     from dmlbench.data.dataset import get_dataset
+    from dmlbench.data.store import content_hash
     from dmlbench.data.verification_pairs import all_pairs
 
     files = {path.name: path for path in args.raw}
@@ -32,28 +34,29 @@ def pairs(args) -> None:
     if missing := sorted(set(wanted.values()) - set(files)):
         raise DataError(f"{args.dataset} needs {', '.join(missing)}; give them with --raw")
     views = {view: files[name] for view, name in wanted.items()}
-    write_parquet(args.out, all_pairs(views, read_parquet(args.index)))
+    index = read_parquet(args.index)
+    write_table(args.out, all_pairs(views, index), content_hash(index))
 
 
 def duplicates(args) -> None:
     """Look for images of the test that training has too: the same, or nearly."""
     from dmlbench.data.duplicates import find_duplicates
-    from dmlbench.data.store import ImageStore
+    from dmlbench.data.store import ImageStore, content_hash
 
-    found = find_duplicates(ImageStore(args.folder), args.threads)
-    write_parquet(args.out, found)
+    store = ImageStore(args.folder)
+    write_table(args.out, find_duplicates(store, args.threads), content_hash(store.index))
 
 
 def summarise(args) -> None:
     """Count what a prepared dataset holds, and draw some of its images."""
     from dmlbench import paths
-    from dmlbench.data.store import ImageStore
+    from dmlbench.data.store import ImageStore, content_hash
     from dmlbench.data.summary import contact_sheet, summarise
 
     store = ImageStore(args.folder)
     with replacing(args.sheet) as temporary:
         contact_sheet(args.dataset, store).save(temporary)
-    found = read_parquet(args.folder / paths.DUPLICATES_FILE)
+    found = read_table(args.folder / paths.DUPLICATES_FILE, content_hash(store.index))
     write_text(args.out, f"{summarise(args.dataset, store.index, found)}\nimages: {args.sheet}\n")
 
 

@@ -74,6 +74,7 @@ def control(args) -> None:
     from dmlbench.data.store import ImageStore, content_hash
     from dmlbench.evaluation.embeddings import embed_run
     from dmlbench.files import write_json
+    from dmlbench.records import sealed
     from dmlbench.training.controls import control_embedder
     from dmlbench.workflow.provenance import environment, step_code
 
@@ -94,7 +95,7 @@ def control(args) -> None:
             **facts,
             **environment(),
         }
-        write_json(folder / "run.json", record)
+        write_json(folder / "run.json", sealed(record))
 
 
 if __name__ == "__main__":

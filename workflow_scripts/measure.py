@@ -8,7 +8,7 @@ import pandas as pd
 
 from dmlbench import cli, paths
 from dmlbench.config import Plan, Run, load_config
-from dmlbench.files import write_parquet
+from dmlbench.records import write_table
 from dmlbench.workflow.copies import Copies, hear_signals
 from dmlbench.workflow.provenance import step_code
 
@@ -37,20 +37,20 @@ def evaluate(args) -> None:
 def project(args) -> None:
     """Project to the plane with t-SNE; embeddings in the plane, or on a point, stay as they are."""
     from dmlbench.data.store import OF_PIXELS
-    from dmlbench.evaluation.embeddings import index_measured, load_embeddings
+    from dmlbench.evaluation.embeddings import embeddings_of, index_measured
     from dmlbench.evaluation.illustrations import evenly, in_plane
 
     plan, run = planned(args)
-    settings, folder = plan.benchmark.projection, plan.run_folder(run)
+    settings = plan.benchmark.projection
     index = index_measured(plan, run).set_index("id")
     for split in plan.projected_splits:
-        vectors, ids = load_embeddings(folder / paths.embeddings(split, settings.selection))
+        vectors, ids = embeddings_of(plan, run, split, settings.selection)
         kept = evenly(len(ids), settings.max_images)
         vectors, ids = vectors[kept], ids[kept]
         points, method = in_plane(vectors, settings.perplexity, run.seed)
         table = index.loc[ids].reset_index().drop(columns=list(OF_PIXELS))
         table = table.assign(x=points[:, 0], y=points[:, 1], method=method)
-        write([table], folder / paths.projection(split))
+        write([table], plan, run, paths.projection(split))
 
 
 def illustrate(args) -> None:
@@ -59,8 +59,8 @@ def illustrate(args) -> None:
     from dmlbench.evaluation.illustrations import neighbours_of, queries, similarity_histogram
 
     plan, run = planned(args)
-    benchmark, folder = plan.benchmark, plan.run_folder(run)
-    stored = StoredEmbeddings(folder, benchmark.projection.selection, index_measured(plan, run))
+    benchmark, index = plan.benchmark, index_measured(plan, run)
+    stored = StoredEmbeddings(plan, run, benchmark.projection.selection, index)
     for split in plan.projected_splits:
         neighbours, histograms = [], []
         for part in (p for p in plan.facts(run.dataset).evaluations if p.split == split):
@@ -72,8 +72,8 @@ def illustrate(args) -> None:
             most = benchmark.projection.max_images
             histogram = similarity_histogram(vectors, labels, most, roles)
             histograms.append(histogram.assign(**part._asdict()))
-        write(neighbours, folder / paths.neighbours(split))
-        write(histograms, folder / paths.similarities(split))
+        write(neighbours, plan, run, paths.neighbours(split))
+        write(histograms, plan, run, paths.similarities(split))
 
 
 def roc(args) -> None:
@@ -87,7 +87,7 @@ def roc(args) -> None:
     for sample in samples_of_run(plan, run, index, selection):
         far, tar = sample.pairs.accept_rates(all_thresholds=False)
         curves.append(pd.DataFrame({"far": far, "tar": tar, "view": sample.view}))
-    write(curves, plan.run_folder(run) / paths.ROC_FILE)
+    write(curves, plan, run, paths.ROC_FILE)
 
 
 def planned(args) -> tuple[Plan, Run]:
@@ -96,9 +96,10 @@ def planned(args) -> tuple[Plan, Run]:
     return plan, plan.run_by_id(args.run)
 
 
-def write(tables: Iterable[pd.DataFrame], file: Path) -> None:
-    """Write tables as one Parquet file, one after the other."""
-    write_parquet(file, pd.concat(tables, ignore_index=True))
+def write(tables: Iterable[pd.DataFrame], plan: Plan, run: Run, file: str) -> None:
+    """Write tables as one Parquet file of a run, one after the other."""
+    table = pd.concat(tables, ignore_index=True)
+    write_table(plan.run_folder(run) / file, table, plan.fingerprint(run))
 
 
 if __name__ == "__main__":

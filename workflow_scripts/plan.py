@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from dmlbench import cli, paths
-from dmlbench.checking.results import LEARNT_NOTHING, MISSING, OK, LedgerEntry, ledger
+from dmlbench.checking.ledger import LEARNT_NOTHING, MISSING, OK, LedgerEntry, ledger
 from dmlbench.config import Plan, Run, load_config
 from dmlbench.reporting.status import breaches, left_out, not_made, reasons
 from dmlbench.training.run_lock import holder_of

@@ -1,18 +1,21 @@
-"""Each file cut, emptied, swapped, bit-flipped or gone, before each step that reads it.
+"""Each file damaged, swapped, gone or of another run of its name, before each step that reads it.
 
 A step names the file in one line and says what to do, or makes what it would have made of the whole
 one. It never ends in a traceback, nor in another number.
 """
 
 import itertools
+import json
 import shutil
 
 import pytest
+import yaml
 from small_pipeline import (
     BASE,
     CHECKPOINTS,
     CONTROL,
     DATA,
+    OPTIONS,
     RESULTS,
     RUN,
     SUMMARY,
@@ -39,6 +42,8 @@ ALL_METRICS, ALL_HISTORY, ALL_RUNS = (
 LEDGER, CHECK = f"{SUMMARY}/ledger.csv", f"{SUMMARY}/check.json"
 TABLE = f"{RESULTS}/tables/mine.csv"
 
+STATE = f"{RESULTS}/logs/train/{TRAINED}.state.json"
+
 #: What each step reads.
 READS = {
     "duplicates": [INDEX, PIXELS],
@@ -49,7 +54,7 @@ READS = {
     "evaluate": [CONFIG, PLAN, INDEX, DUPLICATES, RECORD, LAST, VAL],
     "project": [PLAN, INDEX, LAST],
     "illustrate": [PLAN, INDEX, LAST],
-    "check": [CONFIG, PLAN, RECORD, METRICS, HISTORY],
+    "check": [CONFIG, PLAN, RECORD, METRICS, HISTORY, STATE],
     "collect": [CONFIG, PLAN, RECORD, METRICS, HISTORY],
     "tables": [PLAN, ALL_METRICS, ALL_RUNS, LEDGER],
     "overview": [ALL_METRICS, LEDGER],
@@ -60,6 +65,7 @@ READS = {
 }
 #: A file of the same kind, for each that has one.
 TWINS = {
+    STATE: f"{RESULTS}/runs/{CONTROL}/metrics.json",
     INDEX: "other/index.parquet",
     PIXELS: "other/pixels.bin",
     RECORD: f"{RESULTS}/runs/{CONTROL}/run.json",
@@ -77,6 +83,13 @@ TWINS = {
     PLAN: "other/plan.json",
     DUPLICATES: NEIGHBOURS,
     CHECKPOINT: WEIGHTS,
+}
+#: The same file of another config with runs of the same names, or of a dataset of the same name.
+NAMESAKES = {
+    **dict.fromkeys((RECORD, METRICS, HISTORY, LAST, VAL, WEIGHTS), "another"),
+    **dict.fromkeys((PROJECTION, NEIGHBOURS, SIMILARITIES), "another"),
+    **dict.fromkeys((ALL_METRICS, ALL_HISTORY, ALL_RUNS), "another"),
+    DUPLICATES: "elsewhere",
 }
 #: No file of these knows what it holds, and git compares them: a flipped bit is a changed letter.
 PLAIN = (LEDGER, CHECK, TABLE)
@@ -109,6 +122,11 @@ def swapped(work, file):
     shutil.copyfile(work / TWINS[str(file.relative_to(work))], file)
 
 
+def namesakes(work, file):
+    name = str(file.relative_to(work))
+    shutil.copyfile(work.parent / NAMESAKES[name] / name, file)
+
+
 def flip(place):
     """A bit is another one, at a share of the file's length."""
 
@@ -122,7 +140,7 @@ def flip(place):
 
 
 FLIPS = [flip(place) for place in (0.1, 0.5, 0.9)]
-DAMAGES = [cut, cut_a_little, emptied, zeros, gone, swapped, *FLIPS]
+DAMAGES = [cut, cut_a_little, emptied, zeros, gone, swapped, namesakes, *FLIPS]
 #: The others are slow ones, as there are many.
 QUICK = {
     (flip_, file)
@@ -130,12 +148,16 @@ QUICK = {
         (cut, FLIPS[1], swapped), (LAST, WEIGHTS, ALL_METRICS, CHECKPOINT, PLAN)
     )
 }
+QUICK |= {(namesakes, file) for file in (LAST, ALL_METRICS, DUPLICATES, PROJECTION)}
+QUICK |= {(emptied, STATE)}
 
 
 def cases():
     for (step, read), damage in itertools.product(READS.items(), DAMAGES):
         for file in read:
             if (damage is swapped and file not in TWINS) or (damage in FLIPS and file in PLAIN):
+                continue
+            if damage is namesakes and file not in NAMESAKES:
                 continue
             if (damage, file) == (gone, CHECK):  # the pages may be made without it
                 continue
@@ -152,8 +174,24 @@ def elsewhere(stepper, tmp_path_factory):
     begin_pipeline(folder, recipes={"tiny": recipe})
     shutil.rmtree(folder / "images")
     make_images(folder / "images", seed=1)
-    for step in ("plan", "prepare"):
+    # A class for training has an image of one for the test.
+    shutil.copyfile(folder / "images/class0/0.png", folder / "images/class5/0.png")
+    for step in ("plan", "prepare", "duplicates"):
         assert stepper.do(folder, step).code == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
+def another(stepper, finished, tmp_path_factory):
+    """The pipeline of another recipe on the same images; its runs have the same names."""
+    folder = tmp_path_factory.mktemp("another") / "work"
+    shutil.copytree(finished, folder)
+    recipe = BASE["recipes"]["tiny"] | {"batch_size": 4}
+    (folder / "config.yaml").write_text(yaml.safe_dump(BASE | {"recipes": {"tiny": recipe}}))
+    first, last = (list(OPTIONS).index(step) for step in ("train", "collect"))
+    for step in ("plan", *list(OPTIONS)[first : last + 1]):
+        done = stepper.do(folder, step)
+        assert done.code == 0, f"{step}: {done.said}"
     return folder
 
 
@@ -172,8 +210,11 @@ def halfway(stepper, finished, tmp_path_factory):
 
 @pytest.mark.parametrize(("step", "file", "damage"), cases())
 def test_a_damaged_file_is_one_line_or_changes_nothing(
-    stepper, work, finished, elsewhere, halfway, step, file, damage
+    request, stepper, work, finished, elsewhere, halfway, step, file, damage
 ):
+    if damage is namesakes:
+        source = request.getfixturevalue(NAMESAKES[file])
+        (work.parent / NAMESAKES[file]).symlink_to(source)
     (work / "other").mkdir()
     for source in (elsewhere / DATA, elsewhere / RESULTS):
         for each in (f for f in source.iterdir() if f.is_file()):
@@ -181,6 +222,9 @@ def test_a_damaged_file_is_one_line_or_changes_nothing(
     if step == "train":
         (work / RUN / "run.json").unlink()
         shutil.copyfile(halfway, work / CHECKPOINT)
+    if file == STATE:  # what became of a run that is not finished
+        (work / RUN / "run.json").unlink()
+        (work / STATE).write_text(json.dumps({"state": "diverged", "reason": "the loss is nan"}))
     damage(work, work / file)
     done = stepper.do(work, step)
     assert "Traceback" not in done.said, done.said

@@ -45,12 +45,16 @@ def test_rescoring_other_embeddings_is_refused(work):
     assert files(work / RUN) == before
 
 
-def test_rescoring_damaged_metrics_is_refused(work):
-    """They would say which embeddings were measured."""
-    (work / METRICS).write_text((work / METRICS).read_text()[:-9])
-    line = refused(rescore(work))
-    assert METRICS in line
-    assert "damaged" in line
+@pytest.mark.parametrize("damage", [lambda text: text[:-9], lambda text: "[]"], ids=["cut", "[]"])
+def test_rescoring_measures_damaged_metrics_anew(work, damage):
+    """It is what `make status` tells one to do about them."""
+    whole = (work / METRICS).read_bytes()
+    (work / METRICS).write_text(damage(whole.decode()))
+    done = rescore(work)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert f"{METRICS}: " in done.stderr
+    assert (work / METRICS).read_bytes() == whole
 
 
 def test_tables_of_a_config_without_any_run_are_refused(tmp_path):

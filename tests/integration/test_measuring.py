@@ -11,8 +11,9 @@ from conftest import ROOT, job_counts, run_script, run_snakemake
 from safetensors.numpy import load_file
 
 from dmlbench.config import load_config
-from dmlbench.evaluation.embeddings import load_embeddings
+from dmlbench.evaluation.embeddings import embeddings_of
 from dmlbench.files import write_parquet
+from dmlbench.records import write_table
 
 TRAINING = {"prepare", "train", "embed", "embed_pairs"}
 
@@ -56,7 +57,9 @@ def test_the_metrics_of_a_run_are_the_config_s(smoke_run):
 
 
 @pytest.mark.slow
-def test_features_before_the_head_are_measured_beside_the_embeddings(smoke_config, tmp_path):
+def test_features_before_the_head_are_measured_beside_the_embeddings(
+    smoke_config, tmp_path, monkeypatch
+):
     smoke_config |= {"seeds": [0], "selections": ["last"]}
     smoke_config["evaluation"] |= {"body": True, "metrics": ["recall"]}
     smoke_config["recipes"]["digits_8d"]["epochs"] = 1
@@ -69,8 +72,9 @@ def test_features_before_the_head_are_measured_beside_the_embeddings(smoke_confi
     plan = load_config(tmp_path / "body.yaml")
     run = next(iter(plan.runs.values()))
     folder = tmp_path / plan.run_folder(run)
-    body, ids = load_embeddings(folder / "embeddings_test_last_body.npz")
-    embedded, same_ids = load_embeddings(folder / "embeddings_test_last.npz")
+    monkeypatch.chdir(tmp_path)
+    body, ids = embeddings_of(plan, run, "test", "last_body")
+    embedded, same_ids = embeddings_of(plan, run, "test", "last")
     assert (ids == same_ids).all()
     assert body.shape == (len(embedded), 64)
     # The head takes the features as they were before they got length 1: a linear map of each.
@@ -115,7 +119,7 @@ def faces(folder, people=24, folds=4):
         for right, same in ((left + 1, True), (other, False))
     ]
     table = pd.concat(pairs).assign(view="view2", trained_on=False)
-    write_parquet(folder / "pairs.parquet", table)
+    write_table(folder / "pairs.parquet", table, index.attrs["sha256"])
 
 
 def faces_config(smoke_config):

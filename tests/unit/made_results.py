@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 
 from dmlbench import BENCHMARK_VERSION, paths
-from dmlbench.checking.results import ledger, part_of, write_ledger
+from dmlbench.checking.ledger import ledger, write_ledger
+from dmlbench.checking.results import part_of
 from dmlbench.config import RANDOM, Plan, Run
 from dmlbench.config.dataset_facts import clusters_per_class
 from dmlbench.files import checksum_of
+from dmlbench.records import SEAL, sealed
 from dmlbench.reporting.collect import collect
 from dmlbench.seeding import derive_seed
-from dmlbench.workflow.job_records import SEAL, sealed
 
 STEPS = 20
 IMAGES = {"queries": 363, "gallery": 362, "held_out": 0, "classes": 6, "chance": 0.164}
@@ -50,11 +51,16 @@ def make_run(plan: Plan, run: Run, folder: Path) -> None:
         history.to_csv(folder / "history.csv", index=False)
         weights = {paths.model(s): f"{s} of {run.id}" for s in plan.selections(run)}
         record["outputs"] = weights | {"history.csv": checksum_of(folder / "history.csv")}
-    write(folder / "run.json", record)
+    write(folder / "run.json", sealed(record))
 
 
 def write(path: Path, value: dict) -> None:
     path.write_text(json.dumps(value))
+
+
+def write_sealed(path: Path, content: dict) -> None:
+    """Write a doctored record or metrics as a job would."""
+    write(path, sealed({key: value for key, value in content.items() if key != SEAL}))
 
 
 def share(content: dict, row: dict, value: float) -> float:
@@ -68,7 +74,7 @@ def write_metrics(path: Path, content: dict) -> None:
     for row in content["metrics"]:
         if row["metric"] == "recall" and row["value"] is not None:
             row["value"] = share(content, row, row["value"])
-    write(path, sealed({key: value for key, value in content.items() if key != SEAL}))
+    write_sealed(path, content)
 
 
 def record_of(plan: Plan, run: Run) -> dict:

@@ -10,7 +10,7 @@ from dmlbench import paths
 from dmlbench.config import Plan
 from dmlbench.data.store import OF_PIXELS
 from dmlbench.evaluation.illustrations import neighbours_of, queries, similarity_histogram
-from dmlbench.files import write_parquet
+from dmlbench.records import write_table
 
 
 def make_up(plan: Plan, index: pd.DataFrame) -> None:
@@ -35,7 +35,7 @@ def make_up(plan: Plan, index: pd.DataFrame) -> None:
             (folder / file).touch()
         if run.trained and run.seed in plan.projected_seeds:
             for file, table in pictures.items():
-                write_parquet(folder / file, table)
+                write_table(folder / file, table, plan.fingerprint(run))
         (folder / paths.METRICS_FILE).touch()
 
 
@@ -45,7 +45,8 @@ def make_up_roc(plan: Plan, experiment: str) -> None:
         folder = plan.run_folder(run)
         folder.mkdir(parents=True)
         steps = {"far": [0, 0.01, 0.5, 1], "tar": [0.1, 0.4 + 0.1 * run.seed, 0.9, 1]}
-        write_parquet(folder / paths.ROC_FILE, pd.DataFrame(steps).assign(view="view2"))
+        table = pd.DataFrame(steps).assign(view="view2")
+        write_table(folder / paths.ROC_FILE, table, plan.fingerprint(run))
 
 
 def _pictures(plan: Plan, index: pd.DataFrame, split: str) -> dict[str, pd.DataFrame]:

@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, run_script
+from conftest import ROOT, error_lines, run_script
 from made_results import make_results, share
 
 from dmlbench import paths
@@ -17,8 +17,8 @@ from dmlbench.checking.results import PART, Results
 from dmlbench.config import RANDOM, resolve_config
 from dmlbench.errors import DataError
 from dmlbench.files import checksum_of
+from dmlbench.records import SEAL, sealed
 from dmlbench.seeding import derive_seed
-from dmlbench.workflow.job_records import SEAL, sealed
 
 RUN = "digits_even_odd/digits_8d/triplet/eps/seed0"
 METRICS, RECORD, HISTORY = paths.METRICS_FILE, "run.json", "history.csv"
@@ -49,7 +49,7 @@ def doctored(folder, run, name, change):
     content = json.loads(path.read_text())
     change(content)
     content.pop(SEAL, None)
-    path.write_text(json.dumps(sealed(content) if name == METRICS else content))
+    path.write_text(json.dumps(sealed(content)))
 
 
 def of_metric(content, metric, k=None):
@@ -363,7 +363,6 @@ def test_a_metric_that_no_run_has_is_missed(plan, folder, metric):
         (METRICS, set_in("parts", []), None),
         (RECORD, lambda c: c.pop("initial_weights"), "run.json: initial_weights: field required"),
         (RECORD, lambda c: c.pop("files"), "run.json: files: field required"),
-        (RECORD, set_in("data", None), "run.json: data: input should be a valid string"),
     ],
 )
 def test_files_of_another_form_are_told_in_one_line(plan, folder, name, change, told):
@@ -441,6 +440,32 @@ def test_seeds_that_find_as_much_are_no_copies(plan, folder, found):
     assert breaches(plan, folder) == []
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        set_in("seconds", 1.0),
+        set_in("images", {"images": 1090, "never_drawn": 0}),
+        set_in("outputs", {}),
+        lambda content: content.pop(SEAL),
+    ],
+)
+def test_a_record_altered_by_hand_is_told(plan, folder, change):
+    path = paths.run_in(folder, RUN) / RECORD
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+    found = breaches(plan, folder)
+    assert {(b["rule"], b["run"]) for b in found} == {("R20", RUN)}
+    assert found[0]["what"] == "run.json was changed after it was written"
+    assert found[0]["remedy"] == "delete its run.json and train it again"
+
+
+def test_a_history_that_no_record_vouches_for_counts_as_altered(plan, folder):
+    doctored(folder, RUN, RECORD, lambda content: content["outputs"].pop(HISTORY))
+    (found,) = breaches(plan, folder)
+    assert (found["rule"], found["what"]) == ("R20", "history.csv was changed after it was written")
+
+
 def test_a_history_altered_by_hand_is_told(plan, folder):
     path = paths.run_in(folder, RUN) / HISTORY
     path.write_text(path.read_text().replace("0.1", "0.2"))
@@ -512,7 +537,23 @@ def test_a_strangers_folder_is_checked_alone(plan, folder, tmp_path):
     (folder / paths.CONFIG_FILE).unlink()
     done = run_script("check", folder, cwd=tmp_path)
     assert done.returncode == 2
-    assert "config.json: cannot be read" in done.stderr
+    (line,) = error_lines(done)
+    assert f"{folder}: has no config.json, so nothing was run here; run the pipeline first" in line
+
+
+def test_results_of_another_version_are_told_with_what_to_do(plan, folder, tmp_path):
+    """Their config has keys that are gone."""
+    config = json.loads((folder / paths.CONFIG_FILE).read_text()) | {"theory": {}, "simulate": 1}
+    (folder / paths.CONFIG_FILE).write_text(json.dumps(config))
+    done = run_script("check", folder, cwd=tmp_path)
+    assert len(error_lines(done)) == 2  # of this version: each key
+    for run in plan.all_runs:
+        doctored(folder, run, METRICS, set_in("benchmark_version", "1.0"))
+    done = run_script("check", folder, cwd=tmp_path)
+    assert done.returncode == 2
+    (line,) = error_lines(done)
+    assert f"{folder}: of benchmark version 1.0, whose config this version" in line
+    assert "check them with the code that made them" in line
 
 
 def test_the_protocol_lists_every_rule():

@@ -1,5 +1,7 @@
 """Two configs of one name do not replace each other's results, nor each other's images."""
 
+import json
+
 import pytest
 
 from dmlbench.config.models import Benchmark
@@ -32,6 +34,14 @@ def test_another_dataset_of_the_same_name_is_refused(config):
     config("b.yaml", name="other", datasets={"own": {"folder": "images"}})
     with pytest.raises(UserError, match=r"belongs to b\.yaml.* same dataset 'own' as a\.yaml"):
         config("a.yaml", datasets={"own": {"folder": "other images"}})
+
+
+@pytest.mark.parametrize("text", ["", "null", "{}", '{"files": 1}', "[5]", '{"files": []}'])
+def test_a_damaged_note_of_whose_they_are_is_written_anew(config, tmp_path, text):
+    note = tmp_path / "results/smoke/config_source.json"
+    note.write_text(text)
+    config("b.yaml", seeds=[7])
+    assert json.loads(note.read_text())["files"] == ["b.yaml"]
 
 
 def test_an_edited_config_goes_on(config):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from conftest import ROOT, run_script
-from made_results import gather, make_results, write
+from made_results import gather, make_results, write_sealed
 from test_lock import expire, holder
 
 from dmlbench import BENCHMARK_VERSION, paths
@@ -50,7 +50,7 @@ def results(plan):
         # As the job that wrote it does; controls without a training have no history.
         record = json.loads((file.parent / "run.json").read_text())
         record["outputs"] |= {"history.csv": checksum_of(file)}
-        write(file.parent / "run.json", record)
+        write_sealed(file.parent / "run.json", record)
     return folder.parent
 
 
@@ -114,6 +114,48 @@ def test_images_and_bytes_of_a_run():
     assert epoch_images(plan, run) == round(11864 + 1369 / 3)
     kept = 3 * (1000 + 1369 * 512) + 3 * 1000
     assert run_bytes(plan, run, 1000) == 4 * kept
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("run.json", ""),
+        ("run.json", "[]"),
+        ("run.json", "null"),
+        ("run.json", '{"seconds": 1}'),
+        ("history.csv", ""),
+        ("history.csv", "epoch\n1\n"),
+        ("history.csv", "epoch,images_per_second\n"),
+        ("history.csv", "epoch,images_per_second\n1,many\n"),
+    ],
+)
+def test_a_damaged_record_is_left_out_with_a_line(plan, caplog, name, content):
+    folder = results(plan)
+    whole = finished_trainings(folder)
+    assert caplog.messages == []
+    file = plan.run_folder(next(iter(plan.runs.values()))) / name
+    file.write_text(content)
+    left = finished_trainings(folder)
+    assert len(left) == len(whole) - 1
+    (line,) = caplog.messages
+    assert str(file) in line
+    assert "\n" not in line
+
+
+def test_records_of_older_versions_are_left_out_and_counted(plan, caplog):
+    folder = results(plan)
+    whole = finished_trainings(folder)
+    for run in list(plan.runs.values())[:2]:
+        file = plan.run_folder(run) / "run.json"
+        record = json.loads(file.read_text())
+        del record["run"]["recipe"]["train_transforms"]
+        write_sealed(file, record)
+    assert len(finished_trainings(folder)) == len(whole) - 2
+    assert caplog.messages == [f"{folder}: the times of 2 trainings of older versions are left out"]
+
+
+def test_the_records_of_this_repository_can_be_estimated_from():
+    finished_trainings(ROOT / "results")
 
 
 def test_a_run_without_its_weights_is_to_do(plan, tmp_path):

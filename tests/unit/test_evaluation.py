@@ -142,24 +142,40 @@ def test_diverged_embeddings_and_too_large_k_are_refused():
         measure(points, labels, np.arange(100), recall_at=[100])
 
 
+OF = {"run": "a", "settings": "b", "weights": "c"}
+
+
+@pytest.mark.parametrize("other", [{"weights": "d"}, {"settings": "d"}, {"run": "d"}])
+def test_embeddings_of_another_are_one_line(tmp_path, other):
+    save_embeddings(tmp_path / "e.npz", clusters()[0], np.arange(100), OF | other)
+    with pytest.raises(DataError, match=f"made with other {next(iter(other))}"):
+        load_embeddings(tmp_path / "e.npz", OF)
+
+
+def test_embeddings_that_do_not_say_whose_they_are_are_refused(tmp_path):
+    np.savez(tmp_path / "e.npz", embeddings=clusters()[0], ids=np.arange(100))
+    with pytest.raises(DataError, match="no readable embeddings"):
+        load_embeddings(tmp_path / "e.npz", OF)
+
+
 def test_embeddings_without_an_id_for_each_are_one_line(tmp_path):
-    save_embeddings(tmp_path / "e.npz", clusters()[0][:9], np.arange(10))
+    save_embeddings(tmp_path / "e.npz", clusters()[0][:9], np.arange(10), OF)
     with pytest.raises(DataError, match=r"shapes \(9, \d+\) and \(10,\) do not fit"):
-        load_embeddings(tmp_path / "e.npz")
+        load_embeddings(tmp_path / "e.npz", OF)
 
 
 def test_embeddings_survive_storing(tmp_path):
     points, _ = clusters()
-    save_embeddings(tmp_path / "e.npz", points, np.arange(100))
+    save_embeddings(tmp_path / "e.npz", points, np.arange(100), OF)
     first = (tmp_path / "e.npz").read_bytes()
-    save_embeddings(tmp_path / "e.npz", points, np.arange(100))
+    save_embeddings(tmp_path / "e.npz", points, np.arange(100), OF)
     assert (tmp_path / "e.npz").read_bytes() == first
-    vectors, ids = load_embeddings(tmp_path / "e.npz")
+    vectors, ids = load_embeddings(tmp_path / "e.npz", OF)
     assert (vectors == points).all()
     assert (ids == np.arange(100)).all()
     (tmp_path / "e.npz").write_bytes(first[:100])
     with pytest.raises(DataError, match="no readable embeddings"):
-        load_embeddings(tmp_path / "e.npz")
+        load_embeddings(tmp_path / "e.npz", OF)
 
 
 def test_a_part_is_its_split_and_subset():

@@ -104,6 +104,21 @@ def test_the_same_images_are_the_same_whatever_their_times(tmp_path, kind):
     assert own_content(kind(folder), known) == before
 
 
+@pytest.mark.parametrize(
+    "content", ["", "[]", "null", '{"c0": 5}', '{"c0": []}', '{"c0": ["a"]}', '{"c0": [1, 2]}']
+)
+def test_what_was_noted_of_images_may_be_damaged(tmp_path, caplog, content):
+    folder, known = images(tmp_path / "images"), tmp_path / "known.json"
+    before = own_content(as_folder(folder), known)
+    whole = known.read_text()
+    known.write_text(content)
+    assert own_content(as_folder(folder), known) == before
+    assert known.read_text() == whole
+    (line,) = caplog.messages
+    assert str(known) in line
+    assert line.endswith("all images are read again")
+
+
 def test_a_table_that_changes_is_seen(tmp_path):
     folder, known = images(tmp_path / "images"), tmp_path / "known.json"
     before = own_content(as_table(folder), known)

@@ -11,9 +11,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from conftest import SCRIPTS
+from made_results import record_of
 
 from dmlbench import paths
-from dmlbench.checking.results import OK, STATES, ledger, write_ledger
+from dmlbench.checking.ledger import OK, STATES, ledger, write_ledger
 from dmlbench.config import resolve_config
 from dmlbench.errors import DataError, DivergedError, OutOfMemoryError, Unfinished
 from dmlbench.workflow import job_records as jobs
@@ -34,7 +35,7 @@ def run(plan):
 def finish(plan, run):
     folder = plan.run_folder(run)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "run.json").write_text(json.dumps({"fingerprint": plan.fingerprint(run)}))
+    (folder / "run.json").write_text(json.dumps(record_of(plan, run)))
     (folder / paths.METRICS_FILE).write_text("{}")
     (folder / "history.csv").write_text("epoch,steps,loss\n1,9,0.1\n")
     return folder
@@ -106,6 +107,39 @@ def test_a_job_counts_as_running_while_it_is_heard_of(plan, run, monkeypatch):
         assert cell_of(plan, run).state == "running"
     assert read_state(log) is None
     assert not state_file(log).exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "null", "[]", '{"state": "runni', '{"state": 5, "reason": ""}', '{"state": "asleep"}'],
+)
+def test_a_damaged_state_is_a_failed_job_with_its_file(plan, run, content):
+    file = state_file(log_of(plan, run))
+    file.parent.mkdir(parents=True)
+    file.write_text(content)
+    cell = cell_of(plan, run)
+    assert (cell.state, cell.step) == ("failed", "train")
+    assert str(file) in cell.reason
+    assert cell.reason.endswith("delete it, and run again")
+
+
+def test_a_state_may_hold_more_than_is_asked(plan, run):
+    file = state_file(log_of(plan, run))
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"state": "diverged", "reason": "nan", "epoch": 3}))
+    assert (cell_of(plan, run).state, cell_of(plan, run).reason) == ("diverged", "nan")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("images", 5), ("images", {"never_drawn": 2}), ("outputs", []), ("run", {}), ("data", None)],
+)
+def test_a_record_of_another_form_is_a_failed_run(plan, run, key, value):
+    folder = finish(plan, run)
+    (folder / "run.json").write_text(json.dumps(record_of(plan, run) | {key: value}))
+    cell = cell_of(plan, run)
+    assert cell.state == "failed"
+    assert f"run.json: {key}" in cell.reason
 
 
 def test_a_killed_job_failed_without_a_word(plan, run):

@@ -29,12 +29,14 @@ REPORT = set(STEPS["report"])
 DRAWN = {"figures", "pages", "pdf"}
 #: What is done again once a module has changed, besides what is made from that.
 AGAIN = {
-    "seeding": {"train", "trained", "control", "check", "summarise", "project"} | EVALUATED,
+    "seeding": {"train", "trained", "control", "check", "summarise", "project"}
+    | EVALUATED
+    | REPORT,
     # Metrics register their labels where they are computed, and tables and pages print those.
     "knn": {"train", "project", "check", "evaluate", "illustrate"} | REPORT - {"collect", "means"},
     "samplers.batch": {"train"},
     "data.splits": {"train", "trained", "control", "project"} | EVALUATED,
-    "data.store": {"train", "trained", "control", "summarise", "duplicates", "project"}
+    "data.store": {"train", "trained", "control", "summarise", "pairs", "duplicates", "project"}
     | EVALUATED
     | DRAWN,
     "data.verification_pairs": {"pairs", "project"} | EVALUATED,
@@ -54,6 +56,7 @@ AGAIN = {
     "training.run_lock": set(),
     "evaluation.embeddings": {"trained", "control", "project"} | EVALUATED,
     "checking.number_rules": {"check"},
+    "records": {"check"},
     "workflow.job_records": {"check"},
     "workflow.preflight": set(),
     "__init__": {"evaluate", "check"} | REPORT,

@@ -19,9 +19,9 @@ from training_runs import LOSSES, RUN, StopAfter, config_file, left, trained_in_
 from dmlbench import paths
 from dmlbench.config import resolve_config
 from dmlbench.data.duplicates import find_duplicates
-from dmlbench.data.store import ImageStore
+from dmlbench.data.store import ImageStore, content_hash
 from dmlbench.errors import DataError, DivergedError, LeaveNow, TrainingError
-from dmlbench.files import write_parquet
+from dmlbench.records import write_table
 from dmlbench.training.checkpoint import Checkpoint
 from dmlbench.training.session import train_run
 from dmlbench.training.snapshot import _module_state, _restore_module, unsaved
@@ -114,7 +114,9 @@ def test_ten_kills_at_random_moments_change_no_byte(loss, sampler, recipe, tmp_p
         folder.mkdir()
         file = config_file(folder, loss, sampler, epochs=6, **recipe)
         prepared = folder / paths.PREPARED.format(dataset="digits_even_odd", store="original")
-        write_parquet(prepared / paths.DUPLICATES_FILE, find_duplicates(ImageStore(prepared)))
+        images = ImageStore(prepared)
+        found = find_duplicates(images)
+        write_table(prepared / paths.DUPLICATES_FILE, found, content_hash(images.index))
     seed = str(np.random.default_rng().integers(2**31))
     command = [sys.executable, Path(__file__).with_name("ten_kills.py"), file, RUN, whole, killed]
     environment = os.environ | {"PYTHONPATH": f"{SCRIPTS}:{os.environ.get('PYTHONPATH', '')}"}

@@ -7,7 +7,7 @@ import pytest
 from made_results import make_results, write_metrics
 
 from dmlbench import paths
-from dmlbench.checking.results import idle, ledger
+from dmlbench.checking.ledger import idle, ledger
 from dmlbench.config import resolve_config
 from dmlbench.reporting.status import breaches, left_out, not_made, reasons
 
@@ -83,7 +83,7 @@ def test_a_cell_that_was_never_measured_is_told(plan):
 def test_a_damaged_file_is_a_line(plan):
     file_of(plan, paths.METRICS_FILE).write_text("{")
     (line,) = breaches(plan)
-    assert f"{paths.METRICS_FILE}: cannot be read" in line
+    assert f"{paths.METRICS_FILE}: damaged (" in line
 
 
 def test_files_that_are_not_made_are_told_with_what_they_wait_for(plan):

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 
-from dmlbench.checking.check import run_rule
+from dmlbench.checking.check import Breach, rule, run_rule
 from dmlbench.checking.results import Measured, Results, part_of
+from dmlbench.paths import METRICS_FILE
+from dmlbench.workflow.job_records import MEASURE_AGAIN, TRAIN_AGAIN
 
 _WHOLE = 1e-6  #: how far rounding may take a number of queries from a whole one
 
@@ -19,7 +21,9 @@ def whole(results: Results, one: Measured) -> Iterator[str]:
             yield f"{where}: R@{row['k']} would be {found:.3f} of {asked:,} queries"
 
 
-@run_rule("R20", "Metrics and histories are what their jobs wrote.", since="1.1")
-def unaltered(results: Results, one: Measured) -> Iterator[str]:
-    for name in one.altered:
-        yield f"{name} was changed after it was written"
+@rule("R20", "Records, metrics and histories are what their jobs wrote.", since="1.1")
+def unaltered(results: Results) -> Iterator[Breach]:
+    for one in results.measured.values():
+        for name in one.altered:
+            remedy = MEASURE_AGAIN if name == METRICS_FILE else TRAIN_AGAIN
+            yield Breach(one.run.id, f"{name} was changed after it was written", remedy)

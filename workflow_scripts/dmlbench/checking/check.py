@@ -10,9 +10,8 @@ from dmlbench import BENCHMARK_VERSION
 from dmlbench.checking.results import Measured, Results
 from dmlbench.errors import DataError
 from dmlbench.files import write_json
+from dmlbench.workflow.job_records import MEASURE_AGAIN
 
-TRAIN_AGAIN = "delete its run.json and train it again"
-MEASURE_AGAIN = "delete its metrics.json and evaluate it again"
 #: More breaches of one rule are counted, not listed.
 _LISTED = 20
 

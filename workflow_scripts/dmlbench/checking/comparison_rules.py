@@ -3,10 +3,11 @@
 from collections.abc import Callable, Hashable, Iterator
 
 from dmlbench import BENCHMARK_VERSION
-from dmlbench.checking.check import MEASURE_AGAIN, TRAIN_AGAIN, Breach, rule, run_rule
+from dmlbench.checking.check import Breach, rule, run_rule
 from dmlbench.checking.results import Measured, Results
 from dmlbench.files import WEIGHT_FILES
 from dmlbench.seeding import derive_seed
+from dmlbench.workflow.job_records import MEASURE_AGAIN, TRAIN_AGAIN
 
 #: What the first weights of a network depend on, besides the seed.
 _ARCHITECTURE = (

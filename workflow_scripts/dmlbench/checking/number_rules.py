@@ -7,12 +7,13 @@ from collections.abc import Hashable, Iterator
 
 import numpy as np
 
-from dmlbench.checking.check import MEASURE_AGAIN, TRAIN_AGAIN, Breach, rule, run_rule
-from dmlbench.checking.results import LEARNT_NOTHING, OK, PART, Measured, Results, part_of
+from dmlbench.checking.check import Breach, rule, run_rule
+from dmlbench.checking.ledger import LEARNT_NOTHING, OK
+from dmlbench.checking.results import PART, Measured, Results, part_of
 from dmlbench.config import RANDOM, UNTRAINED
 from dmlbench.config.dataset_facts import clusters_per_class
 from dmlbench.evaluation.metric import METRICS, find_measure
-from dmlbench.workflow.job_records import STOOD_STILL
+from dmlbench.workflow.job_records import MEASURE_AGAIN, STOOD_STILL, TRAIN_AGAIN
 
 #: The subset of a test whose classes were trained on, such as MNIST's digits 0-5.
 SEEN = "seen"

@@ -4,15 +4,25 @@ says of it.
 
 import hashlib
 import json
+import logging
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Annotated
 
-from dmlbench.errors import ConfigError
+from pydantic import Field, TypeAdapter
+
+from dmlbench.errors import ConfigError, DataError
 from dmlbench.files import checksum_of, write_text
 from dmlbench.progress import counting
+from dmlbench.records import read_json
+
+log = logging.getLogger(__name__)
+
+#: For each folder what the file system says of its files, and what they hold: two hashes.
+_KNOWN_FORM = TypeAdapter(dict[str, Annotated[list[str], Field(min_length=2, max_length=2)]])
 
 
 def content_of(root: Path, names: Iterable[str], known: Path) -> str:
@@ -50,8 +60,11 @@ def content_of(root: Path, names: Iterable[str], known: Path) -> str:
 def _read(known: Path) -> dict[str, list[str]]:
     """What the file holds; nothing where it is not there or damaged: then all images are read."""
     try:
-        return json.loads(known.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+        return read_json(known, "all images are read again", _KNOWN_FORM)
+    except FileNotFoundError:
+        return {}
+    except DataError as error:
+        log.warning("%s", error)
         return {}
 
 

@@ -7,8 +7,9 @@ from dmlbench.config import Plan, Run
 from dmlbench.config.dataset_facts import Part
 from dmlbench.config.measure_checks import measure_problems
 from dmlbench.config.variation import constant, counts_of
+from dmlbench.data.store import content_hash
 from dmlbench.errors import DataError
-from dmlbench.files import read_parquet
+from dmlbench.records import read_table
 
 
 def measured_parts(plan: Plan, run: Run) -> list[Part]:
@@ -19,7 +20,7 @@ def measured_parts(plan: Plan, run: Run) -> list[Part]:
 
 def copies_in_test(plan: Plan, run: Run, index: pd.DataFrame) -> pd.DataFrame:
     """The images of a run's test that its training, or validation, has too."""
-    found = read_parquet(plan.data_folder(run) / paths.DUPLICATES_FILE)
+    found = read_table(plan.data_folder(run) / paths.DUPLICATES_FILE, content_hash(index))
     return found[found["id"].isin(index.loc[index["split"] == "test", "id"])]
 
 

@@ -20,7 +20,8 @@ from dmlbench.evaluation.embeddings import (
 )
 from dmlbench.evaluation.metric import METRICS, QueryMetric, Sample, others_of_class, query_rows
 from dmlbench.evaluation.scored_pairs import samples_of_run
-from dmlbench.workflow.job_records import read_record, sealed
+from dmlbench.records import sealed
+from dmlbench.workflow.job_records import read_record
 from dmlbench.workflow.provenance import step_code
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ def measure_images(sample: Sample, names: Iterable[str]) -> list[dict]:
 def measure_run(plan: Plan, run: Run) -> dict:
     """Measure every part of the dataset that the config's splits cover.
 
-    The result is sealed (:func:`dmlbench.workflow.job_records.sealed`), and names the SHA-256 of
+    The result is sealed (:func:`dmlbench.records.sealed`), and names the SHA-256 of
     the embeddings that it is of. A DataError says that embeddings are missing, damaged or not
     finite, that a metric cannot vary, or that the run was trained on other data.
     """
@@ -49,7 +50,7 @@ def measure_run(plan: Plan, run: Run) -> dict:
     index, parts = images_measured(plan, run, whole), measured_parts(plan, run)
     rows, vectors = [], []
     for selection in plan.measured(run):
-        stored = StoredEmbeddings(folder, selection, index)
+        stored = StoredEmbeddings(plan, run, selection, index)
         for part in parts:
             embeddings, _, _ = stored.of(part)
             norms = np.linalg.norm(embeddings.astype(np.float64), axis=1)

@@ -13,11 +13,12 @@ import pandas as pd
 
 from dmlbench import paths
 from dmlbench.config import Plan, Run
+from dmlbench.data.store import content_hash
 from dmlbench.data.verification_pairs import clean, of_run
 from dmlbench.errors import DataError
 from dmlbench.evaluation.coincidence import without_rounding
-from dmlbench.evaluation.embeddings import load_embeddings
-from dmlbench.files import read_parquet
+from dmlbench.evaluation.embeddings import embeddings_of
+from dmlbench.records import read_table
 
 
 @dataclass(frozen=True)
@@ -79,10 +80,10 @@ class PairSample:
 
 def samples_of_run(plan: Plan, run: Run, index: pd.DataFrame, selection: str) -> list[PairSample]:
     """:func:`pair_samples` of a run's dataset, by the run's stored embeddings and its index."""
-    pairs = read_parquet(plan.data_folder(run) / paths.PAIRS_FILE)
+    pairs = read_table(plan.data_folder(run) / paths.PAIRS_FILE, content_hash(index))
     table = of_run(pairs, index, plan.facts(run.dataset).train_label)
-    file = plan.run_folder(run) / paths.embeddings(paths.OF_PAIRS, selection)
-    return pair_samples(table, *load_embeddings(file), plan.benchmark.evaluation)
+    stored = embeddings_of(plan, run, paths.OF_PAIRS, selection)
+    return pair_samples(table, *stored, plan.benchmark.evaluation)
 
 
 def pair_samples(

@@ -63,8 +63,8 @@ def load_model(folder: Path, record: dict, selection: str, device: torch.device)
     file = folder / paths.model(selection)
     if not file.is_file():
         raise DataError(f"{file} is missing; train the run again")
-    # A flipped bit loads without a word. Records of earlier versions hold no checksums.
-    if record.get("outputs", {}).get(file.name) not in (None, checksum_of(file)):
+    # A flipped bit loads without a word.
+    if record.get("outputs", {}).get(file.name) != checksum_of(file):
         raise DataError(f"{file} is not what its training wrote (run.json); train the run again")
     # The backbone's own weights are about to be replaced: no need to fetch pretrained ones.
     recipe = {**record["run"]["recipe"], "weights": "none"}

@@ -5,12 +5,14 @@ from pathlib import Path
 import pandas as pd
 
 from dmlbench import paths
-from dmlbench.checking.results import OK, LedgerEntry, Measured, Results, part_of
+from dmlbench.checking.ledger import OK, LedgerEntry
+from dmlbench.checking.results import Measured, Results, part_of
 from dmlbench.config import METHOD_KEYS, RUN_KEYS, Plan
 from dmlbench.errors import DataError
-from dmlbench.files import replacing, write_json, write_parquet
+from dmlbench.files import replacing, write_json
+from dmlbench.records import write_table
 from dmlbench.reporting import names
-from dmlbench.reporting.collected import read_printed
+from dmlbench.reporting.collected import hash_of_runs, read_printed
 
 _CURVE = "recall_at_1_test_max"
 #: What tables read of histories, where nothing was trained.
@@ -29,7 +31,13 @@ def collect(plan: Plan) -> None:
     """
     results = Results.read(plan)
     _refuse_gaps(plan, results.entries)
-    if altered := [f"{one.run.id}: {f}" for one in results.measured.values() for f in one.altered]:
+    altered = [f"{one.run.id}: {f}" for one in results.measured.values() for f in one.altered]
+    altered += [
+        f"{one.run.id}: {paths.METRICS_FILE}"
+        for one in results.measured.values()
+        if one.metrics["fingerprint"] != one.record["fingerprint"]
+    ]
+    if altered:
         raise DataError(
             f"{', '.join(altered)}: not what its job wrote; run check.py, which says more"
         )
@@ -51,7 +59,7 @@ def collect(plan: Plan) -> None:
         "runs": pd.DataFrame([_origin(one) | vars(one.run) for one in measured]),
     }
     for key, table in tables.items():
-        write_parquet(Path(paths.summary(name, key)), table)
+        write_table(Path(paths.summary(name, key)), table, hash_of_runs(plan))
     with replacing(Path(paths.curves(name))) as temporary:
         _curves(plan, tables["history"]).to_csv(temporary, index=False, float_format="%.6f")
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import pandas as pd
 
 from dmlbench import STAMP, paths
-from dmlbench.checking.results import OK
+from dmlbench.checking.ledger import OK
 from dmlbench.config import METHOD_KEYS, Plan, Run
 from dmlbench.errors import ConfigError, DataError
-from dmlbench.files import read_parquet, replacing, write_text
+from dmlbench.files import replacing, write_text
+from dmlbench.records import read_table
 from dmlbench.reporting import names
 from dmlbench.reporting.cells import rows_where
 from dmlbench.reporting.collected import read_ledger, read_summary
@@ -95,7 +96,7 @@ class FigureData:
         for run in runs:
             path = self.plan.run_folder(run) / file
             if path.is_file():
-                table = read_parquet(path)
+                table = read_table(path, self.plan.fingerprint(run))
                 found.append(table.assign(method=[run.method] * len(table), seed=run.seed))
             elif not self.plan.benchmark.partial:
                 raise DataError(f"{path} is missing; run the pipeline to the end")

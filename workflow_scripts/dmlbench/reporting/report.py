@@ -12,7 +12,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from dmlbench import BENCHMARK_VERSION, __version__, paths
-from dmlbench.checking.results import OK, as_table, ledger
+from dmlbench.checking.ledger import OK, as_table, ledger
 from dmlbench.config import METHOD_KEYS, RUN_KEYS, Plan
 from dmlbench.errors import DataError, UserError
 from dmlbench.files import DAMAGED, naming, replacing, write_text

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from dmlbench import paths
 from dmlbench.checking.check import check, words
-from dmlbench.checking.results import MISSING, OK, LedgerEntry, Results, part_of
+from dmlbench.checking.ledger import MISSING, OK, LedgerEntry
+from dmlbench.checking.results import Results, part_of
 from dmlbench.config import Plan, Run
 from dmlbench.config.folders import contents
 from dmlbench.config.own_images import FolderDataset

@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from dmlbench import paths
-from dmlbench.checking.results import OK, SIZES
+from dmlbench.checking.ledger import OK
+from dmlbench.checking.results import SIZES
 from dmlbench.config import Plan
 from dmlbench.config.dataset_facts import clusters_per_class
 from dmlbench.evaluation.metric import find_measure

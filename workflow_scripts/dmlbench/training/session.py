@@ -21,6 +21,7 @@ from dmlbench.data.splits import index_of
 from dmlbench.data.store import ImageStore
 from dmlbench.errors import ConfigError
 from dmlbench.files import checksum_of, replacing, write_json
+from dmlbench.records import sealed
 from dmlbench.training.checkpoint import GO_ON, Checkpoint
 from dmlbench.training.device import memory_for, pick_device
 from dmlbench.training.enough import counts
@@ -139,7 +140,7 @@ def save_run(out: Path, plan: Plan, run: Run, trainer: Trainer) -> None:
         "peak_memory_mb": peak_memory(trainer.device),
         **environment(),
     }
-    write_json(out / "run.json", record)
+    write_json(out / "run.json", sealed(record))
 
 
 def write_history(out: Path, history: list[dict]) -> None:

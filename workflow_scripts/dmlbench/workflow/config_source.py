@@ -3,19 +3,26 @@
 Two files that mean something else by one name would replace what the other has made.
 """
 
-import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+from annotated_types import Len
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
 
 from dmlbench import paths
 from dmlbench.config import read_config
 from dmlbench.config.models import Benchmark
-from dmlbench.errors import ConfigError, UserError
+from dmlbench.errors import ConfigError, DataError, UserError
 from dmlbench.files import write_json
+from dmlbench.records import read_json
 
 _FILE = "config_source.json"
+_NOTE_FORM = TypeAdapter(
+    TypedDict("_Note", {"files": Annotated[list[str], Len(min_length=1)], "content": str})
+)
 
 
 class _Owned(NamedTuple):
@@ -58,12 +65,11 @@ def check_owner(benchmark: Benchmark, files: list[str]) -> None:
     for owned in _owned(benchmark):
         note = owned.folder / _FILE
         try:
-            before = json.loads(note.read_text(encoding="utf-8"))
-            same = before["files"] == files or before["content"] == owned.content
-            first = before["files"][0]
-        except (OSError, ValueError, TypeError, LookupError):  # none, or damaged: nobody has it
+            before = read_json(note, "it is written anew", _NOTE_FORM)
+        except (FileNotFoundError, DataError):  # none, or damaged: nobody is known to have it
             continue
-        if not same and _is_in(first, owned.is_in):
+        same = before["files"] == files or before["content"] == owned.content
+        if not same and _is_in(before["files"][0], owned.is_in):
             raise UserError(
                 f"{owned.folder}: belongs to {', '.join(before['files'])}, which has the same "
                 f"{owned.what} as {', '.join(files)} and means another by it; give one of the two "

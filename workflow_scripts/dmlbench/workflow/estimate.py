@@ -1,18 +1,25 @@
 """What a training will take: hours from what ran before, and bytes on disk."""
 
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, NotRequired
 
 import pandas as pd
+from pydantic import PositiveInt, TypeAdapter
+from typing_extensions import TypedDict
 
 from dmlbench import paths
 from dmlbench.config import Plan, Run
 from dmlbench.config.frozen import uses_features
-from dmlbench.files import read_parquet
+from dmlbench.errors import DataError
+from dmlbench.files import naming, read_parquet
 from dmlbench.plugins.image_transforms import output_side
 from dmlbench.plugins.timm_names import image_config
+from dmlbench.records import read_json
+
+log = logging.getLogger(__name__)
 
 #: Images a second by precision, where nothing like it has run here: those of a ResNet-50 at so many
 #: pixels a side on one NVIDIA H100 (docs/presets.md).
@@ -33,6 +40,19 @@ BASES = (
 )
 
 
+class _RECIPE(TypedDict):
+    epochs: PositiveInt
+
+
+_SPEC = {"dataset": str, "recipe": _RECIPE, "loss": dict[str, Any], "sampler": dict[str, Any]}
+_PAST = {"run": TypedDict("_Spec", _SPEC), "seconds": float, "device": str}
+_PAST_FORM = TypeAdapter(TypedDict("_Past", {**_PAST, "gpu": NotRequired[str | None]}))
+#: Keys of a recipe by which trainings are compared. Records of older versions lack some.
+_COMPARED = (
+    "backbone", "weights", "image_size", "mean_std", "crop", "train_transforms", "eval_transforms",
+)  # fmt: skip
+
+
 class Cost(NamedTuple):
     """The seconds that one training takes; how they are known; the device they were measured on."""
 
@@ -42,16 +62,41 @@ class Cost(NamedTuple):
 
 
 def finished_trainings(results: Path) -> pd.DataFrame:
-    """What the finished trainings of all configs below the folder ``results`` took."""
-    rows = []
+    """What the finished trainings of all configs below the folder ``results`` took.
+
+    Left out, with a warning each, are those whose files are damaged; and those of older versions,
+    which are counted.
+    """
+    rows, older = [], 0
     for file in sorted(results.glob("*/runs/*/*/*/*/*/run.json")):
-        record = json.loads(file.read_text(encoding="utf-8"))
-        history = file.with_name(paths.HISTORY_FILE)
-        if record.get("seconds") and history.is_file():
+        try:
+            record = read_json(file, "its time is left out", _PAST_FORM)
+            if not record["seconds"] or not file.with_name(paths.HISTORY_FILE).is_file():
+                continue
+            if set(_COMPARED) - set(record["run"]["recipe"]):
+                older += 1
+                continue
             epoch = record["seconds"] / record["run"]["recipe"]["epochs"]
-            rate = pd.read_csv(history)["images_per_second"].median()
-            rows.append((*_keys(record["run"]), epoch, rate, record.get("gpu") or record["device"]))
+            rate = _images_per_second(file.with_name(paths.HISTORY_FILE))
+        except DataError as error:
+            log.warning("%s", error)
+            continue
+        rows.append((*_keys(record["run"]), epoch, rate, record.get("gpu") or record["device"]))
+    if older:
+        log.warning("%s: the times of %d trainings of older versions are left out", results, older)
     return pd.DataFrame(rows, columns=[*BASES[:3], "epoch", "rate", "device"])
+
+
+def _images_per_second(history: Path) -> float:
+    """The median over a training's epochs."""
+    try:
+        with naming(history):
+            rate = float(pd.read_csv(history)["images_per_second"].median())
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{history}: damaged ({error}); its time is left out") from None
+    if not rate > 0:
+        raise DataError(f"{history}: has no images_per_second; its time is left out")
+    return rate
 
 
 def training_cost(finished: pd.DataFrame, spec: dict, images: Callable[[], int]) -> Cost:

@@ -1,11 +1,10 @@
 """What jobs leave of themselves: their state, for ``make status``, and ``run.json`` of a training.
 
 A state is there while a job runs and after it has failed, also where it was killed. What jobs wrote
-is known again by hashes: a training's files by its ``run.json``, ``metrics.json`` by its seal.
+is known again by hashes: a training's files by its ``run.json``, this and ``metrics.json`` by their
+seals.
 """
 
-import hashlib
-import json
 import logging
 import math
 import threading
@@ -13,23 +12,46 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple, NotRequired
+
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
 
 from dmlbench.errors import DataError, DivergedError, OutOfMemoryError, Unfinished
-from dmlbench.files import checksum_of, naming, write_json
+from dmlbench.files import checksum_of, write_json
 from dmlbench.paths import METRICS_FILE
+from dmlbench.records import read_json
 
 log = logging.getLogger(__name__)
 
 #: Seconds between two touches of a running job's file, and after how many without one it is dead.
 BEAT, DEAD = 20.0, 120.0
 RUNNING = "running"
-#: The key of a sealed file that holds the hash of all its others.
-SEAL = "seal"
 #: How far numbers of float32 are apart, as a share of them.
 SINGLE = 2.0**-23
 STOOD_STILL = "the weights have not moved"
+#: What to do about a file of a training, and about ``metrics.json``.
+TRAIN_AGAIN = "delete its run.json and train it again"
+MEASURE_AGAIN = "delete its metrics.json and evaluate it again"
 KILLED = "killed: by the system for its memory, with its node, or by hand; see the log"
+
+
+_STATES = Literal["running", "diverged", "out of memory", "out of time", "missing", "failed"]
+_STATE_FORM = TypeAdapter(TypedDict("_State", {"state": _STATES, "reason": str}))
+_IMAGES = {"images": int, "never_drawn": NotRequired[int], "without_positive": NotRequired[int]}
+#: What every reader of a ``run.json`` may count on, of any version of the benchmark.
+RECORD = {
+    "run": TypedDict("_Spec", {"recipe": dict[str, Any], "threads": int}),
+    "fingerprint": str,
+    "data": str,
+    "selected_epochs": dict[str, int],
+    "outputs": NotRequired[dict[str, str]],
+    "images": NotRequired[TypedDict("_Images", _IMAGES)],
+}
+_RECORD_FORM = TypeAdapter(TypedDict("_Record", RECORD))
+_EMBEDDINGS_FORM = TypeAdapter(
+    TypedDict("_Embeddings", {"embeddings": NotRequired[dict[str, str]]})
+)
 
 
 class DamagedRecordError(DataError):
@@ -56,12 +78,21 @@ def read_state(log: Path) -> JobState | None:
     """The state of the job with this log; None where it ended well or never began."""
     file = state_file(log)
     try:
-        said = JobState(**json.loads(file.read_text(encoding="utf-8")))
+        said = JobState(**_stated(file))
         # A touch of the future is of a clock that was set back since: no living job has left it.
         age = abs(time.time() - file.stat().st_mtime)
     except FileNotFoundError:
         return None
     return JobState("failed", KILLED) if said.state == RUNNING and age > DEAD else said
+
+
+def _stated(file: Path) -> dict[str, str]:
+    """State and reason by the file; those of a damaged one say so."""
+    try:
+        said = read_json(file, "delete it, and run again", _STATE_FORM)
+    except DataError as error:
+        said = {"state": "failed", "reason": str(error)}
+    return {key: said[key] for key in JobState._fields}
 
 
 @contextmanager
@@ -140,16 +171,12 @@ def read_record(folder: Path, fingerprint: str) -> dict:
             trained with other settings than ``fingerprint``.
     """
     try:
-        with naming(folder / "run.json"):
-            record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        trained_as = record["fingerprint"]
+        record = read_json(folder / "run.json", TRAIN_AGAIN, _RECORD_FORM)
     except FileNotFoundError:
         raise DataError(f"{folder}: no run.json; this run has not finished training") from None
-    except (ValueError, KeyError, TypeError):
-        raise DamagedRecordError(
-            f"{folder}/run.json is damaged; delete it, and train the run again"
-        ) from None
-    if trained_as != fingerprint:
+    except DataError as error:
+        raise DamagedRecordError(str(error)) from None
+    if record["fingerprint"] != fingerprint:
         raise DataError(f"{folder}: was trained with other settings than the config's; train again")
     return record
 
@@ -165,38 +192,17 @@ def vouches(file: Path, fingerprint: str, code: str) -> bool:
     return file.name == "run.json" or record.get("outputs", {}).get(file.name) == checksum_of(file)
 
 
-def sealed(content: dict) -> dict:
-    """``content`` for a JSON file, with the hash of all that is in it: its seal.
-
-    It tells a file that was altered by hand. It is no proof against somebody who knows it.
-    """
-    return content | {SEAL: _hash_of(content)}
-
-
-def is_sealed(content: dict) -> bool:
-    """Whether the content of a JSON file is what :func:`sealed` made."""
-    return content.get(SEAL) == _hash_of({k: v for k, v in content.items() if k != SEAL})
-
-
 def other_embeddings(folder: Path) -> list[str]:
     """The files of embeddings in a run's folder that are not those its metrics were measured on.
 
-    Metrics of before benchmark version 1.1 do not name theirs. A DataError where they are damaged.
+    Metrics of before benchmark version 1.1 do not name theirs. Damaged ones name none either, and
+    are measured anew: the embeddings themselves say whose they are.
     """
-    file = folder / METRICS_FILE
     try:
-        with naming(file):
-            named = json.loads(file.read_text(encoding="utf-8")).get("embeddings", {}).items()
-    except (ValueError, AttributeError):
-        raise DataError(
-            f"{file}: damaged, so that it does not say which embeddings it was measured on; delete "
-            "it, and have it made by the target `all`"
-        ) from None
+        metrics = read_json(folder / METRICS_FILE, "it is measured anew", _EMBEDDINGS_FORM)
+    except DataError as error:
+        log.warning("%s", error)
+        return []
+    named = metrics.get("embeddings", {}).items()
     here = [(name, digest) for name, digest in named if (folder / name).exists()]
     return [name for name, digest in here if checksum_of(folder / name) != digest]
-
-
-def _hash_of(content: dict) -> str:
-    # As it is read back: keys that are numbers are texts then, and sorted as such.
-    as_read = json.loads(json.dumps(content))
-    return hashlib.sha256(json.dumps(as_read, sort_keys=True).encode()).hexdigest()

@@ -38,6 +38,7 @@ DECIDES_NOTHING = {
     "dmlbench.plugins.class_paths": "imports or refuses classes, whose code is hashed here",
     "dmlbench.plugins.messages": "words of mistakes",
     "dmlbench.progress": "words on a terminal",
+    "dmlbench.records": "reads what was written, or refuses it",
     "dmlbench.training.checkpoint": "a training goes on from one to the same bytes",
     "dmlbench.training.enough": "refuses what cannot be trained, and counts",
     "dmlbench.training.run_lock": "who may train",
@@ -53,7 +54,7 @@ _DECIDES = (
     "dmlbench.config.variation",
 )
 #: What decides something for one step only, by its script: how records are read.
-_ALSO = {"check": ("dmlbench.workflow.job_records",)}
+_ALSO = {"check": ("dmlbench.records", "dmlbench.workflow.job_records")}
 #: Modules of these packages register themselves and are found by looking into the folder: whoever
 #: imports the package depends on each of them.
 _FOUND_BY_FOLDER = ("dmlbench.evaluation.metrics", "dmlbench.reporting.figures")
