@@ -118,7 +118,7 @@ def bare(points, labels, ids, roles=None) -> Callable[[], dict]:
 
 
 def bare_told(points, labels, ids, roles=None) -> Callable[[], dict]:
-    from dmlbench.faiss_loading import load_faiss
+    from dmlbench.neighbours.faiss_loading import load_faiss
 
     load_faiss()
     return bare(points, labels, ids, roles)
@@ -271,7 +271,7 @@ def scale(count: int, share: float) -> None:
     """Recall@K and MAP@R of ``count`` embeddings, or of the first ``share`` of them as queries."""
     from dmlbench.evaluation.metric import Queries
     from dmlbench.evaluation.metrics.map_at_r import MeanAveragePrecision
-    from dmlbench.knn import Gallery, hits, of_one_class
+    from dmlbench.neighbours.knn import Gallery, hits, of_one_class
     from dmlbench.progress import counting
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")

@@ -16,8 +16,8 @@ from dmlbench.workflow.provenance import step_code
 def evaluate(args) -> None:
     """Measure every part of the dataset that the config's splits cover: metrics.json."""
     from dmlbench.evaluation.run_metrics import measure_run
-    from dmlbench.faiss_loading import load_faiss
     from dmlbench.files import write_json
+    from dmlbench.neighbours.faiss_loading import load_faiss
 
     if len(args.run) > 1:
         # Imported once for all, as the code is looked up once.

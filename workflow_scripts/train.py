@@ -63,7 +63,7 @@ def import_first(plan: Plan) -> None:
     import torch._dynamo  # noqa: F401, every optimiser does, when it is made
 
     import dmlbench.training.session  # noqa: F401
-    from dmlbench.faiss_loading import load_faiss
+    from dmlbench.neighbours.faiss_loading import load_faiss
 
     load_faiss()
     if any(recipe["backbone"] != "small_cnn" for recipe in plan.recipes.values()):

@@ -80,7 +80,7 @@ def import_all() -> None:
     import dmlbench.reporting.report
     import dmlbench.training.controls
     import dmlbench.training.session  # noqa: F401
-    from dmlbench.faiss_loading import load_faiss
+    from dmlbench.neighbours.faiss_loading import load_faiss
     from dmlbench.workflow.provenance import step_code, training_code
 
     "".encode("cp437")  # of zipfile: an ordinary user may not read where Python is installed

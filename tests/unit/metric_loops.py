@@ -3,7 +3,7 @@
 import numpy as np
 
 from dmlbench.config.dataset_facts import Roles
-from dmlbench.knn import tie_keys
+from dmlbench.neighbours.knn import tie_keys
 
 
 def roles_of(count, rng, both=True):

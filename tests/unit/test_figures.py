@@ -26,7 +26,7 @@ from dmlbench.evaluation.illustrations import (
     similarity_histogram,
 )
 from dmlbench.evaluation.scored_pairs import Scored
-from dmlbench.knn import nearest_neighbours
+from dmlbench.neighbours.knn import nearest_neighbours
 from dmlbench.reporting import names
 from dmlbench.reporting.draw_figures import FigureData, write_figures
 from dmlbench.reporting.figures import check_file_names, figures, planned

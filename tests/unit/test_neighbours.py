@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmlbench.knn import nearest_neighbours, recall_at, tie_keys
+from dmlbench.neighbours.knn import nearest_neighbours, recall_at, tie_keys
 
 
 def loop(points, ids, k):

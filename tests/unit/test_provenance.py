@@ -33,7 +33,8 @@ AGAIN = {
     | EVALUATED
     | REPORT,
     # Metrics register their labels where they are computed, and tables and pages print those.
-    "knn": {"train", "project", "check", "evaluate", "illustrate"} | REPORT - {"collect", "means"},
+    "neighbours.knn": {"train", "project", "check", "evaluate", "illustrate"}
+    | REPORT - {"collect", "means"},
     "samplers.batch": {"train"},
     "data.splits": {"train", "trained", "control", "project"} | EVALUATED,
     "data.store": {"train", "trained", "control", "summarise", "pairs", "duplicates", "project"}

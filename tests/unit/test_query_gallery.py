@@ -12,7 +12,7 @@ from metric_loops import ranking, roles_of
 from metric_loops import retrieval as loop
 from test_retrieval import KINDS, data, equal, retrieval
 
-from dmlbench import knn, paths
+from dmlbench import paths
 from dmlbench.checking.check import check
 from dmlbench.checking.results import Results
 from dmlbench.config import Plan, resolve_config
@@ -25,6 +25,7 @@ from dmlbench.errors import DataError
 from dmlbench.evaluation.illustrations import neighbours_of, queries, similarity_histogram
 from dmlbench.evaluation.metric import Sample
 from dmlbench.evaluation.run_metrics import measure_images, part_counts
+from dmlbench.neighbours import knn
 
 TEST = Part("test", "", "label")
 

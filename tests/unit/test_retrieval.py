@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from metric_loops import retrieval as loop
 
-from dmlbench import knn
 from dmlbench.config.settings import Evaluation
 from dmlbench.errors import DataError
 from dmlbench.evaluation.metric import Sample
 from dmlbench.evaluation.run_metrics import measure_images
-from dmlbench.faiss_loading import load_faiss
+from dmlbench.neighbours import knn
+from dmlbench.neighbours.faiss_loading import load_faiss
 
 METRICS = ("recall", "r_precision", "map_at_r", "mrr")
 

@@ -12,7 +12,8 @@ from made_results import gather, make_results, write_metrics
 
 from dmlbench import paths
 from dmlbench.checking.check import check
-from dmlbench.checking.results import LEARNT_NOTHING, Results, ledger, unused
+from dmlbench.checking.ledger import LEARNT_NOTHING, ledger, unused
+from dmlbench.checking.results import Results
 from dmlbench.config import resolve_config
 from dmlbench.data.summary import summarise
 from dmlbench.errors import DataError

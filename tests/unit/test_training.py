@@ -13,9 +13,9 @@ from safetensors.torch import save_file
 from dmlbench.config import load_config, resolve_config
 from dmlbench.data.dataset import get_dataset
 from dmlbench.errors import ConfigError, DataError, OutOfMemoryError, TrainingError
-from dmlbench.knn import recall_at
 from dmlbench.losses.base import LossResult
 from dmlbench.models.embedder import Embedder, load_model
+from dmlbench.neighbours.knn import recall_at
 from dmlbench.samplers.batch import Batch
 from dmlbench.training.device import embed_all
 from dmlbench.training.loop import Trainer

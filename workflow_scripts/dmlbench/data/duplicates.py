@@ -6,7 +6,7 @@ from PIL import Image
 
 from dmlbench.data.prepare import in_threads
 from dmlbench.data.store import ImageStore
-from dmlbench.faiss_loading import load_faiss
+from dmlbench.neighbours.faiss_loading import load_faiss
 
 #: The perceptual hash: imagehash.phash, 64 signs of the low frequencies of 32 x 32 gray pixels.
 BITS, SIDE = 64, 32

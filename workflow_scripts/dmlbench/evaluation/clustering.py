@@ -5,7 +5,7 @@ from threadpoolctl import threadpool_limits
 
 from dmlbench.errors import DataError
 from dmlbench.evaluation.metric import Measure, Metric, Sample, row
-from dmlbench.faiss_loading import load_faiss
+from dmlbench.neighbours.faiss_loading import load_faiss
 
 
 def measures(name: str, label: str, printed: bool, low: float = 0.0) -> dict[str, Measure]:

@@ -9,7 +9,7 @@ from dmlbench.evaluation.coincidence import points_of
 from dmlbench.evaluation.metric import others_of_class
 from dmlbench.evaluation.metrics.verification import decidability
 from dmlbench.evaluation.scored_pairs import Scored
-from dmlbench.knn import Gallery, of_one_class, tie_keys
+from dmlbench.neighbours.knn import Gallery, of_one_class, tie_keys
 
 #: Fewer points are shown in a plane through them, which holds up to three.
 _FEW = 4
@@ -40,7 +40,8 @@ def neighbours_of(
     k: int,
     roles: Roles | None = None,
 ) -> pd.DataFrame:
-    """The ``k`` nearest gallery images of some queries, in the order of :mod:`dmlbench.knn`.
+    """The ``k`` nearest gallery images of some queries, in the order of our search
+    (:mod:`dmlbench.neighbours.knn`).
 
     The embeddings are N x D, float32; ``asked`` are the ids of the queries. There are fewer than
     ``k`` in a small gallery. One row for each neighbour: query (its id), rank (from 1), id, right

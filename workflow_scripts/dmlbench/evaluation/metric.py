@@ -11,7 +11,7 @@ import dmlbench.evaluation.metrics  # noqa: F401  found by folder: a step's code
 from dmlbench.config.dataset_facts import Roles
 from dmlbench.errors import ConfigError, DataError
 from dmlbench.evaluation.coincidence import without_rounding
-from dmlbench.knn import Gallery, of_one_class, tie_keys
+from dmlbench.neighbours.knn import Gallery, of_one_class, tie_keys
 from dmlbench.plugins.registry import REGISTRIES
 from dmlbench.progress import counting
 
@@ -80,7 +80,8 @@ class Sample:
         sub_labels: N finer labels; None where there are none.
         roles: Which images are queries and which the gallery, two boolean masks; None: each is a
             query to all others. The attribute is sorted too.
-        threads, gpu: For the search (:class:`dmlbench.knn.Gallery`); neither changes a result.
+        threads, gpu: For the search (:class:`dmlbench.neighbours.knn.Gallery`); neither changes a
+            result.
 
     Attributes:
         others: How many others in the gallery are of each query's class: R. 0 for other images.
@@ -161,7 +162,8 @@ def find_measure(stored: str, k: int = 0) -> Measure | None:
 class Queries:
     """Some queries and their nearest others in the gallery.
 
-    ``rows`` are n places of queries (:class:`dmlbench.knn.Gallery`); all places have ``labels``.
+    ``rows`` are n places of queries (:class:`dmlbench.neighbours.knn.Gallery`); all places have
+    ``labels``.
     ``relevant`` (n x depth) says whether each neighbour, nearest first, is of the query's class;
     ``others`` how many others in the gallery are of that class: R.
     """
@@ -181,8 +183,8 @@ class Queries:
 class QueryMetric(Metric):
     """A mean over queries, from one search for nearest neighbours that all such metrics share.
 
-    Every image is a query, the others are its gallery (:mod:`dmlbench.knn`), unless the dataset
-    has roles. ``alone_too`` counts also the queries without a match: those that are alone in their
+    Every image is a query, the others are its gallery (:mod:`dmlbench.neighbours.knn`), unless the
+    dataset has roles. ``alone_too`` counts also the queries without a match: those that are alone in their
     class, or whose class is not in the gallery.
     """
 

@@ -13,8 +13,8 @@ from dmlbench.data.features import FeatureReader
 from dmlbench.data.reader import ImageReader
 from dmlbench.data.splits import run_index
 from dmlbench.data.store import ImageStore
-from dmlbench.knn import recall_at
 from dmlbench.models.embedder import embed
+from dmlbench.neighbours.knn import recall_at
 from dmlbench.seeding import derive_seed
 from dmlbench.training.enough import check_enough
 

@@ -4,8 +4,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from dmlbench.evaluation.metric import Measure, Metric, Sample, register_metric, row
-from dmlbench.knn import nearest_neighbours, tie_keys
 from dmlbench.losses.decidability import Moments
+from dmlbench.neighbours.knn import nearest_neighbours, tie_keys
 
 #: Images that count for the modes of a larger class: those with the lowest tie keys.
 SAMPLE = 512

@@ -10,7 +10,7 @@ from dmlbench.evaluation.metric import (
     register_metric,
     row,
 )
-from dmlbench.knn import Gallery, of_one_class
+from dmlbench.neighbours.knn import Gallery, of_one_class
 from dmlbench.progress import counting
 
 

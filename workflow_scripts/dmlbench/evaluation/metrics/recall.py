@@ -3,14 +3,14 @@
 import numpy as np
 
 from dmlbench.evaluation.metric import Measure, Queries, QueryMetric, Sample, register_metric
-from dmlbench.knn import hits
+from dmlbench.neighbours.knn import hits
 
 
 @register_metric("recall", measures={"recall": Measure("R@{}", printed=True)})
 class Recall(QueryMetric):
     """Recall@K: the share of queries with one of their class among their K nearest others.
 
-    :func:`dmlbench.knn.hits`. A query without a match counts as missed.
+    :func:`dmlbench.neighbours.knn.hits`. A query without a match counts as missed.
     """
 
     alone_too = True

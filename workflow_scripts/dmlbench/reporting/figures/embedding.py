@@ -1,7 +1,7 @@
 """Embeddings of the test images in the plane, methods side by side."""
 
 from dmlbench import paths
-from dmlbench.knn import tie_keys
+from dmlbench.neighbours.knn import tie_keys
 from dmlbench.reporting import names
 from dmlbench.reporting.figures import embeddings_are_shown, register_figure, shown_files
 

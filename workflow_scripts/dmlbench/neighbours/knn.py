@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from dmlbench.faiss_loading import load_faiss
+from dmlbench.neighbours.faiss_loading import load_faiss
 
 BLOCK = 16384  #: queries that faiss is given at a time; 256 would take five times as long each
 PART = 256  #: queries that are handed on at a time; sums of metrics are rounded once for each

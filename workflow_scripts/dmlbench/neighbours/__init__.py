@@ -1,0 +1,1 @@
+"""Exact nearest neighbours, and faiss, which finds the candidates."""
