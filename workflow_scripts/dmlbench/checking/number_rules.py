@@ -188,12 +188,12 @@ def learnt(results: Results) -> Iterator[Breach]:
     "R21",
     "Recall@1 of every part can vary.",
     "mend the images, or measure another label column or split",
-    since="1.1",
+    since="1.2",
 )
 def varying(results: Results, one: Measured) -> Iterator[str]:
     measured = {part_of(row) for row in one.recalls()}
     for part in one.metrics["parts"]:
-        # Results of before 1.1 do not say how many are fixed.
+        # Results of before 1.2 do not say how many are fixed.
         if part_of(part) in measured and part.get("fixed") == part["queries"]:
             yield (
                 f"{_words(part)}: is the same for all embeddings: of {part['queries']:,} queries "
@@ -201,7 +201,7 @@ def varying(results: Results, one: Measured) -> Iterator[str]:
             )
 
 
-@rule("R22", "Training moved the weights.", since="1.1")
+@rule("R22", "Training moved the weights.", since="1.2")
 def moved(results: Results) -> Iterator[Breach]:
     if results.plan.benchmark.partial:  # it is left out, and tables name it
         return
@@ -219,7 +219,7 @@ def moved(results: Results) -> Iterator[Breach]:
     "The embeddings of a training do not all lie on one point; or the config says partial.",
     "lower the learning rate or take other negatives, and train again; or set partial: true, and "
     "tables mark it",
-    since="1.1",
+    since="1.2",
 )
 def spread(results: Results, one: Measured) -> Iterator[str]:
     if results.plan.benchmark.partial or not one.run.trained:

@@ -27,7 +27,7 @@ _Counts = TypedDict("_Counts", {**_PART, **_COUNTS, **_MORE, "chance": float})
 #: What tables say of a part.
 SIZES = ("queries", "gallery", "unmatched", "copies")
 _LENGTHS = {"vectors": int, "dimension": int, "shortest": float, "longest": float}
-_LENGTHS |= {"one_point": NotRequired[bool]}  # since 1.1
+_LENGTHS |= {"one_point": NotRequired[bool]}  # since 1.2
 _Vectors = TypedDict("_Vectors", {**_PART, "selection": str, **_LENGTHS})
 _VALUE = {"metric": str, "k": int, "value": float | None, "note": str}
 _Row = TypedDict("_Row", {**_PART, "selection": str, **_VALUE})
@@ -70,7 +70,7 @@ class Measured:
         return self.metrics["metrics"]
 
     def sizes(self) -> dict[tuple[str, ...], dict[str, int]]:
-        """:data:`SIZES` of each part, by :data:`PART`; results of before 1.1 have them of few."""
+        """:data:`SIZES` of each part, by :data:`PART`; results of before 1.2 have them of few."""
         parts = [part for part in self.metrics["parts"] if "copies" in part]
         return {part_of(part): {key: part[key] for key in SIZES} for part in parts}
 

@@ -184,8 +184,8 @@ class QueryMetric(Metric):
     """A mean over queries, from one search for nearest neighbours that all such metrics share.
 
     Every image is a query, the others are its gallery (:mod:`dmlbench.neighbours.knn`), unless the
-    dataset has roles. ``alone_too`` counts also the queries without a match: those that are alone in their
-    class, or whose class is not in the gallery.
+    dataset has roles. ``alone_too`` counts also the queries without a match: those that are alone
+    in their class, or whose class is not in the gallery.
     """
 
     alone_too: ClassVar[bool] = False

@@ -144,7 +144,7 @@ def _with_best(table: pd.DataFrame, mine: pd.DataFrame) -> pd.DataFrame:
 
 
 def _with_sizes(table: pd.DataFrame, mine: pd.DataFrame) -> pd.DataFrame:
-    """The table with :data:`SIZES` of each part; results of before 1.1 do not have all."""
+    """The table with :data:`SIZES` of each part; results of before 1.2 do not have all."""
     if not set(SIZES) <= set(mine) or mine[SIZES[0]].isna().all():
         return table
     sizes = mine[[*BLOCK[1:], *SIZES]].drop_duplicates(BLOCK[1:])
