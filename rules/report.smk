@@ -1,7 +1,5 @@
 # From the metrics of all runs to what is cited.
 
-from dmlbench.reporting.collected import hash_of_runs
-
 
 rule collect:
     input:
@@ -24,7 +22,7 @@ rule collect:
     params:
         command=on_config("report collect"),
         code=step_code("report collect"),
-        what=[hash_of_runs(PLAN), BENCHMARK.partial],
+        what=[PLAN.fingerprint_of_all(), BENCHMARK.partial],
     message:
         "collect the metrics of {NAME}"
     shell:

@@ -69,7 +69,7 @@ def test_the_train_split_of_a_run_is_what_it_trains_on():
 
 
 def test_images_that_nothing_can_match_are_counted_in_every_part():
-    index = pd.DataFrame({"split": "test", "subset": "", "label": list("aab")})
+    index = pd.DataFrame({"split": "test", "subset": "", "label": list("aab"), "content": range(3)})
     assert part_counts(Part("test", "", "label"), index)["unmatched"] == 1
 
 

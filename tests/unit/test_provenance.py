@@ -29,9 +29,7 @@ REPORT = set(STEPS["report"])
 DRAWN = {"figures", "pages", "pdf"}
 #: What is done again once a module has changed, besides what is made from that.
 AGAIN = {
-    "seeding": {"train", "trained", "control", "check", "summarise", "project"}
-    | EVALUATED
-    | REPORT,
+    "seeding": {"train", "trained", "control", "check", "summarise", "project"} | EVALUATED,
     # Metrics register their labels where they are computed, and tables and pages print those.
     "neighbours.knn": {"train", "project", "check", "evaluate", "illustrate"}
     | REPORT - {"collect", "means"},

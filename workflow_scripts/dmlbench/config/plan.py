@@ -232,6 +232,11 @@ class Plan:
         """A short hash of :meth:`spec`: the run's result is made anew where it changes."""
         return f"{derive_seed(self.spec(run)):016x}"
 
+    def fingerprint_of_all(self) -> str:
+        """A short hash of all runs' settings and of how they are measured."""
+        runs = sorted(map(self.fingerprint, self.all_runs.values()))
+        return f"{derive_seed(runs, self.benchmark.evaluation.model_dump()):016x}"
+
     def run_folder(self, run: Run) -> Path:
         """Where a run's files lie."""
         return paths.local(paths.run(self.benchmark.name), **run.__dict__)

@@ -12,7 +12,7 @@ from dmlbench.errors import DataError
 from dmlbench.files import replacing, write_json
 from dmlbench.records import write_table
 from dmlbench.reporting import names
-from dmlbench.reporting.collected import hash_of_runs, read_printed
+from dmlbench.reporting.collected import read_printed
 
 _CURVE = "recall_at_1_test_max"
 #: What tables read of histories, where nothing was trained.
@@ -59,7 +59,7 @@ def collect(plan: Plan) -> None:
         "runs": pd.DataFrame([_origin(one) | vars(one.run) for one in measured]),
     }
     for key, table in tables.items():
-        write_table(Path(paths.summary(name, key)), table, hash_of_runs(plan))
+        write_table(Path(paths.summary(name, key)), table, plan.fingerprint_of_all())
     with replacing(Path(paths.curves(name))) as temporary:
         _curves(plan, tables["history"]).to_csv(temporary, index=False, float_format="%.6f")
 

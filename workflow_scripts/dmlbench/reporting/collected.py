@@ -9,18 +9,11 @@ from dmlbench import paths
 from dmlbench.config import Plan
 from dmlbench.records import read_table
 from dmlbench.reporting.formats import read_csv
-from dmlbench.seeding import derive_seed
-
-
-def hash_of_runs(plan: Plan) -> str:
-    """What collected tables are of: the settings of all planned runs, and how they are measured."""
-    runs = sorted(plan.fingerprint(run) for run in plan.all_runs.values())
-    return f"{derive_seed(runs, plan.benchmark.evaluation.model_dump()):016x}"
 
 
 def read_summary(plan: Plan, table: str) -> pd.DataFrame:
     """A collected table."""
-    return read_table(paths.summary(plan.benchmark.name, table), hash_of_runs(plan))
+    return read_table(paths.summary(plan.benchmark.name, table), plan.fingerprint_of_all())
 
 
 def read_ledger(plan: Plan) -> pd.DataFrame:

@@ -66,7 +66,7 @@ def check_owner(benchmark: Benchmark, files: list[str]) -> None:
         note = owned.folder / _FILE
         try:
             before = read_json(note, "it is written anew", _NOTE_FORM)
-        except (FileNotFoundError, DataError):  # none, or damaged: nobody is known to have it
+        except (OSError, DataError):  # none, or damaged: nobody is known to have it
             continue
         same = before["files"] == files or before["content"] == owned.content
         if not same and _is_in(before["files"][0], owned.is_in):
