@@ -1,7 +1,7 @@
 """What a loss is, and losses of resolved config entries: ours, a library's, or the user's own."""
 
 from abc import abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -21,12 +21,14 @@ class LossResult:
     """What a loss says of one batch, in scalars.
 
     ``value`` is minimised; ``active`` is how many of its terms are not zero (None without terms);
-    ``counts`` are summed over an epoch into history.csv.
+    ``counts`` are summed over an epoch into history.csv, ``means`` averaged over its steps; both
+    have the same names in each step.
     """
 
     value: torch.Tensor
     active: torch.Tensor | None = None
     counts: dict[str, torch.Tensor] = field(default_factory=dict)
+    means: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
 class Loss(nn.Module):
@@ -59,7 +61,7 @@ class Loss(nn.Module):
         with torch.autocast(batch.embeddings.device.type, enabled=False):
             result = self.result(batch, tuples)
             value = result.value.add(batch.embeddings.detach().sum(), alpha=0)
-        return LossResult(value, result.active, result.counts)
+        return replace(result, value=value)
 
     def start(self, class_means: torch.Tensor) -> None:
         """Initialise from the means of each class's L2-normalised embeddings: num_classes x D."""

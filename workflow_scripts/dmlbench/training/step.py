@@ -1,6 +1,7 @@
 """One step of a training, and what the steps of an epoch looked like."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,8 +20,8 @@ if TYPE_CHECKING:  # seconds to import, for trainings that keep no average
 
 #: Steps between two looks at the loss on a GPU, which has to be waited for.
 _LOOK_EVERY = 50
-#: What the names of a loss's own counts begin with.
-_COUNT = "count "
+#: What the names of a loss's own numbers begin with: those to sum, and those to average.
+_COUNT, _MEAN = "count ", "mean "
 
 
 @dataclass
@@ -28,7 +29,7 @@ class EpochRecord:
     """Collects one epoch's steps on the device and reads them when it ends.
 
     ``before`` has the last losses of the epoch before, for messages; ``read`` those that have been
-    looked at; ``steps`` for each step the loss, sums over the batch, and the loss's own counts.
+    looked at; ``steps`` for each step the loss, sums over the batch, and the loss's own numbers.
     """
 
     loss_name: str
@@ -43,6 +44,7 @@ class EpochRecord:
         if result.active is not None:
             numbers["active"] = result.active
         numbers |= {f"{_COUNT}{name}": value for name, value in result.counts.items()}
+        numbers |= {f"{_MEAN}{name}": value for name, value in result.means.items()}
         for name, value in numbers.items():
             self.steps.setdefault(name, []).append(value.detach())  # without the step's graph
         if result.value.device.type == "cpu" or len(self.steps["loss"]) % _LOOK_EVERY == 0:
@@ -85,7 +87,6 @@ class EpochRecord:
         anchors, positives, paired, equal, *moments = columns["sums"].sum(dim=0).tolist()
         similarity = _moments(*moments)
         active = columns.get("active")
-        counts = sorted(name for name in columns if name.startswith(_COUNT))
         return {
             "loss": columns["loss"].mean().item(),
             "positives_per_anchor": positives / anchors,
@@ -94,8 +95,15 @@ class EpochRecord:
             "genuine_similarity": similarity.genuine_mean.item(),
             "impostor_similarity": similarity.impostor_mean.item(),
             "decidability": similarity.decidability().item(),
-            **{name.removeprefix(_COUNT): columns[name].double().sum().item() for name in counts},
+            **_own(columns, _COUNT, torch.sum),
+            **_own(columns, _MEAN, torch.mean),
         }
+
+
+def _own(columns: dict, kind: str, reduce: Callable) -> dict[str, float]:
+    """An epoch's number for each of the loss's own numbers of a kind, by name."""
+    names = sorted(name for name in columns if name.startswith(kind))
+    return {name.removeprefix(kind): reduce(columns[name].double()).item() for name in names}
 
 
 def _sums(batch: Batch) -> torch.Tensor:
