@@ -10,6 +10,7 @@ from dmlbench.checking.ledger import write_ledger
 from dmlbench.checking.results import Results, version_of
 from dmlbench.config import Plan, load_config
 from dmlbench.errors import ConfigError, DataError
+from dmlbench.workflow.file_records import altered
 
 log = logging.getLogger("dmlbench.check")
 
@@ -34,6 +35,10 @@ def main(args) -> None:
             log.info("%s: %s, %s", part, counts, copies, extra={"tell": True})
     refuse(breaches)
     if not args.log:
+        # Within the workflow it would refuse what a later job makes anew.
+        remedy = "was changed after it was made; run the pipeline again, which makes it anew"
+        if changed := altered(args.results, plan.benchmark.name):
+            raise DataError("\n".join(f"{file}: {remedy}" for file in changed))
         print(f"{args.results}: {len(results.measured)} runs hold all {len(rules())} rules")
 
 

@@ -38,6 +38,16 @@ def test_the_first_classes_train_and_two_are_left_on_either_side(tmp_path, rule,
     assert training_classes(FolderDataset(folder=str(images(tmp_path)), **rule)) == expected
 
 
+@pytest.mark.parametrize("twin", ["caf\u00e9 ", "cafe\u0301"])
+def test_classes_that_look_the_same_are_refused(tmp_path, twin):
+    """A space at the end, or the other spelling of an accent: they would be two classes."""
+    images(tmp_path)
+    for name in ("caf\u00e9", twin):
+        shutil.copytree(tmp_path / "class0", tmp_path / name)
+    with pytest.raises(ConfigError, match=r"names look the same: 'caf.* and 'caf"):
+        training_classes(FolderDataset(folder=str(tmp_path)))
+
+
 def test_a_random_split_is_drawn_by_its_seed(tmp_path):
     images(tmp_path)
     drawn = [

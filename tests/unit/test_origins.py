@@ -9,7 +9,7 @@ from snakemake.persistence import MetadataRecord
 from snakemake.persistence.file import FilePersistence
 
 from dmlbench.errors import DataError
-from dmlbench.workflow.file_records import UNKNOWN, settle
+from dmlbench.workflow.file_records import UNKNOWN, altered, settle
 
 ARCHIVE = "data/raw/mnist/some.gz"
 INDEX = "data/prepared/mnist/original/index.parquet"
@@ -57,6 +57,20 @@ def test_what_a_record_of_our_own_vouches_for_is_not_out_of_date(made):
     assert record(WEIGHTS).params == [UNKNOWN]
     settle(ORIGINS, [INDEX, WEIGHTS], [ARCHIVE], {WEIGHTS}.__contains__)
     assert record(WEIGHTS) is None
+
+
+def test_a_table_altered_by_hand_is_named(made, monkeypatch):
+    """Also with its time kept, and in a folder that lies elsewhere now."""
+    table = Path("results/tiny/tables/letters.csv")
+    monkeypatch.setitem(INPUTS, str(table), [WEIGHTS])
+    make(str(table), "83.3", 1003)
+    settle(ORIGINS, [str(table), WEIGHTS], [])
+    folder = Path("results/tiny").rename("elsewhere")
+    assert altered(folder, "tiny") == []
+    table = folder / "tables" / table.name
+    table.write_text("85.3")
+    os.utime(table, (1003, 1003))
+    assert altered(folder, "tiny") == [table]
 
 
 @pytest.mark.parametrize("file", [WEIGHTS, ARCHIVE])

@@ -283,6 +283,14 @@ def test_a_mistake_in_the_config_names_its_key(smoke_config, keys, told):
         resolve_config(smoke_config, "test")
 
 
+def test_labels_that_look_the_same_are_refused(tmp_path):
+    dataset = written(tmp_path, rows(["dog", "cat", "dog ", "cow", "hen", "pig"]))
+    with pytest.raises(
+        ConfigError, match="label: classes whose names look the same: 'dog' and 'dog '"
+    ):
+        own_facts(dataset)
+
+
 def test_a_closed_set_may_share_classes(tmp_path):
     table = rows()
     table["split"] = ["train", "train", "test"] * 6

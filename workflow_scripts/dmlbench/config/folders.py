@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from dmlbench.config.dataset_facts import DatasetFacts, Part
+from dmlbench.config.look_alikes import look_alikes
 from dmlbench.config.own_images import FolderDataset
 from dmlbench.errors import ConfigError
 from dmlbench.files import local_path
@@ -58,6 +59,11 @@ def _class_folders(dataset: FolderDataset) -> list[Path]:
     if len(classes) < 4:
         raise ConfigError(
             f"'{folder}' has {len(classes)} class folders; two are needed to train and two to test"
+        )
+    if alike := look_alikes(path.name for path in classes):
+        raise ConfigError(
+            f"'{folder}' has class folders whose names look the same: {alike}; put their images "
+            "into one, or rename one"
         )
     return classes
 

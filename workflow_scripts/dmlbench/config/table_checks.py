@@ -15,6 +15,7 @@ from dmlbench.config.image_tables import (
     classes_in_both,
     identities,
 )
+from dmlbench.config.look_alikes import look_alikes
 from dmlbench.config.own_images import TableDataset
 from dmlbench.config.variation import constant
 from dmlbench.plugins.messages import nearest
@@ -34,6 +35,7 @@ def table_problems(table: Table, dataset: TableDataset) -> list[str]:
         _files,
         _boxes,
         _classes,
+        _alike,
         _matches,
         _labels,
         _groups,
@@ -155,6 +157,12 @@ def _classes(table: Table, dataset: TableDataset) -> Iterator[str]:
             f"{_counted(len(both), 'class')} of {label} both in training and in the test: {named}; "
             "move all images of each to one side, or set protocol: closed"
         )
+
+
+def _alike(table: Table, dataset: TableDataset) -> Iterator[str]:
+    for column in dataset.labels:
+        if column not in table.missing and (alike := look_alikes(table.rows[column])):
+            yield f"{column}: classes whose names look the same: {alike}; give them one spelling"
 
 
 def _matches(table: Table, dataset: TableDataset) -> Iterator[str]:

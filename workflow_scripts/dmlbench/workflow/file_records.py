@@ -19,6 +19,7 @@ from snakemake.persistence import RECORD_FORMAT_VERSION, MetadataRecord
 from snakemake.persistence.file import FilePersistence
 from tqdm import tqdm
 
+from dmlbench import paths
 from dmlbench.errors import DataError
 from dmlbench.files import checksum_of, replacing
 from dmlbench.workflow.clocks import bring_back
@@ -106,6 +107,27 @@ def settle(
     if unknown:
         others = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
         print(f"{min(unknown)}{others}: {UNKNOWN}; out of date", file=sys.stderr)
+
+
+def altered(folder: Path, name: str) -> list[Path]:
+    """The files of the results ``name`` in ``folder`` that are not what jobs wrote, runs left out.
+
+    By what came along with them (:func:`dmlbench.paths.origins`); without it, none is known.
+    """
+    place = Path(paths.results(name))
+    known = {
+        Path(file): origin
+        for file, origin in _read(folder / Path(paths.origins(name)).name).items()
+    }
+    of_results = [
+        f for f in known if f.is_relative_to(place) and not f.is_relative_to(place / "runs")
+    ]
+    here = {file: folder / file.relative_to(place) for file in of_results}
+    return sorted(
+        there
+        for file, there in here.items()
+        if there.is_file() and checksum_of(there) != known[file]["sha256"]
+    )
 
 
 def _read_records(
