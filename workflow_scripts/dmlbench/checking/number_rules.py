@@ -173,15 +173,11 @@ def once(results: Results) -> Iterator[Breach]:
 
 @rule("R18", "Training had something to learn from.", since="1.1")
 def learnt(results: Results) -> Iterator[Breach]:
-    if results.plan.benchmark.partial:  # it is left out, and tables name it
-        return
-    for entry in results.entries:
-        if entry.state == LEARNT_NOTHING and entry.reason != STOOD_STILL:  # R22 says it of these
-            remedy = (
-                "take a sampler or margin that leaves something to learn, or classes of more "
-                "images, and train again; or set partial: true to leave it out"
-            )
-            yield Breach(entry.run.id, f"{entry.state}: {entry.reason}", remedy)
+    remedy = (
+        "take a sampler or margin that leaves something to learn, or classes of more images, and "
+        "train again; or set partial: true to leave it out"
+    )
+    yield from _learnt_nothing(results, remedy, stood_still=False)
 
 
 @run_rule(
@@ -203,14 +199,18 @@ def varying(results: Results, one: Measured) -> Iterator[str]:
 
 @rule("R22", "Training moved the weights.", since="1.2")
 def moved(results: Results) -> Iterator[Breach]:
+    remedy = (
+        "raise the learning rate or clip_grad_norm, or lower ema, and train again; or set "
+        "partial: true to leave it out"
+    )
+    yield from _learnt_nothing(results, remedy, stood_still=True)
+
+
+def _learnt_nothing(results: Results, remedy: str, *, stood_still: bool) -> Iterator[Breach]:
     if results.plan.benchmark.partial:  # it is left out, and tables name it
         return
     for entry in results.entries:
-        if entry.state == LEARNT_NOTHING and entry.reason == STOOD_STILL:
-            remedy = (
-                "raise the learning rate or clip_grad_norm, or lower ema, and train again; or set "
-                "partial: true to leave it out"
-            )
+        if entry.state == LEARNT_NOTHING and (entry.reason == STOOD_STILL) == stood_still:
             yield Breach(entry.run.id, f"{entry.state}: {entry.reason}", remedy)
 
 
