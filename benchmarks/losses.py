@@ -30,7 +30,7 @@ from loops import (
 )
 from pytorch_metric_learning import distances, losses, miners
 
-from dmlbench.losses.base import build_loss
+from dmlbench.losses.building import build_loss
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.sampler import build_sampler
 

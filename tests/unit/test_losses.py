@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from loss_loops import LOOPS
 
 from dmlbench.errors import ConfigError
-from dmlbench.losses.base import build_loss
+from dmlbench.losses.building import build_loss
 from dmlbench.plugins.registry import REGISTRIES
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.sampler import build_sampler
