@@ -67,7 +67,7 @@ def recipe_refusals(
 ) -> Iterator[str]:
     """What a loss that was made, or one inside it, refuses of a resolved recipe."""
     images = counts_left(dataset, facts, None, recipe).get("train")
-    steps = images and recipe["epochs"] * max(1, images // recipe["batch_size"])
+    steps = recipe["epochs"] * max(1, images // recipe["batch_size"]) if images else None
     for module in getattr(made, "modules", tuple)():
         refusals = getattr(module, "refusals", None)
         yield from (f"{names}: {line}" for line in (refusals(recipe, steps) if refusals else ()))
