@@ -105,6 +105,33 @@ CASES = {
         None,
         lambda c, d: losses.ProxyNCALoss(c, d, softmax_scale=9),
     ),
+    # The queues are full after a few rounds.
+    "XBM, contrastive": Case(
+        {
+            "type": "xbm",
+            "loss": {"type": "contrastive", "squared": False},
+            "size": 2048,
+            "start": 0,
+        },
+        None,
+        None,
+        lambda c, d: losses.CrossBatchMemory(losses.ContrastiveLoss(distance=PLAIN), d, 2048),
+    ),
+    "XBM, Multi-Similarity, mined": Case(
+        {"type": "xbm", "loss": {"type": "multi_similarity", "threshold": 0.5}}
+        | {"size": 2048, "start": 0, "pairs": "multi_similarity"},
+        None,
+        None,
+        lambda c, d: losses.CrossBatchMemory(
+            losses.MultiSimilarityLoss(), d, 2048, miners.MultiSimilarityMiner()
+        ),
+    ),
+    "threshold-consistent margin": Case(
+        {"type": "threshold_consistent"},
+        None,
+        None,
+        lambda c, d: losses.ThresholdConsistentMarginLoss(),
+    ),
 }
 
 

@@ -2,8 +2,10 @@
 
 import copy
 
+import pandas as pd
 import pytest
 import torch
+import yaml
 from conftest import config_with
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +18,10 @@ from nested_loops import (
     weighted_sum,
 )
 from pytorch_metric_learning import distances, losses, miners
+from safetensors.torch import load_file
 from test_losses import TUPLES, draw_batch, tuples_of, words
+from test_step import waits_of
+from training_runs import RUN, config_file, trained_in_parts
 
 from dmlbench.config import resolve_config
 from dmlbench.errors import ConfigError
@@ -416,6 +421,51 @@ class TestFeatures:
         (embeddings.square().sum() * 2 + features.sin().sum() + embeddings.sin().sum()).backward()
         for mine, p in zip(found, model.parameters(), strict=True):
             torch.testing.assert_close(mine, p.grad, rtol=1e-4, atol=1e-5)
+
+
+#: One training of all of them.
+TOGETHER = {
+    "type": "sum",
+    "losses": [
+        {"type": "s2sd", "loss": {"type": "margin"}, "dims": [12], "feature_start": 10},
+        {"type": "xbm", "loss": CONTRASTIVE, "size": 64, "start": 10},
+        {"type": "proxy_nca"},
+        {"type": "coding_rate", "of": "batch_proxies"},
+        {"type": "threshold_consistent"},
+    ],
+}
+
+
+def test_a_training_that_is_interrupted_ends_the_same_and_saves_no_wide_head(tmp_path, monkeypatch):
+    file = config_file(tmp_path, TOGETHER, epochs=2, chunk=20)
+    monkeypatch.chdir(tmp_path)
+    plan = resolve_config(yaml.safe_load(file.read_text()), "test")
+    run, kept = plan.run_by_id(RUN), []
+    for steps in (1000, 9):
+        parts = trained_in_parts(plan, steps)
+        saved = plan.run_folder(run) / "model_last.safetensors"
+        kept.append(saved.read_bytes())
+        assert set(load_file(saved)) == set(Embedder(plan.recipes["digits_8d"], 1, 8).state_dict())
+    assert parts > 3
+    assert kept[0] == kept[1]
+    history = pd.read_csv(plan.run_folder(run) / "history.csv")
+    assert history["queue_filled"].iloc[-1] == 1
+    assert history["memory_pairs"].gt(0).all()
+    assert history[["losses.3", "wide_heads_loss", "distillation"]].notna().all().all()
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        {"type": "xbm", "loss": {"type": inner}, "size": 24, "start": 0, "pairs": pairs}
+        for inner in ("contrastive", "multi_similarity")
+        for pairs in ("all", "multi_similarity")
+    ]
+    + [{"type": "sum", **spec} for spec in SUMS[2:]],
+    ids=words,
+)
+def test_a_step_waits_for_no_gpu(loss):
+    assert waits_of(loss) == set()
 
 
 class TestConfig:
