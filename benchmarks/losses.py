@@ -30,7 +30,7 @@ from loops import (
 )
 from pytorch_metric_learning import distances, losses, miners
 
-from dmlbench.losses.base import build_loss
+from dmlbench.losses.building import build_loss
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.sampler import build_sampler
 
@@ -104,6 +104,33 @@ CASES = {
         None,
         None,
         lambda c, d: losses.ProxyNCALoss(c, d, softmax_scale=9),
+    ),
+    # The queues are full after a few rounds.
+    "XBM, contrastive": Case(
+        {
+            "type": "xbm",
+            "loss": {"type": "contrastive", "squared": False},
+            "size": 2048,
+            "start": 0,
+        },
+        None,
+        None,
+        lambda c, d: losses.CrossBatchMemory(losses.ContrastiveLoss(distance=PLAIN), d, 2048),
+    ),
+    "XBM, Multi-Similarity, mined": Case(
+        {"type": "xbm", "loss": {"type": "multi_similarity", "threshold": 0.5}}
+        | {"size": 2048, "start": 0, "pairs": "multi_similarity"},
+        None,
+        None,
+        lambda c, d: losses.CrossBatchMemory(
+            losses.MultiSimilarityLoss(), d, 2048, miners.MultiSimilarityMiner()
+        ),
+    ),
+    "threshold-consistent margin": Case(
+        {"type": "threshold_consistent"},
+        None,
+        None,
+        lambda c, d: losses.ThresholdConsistentMarginLoss(),
     ),
 }
 

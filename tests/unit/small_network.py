@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from dmlbench.config.recipe import Optimizer
-from dmlbench.losses.base import build_loss
+from dmlbench.losses.building import build_loss
 
 
 class Net(nn.Module):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from pytorch_metric_learning import distances, losses, miners, reducers
 
-from dmlbench.losses.base import build_loss
+from dmlbench.losses.building import build_loss
 from dmlbench.plugins.registry import REGISTRIES
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.sampler import build_sampler

@@ -9,7 +9,7 @@ from pytorch_metric_learning import losses, miners
 
 from dmlbench.config import resolve_config
 from dmlbench.errors import ConfigError
-from dmlbench.losses.base import build_loss
+from dmlbench.losses.building import build_loss
 from dmlbench.plugins.class_paths import import_class
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.sampler import MinerSampler, build_sampler

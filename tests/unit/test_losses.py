@@ -8,9 +8,10 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from loss_loops import LOOPS
+from nested_loops import fed
 
 from dmlbench.errors import ConfigError
-from dmlbench.losses.base import build_loss
+from dmlbench.losses.building import build_loss
 from dmlbench.plugins.registry import REGISTRIES
 from dmlbench.samplers.batch import Batch
 from dmlbench.samplers.sampler import build_sampler
@@ -61,7 +62,7 @@ def tuples_of(batch, positive, negative):
 
 def inputs(loss, seed, size=12, dim=4, choices=TUPLES[0]):
     batch = draw_batch(seed, size, dim, loss.num_classes, torch.float32)
-    return batch, tuples_of(batch, *choices) if loss.takes == "tuples" else None
+    return batch, tuples_of(batch, *choices) if loss.takes != "batch" else None
 
 
 def combinations():
@@ -131,18 +132,27 @@ def test_nothing_trimmed_is_the_inner_loss(normalizer, choices):
 
 
 SMALLEST = {"trimmed": {"loss": {"type": "margin"}}}
+#: Losses with others inside: see test_nested_losses.py.
+SMALLEST |= {
+    "sum": {"losses": [{"type": "margin"}, {"type": "contrastive"}], "weights": [1.0, 0.5]},
+    "xbm": {"loss": {"type": "margin"}, "size": 32, "start": 0},
+    "s2sd": {"loss": {"type": "margin"}, "dims": [5, 6], "feature_start": 0},
+}
+#: They teach without any pair too.
+PAIRLESS = {"coding_rate", "s2sd"}
 
 
 @pytest.mark.parametrize("name", REGISTRIES["loss"].classes())
 class TestEveryRegisteredLoss:
     def make(self, name, classes=2):
         torch.manual_seed(0)
-        return build_loss({"type": name, **SMALLEST.get(name, {})}, classes, 4)
+        loss = build_loss({"type": name, **SMALLEST.get(name, {})}, classes, 4)
+        return fed(loss) if loss.wants_features else loss
 
     @pytest.mark.parametrize("choices", TUPLES, ids="-".join)
     def test_a_batch_without_pairs_gives_exactly_zero_and_a_gradient(self, name, choices):
         loss = self.make(name)
-        if hasattr(loss, "proxies"):
+        if hasattr(loss, "proxies") or name in PAIRLESS:
             return  # it compares images with proxies, of which there are always two
         points = torch.randn(4, 4, requires_grad=True)
         batch = Batch.of(points, torch.zeros(4).long(), torch.arange(4), torch.Generator())
@@ -179,7 +189,7 @@ class TestEveryRegisteredLoss:
         batch, tuples = inputs(loss, 1)
         points = batch.embeddings.to(half)
         with torch.autocast("cpu", torch.bfloat16):
-            value = loss(Batch.of(points, batch.labels), tuples).value
+            value = copy.deepcopy(loss)(Batch.of(points, batch.labels), tuples).value
         assert value.dtype == torch.float32
         assert value == loss(Batch.of(points.float(), batch.labels), tuples).value
 

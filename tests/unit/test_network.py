@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from dmlbench.errors import ConfigError
-from dmlbench.losses.base import build_loss
+from dmlbench.losses.building import build_loss
 from dmlbench.samplers.sampler import build_sampler
 from dmlbench.training.freezing import Freezing
 from dmlbench.training.network import Network, check_chunks, compile_network, tensor_cores

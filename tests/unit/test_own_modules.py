@@ -10,7 +10,7 @@ from conftest import config_with
 
 from dmlbench.config import resolve_config
 from dmlbench.errors import ConfigError
-from dmlbench.losses.base import build_loss
+from dmlbench.losses.building import build_loss
 from dmlbench.plugins.class_paths import ClassSource, own_file
 from dmlbench.plugins.entries import entry
 from dmlbench.plugins.registry import Registry

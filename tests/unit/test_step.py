@@ -5,7 +5,7 @@ import torch
 from timm.utils import ModelEmaV3
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from dmlbench.losses.base import build_loss
+from dmlbench.losses.building import build_loss
 from dmlbench.samplers.sampler import build_sampler
 from dmlbench.training.network import Network
 from dmlbench.training.step import EpochRecord, Step

@@ -9,6 +9,7 @@ from dmlbench.config.backbone_checks import backbone_problems
 from dmlbench.config.dataset_facts import VALIDATION, DatasetFacts, Part
 from dmlbench.config.held_out import split_images
 from dmlbench.config.models import Benchmark, Experiment
+from dmlbench.config.nested_losses import needs_triplets, nested_problems, takes
 from dmlbench.config.network_checks import freezing_problems
 from dmlbench.config.own_images import TableDataset
 from dmlbench.config.plan import Plan
@@ -16,7 +17,6 @@ from dmlbench.config.read_yaml import read_config
 from dmlbench.config.recipe import Recipe
 from dmlbench.config.settings import Data
 from dmlbench.errors import ConfigError
-from dmlbench.plugins.arguments import is_described
 from dmlbench.plugins.entries import entries, entry
 from dmlbench.plugins.image_transforms import try_transforms
 from dmlbench.plugins.messages import nearest
@@ -172,37 +172,33 @@ def rate_problems(recipe: dict, loss: dict, made: Any, names: str) -> Iterator[s
 
     ``made`` is the loss that the config describes as ``loss``.
     """
-    rate, lowest = (
-        loss.get("loss_lr") or getattr(made, "own_lr", None),
-        recipe["schedule"]["min_lr"],
-    )
-    if rate and rate <= lowest and any(True for _ in getattr(made, "parameters", tuple)()):
-        yield (
-            f"{names}: schedule.min_lr {lowest:g} is not below {rate:g}, the rate of the loss's "
-            "parameters"
-        )
+    lowest = recipe["schedule"]["min_lr"]
+    groups = [{"params": [*getattr(made, "parameters", tuple)()], "lr": loss.get("loss_lr")}]
+    if hasattr(made, "parameter_groups"):
+        groups = made.parameter_groups()
+    for rate in sorted({group.get("lr") or 0.0 for group in groups if group["params"]} - {0.0}):
+        if rate <= lowest:
+            yield (
+                f"{names}: schedule.min_lr {lowest:g} is not below {rate:g}, the rate of the "
+                "loss's parameters"
+            )
 
 
 def method_problems(recipe: dict, loss: dict, sampler: dict, names: str) -> Iterator[str]:
     """A loss and a sampler that do not fit, or a sampler that the embedding does not allow."""
-    facts, name = entry("loss", loss["type"]).facts, loss["type"]
+    taken, name = takes(loss), loss["type"]
     chooses = bool(sampler["positive"] or sampler["miner"])
-    if facts["takes"] == "tuples" and not chooses:
+    if taken == "tuples" and not chooses:
         yield (
             f"{names}: {name} needs positives and negatives, which this sampler does not "
             "choose; give it a sampler with positive and negative"
         )
-    if facts["takes"] == "batch" and chooses:
+    if taken == "batch" and chooses:
         yield (
             f"{names}: {name} takes whole batches and no tuples; give it sampler none, or "
             "one with per_class only"
         )
-    inner = loss["loss"]["type"] if is_described(loss.get("loss")) else None
-    inside = entry("loss", inner).facts if inner else {}
-    if facts["takes"] == "tuples" and inner and inside["takes"] != "tuples":
-        yield f"{names}: {inner} is no loss on tuples: it has no terms to trim"
-    if inner == name:
-        yield f"{names}: {inner} inside {inner}; describe one of them"
+    yield from nested_problems(loss, names)
     if not sampler["negative"]:
         return
     chosen = sampler["negative"]
@@ -217,12 +213,7 @@ def method_problems(recipe: dict, loss: dict, sampler: dict, names: str) -> Iter
             f"{names}: '{chosen['type']}' negatives are defined on the unit sphere, but the "
             "recipe has normalize: false"
         )
-    needs_triplets = (
-        facts.get("needs_triplets")
-        or inside.get("needs_triplets")
-        or inside.get("terms_need_triplets")
-    )
-    if negative.get("chooses") == "set" and needs_triplets:
+    if negative.get("chooses") == "set" and needs_triplets(loss):
         yield (
             f"{names}: {name} needs single triplets here, but '{chosen['type']}' "
             "negatives are sets; take negatives that choose one"

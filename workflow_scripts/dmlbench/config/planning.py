@@ -15,6 +15,7 @@ from dmlbench.config.held_out import counts_left, counts_of_fold
 from dmlbench.config.image_sizes import size_problems
 from dmlbench.config.measure_checks import label_problems, measure_problems
 from dmlbench.config.models import Benchmark, Choice, Experiment, Sampler
+from dmlbench.config.nested_losses import recipe_refusals
 from dmlbench.config.own_datasets import own_records
 from dmlbench.config.plan import (
     METHOD_KEYS,
@@ -351,6 +352,7 @@ class _Builder:
             options = {k: v for k, v in costs.items() if k != "loss_lr"}
             made = build_object("loss", options, **sizes)
             self.problems += checks.rate_problems(how, costs, made, names)
+            self.problems += recipe_refusals(made, how, dataset, facts, names)
             for kind in _CHOICES:
                 build_object(kind, chosen[kind])
         except ConfigError as error:

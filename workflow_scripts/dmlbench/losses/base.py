@@ -1,6 +1,7 @@
-"""What a loss is, and losses of resolved config entries: ours, a library's, or the user's own."""
+"""What a loss is: ours, a library's, or the user's own."""
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -8,7 +9,6 @@ import torch
 from torch import nn
 
 from dmlbench.errors import ConfigError
-from dmlbench.plugins.entries import build_object, entry
 from dmlbench.plugins.registry import REGISTRIES
 from dmlbench.plugins.types import LossRate
 from dmlbench.samplers.batch import Batch, Tuples, cosine_similarities
@@ -34,11 +34,13 @@ class LossResult:
 class Loss(nn.Module):
     """Base of all losses.
 
-    ``wants_class_means`` calls for :meth:`start` before the first step. ``own_lr`` is the learning
-    rate of the loss's own parameters, which frees them from weight decay; None takes the recipe's.
+    ``wants_class_means`` calls for :meth:`start` before the first step, ``wants_features`` for
+    :meth:`take_features` and for ``features`` in each batch. ``own_lr`` is the learning rate of the
+    loss's own parameters, which frees them from weight decay; None takes the recipe's.
     """
 
     wants_class_means = False
+    wants_features = False
     own_lr: LossRate = None
 
     def __init__(self, *, num_classes: int, embedding_dim: int) -> None:
@@ -65,6 +67,16 @@ class Loss(nn.Module):
 
     def start(self, class_means: torch.Tensor) -> None:
         """Initialise from the means of each class's L2-normalised embeddings: num_classes x D."""
+
+    def take_features(self, count: int) -> None:
+        """Make the parameters that work on ``count`` features; called before the optimiser is."""
+
+    def refusals(self, recipe: dict, steps: int | None) -> Iterator[str]:
+        """Why a resolved ``recipe`` cannot train with this loss; asked when the config is read.
+
+        ``steps`` are the most that its training can have; None where that is not known.
+        """
+        yield from ()
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Optimiser groups of the loss's own parameters; none may be left out."""
@@ -173,13 +185,3 @@ def _check_registered(module: nn.Module) -> None:
                     f"{type(value).__name__}, '{name}', which no optimizer finds; use "
                     "torch.nn.ParameterList or ParameterDict"
                 )
-
-
-def build_loss(spec: dict, num_classes: int, embedding_dim: int) -> Loss:
-    """The loss of a resolved config entry; a ConfigError where it cannot be built."""
-    options = {key: value for key, value in spec.items() if key not in ("name", "loss_lr")}
-    sizes = {"num_classes": num_classes, "embedding_dim": embedding_dim}
-    loss = build_object("loss", options, **sizes)
-    if entry("loss", spec["type"]).foreign:
-        return ForeignLoss(loss, spec.get("loss_lr"), **sizes)
-    return loss

@@ -5,12 +5,13 @@ from typing import Any
 import torch
 
 from dmlbench.errors import ConfigError
-from dmlbench.losses.base import TupleLoss, build_loss, register_loss
+from dmlbench.losses.base import TupleLoss, register_loss
+from dmlbench.losses.building import build_loss
 from dmlbench.plugins.types import LossSpec, Share
 from dmlbench.samplers.batch import Batch, Triplets, Tuples
 
 
-@register_loss("trimmed", takes="tuples", label="Trimmed")
+@register_loss("trimmed", takes="tuples", inside="terms", label="Trimmed")
 class Trimmed(TupleLoss):
     """Trimmed loss: only the tuples that cost least count in a batch.
 

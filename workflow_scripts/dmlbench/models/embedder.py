@@ -44,11 +44,13 @@ class Embedder(nn.Module):
         self.num_features = count
         self.head = build_head(recipe["head"], self.num_features, recipe["embedding_dim"])
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """B x C x H x W to B x D, float32."""
+    def forward(self, images: torch.Tensor, with_features: bool = False) -> torch.Tensor:
+        """B x C x H x W to B x D, float32; with features, B x (D + ``num_features``)."""
+        features = self.backbone(images)
         # Under autocast the head gives half precision, in which no vector has length 1.
-        embeddings = self.head(self.backbone(images)).float()
-        return F.normalize(embeddings, dim=1) if self.normalize else embeddings
+        embeddings = self.head(features).float()
+        embeddings = F.normalize(embeddings, dim=1) if self.normalize else embeddings
+        return torch.cat([embeddings, features.float()], dim=1) if with_features else embeddings
 
     def sha256(self) -> str:
         """The hash of all weights as they are, names included."""

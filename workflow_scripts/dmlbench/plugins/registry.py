@@ -70,7 +70,7 @@ class Registry:
 
 
 REGISTRIES = {
-    "loss": Registry("loss", "dmlbench.losses", takes=("tuples", "batch")),
+    "loss": Registry("loss", "dmlbench.losses", takes=("tuples", "batch", "inner")),
     "positive": Registry("positive", "dmlbench.samplers", chooses=("one", "set")),
     "negative": Registry("negative", "dmlbench.samplers", chooses=("one", "set")),
     "dataset": Registry("dataset", "dmlbench.data.datasets"),

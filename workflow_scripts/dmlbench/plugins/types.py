@@ -33,6 +33,7 @@ NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True
 Rate = Annotated[float, Field(gt=0, le=1e6, strict=True)]
 Share = Annotated[float, Field(ge=0, lt=1, strict=True)]
 PositiveInt = Annotated[int, Field(gt=0, strict=True)]
+NonNegativeInt = Annotated[int, Field(ge=0, strict=True)]
 Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=48)]
 Selection = Literal["last", "val", "test_max"]

@@ -75,6 +75,8 @@ def base(plan: Plan, method: tuple[str, str, str]) -> str:
 def _loss(plan: Plan, spec: dict) -> str:
     name = spec["type"]
     words = plan.class_facts("loss", name).get("label", name.split(".")[-1].removesuffix("Loss"))
+    if name == "sum":
+        return " + ".join(_loss(plan, inner) for inner in spec["losses"])
     inner = spec.get("loss")
     return f"{words} {_loss(plan, inner)}" if isinstance(inner, dict) and "type" in inner else words
 

@@ -28,12 +28,14 @@ class Batch:
         labels: B class numbers in 0 .. number of classes - 1.
         content: B numbers, equal for copies of one image.
         generator: The random stream of the choices; None where nothing is drawn.
+        features: B x F, what the head made the embeddings of; None where no loss wants them.
     """
 
     embeddings: torch.Tensor
     labels: torch.Tensor
     content: torch.Tensor
     generator: torch.Generator | None
+    features: torch.Tensor | None = None
 
     @classmethod
     def of(
@@ -42,12 +44,14 @@ class Batch:
         labels: torch.Tensor,
         content: torch.Tensor | None = None,
         generator: torch.Generator | None = None,
+        features: torch.Tensor | None = None,
     ) -> "Batch":
         """A batch of embeddings of any float type; without ``content``, no image is a copy."""
         if content is None:
             content = torch.arange(len(labels), device=labels.device)
         wide = torch.promote_types(embeddings.dtype, torch.float32)
-        return cls(embeddings.to(wide), labels, content, generator)
+        features = None if features is None else features.to(wide)
+        return cls(embeddings.to(wide), labels, content, generator, features)
 
     @cached_property
     def distances(self) -> torch.Tensor:
@@ -82,8 +86,12 @@ class Batch:
         return torch.arange(len(self.labels), device=self.labels.device)
 
 
-def pairwise_distances(embeddings: torch.Tensor) -> torch.Tensor:
+def pairwise_distances(
+    embeddings: torch.Tensor, others: torch.Tensor | None = None
+) -> torch.Tensor:
     """Euclidean distances of all pairs of B x D embeddings: B x B, zero on the diagonal.
+
+    With ``others``, C x D, the distances of all to these: B x C.
 
     Computed from inner products in float64. In float32 these lose all digits where two embeddings
     nearly coincide, which is where easy positives lie. Squared distances are lowered by 1e-14 of
@@ -92,8 +100,10 @@ def pairwise_distances(embeddings: torch.Tensor) -> torch.Tensor:
     nothing else becomes zero. A distance d of unit vectors is exact to 5e-15 / d^2 of itself.
     """
     wide = embeddings.double()
-    length = wide.square().sum(dim=1) * (1 - _ROUNDING)
-    square = (length[:, None] + length - 2 * (wide @ wide.T)).to(embeddings.dtype)
+    other = wide if others is None else others.double()
+    lengths = [each.square().sum(dim=1) * (1 - _ROUNDING) for each in (wide, other)]
+    square = lengths[0][:, None] + lengths[1] - 2 * (wide @ other.T)
+    square = square.to(embeddings.dtype)
     # The gradient of a root at zero is infinite; written like this, NaN stays NaN.
     equal = square <= 0
     return square.masked_fill(equal, 1).sqrt().masked_fill(equal, 0)

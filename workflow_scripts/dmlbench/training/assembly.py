@@ -42,6 +42,7 @@ def build_step(
     precision = recipe["precision"]
     if precision == "tf32" and device.type == "cpu":
         log.warning("precision: tf32 has no effect on a CPU; it trains in float32")
-    network = Network(model, precision == "bfloat16", precision == "tf32", recipe["chunk"])
+    half, tf32 = precision == "bfloat16", precision == "tf32"
+    network = Network(model, half, tf32, recipe["chunk"], features=loss.wants_features)
     sampler = build_sampler(spec["sampler"])
     return Step(network, loss, sampler, optimizer, recipe["clip_grad_norm"], rates, average)

@@ -13,7 +13,7 @@ from dmlbench.data.dataset import Dataset
 from dmlbench.data.reader import send
 from dmlbench.data.store import ImageStore, content_hash
 from dmlbench.errors import DivergedError, LeaveNow
-from dmlbench.losses.base import build_loss
+from dmlbench.losses.building import build_loss
 from dmlbench.models.embedder import Embedder, class_means
 from dmlbench.progress import counting
 from dmlbench.seeding import derive_seed
@@ -62,6 +62,8 @@ class Trainer:
         if self.device.type == "cuda":
             self.model = self.model.to(memory_format=torch.channels_last)
         loss = build_loss(spec["loss"], self.images.classes, self.recipe["embedding_dim"])
+        if loss.wants_features:
+            loss.take_features(self.model.num_features)
         self.loss = loss.to(self.device)
         frozen, warmup = self.recipe["freeze"], self.recipe["warmup_head_epochs"]
         self._freezing = Freezing(self.model, frozen, warmup)

@@ -24,12 +24,14 @@ class Network:
         chunk: Images that go through it at a time; None for all. Each chunk is embedded without
             gradient first, and once more when the gradient of the whole batch is known (GradCache,
             Gao et al. 2021, section 3), so that activations of one chunk are held.
+        features: Have the model give its features too, behind the embeddings, in the same pass.
     """
 
     model: nn.Module
     half: bool = False
     tf32: bool = False
     chunk: int | None = None
+    features: bool = False
 
     def embed(self, images: torch.Tensor) -> tuple[torch.Tensor, Callable[[], None]]:
         """The embeddings of ``images``, and what takes their gradient back to the weights.
@@ -68,7 +70,7 @@ class Network:
     def _run(self, images: torch.Tensor) -> torch.Tensor:
         autocast = torch.autocast(images.device.type, torch.bfloat16, enabled=self.half)
         with tensor_cores(self.tf32), autocast:
-            return self.model(images)
+            return self.model(images, with_features=True) if self.features else self.model(images)
 
 
 @contextmanager

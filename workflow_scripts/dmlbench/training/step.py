@@ -173,7 +173,10 @@ class Step:
         is not finite, a DivergedError leaves the weights as they were before the step.
         """
         embeddings, backward = self.network.embed(images)
-        batch = Batch.of(embeddings, labels, content, generator)
+        features = None
+        if self.network.features:
+            embeddings, features = embeddings.tensor_split([self.loss.embedding_dim], dim=1)
+        batch = Batch.of(embeddings, labels, content, generator, features)
         result = self.loss(batch, self.sampler(batch) if self.sampler else None)
         record.add(batch, result)
         self.optimizer.zero_grad(set_to_none=True)
