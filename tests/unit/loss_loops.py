@@ -176,6 +176,7 @@ def trimmed(loss, points, labels, tuples):
         "Margin": margin_terms,
         "Contrastive": contrastive_terms,
         "MultiSimilarity": multi_similarity_terms,
+        "NTXent": nt_xent_terms,
     }
     name = type(loss.inner).__name__
     terms = inner[name](loss.inner, points, labels, tuples)
@@ -195,9 +196,32 @@ def trimmed(loss, points, labels, tuples):
     return mean(kept)
 
 
+def cross_entropies(alike, tuples, temperature):
+    """One term for each positive pair, against the anchor's negatives; each pair counts once."""
+    pairs, terms = sorted(set(pairs_of(tuples))), []
+    for a, p, positive in pairs:
+        if positive:
+            mine = torch.exp(alike(a, p) / temperature)
+            rest = [torch.exp(alike(a, n) / temperature) for x, n, y in pairs if x == a and not y]
+            terms.append(-torch.log(mine / (mine + sum(rest))))
+    return terms
+
+
+def nt_xent_terms(loss, points, labels, tuples):
+    def alike(i, j):
+        return cosine(points[i], points[j])
+
+    return cross_entropies(alike, tuples, loss.temperature)
+
+
+def nt_xent(*args):
+    return mean(nt_xent_terms(*args))
+
+
 LOOPS = {
     f.__name__: f
     for f in (
-        contrastive, triplet, margin, multi_similarity, proxy_nca, d_loss, pd_loss, trimmed
+        contrastive, triplet, margin, multi_similarity, proxy_nca, d_loss, pd_loss, trimmed,
+        nt_xent,
     )
 }  # fmt: skip

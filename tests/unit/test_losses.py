@@ -36,6 +36,9 @@ CASES = [
     {"type": "trimmed", "trim": 0.5, "loss": {"type": "margin"}},
     {"type": "trimmed", "trim": 0.3, "loss": {"type": "contrastive"}},
     {"type": "trimmed", "trim": 0.4, "loss": {"type": "multi_similarity"}},
+    {"type": "nt_xent"},
+    {"type": "nt_xent", "temperature": 0.5},
+    {"type": "trimmed", "trim": 0.4, "loss": {"type": "nt_xent"}},
 ]
 #: Positive and negative choice: single triplets, one for each pair, sets, mined sets.
 TUPLES = [("random", "random"), ("all", "random"), ("all", "all"), ("easy", "multi_similarity")]
