@@ -177,6 +177,7 @@ def trimmed(loss, points, labels, tuples):
         "Contrastive": contrastive_terms,
         "MultiSimilarity": multi_similarity_terms,
         "NTXent": nt_xent_terms,
+        "Hyperbolic": hyperbolic_terms,
     }
     name = type(loss.inner).__name__
     terms = inner[name](loss.inner, points, labels, tuples)
@@ -218,10 +219,35 @@ def nt_xent(*args):
     return mean(nt_xent_terms(*args))
 
 
+def poincare_distance(a, b, curvature, clip):
+    """The formula with arccosh, of points that the exponential map takes into the ball."""
+    mapped, zero = [], torch.zeros((), dtype=torch.float64)
+    for x in (a, b):
+        length = sum(v * v for v in x) ** 0.5
+        if length > clip:
+            x, length = [v * clip / length for v in x], clip + zero
+        root = curvature**0.5 * length
+        mapped.append([v * torch.tanh(root) / root for v in x])
+    squares = [1 - curvature * sum(v * v for v in z) for z in mapped]
+    argument = 1 + 2 * curvature * distance(*mapped, True) / (squares[0] * squares[1])
+    return torch.acosh(argument) / curvature**0.5 if argument > 1 else zero
+
+
+def hyperbolic_terms(loss, points, labels, tuples):
+    def alike(i, j):
+        return -poincare_distance(points[i], points[j], loss.curvature, loss.clip)
+
+    return cross_entropies(alike, tuples, loss.temperature)
+
+
+def hyperbolic(*args):
+    return mean(hyperbolic_terms(*args))
+
+
 LOOPS = {
     f.__name__: f
     for f in (
         contrastive, triplet, margin, multi_similarity, proxy_nca, d_loss, pd_loss, trimmed,
-        nt_xent,
+        nt_xent, hyperbolic,
     )
 }  # fmt: skip

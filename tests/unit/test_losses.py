@@ -39,6 +39,9 @@ CASES = [
     {"type": "nt_xent"},
     {"type": "nt_xent", "temperature": 0.5},
     {"type": "trimmed", "trim": 0.4, "loss": {"type": "nt_xent"}},
+    {"type": "hyperbolic"},
+    {"type": "hyperbolic", "curvature": 1.0, "clip": 1.0, "temperature": 0.5},
+    {"type": "trimmed", "trim": 0.4, "loss": {"type": "hyperbolic"}},
 ]
 #: Positive and negative choice: single triplets, one for each pair, sets, mined sets.
 TUPLES = [("random", "random"), ("all", "random"), ("all", "all"), ("easy", "multi_similarity")]

@@ -203,6 +203,11 @@ def method_problems(recipe: dict, loss: dict, sampler: dict, names: str) -> Iter
         yield f"{names}: {inner} is no loss on tuples: it has no terms to trim"
     if inner == name:
         yield f"{names}: {inner} inside {inner}; describe one of them"
+    if recipe["normalize"] is True and (facts.get("needs_lengths") or inside.get("needs_lengths")):
+        yield (
+            f"{names}: {inner if inside.get('needs_lengths') else name} needs the lengths of "
+            "embeddings, but the recipe has normalize: true; take normalize: evaluation"
+        )
     if not sampler["negative"]:
         return
     chosen = sampler["negative"]
@@ -212,10 +217,10 @@ def method_problems(recipe: dict, loss: dict, sampler: dict, names: str) -> Iter
             f"{chosen['upper_cutoff']}; all weights would be equal"
         )
     negative = entry("negative", chosen["type"]).facts
-    if negative.get("needs_normalized") and not recipe["normalize"]:
+    if negative.get("needs_normalized") and recipe["normalize"] is not True:
         yield (
             f"{names}: '{chosen['type']}' negatives are defined on the unit sphere, but the "
-            "recipe has normalize: false"
+            f"recipe has normalize: {str(recipe['normalize']).lower()}"
         )
     needs_triplets = (
         facts.get("needs_triplets")

@@ -48,7 +48,8 @@ class Embedder(nn.Module):
         """B x C x H x W to B x D, float32."""
         # Under autocast the head gives half precision, in which no vector has length 1.
         embeddings = self.head(self.backbone(images)).float()
-        return F.normalize(embeddings, dim=1) if self.normalize else embeddings
+        unit = not self.training if self.normalize == "evaluation" else self.normalize
+        return F.normalize(embeddings, dim=1) if unit else embeddings
 
     def sha256(self) -> str:
         """The hash of all weights as they are, names included."""
