@@ -60,8 +60,8 @@ def poincare_distances(embeddings: torch.Tensor, curvature: float, clip: float) 
     By the hyperbolic law of cosines, for lengths u, v (times sqrt(c)) and the angle t between them:
     sinh^2(sqrt(c) D / 2) = sinh^2(u - v) + sinh(2 u) sinh(2 v) sin^2(t / 2). It is the formula with
     arccosh, without its differences: 1 - c |z|^2 loses all digits near the border, and arccosh near
-    1. Computed in float64. Points that coincide are at distance zero, with gradient zero
-    (:func:`pairwise_distances` says when they do).
+    1. Computed in float64 up to that square. Points that coincide are at distance zero, with
+    gradient zero (:func:`pairwise_distances` says when they do).
     """
     wide = embeddings.double()
     root = curvature**0.5
@@ -70,9 +70,8 @@ def poincare_distances(embeddings: torch.Tensor, curvature: float, clip: float) 
     directions = wide / lengths.clamp(min=torch.finfo(embeddings.dtype).tiny)[:, None]
     u = root * lengths.clamp(max=clip)
     outward = torch.sinh(2 * u)
-    square = torch.sinh(u[:, None] - u).square() + outward[:, None] * outward * (
-        pairwise_distances(directions).square() / 4
-    )
+    across = outward[:, None] * outward * pairwise_distances(directions).square() / 4
+    # No digits are lost from here on.
+    square = (torch.sinh(u[:, None] - u).square() + across).to(embeddings.dtype)
     equal = square <= 0
-    half = square.masked_fill(equal, 1).sqrt().asinh().masked_fill(equal, 0)
-    return (2 / root * half).to(embeddings.dtype)
+    return 2 / root * square.masked_fill(equal, 1).sqrt().asinh().masked_fill(equal, 0)
