@@ -120,16 +120,23 @@ def multi_similarity(loss, points, labels, tuples):
     return sum(terms) / len(points) if loss.normalizer == "batch" and terms else mean(terms)
 
 
+def easy_proxy(loss, point, label):
+    """The position of the most similar proxy of the class."""
+    own = range(label * loss.proxies_per_class, (label + 1) * loss.proxies_per_class)
+    return max(own, key=lambda i: cosine(point, loss.proxies[i]).item())
+
+
 def proxy_nca(loss, points, labels, tuples):
     terms = []
-    for point, label in zip(points, labels, strict=True):
-        costs = []
+    for point, label in zip(points, labels.tolist(), strict=True):
+        costs, mine = [], easy_proxy(loss, point, label)
         for proxy in loss.proxies:
             x = [v / sum(w * w for w in point) ** 0.5 for v in point]
             p = [v / sum(w * w for w in proxy) ** 0.5 for v in proxy]
             costs.append(torch.exp(-loss.scale * distance(x, p, True)))
-        rest = [c for i, c in enumerate(costs) if i != label or loss.positive_in_denominator]
-        terms.append(-torch.log(costs[label] / sum(rest)))
+        rest = [c for i, c in enumerate(costs) if i // loss.proxies_per_class != label]
+        rest += [costs[mine]] if loss.positive_in_denominator else []
+        terms.append(-torch.log(costs[mine] / sum(rest)))
     return mean(terms)
 
 
@@ -159,10 +166,13 @@ def decidability(form, epsilon, genuine, impostor):
 
 def pd_loss(loss, points, labels, tuples):
     genuine, impostor = [], []
-    for point, label in zip(points, labels, strict=True):
+    for point, label in zip(points, labels.tolist(), strict=True):
+        easy = easy_proxy(loss, point, label)
         for number, proxy in enumerate(loss.proxies):
-            side = genuine if number == label else impostor
-            side.append(cosine(point, proxy) / loss.temperature)
+            if number == easy:
+                genuine.append(cosine(point, proxy) / loss.temperature)
+            elif number // loss.proxies_per_class != label:
+                impostor.append(cosine(point, proxy) / loss.temperature)
     if not loss.log:
         return decidability("negative", loss.epsilon, genuine, impostor)
     return decidability("log", loss.epsilon, genuine, impostor) + 0.5 * torch.log(

@@ -157,6 +157,13 @@ def test_proxies_train_on_shuffled_images(spec, store):
     assert history["active_tuples"].isna().all()
 
 
+def test_a_history_says_how_many_proxies_of_several_are_used(spec, store):
+    spec["loss"] = {"name": "nca", "type": "proxy_nca", "proxies_per_class": 3}
+    spec["sampler"] = {"per_class": None, "positive": None, "negative": None, "miner": None}
+    history = pd.DataFrame(Trainer(spec, DATASET, store).train().history)
+    assert history["proxies_used"].between(1 / 3, 1).all()
+
+
 @pytest.mark.parametrize("loss", ["triplet", "multi_similarity", "margin"])
 def test_half_precision_trains_the_network_only(spec, store, loss):
     spec["recipe"]["precision"] = "bfloat16"

@@ -75,6 +75,8 @@ def base(plan: Plan, method: tuple[str, str, str]) -> str:
 def _loss(plan: Plan, spec: dict) -> str:
     name = spec["type"]
     words = plan.class_facts("loss", name).get("label", name.split(".")[-1].removesuffix("Loss"))
+    if (each := spec.get("proxies_per_class", 1)) != 1:
+        words += f" + EPS of {each} proxies"
     inner = spec.get("loss")
     return f"{words} {_loss(plan, inner)}" if isinstance(inner, dict) and "type" in inner else words
 
