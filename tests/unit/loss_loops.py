@@ -120,16 +120,23 @@ def multi_similarity(loss, points, labels, tuples):
     return sum(terms) / len(points) if loss.normalizer == "batch" and terms else mean(terms)
 
 
+def easy_proxy(loss, point, label):
+    """The position of the most similar proxy of the class."""
+    own = range(label * loss.proxies_per_class, (label + 1) * loss.proxies_per_class)
+    return max(own, key=lambda i: cosine(point, loss.proxies[i]).item())
+
+
 def proxy_nca(loss, points, labels, tuples):
     terms = []
-    for point, label in zip(points, labels, strict=True):
-        costs = []
+    for point, label in zip(points, labels.tolist(), strict=True):
+        costs, mine = [], easy_proxy(loss, point, label)
         for proxy in loss.proxies:
             x = [v / sum(w * w for w in point) ** 0.5 for v in point]
             p = [v / sum(w * w for w in proxy) ** 0.5 for v in proxy]
             costs.append(torch.exp(-loss.scale * distance(x, p, True)))
-        rest = [c for i, c in enumerate(costs) if i != label or loss.positive_in_denominator]
-        terms.append(-torch.log(costs[label] / sum(rest)))
+        rest = [c for i, c in enumerate(costs) if i // loss.proxies_per_class != label]
+        rest += [costs[mine]] if loss.positive_in_denominator else []
+        terms.append(-torch.log(costs[mine] / sum(rest)))
     return mean(terms)
 
 
@@ -159,10 +166,13 @@ def decidability(form, epsilon, genuine, impostor):
 
 def pd_loss(loss, points, labels, tuples):
     genuine, impostor = [], []
-    for point, label in zip(points, labels, strict=True):
+    for point, label in zip(points, labels.tolist(), strict=True):
+        easy = easy_proxy(loss, point, label)
         for number, proxy in enumerate(loss.proxies):
-            side = genuine if number == label else impostor
-            side.append(cosine(point, proxy) / loss.temperature)
+            if number == easy:
+                genuine.append(cosine(point, proxy) / loss.temperature)
+            elif number // loss.proxies_per_class != label:
+                impostor.append(cosine(point, proxy) / loss.temperature)
     if not loss.log:
         return decidability("negative", loss.epsilon, genuine, impostor)
     return decidability("log", loss.epsilon, genuine, impostor) + 0.5 * torch.log(
@@ -176,6 +186,8 @@ def trimmed(loss, points, labels, tuples):
         "Margin": margin_terms,
         "Contrastive": contrastive_terms,
         "MultiSimilarity": multi_similarity_terms,
+        "NTXent": nt_xent_terms,
+        "Hyperbolic": hyperbolic_terms,
     }
     name = type(loss.inner).__name__
     terms = inner[name](loss.inner, points, labels, tuples)
@@ -195,9 +207,57 @@ def trimmed(loss, points, labels, tuples):
     return mean(kept)
 
 
+def cross_entropies(alike, tuples, temperature):
+    """One term for each positive pair, against the anchor's negatives; each pair counts once."""
+    pairs, terms = sorted(set(pairs_of(tuples))), []
+    for a, p, positive in pairs:
+        if positive:
+            mine = torch.exp(alike(a, p) / temperature)
+            rest = [torch.exp(alike(a, n) / temperature) for x, n, y in pairs if x == a and not y]
+            terms.append(-torch.log(mine / (mine + sum(rest))))
+    return terms
+
+
+def nt_xent_terms(loss, points, labels, tuples):
+    def alike(i, j):
+        return cosine(points[i], points[j])
+
+    return cross_entropies(alike, tuples, loss.temperature)
+
+
+def nt_xent(*args):
+    return mean(nt_xent_terms(*args))
+
+
+def poincare_distance(a, b, curvature, clip):
+    """The formula with arccosh, of points that the exponential map takes into the ball."""
+    mapped, zero = [], torch.zeros((), dtype=torch.float64)
+    for x in (a, b):
+        length = sum(v * v for v in x) ** 0.5
+        if length > clip:
+            x, length = [v * clip / length for v in x], clip + zero
+        root = curvature**0.5 * length
+        mapped.append([v * torch.tanh(root) / root for v in x])
+    squares = [1 - curvature * sum(v * v for v in z) for z in mapped]
+    argument = 1 + 2 * curvature * distance(*mapped, True) / (squares[0] * squares[1])
+    return torch.acosh(argument) / curvature**0.5 if argument > 1 else zero
+
+
+def hyperbolic_terms(loss, points, labels, tuples):
+    def alike(i, j):
+        return -poincare_distance(points[i], points[j], loss.curvature, loss.clip)
+
+    return cross_entropies(alike, tuples, loss.temperature)
+
+
+def hyperbolic(*args):
+    return mean(hyperbolic_terms(*args))
+
+
 LOOPS = {
     f.__name__: f
     for f in (
-        contrastive, triplet, margin, multi_similarity, proxy_nca, d_loss, pd_loss, trimmed
+        contrastive, triplet, margin, multi_similarity, proxy_nca, d_loss, pd_loss, trimmed,
+        nt_xent, hyperbolic,
     )
 }  # fmt: skip

@@ -75,6 +75,16 @@ EQUAL = {
         losses.MultiSimilarityLoss(alpha=2, beta=50, base=1.0),
         ("all", "all"),
     ),
+    "NT-Xent, all pairs": (
+        {"type": "nt_xent", "temperature": 0.2},
+        losses.NTXentLoss(temperature=0.2),
+        ("all", "all"),
+    ),
+    "NT-Xent, EPSHN": (
+        {"type": "nt_xent"},
+        losses.NTXentLoss(temperature=0.1),
+        ("easy", "hardest_semihard"),
+    ),
 }
 
 
@@ -145,6 +155,14 @@ def test_easy_and_hard_choices_are_equal(seed, positive):
     batch = batch_of(seed)
     mine = choose(batch, positive, "hard").indices()
     theirs = miners.BatchEasyHardMiner(positive, "hard")(batch.embeddings, batch.labels)
+    assert all(torch.equal(mine[i], theirs[j]) for i, j in enumerate((0, 1, 3)))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_easy_positives_with_the_hardest_semihard_negatives_are_equal(seed):
+    batch = batch_of(seed, shrink=0.4)
+    mine = choose(batch, "easy", "hardest_semihard").indices()
+    theirs = miners.BatchEasyHardMiner("easy", "semihard")(batch.embeddings, batch.labels)
     assert all(torch.equal(mine[i], theirs[j]) for i, j in enumerate((0, 1, 3)))
 
 

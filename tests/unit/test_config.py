@@ -164,6 +164,36 @@ def test_sphere_only_negatives_are_refused_without_normalisation(smoke_config):
     config = changed(smoke_config, "recipes/digits_8d/normalize", False)
     config = changed(config, "samplers/eps/negative", "distance")
     assert "unit sphere" in refused(config)
+    config = changed(config, "recipes/digits_8d/normalize", "evaluation")
+    assert "the recipe has normalize: evaluation" in refused(config)
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_loss_that_needs_lengths_is_refused_with_normalisation(smoke_config, inside):
+    loss = {"type": "hyperbolic"}
+    loss = {"type": "trimmed", "loss": loss} if inside else loss
+    config = changed(smoke_config, "losses/triplet", loss)
+    message = refused(config)
+    assert "hyperbolic needs the lengths of embeddings" in message
+    assert "take normalize: evaluation" in message
+    for allowed in ("evaluation", False):
+        resolve_config(changed(config, "recipes/digits_8d/normalize", allowed), "smoke.yaml")
+
+
+@pytest.mark.parametrize("wrong", ["evaluatoin", 3, "text"])
+def test_normalize_takes_true_false_or_evaluation(smoke_config, wrong):
+    message = refused(changed(smoke_config, "recipes/digits_8d/normalize", wrong))
+    assert "recipes.digits_8d.normalize" in message
+    assert "evaluation" in message
+    assert len(message.splitlines()) == 1
+
+
+def test_points_of_the_ball_may_not_lie_on_its_border(smoke_config):
+    config = changed(smoke_config, "recipes/digits_8d/normalize", False)
+    loss = {"type": "hyperbolic", "curvature": 1.0, "clip": 30.0}
+    assert "sqrt(curvature) * clip should be at most 20 (got 30)" in refused(
+        changed(config, "losses/triplet", loss)
+    )
 
 
 def test_a_key_written_twice_is_refused(tmp_path):

@@ -37,6 +37,15 @@ CASES = [
     {"type": "trimmed", "trim": 0.5, "loss": {"type": "margin"}},
     {"type": "trimmed", "trim": 0.3, "loss": {"type": "contrastive"}},
     {"type": "trimmed", "trim": 0.4, "loss": {"type": "multi_similarity"}},
+    {"type": "nt_xent"},
+    {"type": "nt_xent", "temperature": 0.5},
+    {"type": "trimmed", "trim": 0.4, "loss": {"type": "nt_xent"}},
+    {"type": "proxy_nca", "proxies_per_class": 3},
+    {"type": "proxy_nca", "proxies_per_class": 2, "positive_in_denominator": True},
+    {"type": "pd_loss", "proxies_per_class": 3},
+    {"type": "hyperbolic"},
+    {"type": "hyperbolic", "curvature": 1.0, "clip": 1.0, "temperature": 0.5},
+    {"type": "trimmed", "trim": 0.4, "loss": {"type": "hyperbolic"}},
 ]
 #: Positive and negative choice: single triplets, one for each pair, sets, mined sets.
 TUPLES = [("random", "random"), ("all", "random"), ("all", "all"), ("easy", "multi_similarity")]

@@ -62,6 +62,8 @@ TRIPLET = [
     ("random", "hard"),
     ("hard", "distance"),
     ("softhard", "softhard"),
+    ("easy", "hardest_semihard"),
+    ("random", "rho_distance"),
 ]
 
 
@@ -76,6 +78,8 @@ def test_a_step_of_triplets_waits_for_nothing(positive, negative):
         {"type": "margin"},
         {"type": "contrastive"},
         {"type": "multi_similarity"},
+        {"type": "nt_xent"},
+        {"type": "hyperbolic"},
     ],
 )
 @pytest.mark.parametrize("positive", ["easy", "all"])
@@ -86,6 +90,11 @@ def test_a_step_of_pairs_waits_for_nothing(loss, positive):
 @pytest.mark.parametrize("kind", ["proxy_nca", "pd_loss", "d_loss"])
 def test_a_step_of_proxies_or_whole_batches_waits_for_nothing(kind):
     assert waits_of({"type": kind}) == set()
+
+
+@pytest.mark.parametrize("kind", ["proxy_nca", "pd_loss"])
+def test_a_step_of_several_proxies_waits_for_nothing(kind):
+    assert waits_of({"type": kind, "proxies_per_class": 3}) == set()
 
 
 def test_one_drawn_negative_for_each_of_all_positives_waits_as_documented():

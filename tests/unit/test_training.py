@@ -157,6 +157,13 @@ def test_proxies_train_on_shuffled_images(spec, store):
     assert history["active_tuples"].isna().all()
 
 
+def test_a_history_says_how_many_proxies_of_several_are_used(spec, store):
+    spec["loss"] = {"name": "nca", "type": "proxy_nca", "proxies_per_class": 3}
+    spec["sampler"] = {"per_class": None, "positive": None, "negative": None, "miner": None}
+    history = pd.DataFrame(Trainer(spec, DATASET, store).train().history)
+    assert history["proxies_used"].between(1 / 3, 1).all()
+
+
 @pytest.mark.parametrize("loss", ["triplet", "multi_similarity", "margin"])
 def test_half_precision_trains_the_network_only(spec, store, loss):
     spec["recipe"]["precision"] = "bfloat16"
@@ -339,6 +346,13 @@ def test_embeddings_are_normalised_when_asked(spec):
         model = Embedder(spec["recipe"] | {"normalize": normalize}, 1, 8)
         norms = model(torch.rand(5, 1, 8, 8)).norm(dim=1)
         assert torch.allclose(norms, torch.ones(5), atol=1e-6) == normalize
+    model = Embedder(spec["recipe"] | {"normalize": "evaluation"}, 1, 8)
+    images = torch.rand(5, 1, 8, 8)
+    plain = model.train()(images)
+    assert (plain.norm(dim=1) - 1).abs().min() > 1e-3
+    torch.testing.assert_close(model.eval()(images), torch.nn.functional.normalize(plain, dim=1))
+    model.head = torch.nn.Identity()  # so are features before the head
+    assert torch.allclose(model(images).norm(dim=1), torch.ones(5), atol=1e-6)
 
 
 def test_two_collapsed_classes_are_measured_not_divided_by_zero():

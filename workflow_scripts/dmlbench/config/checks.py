@@ -9,7 +9,13 @@ from dmlbench.config.backbone_checks import backbone_problems
 from dmlbench.config.dataset_facts import VALIDATION, DatasetFacts, Part
 from dmlbench.config.held_out import split_images
 from dmlbench.config.models import Benchmark, Experiment
-from dmlbench.config.nested_losses import needs_triplets, nested_problems, takes
+from dmlbench.config.nested_losses import (
+    facts_of,
+    needs_triplets,
+    nested_problems,
+    takes,
+    with_inner,
+)
 from dmlbench.config.network_checks import freezing_problems
 from dmlbench.config.own_images import TableDataset
 from dmlbench.config.plan import Plan
@@ -199,6 +205,12 @@ def method_problems(recipe: dict, loss: dict, sampler: dict, names: str) -> Iter
             "one with per_class only"
         )
     yield from nested_problems(loss, names)
+    lengths = [each["type"] for each in with_inner(loss) if facts_of(each).get("needs_lengths")]
+    if recipe["normalize"] is True and lengths:
+        yield (
+            f"{names}: {lengths[0]} needs the lengths of embeddings, but the recipe has "
+            "normalize: true; take normalize: evaluation"
+        )
     if not sampler["negative"]:
         return
     chosen = sampler["negative"]
@@ -208,10 +220,10 @@ def method_problems(recipe: dict, loss: dict, sampler: dict, names: str) -> Iter
             f"{chosen['upper_cutoff']}; all weights would be equal"
         )
     negative = entry("negative", chosen["type"]).facts
-    if negative.get("needs_normalized") and not recipe["normalize"]:
+    if negative.get("needs_normalized") and recipe["normalize"] is not True:
         yield (
             f"{names}: '{chosen['type']}' negatives are defined on the unit sphere, but the "
-            "recipe has normalize: false"
+            f"recipe has normalize: {str(recipe['normalize']).lower()}"
         )
     if negative.get("chooses") == "set" and needs_triplets(loss):
         yield (

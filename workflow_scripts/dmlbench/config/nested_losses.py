@@ -23,6 +23,13 @@ def inner_losses(loss: dict) -> Iterator[dict]:
             yield from filter(is_described, value if isinstance(value, list) else [value])
 
 
+def with_inner(loss: dict) -> Iterator[dict]:
+    """A resolved loss and all losses inside it, however deep."""
+    yield loss
+    for each in inner_losses(loss):
+        yield from with_inner(each)
+
+
 def takes(loss: dict) -> str:
     """What a resolved loss takes: ``tuples``, a ``batch`` only, or ``any``.
 
@@ -40,19 +47,19 @@ def needs_triplets(loss: dict) -> bool:
         return True
     inside = list(inner_losses(loss))
     of_terms = facts.get("inside") == "terms"
-    if of_terms and any(_facts(each).get("terms_need_triplets") for each in inside):
+    if of_terms and any(facts_of(each).get("terms_need_triplets") for each in inside):
         return True
     return any(map(needs_triplets, inside))
 
 
 def nested_problems(loss: dict, names: str) -> Iterator[str]:
     """Losses that cannot stand inside the one that they stand in."""
-    outer, inside = loss["type"], _facts(loss).get("inside")
+    outer, inside = loss["type"], facts_of(loss).get("inside")
     for each in inner_losses(loss):
         inner = each["type"]
         if inner == outer:
             yield f"{names}: {inner} inside {inner}; describe one of them"
-        elif inside and _facts(each)["takes"] != "tuples":
+        elif inside and facts_of(each)["takes"] != "tuples":
             yield f"{names}: {inner} is no loss on tuples: {_NO_TUPLES[inside]}"
         elif inside == "sets" and needs_triplets(each):
             yield (
@@ -73,5 +80,6 @@ def recipe_refusals(
         yield from (f"{names}: {line}" for line in (refusals(recipe, steps) if refusals else ()))
 
 
-def _facts(loss: dict) -> dict:
+def facts_of(loss: dict) -> dict:
+    """What the decorator says of a resolved loss's class."""
     return entry("loss", loss["type"]).facts

@@ -118,7 +118,8 @@ class Recipe(Section):
     """
     embedding_dim: int = Field(ge=2, description="Dimension of the embedding.")
     head: Head = Field(default_factory=Head, description="From features to embedding.")
-    normalize: bool = Field(True, description="L2-normalise the embedding.")
+    normalize: bool | Literal["evaluation"] = True
+    """L2-normalise the embedding. evaluation: not in training, but where it is measured."""
     freeze: str = "none"
     """What does not move: none, batch_norm (it stays in evaluation mode), backbone, or a pattern of
     parameter names such as "backbone.layer1.*" (batch norm among them does not move either).

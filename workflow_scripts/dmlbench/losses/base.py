@@ -11,7 +11,7 @@ from torch import nn
 from dmlbench.errors import ConfigError
 from dmlbench.plugins.registry import REGISTRIES
 from dmlbench.plugins.types import LossRate
-from dmlbench.samplers.batch import Batch, Tuples, cosine_similarities
+from dmlbench.samplers.batch import Batch, Tuples
 
 register_loss = REGISTRIES["loss"].register
 
@@ -106,38 +106,6 @@ class TupleLoss(Loss):
     def divisor(self, batch: Batch, count: torch.Tensor, active: torch.Tensor) -> torch.Tensor:
         """What the sum is divided by, at least one: the number of terms."""
         return count
-
-
-class ProxyLoss(Loss):
-    """Base of the losses that compare images with proxies; both are L2-normalised.
-
-    ``proxies`` are num_classes x D, learned; only their directions matter.
-    """
-
-    def __init__(self, *, proxy_lr: LossRate = 5.0e-4, **sizes: int) -> None:
-        """Start proxies in random directions; ``proxy_lr`` is their learning rate."""
-        super().__init__(**sizes)
-        self.own_lr = proxy_lr
-        # Entries of about the size of a unit vector's, so that a step of the optimiser turns a
-        # proxy as much as it would turn one on the sphere.
-        proxies = torch.randn(self.num_classes, self.embedding_dim) / self.embedding_dim**0.5
-        self.proxies = nn.Parameter(proxies)
-
-    @torch.no_grad()
-    def start(self, class_means: torch.Tensor) -> None:
-        """Put each proxy where the mean of its class lies."""
-        self.proxies.copy_(nn.functional.normalize(class_means, dim=1))
-
-    def similarities(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """Cosine similarities with all proxies, and a mask of each image's own: B x C both."""
-        classes = torch.arange(self.num_classes, device=batch.labels.device)
-        own = batch.labels[:, None] == classes  # one_hot would wait for a GPU
-        proxies = self.proxies.to(batch.embeddings.dtype)
-        return cosine_similarities(batch.embeddings, proxies), own
-
-    def parameter_groups(self) -> list[dict]:
-        """Proxies are not decayed, at the recipe's rate either."""
-        return [group | {"weight_decay": 0.0} for group in super().parameter_groups()]
 
 
 class ForeignLoss(Loss):

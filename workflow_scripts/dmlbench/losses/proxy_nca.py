@@ -4,7 +4,8 @@ from typing import Any
 
 import torch
 
-from dmlbench.losses.base import LossResult, ProxyLoss, register_loss
+from dmlbench.losses.base import LossResult, register_loss
+from dmlbench.losses.proxies import ProxyLoss
 from dmlbench.plugins.types import PositiveFloat
 from dmlbench.samplers.batch import Batch, Tuples
 
@@ -17,7 +18,8 @@ class ProxyNCA(ProxyLoss):
     proxy there and in Roth et al. 2020. With ``positive_in_denominator`` it is a softmax over all
     proxies, as in ProxyNCA++ (Teh et al. 2020) and in pytorch-metric-learning. The mean is over
     the batch. Roth et al. scale both sides by 3, which makes s = 9, the default here;
-    pytorch-metric-learning's default is 1.
+    pytorch-metric-learning's default is 1. With ``proxies_per_class`` above 1 p_y is the nearest of
+    the class's (:class:`ProxyLoss`), which is ours.
     """
 
     def __init__(
@@ -29,8 +31,12 @@ class ProxyNCA(ProxyLoss):
         self.positive_in_denominator = positive_in_denominator
 
     def result(self, batch: Batch, tuples: Tuples | None) -> LossResult:
-        similarities, own = self.similarities(batch)
-        logits = -self.scale * (2 - 2 * similarities)  # B x C; unit vectors: d = 2 - 2 cos
-        others = logits if self.positive_in_denominator else logits.masked_fill(own, -torch.inf)
-        mine = logits.gather(1, batch.labels[:, None]).squeeze(1)
-        return LossResult((others.logsumexp(dim=1) - mine).mean())
+        similarities = self.similarities(batch)
+        logits = -self.scale * (2 - 2 * similarities.cosines)  # B x P; unit vectors: d = 2 - 2 cos
+        summed = similarities.impostor
+        if self.positive_in_denominator:
+            summed = summed | similarities.genuine
+        others = logits.masked_fill(~summed, -torch.inf)
+        mine = logits.gather(1, similarities.easy[:, None]).squeeze(1)
+        value = (others.logsumexp(dim=1) - mine).mean()
+        return LossResult(value, means=self.used(similarities))

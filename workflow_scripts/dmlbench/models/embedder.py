@@ -49,7 +49,8 @@ class Embedder(nn.Module):
         features = self.backbone(images)
         # Under autocast the head gives half precision, in which no vector has length 1.
         embeddings = self.head(features).float()
-        embeddings = F.normalize(embeddings, dim=1) if self.normalize else embeddings
+        unit = not self.training if self.normalize == "evaluation" else self.normalize
+        embeddings = F.normalize(embeddings, dim=1) if unit else embeddings
         return torch.cat([embeddings, features.float()], dim=1) if with_features else embeddings
 
     def sha256(self) -> str:

@@ -31,6 +31,8 @@ PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
 #: A factor in an exponent: far beyond any in use, and far below what float32 rounds away.
 Rate = Annotated[float, Field(gt=0, le=1e6, strict=True)]
+#: What similarities are divided by before a softmax: float32 holds the exponents.
+Temperature = Annotated[float, Field(ge=1e-4, le=1e4, strict=True)]
 Share = Annotated[float, Field(ge=0, lt=1, strict=True)]
 PositiveInt = Annotated[int, Field(gt=0, strict=True)]
 NonNegativeInt = Annotated[int, Field(ge=0, strict=True)]

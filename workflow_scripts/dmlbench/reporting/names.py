@@ -77,6 +77,8 @@ def _loss(plan: Plan, spec: dict) -> str:
     words = plan.class_facts("loss", name).get("label", name.split(".")[-1].removesuffix("Loss"))
     if name == "sum":
         return " + ".join(_loss(plan, inner) for inner in spec["losses"])
+    if (each := spec.get("proxies_per_class", 1)) != 1:
+        words += f" + EPS of {each} proxies"
     inner = spec.get("loss")
     return f"{words} {_loss(plan, inner)}" if isinstance(inner, dict) and "type" in inner else words
 

@@ -1,6 +1,7 @@
 """Samplers: a choice of positives and one of negatives, or a library's miner."""
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -33,11 +34,15 @@ class NegativeChoice(ABC):
 
     @abstractmethod
     def __call__(self, batch: Batch, *chosen: torch.Tensor) -> torch.Tensor:
-        """For ``one``, T positions; for ``set``, a B x B mask.
+        """For ``one``, T positions, -1 where the rule finds none; for ``set``, a B x B mask.
 
         What is chosen for an anchor without any negative is ignored. ``chosen`` are T anchors and
         their T positives, as positions, for ``one``; the B x B mask of positives for ``set``.
         """
+
+    def positives(self, batch: Batch, triplets: Triplets) -> torch.Tensor:
+        """The positives of chosen triplets, T positions, where this rule changes them too."""
+        return triplets.positive
 
 
 def or_else(mask: torch.Tensor, fallback: torch.Tensor) -> torch.Tensor:
@@ -100,7 +105,10 @@ class TupleSampler:
         else:
             anchor, positive = batch.positions, chosen
             valid = batch.positives.any(dim=1) & has_negative
-        return Triplets(anchor, positive, self.negative(batch, anchor, positive), valid)
+        negative = self.negative(batch, anchor, positive)
+        valid = valid & (negative >= 0)
+        triplets = Triplets(anchor, positive, negative.clamp(min=0), valid)
+        return replace(triplets, positive=self.negative.positives(batch, triplets))
 
     def _pair_sets(self, batch: Batch) -> PairSets:
         positives = self.positive(batch)

@@ -20,7 +20,7 @@ def similarities(data):
     from dmlbench.reporting.style import MOST_PANELS, PALETTE, legend_below, method_panels, plt, sns
 
     found = data.of_shown_runs(paths.similarities, MOST_PANELS)
-    normalized = {m: data.plan.recipes[m[0]]["normalize"] for m in found["method"].unique()}
+    normalized = {m: bool(data.plan.recipes[m[0]]["normalize"]) for m in found["method"].unique()}
     groups = found.groupby(["method", "split", "subset", "label"], sort=False)
     table = pd.concat(
         _densities(mine, normalized[method]).assign(part=names.part(*part))

@@ -122,6 +122,7 @@ def methods_of(plan: Plan, experiment: str, match: Match) -> list[Method]:
         loss, sampler = plan.losses[method[1]], plan.samplers[method[2]]
         chosen = [(sampler[kind] or {}).get("type") for kind in ("positive", "negative")]
         same = [match.loss, match.positive, match.negative] == [loss["type"], *chosen]
+        same &= loss.get("proxies_per_class", 1) == 1  # several are published nowhere
         if same and match.options.items() <= loss.items():
             found.append(method)
     return found
