@@ -8,6 +8,7 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from loss_loops import LOOPS
+from ranking_loops import RANKING_LOOPS
 
 from dmlbench.errors import ConfigError
 from dmlbench.losses.base import build_loss
@@ -36,7 +37,11 @@ CASES = [
     {"type": "trimmed", "trim": 0.5, "loss": {"type": "margin"}},
     {"type": "trimmed", "trim": 0.3, "loss": {"type": "contrastive"}},
     {"type": "trimmed", "trim": 0.4, "loss": {"type": "multi_similarity"}},
+    {"type": "smooth_ap"},
+    {"type": "roadmap"},
+    {"type": "recall_at_k"},
 ]
+LOOPS = LOOPS | RANKING_LOOPS
 #: Positive and negative choice: single triplets, one for each pair, sets, mined sets.
 TUPLES = [("random", "random"), ("all", "random"), ("all", "all"), ("easy", "multi_similarity")]
 
