@@ -9,6 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from loss_loops import LOOPS
 from nested_loops import fed
+from ranking_loops import RANKING_LOOPS
 
 from dmlbench.errors import ConfigError
 from dmlbench.losses.building import build_loss
@@ -46,7 +47,11 @@ CASES = [
     {"type": "hyperbolic"},
     {"type": "hyperbolic", "curvature": 1.0, "clip": 1.0, "temperature": 0.5},
     {"type": "trimmed", "trim": 0.4, "loss": {"type": "hyperbolic"}},
+    {"type": "smooth_ap"},
+    {"type": "roadmap"},
+    {"type": "recall_at_k"},
 ]
+LOOPS = LOOPS | RANKING_LOOPS
 #: Positive and negative choice: single triplets, one for each pair, sets, mined sets.
 TUPLES = [("random", "random"), ("all", "random"), ("all", "all"), ("easy", "multi_similarity")]
 

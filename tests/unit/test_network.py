@@ -51,7 +51,7 @@ def gradients(model, loss, images=IMAGES, **keys):
 
 
 @pytest.mark.parametrize("size", [1, 5])
-@pytest.mark.parametrize("loss", ["triplet", "margin"])
+@pytest.mark.parametrize("loss", ["triplet", "margin", "smooth_ap", "roadmap", "recall_at_k"])
 @pytest.mark.parametrize(
     ("name", "frozen"), [("test_resnet", "batch_norm"), ("test_convnext", "none")]
 )

@@ -101,6 +101,11 @@ def test_one_drawn_negative_for_each_of_all_positives_waits_as_documented():
     assert waits_of({"type": "triplet"}, "all", "random") == {"nonzero"}
 
 
+@pytest.mark.parametrize("kind", ["smooth_ap", "roadmap", "recall_at_k"])
+def test_a_ranking_loss_waits_for_how_many_positives_there_are_as_documented(kind):
+    assert waits_of({"type": kind}) == {"nonzero", "_local_scalar_dense"}
+
+
 @pytest.mark.parametrize("keys", [{"chunk": 5}, {"average": True}, {"clip": 1.0}], ids=str)
 def test_chunks_clipping_and_averages_wait_for_nothing(keys):
     assert waits_of({"type": "margin"}, "easy", "all", **keys) == set()

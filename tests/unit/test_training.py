@@ -2,6 +2,7 @@
 
 import copy
 import json
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -362,15 +363,21 @@ def test_two_collapsed_classes_are_measured_not_divided_by_zero():
     assert recall_at(points, labels, ids, 1) == 1.0
 
 
+@lru_cache
+def benchmark():
+    """The plan of the benchmark; reading it takes a second and more."""
+    return load_config(ROOT / "config.yaml")
+
+
 def benchmark_methods():
     """Every loss with every sampler that the benchmark's config combines, swept ones included."""
-    plan = load_config(ROOT / "config.yaml")
+    plan = benchmark()
     return sorted({(m[1], m[2]) for methods in plan.methods.values() for m in methods})
 
 
 @pytest.mark.parametrize(("loss", "sampler"), benchmark_methods(), ids=str)
 def test_every_method_of_the_benchmark_trains(spec, store, loss, sampler):
-    plan = load_config(ROOT / "config.yaml")
+    plan = benchmark()
     spec["recipe"]["epochs"] = 1
     spec["loss"] = {"name": loss, **plan.losses[loss]}
     classes = {"per_class": 16} if plan.samplers[sampler]["per_class"] else {}
