@@ -2,16 +2,19 @@
 
 import re
 from pathlib import Path
+from typing import Annotated
 
 import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT
 from made_results import gather, make_results
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from dmlbench import paths
 from dmlbench.config import resolve_config
+from dmlbench.config.models import Choice, Sampler
+from dmlbench.config.recipe import Recipe
 from dmlbench.plugins.entries import entries, entry
 from dmlbench.reporting import matching, published
 from dmlbench.reporting.cells import cells
@@ -177,6 +180,21 @@ def test_what_a_table_matches_exists_with_the_options_that_it_names(name):
         for kind in ("positive", "negative"):
             choice = getattr(match, kind)
             assert choice is None or choice in {*entries(kind), *COMING[kind]}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_recipe_could_have_each_value_that_a_table_names(name):
+    for part in read_published(name).parts:
+        for row in part.rows:
+            for key, value in read_published(name).settings_of(row).items():
+                section, *outer, last = key.split(".")
+                model = {"recipe": Recipe, "sampler": Sampler}.get(section, Choice)
+                for inner in outer:
+                    model = getattr(model.model_fields.get(inner), "annotation", Choice)
+                field = getattr(model, "model_fields", {}).get(last)
+                if field:  # else an option of a class
+                    checked = TypeAdapter(Annotated[field.annotation, field]).validate_python(value)
+                    assert checked == value or not isinstance(value, int | float | str), key
 
 
 def test_rows_that_two_sources_list_agree():
