@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from loss_loops import poincare_distance
 from test_samplers import choose
 
-from dmlbench.losses.base import build_loss
+from dmlbench.losses.building import build_loss
 from dmlbench.losses.hyperbolic import poincare_distances
 from dmlbench.samplers.batch import Batch
 

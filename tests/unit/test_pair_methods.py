@@ -10,7 +10,7 @@ from loss_loops import cosine
 from selection_loops import Anchor, distance_weights
 from test_samplers import ANY, SHAPES, batch_of, choose, chosen_pairs, random_batch
 
-from dmlbench.losses.base import build_loss
+from dmlbench.losses.building import build_loss
 from dmlbench.samplers.batch import Batch, PairSets
 
 

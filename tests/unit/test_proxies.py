@@ -8,7 +8,7 @@ import yaml
 from test_losses import draw_batch
 
 from dmlbench.config import resolve_config
-from dmlbench.losses.base import build_loss
+from dmlbench.losses.building import build_loss
 from dmlbench.losses.decidability import Moments
 from dmlbench.reporting import names
 from dmlbench.reporting.published import Match, methods_of

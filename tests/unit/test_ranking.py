@@ -11,7 +11,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from dmlbench.config import resolve_config
 from dmlbench.errors import ConfigError
 from dmlbench.losses import ranking
-from dmlbench.losses.base import build_loss
+from dmlbench.losses.building import build_loss
 from dmlbench.samplers.batch import Batch
 
 CASES = [

@@ -10,8 +10,8 @@ from dmlbench.config import METHOD_KEYS, Plan
 from dmlbench.errors import DataError
 from dmlbench.evaluation.metric import find_measure
 from dmlbench.reporting.formats import Cell
+from dmlbench.reporting.matching import published_rows
 from dmlbench.reporting.names import lines_of
-from dmlbench.reporting.published import published_rows
 from dmlbench.reporting.statistics import NO_SEEDS, summarize, supported_best
 
 #: What tells the blocks of a printed table apart, and the columns of a block.
@@ -110,12 +110,14 @@ def stored_name(metric: str, k: int) -> str:
 
 def _with_published(plan: Plan, experiment: str, table: pd.DataFrame) -> pd.DataFrame:
     """The table with the first published number for each cell, and how ours compares."""
-    found = {}
-    for part in table[BLOCK[1:]].drop_duplicates().itertuples(index=False, name=None):
-        for paper, _, values, methods in published_rows(plan, experiment, part):
-            for method, metric in itertools.product(methods, values):
-                found.setdefault((*part, *method, metric), (values[metric], paper.source))
-    where = table[[*BLOCK[1:], *METHOD_KEYS]]
+    found: dict[tuple, tuple[float, str]] = {}
+    for selection, *part in table[BLOCK].drop_duplicates().itertuples(index=False, name=None):
+        for row in published_rows(plan, experiment, tuple(part)):
+            for method, metric in itertools.product(row.same, row.numbers):
+                told = row.numbers[metric], row.table.source
+                if row.of(selection):
+                    found.setdefault((selection, *part, *method, metric), told)
+    where = table[[*BLOCK, *METHOD_KEYS]]
     where = where.assign(metric=list(map(stored_name, table["metric"], table["k"])))
     told = [found.get(key, (np.nan, "")) for key in where.itertuples(index=False, name=None)]
     value, source = (pd.Series(some) for some in zip(*told, strict=True))

@@ -7,14 +7,16 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from dmlbench import paths
 from dmlbench.config import METHOD_KEYS, Plan
 from dmlbench.reporting import names, published
 from dmlbench.reporting.cells import BLOCK, COLUMN, by_seed, rows_where, table_values
-from dmlbench.reporting.published import Claim, Match, Method, Published, PublishedPart
+from dmlbench.reporting.matching import Method, match_row, methods_of
+from dmlbench.reporting.published import Claim, Match, Published, PublishedPart, Row
 from dmlbench.reporting.statistics import NO_SEEDS, Comparison, Summary, compare, holm, summarize
 
 REPRODUCED, WITHIN, NOT = "reproduced", "within interval", "not reproduced"
-NOT_RUN, NO_NUMBER, OTHER = "not run", "no number published", "other network"
+NOT_RUN, NO_NUMBER, OTHER = "not run", "no number published", "other settings"
 ORDER = [REPRODUCED, WITHIN, NOT, OTHER, NO_NUMBER, NOT_RUN]
 #: Percentage points: seeds of one method differ by about as much on most datasets.
 TOLERANCE = 1.0
@@ -49,8 +51,8 @@ def claimed_pairs(plan: Plan, experiment: str) -> list[MethodPair]:
 def _matching(plan: Plan, experiment: str, worse: Match, better: Match) -> Iterator[MethodPair]:
     """Our pairs that are two published methods; if these share their loss, so must ours."""
     same_loss = (worse.loss, worse.options) == (better.loss, better.options)
-    for first in published.methods_of(plan, experiment, worse):
-        for second in published.methods_of(plan, experiment, better):
+    for first in methods_of(plan, experiment, worse):
+        for second in methods_of(plan, experiment, better):
             if not same_loss or first[1] == second[1]:
                 yield MethodPair(first, second)
 
@@ -130,10 +132,19 @@ class _Judge:
     ) -> None:
         self.plan, self.experiment, self.table = plan, experiment, table
         dataset = plan.benchmark.experiments[experiment].dataset
-        chosen = table.selection in plan.benchmark.selections
-        self.selection = table.selection if chosen else plan.control_selection
-        self.metrics = rows_where(metrics, dataset=dataset, selection=self.selection)
+        self.metrics = rows_where(metrics, dataset=dataset)
         self.parts = [part for part in table.parts if part.part[0] == dataset]
+        self.selection = self._selection(None)
+
+    def _selection(self, row: Row | None) -> str:
+        """Where a row's numbers are compared: at its epoch, if that is kept; else that of controls.
+
+        None stands for the table's claims.
+        """
+        wanted = (row and row.selection) or self.table.selection
+        kept = self.plan.benchmark.selections
+        selection = wanted if wanted in kept else self.plan.control_selection
+        return paths.body_of(selection) if row and row.features == "body" else selection
 
     def claims(self) -> Iterator[dict]:
         """Each claim that one method is better, on every part that has numbers of both."""
@@ -148,7 +159,8 @@ class _Judge:
             if claim.part not in (None, part.part) or None in theirs:
                 continue
             difference, found = theirs[1] - theirs[0], {"verdict": NOT_RUN}
-            ours = [self._seeds(self._method([match]), part, metric) for match in pair]
+            methods = [self._method([match]) for match in pair]
+            ours = [self._seeds(method, part, metric, self.selection) for method in methods]
             both = pd.concat(ours, axis=1, join="inner").to_numpy()
             if len(both):
                 mine = compare(*both.T).difference
@@ -160,32 +172,33 @@ class _Judge:
         """Each published number, beside that of our method that is the same."""
         for part in self.parts:
             for row in part.rows:
+                same, other = match_row(self.plan, self.experiment, self.table, row)
+                method, selection = next(iter([*same, *other]), None), self._selection(row)
                 for metric, value in part.numbers(row).items():
-                    found = self._number(row.match, part, metric, value)
-                    yield self._row("number", row.name, part, metric, value, **found)
-
-    def _number(self, matches: list[Match], part: PublishedPart, metric: str, value: float) -> dict:
-        method = self._method(matches)
-        values = self._seeds(method, part, metric)
-        if values.empty:
-            return {"verdict": NOT_RUN}
-        ours = summarize(values)
-        found = _judged(ours, value, abs(ours.mean - value) <= TOLERANCE)
-        other = self.table.other_network(self.plan.recipes[method[0]])
-        return found | ({"verdict": OTHER} if other else {})
+                    found = {"verdict": NOT_RUN}
+                    values = self._seeds(method, part, metric, selection)
+                    if len(values):
+                        ours = summarize(values)
+                        found = _judged(ours, value, abs(ours.mean - value) <= TOLERANCE)
+                        found |= {} if same else {"verdict": OTHER}
+                    about = self._row("number", row.name, part, metric, value, **found)
+                    yield about | {"selection": selection}
 
     def _method(self, matches: list[Match]) -> Method | None:
         """The first of our methods that is a published one."""
-        found = (published.methods_of(self.plan, self.experiment, match) for match in matches)
+        found = (methods_of(self.plan, self.experiment, match) for match in matches)
         return next(itertools.chain.from_iterable(found), None)
 
-    def _seeds(self, method: Method | None, part: PublishedPart, metric: str) -> pd.Series:
+    def _seeds(
+        self, method: Method | None, part: PublishedPart, metric: str, selection: str
+    ) -> pd.Series:
         """Our percentages by seed; empty where there are none, or the metric is another one."""
         _, split, subset, label = part.part
         name, _, k = metric.partition("@")
         if method is None or not self.table.same_metric(self.plan, name, label):
             return pd.Series(dtype=float)
         where = {"split": split, "subset": subset, "label": label, "metric": name}
+        where |= {"selection": selection}
         where |= dict(zip(METHOD_KEYS, method, strict=True)) | ({"k": int(k)} if k else {})
         return 100 * rows_where(self.metrics, **where).set_index("seed")["value"].dropna()
 

@@ -29,10 +29,11 @@ from dmlbench.reporting.formats import (
 )
 from dmlbench.reporting.hierarchy import hierarchy_tables
 from dmlbench.reporting.latex import latex, tex
+from dmlbench.reporting.matching import published_rows
 from dmlbench.reporting.overall_tables import board_table, cost, cost_table, leaderboard
-from dmlbench.reporting.published import published_of, published_rows
+from dmlbench.reporting.published import published_of
 
-_NAMED = 5  #: so many missing runs are named; the ledger has all
+_NAMED = 5  #: so many missing runs are named, and settings that differ; the ledger has all runs
 _REASON = 90  #: letters of a reason that are printed
 _TESTS_HEAD = ["difference", "p (t)", "p (exact)", "d", "more seeds"]
 
@@ -91,8 +92,6 @@ def write_overview(plan: Plan, which: str) -> None:
 def caption(plan: Plan, experiment: str, long: pd.DataFrame, gaps: str) -> str:
     """How to read an experiment's table; ``gaps`` says which runs it lacks."""
     tables = published_of(plan, experiment)
-    recipes = [plan.recipes[method[0]] for method in plan.methods[experiment]]
-    other = [t for t in tables if t.parts and any(map(t.other_network, recipes))]
     nmi_plus, sizes = long.loc[long["metric"] == "nmi_plus", "label"].head(1), _sizes(long)
     return render_notes(
         "caption.txt.j2",
@@ -103,9 +102,7 @@ def caption(plan: Plan, experiment: str, long: pd.DataFrame, gaps: str) -> str:
         more_data=more_data(long),
         sources=dict.fromkeys(long.loc[long["published"].notna(), "source"]),
         silent=[table.source for table in tables if not table.parts],
-        other=[table.source for table in other],
-        theirs=dict.fromkeys(table.protocol["backbone"] for table in other),
-        ours=dict.fromkeys(recipe["backbone"] for recipe in recipes),
+        other=_other_settings(plan, experiment, long),
         collapsed=(long["collapsed"] > 0).any(),
         r_precision=(long["metric"] == "r_precision").any(),
         sizes=sizes,
@@ -116,6 +113,24 @@ def caption(plan: Plan, experiment: str, long: pd.DataFrame, gaps: str) -> str:
         left_out=plan.benchmark.evaluation.exclude_duplicates,
         clusters=[clusters_per_class(plan.benchmark.evaluation, at) for at in nmi_plus],
     )
+
+
+def _other_settings(plan: Plan, experiment: str, long: pd.DataFrame) -> dict[str, list[str]]:
+    """The sources of rows that are of a method of ours with other settings; the keys that differ.
+
+    They are those of our method that comes nearest to each row.
+    """
+    found: dict[str, dict[str, None]] = {}
+    for part in long[BLOCK[1:]].drop_duplicates().itertuples(index=False, name=None):
+        for row in published_rows(plan, experiment, part):
+            if row.other and not row.same:
+                keys = dict.fromkeys(min(row.other.values(), key=len))
+                found.setdefault(row.table.source, {}).update(keys)
+    more = {source: max(len(keys) - _NAMED, 0) for source, keys in found.items()}
+    return {
+        source: [*list(keys)[:_NAMED], *([f"and {more[source]} more"] if more[source] else [])]
+        for source, keys in found.items()
+    }
 
 
 def _sizes(long: pd.DataFrame) -> list[dict]:
@@ -182,7 +197,7 @@ def _experiment_tables(
 ) -> dict[str, Table]:
     """A table for each part of the dataset, by the part in words.
 
-    It has a block for each selection, and one for the published methods that are none of ours.
+    It has a block for each selection, and one for published methods without a run of ours.
     """
     tables = {}
     for key, rows in long.groupby(BLOCK[1:], sort=False):
@@ -199,14 +214,20 @@ def _experiment_tables(
 def _not_ours(
     plan: Plan, experiment: str, part: tuple, rows: pd.DataFrame
 ) -> dict[str, pd.DataFrame]:
-    """The published methods that are none of ours: a block for each source, columns as ours."""
+    """The published methods that none of ours is, or with other settings.
+
+    A block for each source, with our columns.
+    """
     columns = rows[["metric", "k"]].drop_duplicates().itertuples(index=False, name=None)
     heads = {stored_name(*column): find_measure(*column).label for column in columns}
     found: dict[str, dict] = {}
-    for table, row, values, methods in published_rows(plan, experiment, part):
-        if not methods and heads.keys() & values.keys():
-            line = {head: Cell(values.get(metric, math.nan)) for metric, head in heads.items()}
-            found.setdefault(f"published, not run here: {table.source}", {})[row.name] = line
+    selections = rows["selection"].unique()
+    for row in published_rows(plan, experiment, part):
+        beside = row.same and any(map(row.of, selections))  # the body is not always measured
+        if not beside and heads.keys() & row.numbers.keys():
+            line = {head: Cell(row.numbers.get(metric, math.nan)) for metric, head in heads.items()}
+            block = found.setdefault(f"published, not run here: {row.table.source}", {})
+            block[row.row.name] = line
     return {s: pd.DataFrame.from_dict(lines, orient="index") for s, lines in found.items()}
 
 
