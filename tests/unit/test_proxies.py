@@ -11,7 +11,8 @@ from dmlbench.config import resolve_config
 from dmlbench.losses.building import build_loss
 from dmlbench.losses.decidability import Moments
 from dmlbench.reporting import names
-from dmlbench.reporting.published import Match, methods_of
+from dmlbench.reporting.matching import methods_of
+from dmlbench.reporting.published import Match
 from dmlbench.samplers.batch import Batch, cosine_similarities
 
 KINDS = ["proxy_nca", "pd_loss"]
