@@ -44,7 +44,7 @@ class Embedder(nn.Module):
         self.num_features = count
         self.head = build_head(recipe["head"], self.num_features, recipe["embedding_dim"])
 
-    def forward(self, images: torch.Tensor, with_features: bool = False) -> torch.Tensor:
+    def forward(self, images: torch.Tensor, *, with_features: bool = False) -> torch.Tensor:
         """B x C x H x W to B x D, float32; with features, B x (D + ``num_features``)."""
         features = self.backbone(images)
         # Under autocast the head gives half precision, in which no vector has length 1.
