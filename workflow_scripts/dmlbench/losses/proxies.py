@@ -72,15 +72,18 @@ class ProxyLoss(Loss):
     def start(self, class_means: torch.Tensor) -> None:
         """Put each proxy where the mean of its class lies; of several, each a little beside it.
 
-        They are moved by normal vectors of length 0.1 (of the global random stream, which is seeded
-        for each training): equal proxies would stay equal.
+        They are moved by 0.1, at a right angle to the mean, so that all are equally like it: what
+        an image has of its own then says which is its easy one. Were one more like the mean than
+        the others, it would take all images. The direction is random, from the global stream, which
+        is seeded for each training.
         """
         normalize, each = nn.functional.normalize, self.proxies_per_class
         means = normalize(class_means, dim=1)
         if each > 1:
             means = means.repeat_interleave(each, dim=0)
             noise = torch.randn(self.proxies.shape).to(means)  # the same on any device
-            means = normalize(means + _SPREAD * normalize(noise, dim=1), dim=1)
+            across = noise - (noise * means).sum(dim=1, keepdim=True) * means
+            means = normalize(means + _SPREAD * normalize(across, dim=1), dim=1)
         self.proxies.copy_(means)
 
     def similarities(self, batch: Batch) -> ProxySimilarities:
