@@ -5,6 +5,7 @@ import copy
 import pandas as pd
 import pytest
 import yaml
+from conftest import ROOT
 from training_runs import RUN, config_file, trained_in_parts
 
 from dmlbench.config import resolve_config
@@ -117,3 +118,13 @@ def test_the_proxies_of_proxy_anchor_learn_a_hundred_times_as_fast(smoke_config,
     assert recipe["warmup_head_epochs"] == 5
     assert recipe["optimizer"]["name"] == "adamw"
     assert plan.losses["mine"]["loss_lr"] == 100 * recipe["optimizer"]["lr"]
+
+
+def test_the_large_batches_of_the_docs_are_a_valid_recipe(smoke_config):
+    text = (ROOT / "docs" / "methods.md").read_text()
+    shown = yaml.safe_load(text.split("**Ranking losses**")[1].split("```")[1].removeprefix("yaml"))
+    methods = [{"loss": "rs_at_k", "sampler": "four"}]
+    made = {"dataset": "cub200", "recipe": "large", "methods": methods}
+    config = smoke_config | shown | {"experiments": {"large": made}, "evaluation": {}}
+    plan = resolve_config(config, "test")
+    assert plan.recipes["large"]["batch_size"] == 400
