@@ -11,8 +11,16 @@ from dmlbench import paths
 from dmlbench.config import METHOD_KEYS, Plan
 from dmlbench.reporting import names, published
 from dmlbench.reporting.cells import BLOCK, COLUMN, by_seed, rows_where, table_values
-from dmlbench.reporting.matching import Method, match_row, methods_of
-from dmlbench.reporting.published import Claim, Match, Published, PublishedPart, Row
+from dmlbench.reporting.matching import match_row
+from dmlbench.reporting.published import (
+    Claim,
+    Match,
+    Method,
+    Published,
+    PublishedPart,
+    Row,
+    methods_of,
+)
 from dmlbench.reporting.statistics import NO_SEEDS, Comparison, Summary, compare, holm, summarize
 
 REPRODUCED, WITHIN, NOT = "reproduced", "within interval", "not reproduced"

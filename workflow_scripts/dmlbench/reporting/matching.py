@@ -6,14 +6,17 @@ from typing import Any, NamedTuple, get_args
 from dmlbench import paths
 from dmlbench.config import METHOD_KEYS, Plan
 from dmlbench.plugins.types import Selection
-from dmlbench.reporting.published import Match, Published, Row, published_of
+from dmlbench.reporting.published import (
+    Method,
+    Published,
+    Row,
+    methods_of,
+    published_of,
+    value_at,
+)
 
-#: Names of recipe, loss and sampler.
-Method = tuple[str, str, str]
 #: The selections that are measured before the head.
 _BODIES = {paths.body_of(selection) for selection in get_args(Selection)}
-#: What a run has where it has no such key.
-_ABSENT = object()
 
 
 class Found(NamedTuple):
@@ -35,24 +38,11 @@ class Found(NamedTuple):
         return (self.row.features == "body") == (selection in _BODIES)
 
 
-def methods_of(plan: Plan, experiment: str, match: Match) -> list[Method]:
-    """The methods of an experiment that are a published one, whatever their settings."""
-    found = []
-    for method in plan.methods[experiment]:
-        loss, sampler = plan.losses[method[1]], plan.samplers[method[2]]
-        chosen = [(sampler[kind] or {}).get("type") for kind in ("positive", "negative")]
-        same = [match.loss, match.positive, match.negative] == [loss["type"], *chosen]
-        same &= loss.get("proxies_per_class", 1) == 1  # several are published nowhere
-        if same and all(_value(loss, key) == value for key, value in match.options.items()):
-            found.append(method)
-    return found
-
-
 def differing(plan: Plan, method: Method, settings: dict[str, Any]) -> list[str]:
     """The keys of ``settings`` whose values a method does not have, in their order."""
     entries = (plan.recipes[method[0]], plan.losses[method[1]], plan.samplers[method[2]])
     run = dict(zip(METHOD_KEYS, entries, strict=True))
-    return [key for key, value in settings.items() if _value(run, key) != value]
+    return [key for key, value in settings.items() if value_at(run, key) != value]
 
 
 def published_rows(plan: Plan, experiment: str, part: tuple[str, str, str]) -> Iterator[Found]:
@@ -75,15 +65,3 @@ def match_row(
     differ = {method: differing(plan, method, told) for method in ours}
     same = [method for method, keys in differ.items() if not keys]
     return same, {method: keys for method, keys in differ.items() if keys}
-
-
-def _value(entry: Any, key: str) -> Any:
-    """The value of a key such as ``optimizer.lr``, or ``losses.0.type`` where a list has it."""
-    for name in key.split("."):
-        if isinstance(entry, list) and name.isdecimal() and int(name) < len(entry):
-            entry = entry[int(name)]
-        elif isinstance(entry, dict) and name in entry:
-            entry = entry[name]
-        else:
-            return _ABSENT
-    return entry

@@ -33,6 +33,10 @@ def _known_keys(settings: dict[str, Any]) -> dict[str, Any]:
     return settings
 
 
+#: Names of recipe, loss and sampler.
+Method = tuple[str, str, str]
+#: What a run has where it has no such key.
+_ABSENT = object()
 #: Keys of a run as a sweep has them, such as recipe.optimizer.lr, with the published values.
 Settings = Annotated[dict[str, Any], AfterValidator(_known_keys)]
 
@@ -157,3 +161,31 @@ def read_published(name: str) -> Published:
 def published_of(plan: Plan, experiment: str) -> list[Published]:
     """The published tables that an experiment names."""
     return [read_published(name) for name in plan.benchmark.experiments[experiment].published]
+
+
+def methods_of(plan: Plan, experiment: str, match: Match) -> list[Method]:
+    """The methods of an experiment that are a published one, whatever their settings."""
+    found = []
+    for method in plan.methods[experiment]:
+        loss, sampler = plan.losses[method[1]], plan.samplers[method[2]]
+        chosen = [(sampler[kind] or {}).get("type") for kind in ("positive", "negative")]
+        same = [match.loss, match.positive, match.negative] == [loss["type"], *chosen]
+        same &= loss.get("proxies_per_class", 1) == 1  # several are published nowhere
+        if same and all(value_at(loss, key) == value for key, value in match.options.items()):
+            found.append(method)
+    return found
+
+
+def value_at(entry: Any, key: str) -> Any:
+    """The value of a key such as ``optimizer.lr``, or ``losses.0.type`` where a list has it.
+
+    What equals nothing, where there is no such key.
+    """
+    for name in key.split("."):
+        if isinstance(entry, list) and name.isdecimal() and int(name) < len(entry):
+            entry = entry[int(name)]
+        elif isinstance(entry, dict) and name in entry:
+            entry = entry[name]
+        else:
+            return _ABSENT
+    return entry
