@@ -22,14 +22,14 @@ class Ranked:
         query, item: N rows of a query and of one positive of it, sorted by query.
         positives: N relaxed counts: other positives of the query that lie above the item.
         negatives: The same of negatives.
-        weight: N shares; those of a query are equal, those of all queries are 1 in sum.
+        sizes: How many items each of the B queries has; 0 where it takes no part.
     """
 
     query: torch.Tensor
     item: torch.Tensor
     positives: torch.Tensor
     negatives: torch.Tensor
-    weight: torch.Tensor
+    sizes: torch.Tensor
 
     @classmethod
     def of(
@@ -56,8 +56,12 @@ class Ranked:
         steps = step, step_among_positives
         above = _CountAbove.apply(scores, table, sizes, (positives, negatives), steps)
         counts = above.flatten(1).index_select(1, query * table.shape[1] + place)
-        weight = 1 / (sizes[query] * (sizes > 0).sum()).to(scores.dtype)
-        return cls(query, item, *counts, weight)
+        return cls(query, item, *counts, sizes)
+
+    @property
+    def queries(self) -> torch.Tensor:
+        """How many queries take part, at least one."""
+        return (self.sizes > 0).sum().clamp(min=1)
 
     @property
     def outranked(self) -> torch.Tensor:
@@ -70,12 +74,12 @@ class Ranked:
         An item's precision is (1 + positives) / (1 + positives + negatives). What it lacks of 1 is
         summed, which is exactly zero where no negative counts.
         """
-        return (self.negatives / (1 + self.positives + self.negatives) * self.weight).sum()
+        lacks = self.negatives / (1 + self.positives + self.negatives)
+        return (lacks / self.sizes[self.query]).sum() / self.queries
 
     def means(self) -> dict[str, torch.Tensor]:
         """For :class:`LossResult`: the share of :attr:`outranked` items."""
-        share = self.outranked / max(len(self.item), 1)
-        return {"active_ranks": share.to(self.weight.dtype)}
+        return {"active_ranks": self.outranked / max(len(self.item), 1)}
 
 
 class _CountAbove(torch.autograd.Function):

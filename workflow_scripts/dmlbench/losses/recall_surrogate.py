@@ -53,44 +53,35 @@ class RecallAtK(Loss):
 
     def result(self, batch: Batch, tuples: Tuples | None) -> LossResult:
         real = len(batch.labels)
-        given = batch.similarities, batch.positives, batch.negatives
-        similarities, positives, negatives = _with_mixed(batch) if self.simix else given
-        ranked = Ranked.of(similarities / self.temperature, positives, negatives, torch.sigmoid)
+        scores = batch.similarities / self.temperature
+        given = scores, batch.positives, batch.negatives
+        ranked = Ranked.of(*(_with_mixed(batch, scores) if self.simix else given), torch.sigmoid)
         rank = 1 + ranked.positives + ranked.negatives
         width = self.k if self.rank_temperature == "k" else self.rank_temperature
         found = ((self.k - rank[:, None]) / width).sigmoid()
-        recall = _sum_of_each(found, ranked.query, len(similarities)).minimum(self.k)
-        sizes = _sum_of_each(torch.ones_like(found), ranked.query, len(similarities))
-        takes_part = sizes[:, 0] > 0
-        lost = (1 - recall / sizes.minimum(self.k).clamp(min=1)).mean(dim=1) * takes_part
+        sums = found.new_zeros(len(ranked.sizes), len(self.k)).index_add(0, ranked.query, found)
+        sizes = ranked.sizes[:, None].minimum(self.k).clamp(min=1)
+        lost = (1 - sums.minimum(self.k) / sizes).mean(dim=1) * (ranked.sizes > 0)
         means = ranked.means()
         if self.simix:
-            virtual = (ranked.item >= real).sum() / max(len(ranked.item), 1)
-            means["simix_positives"] = virtual.to(lost.dtype)
-        value = lost.sum() / takes_part.sum().clamp(min=1)
-        return LossResult(value, ranked.outranked, means=means)
+            means["simix_positives"] = (ranked.item >= real).sum() / max(len(ranked.item), 1)
+        return LossResult(lost.sum() / ranked.queries, ranked.outranked, means=means)
 
 
-def _sum_of_each(values: torch.Tensor, query: torch.Tensor, queries: int) -> torch.Tensor:
-    """Sums of the rows of ``values`` (N x K) that belong to each query: queries x K."""
-    return values.new_zeros(queries, values.shape[1]).index_add(0, query, values)
+def _with_mixed(batch: Batch, scores: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Scores, positives and negatives of the batch with its virtual images at the end.
 
-
-def _with_mixed(batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Similarities, positives and negatives of the batch with its virtual images at the end.
-
-    Similarities to a mixture are mixtures of the similarities to its parents.
+    ``scores`` (B x B) are similarities, scaled. Those of a mixture are mixtures of its parents'.
     """
     one, other = batch.positives.triu().nonzero(as_tuple=True)
-    given = batch.similarities
-    share = torch.rand(len(one), 1, generator=batch.generator, device=given.device).to(given.dtype)
+    share = torch.rand(len(one), 1, generator=batch.generator, device=one.device).to(scores.dtype)
 
     def mix(rows: torch.Tensor) -> torch.Tensor:
         parents = rows.index_select(0, other), rows.index_select(0, one)
         return torch.cat([rows, torch.lerp(*parents, share)])
 
     labels = torch.cat([batch.labels, batch.labels[one]])
-    fresh = batch.content.max() + 1 + torch.arange(len(one), device=one.device)  # no copies
-    content = torch.cat([batch.content, fresh])
     same_class = labels[:, None] == labels
-    return mix(mix(given).T), same_class & (content[:, None] != content), ~same_class
+    positives = same_class.clone().fill_diagonal_(False)
+    positives[: len(scores), : len(scores)] = batch.positives  # without copies
+    return mix(mix(scores).T), positives, ~same_class
