@@ -319,3 +319,17 @@ def test_proxies_start_where_the_class_means_lie():
     loss.start(means)
     torch.testing.assert_close(loss.proxies.data, torch.nn.functional.normalize(means, dim=1))
     assert not REGISTRIES["loss"].get("pd_loss")(num_classes=3, embedding_dim=4).wants_class_means
+
+
+def test_a_mean_over_anchors_is_the_sum_of_all_pairs_over_the_batch():
+    """XBM's equation 3: the mean over pairs, times their number, over the number of images."""
+    generator = torch.Generator().manual_seed(0)
+    points = torch.randn(12, 5, generator=generator, dtype=torch.float64)
+    batch = Batch.of(points, torch.arange(12) % 3, generator=generator)
+    sampler = {"positive": {"type": "all"}, "negative": {"type": "all"}, "miner": None}
+    tuples = build_sampler(sampler)(batch)
+    by_pairs, by_anchors = (
+        build_loss({"type": "contrastive", "mean_over": over}, 3, 5)(batch, tuples).value
+        for over in ("pairs", "anchors")
+    )
+    assert by_anchors.item() == pytest.approx(by_pairs.item() * 12 * 11 / 12)

@@ -23,12 +23,6 @@ from dmlbench.reporting.published import Published, Row, read_published
 from dmlbench.reporting.tables import write_tables
 
 TABLES = sorted(file.stem for file in Path(published.__file__).parent.glob("*.yaml"))
-#: Of step K, on their way; what is here goes from this list.
-COMING = {
-    "loss": {"s2sd", "nt_xent", "hyperbolic"},
-    "positive": set(),
-    "negative": {"rho_distance", "hardest_semihard"},
-}
 PROXY_ANCHOR = "pytorch_metric_learning.losses.ProxyAnchorLoss"
 CUB = ("test", "", "species")
 
@@ -175,11 +169,10 @@ def test_what_a_table_matches_exists_with_the_options_that_it_names(name):
     ]:
         given = {key.removeprefix("loss.") for key in settings if key.startswith("loss.")}
         keys = {key.partition(".")[0] for key in {*match.options, *given}}
-        if match.loss not in COMING["loss"]:
-            assert keys <= {*entry("loss", match.loss).arguments.known, "loss_lr"}, match
+        assert keys <= {*entry("loss", match.loss).arguments.known, "loss_lr"}, match
         for kind in ("positive", "negative"):
             choice = getattr(match, kind)
-            assert choice is None or choice in {*entries(kind), *COMING[kind]}
+            assert choice is None or choice in entries(kind)
 
 
 @pytest.mark.parametrize("name", TABLES)
