@@ -4,9 +4,37 @@ import copy
 from dataclasses import replace
 
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from loss_loops import LOOPS, cosine, mean
 
 from dmlbench.samplers.batch import PairSets
+
+CLOSE = {"rtol": 1e-6, "atol": 1e-9}
+CONTRASTIVE = {"type": "contrastive"}
+
+
+def compare(loss, value_of, loop_of, batch):
+    """The loss and its loop, in value and in the gradients of embeddings and parameters."""
+    copied = copy.deepcopy(loss)
+    ours, theirs = (batch.embeddings.clone().requires_grad_() for _ in range(2))
+    value, expected = value_of(loss, ours), loop_of(copied, theirs)
+    value.backward()
+    (expected + 0 * theirs.sum()).backward()
+    torch.testing.assert_close(value, expected, **CLOSE)
+    torch.testing.assert_close(ours.grad, theirs.grad, **CLOSE)
+    for mine, other in zip(loss.parameters(), copied.parameters(), strict=True):
+        grad = torch.zeros_like(other) if other.grad is None else other.grad
+        torch.testing.assert_close(mine.grad, grad, **CLOSE)
+
+
+def random_shapes(examples=8, **more):
+    def decorate(test):
+        shapes = {"seed": st.integers(0, 10**6), "size": st.integers(2, 9)}
+        shapes |= {"dim": st.integers(1, 5), "classes": st.integers(2, 4), **more}
+        return given(**shapes)(settings(max_examples=examples, deadline=None)(test))
+
+    return decorate
 
 
 def fed(loss):

@@ -146,7 +146,7 @@ def test_nothing_trimmed_is_the_inner_loss(normalizer, choices):
 
 
 SMALLEST = {"trimmed": {"loss": {"type": "margin"}}}
-#: Losses with others inside: see test_nested_losses.py.
+#: Losses with others inside: see test_nested_losses.py, test_xbm.py, test_s2sd.py.
 SMALLEST |= {
     "sum": {"losses": [{"type": "margin"}, {"type": "contrastive"}], "weights": [1.0, 0.5]},
     "xbm": {"loss": {"type": "margin"}, "size": 32, "start": 0},
