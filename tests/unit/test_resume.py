@@ -36,6 +36,13 @@ OF_TODAY = {
     "clip_grad_norm": 0.5,
     "ema": 0.95,
 }
+#: Embeddings differ between training and evaluation.
+LENGTHS = {
+    "loss": {"type": "hyperbolic"},
+    "sampler": {"per_class": 16, "positive": "easy", "negative": "hardest_semihard"},
+    "normalize": "evaluation",
+}
+SWAPS = {"sampler": {"per_class": 16, "positive": "random", "negative": "rho_distance"}}
 BY_EPOCH = {"schedule": {"name": "multistep", "at": [2], "warmup_epochs": 1}, "chunk": 20}
 
 
@@ -139,9 +146,9 @@ def test_ten_kills_at_random_moments_change_no_byte(loss, sampler, recipe, tmp_p
 
 @pytest.mark.parametrize(
     "plan",
-    [{}, OF_TODAY | {"epochs": 3}, BY_EPOCH | {"epochs": 3}],
+    [{}, OF_TODAY | {"epochs": 3}, BY_EPOCH | {"epochs": 3}, LENGTHS, SWAPS],
     indirect=True,
-    ids=["plain", "by step", "by epoch"],
+    ids=["plain", "by step", "by epoch", "lengths", "swaps"],
 )
 def test_a_training_left_at_every_place_ends_as_one_that_was_not(plan):
     train_run(plan, plan.run_by_id(RUN))
