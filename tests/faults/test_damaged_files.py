@@ -91,7 +91,7 @@ NAMESAKES = {
     **dict.fromkeys((ALL_METRICS, ALL_HISTORY, ALL_RUNS), "another"),
     DUPLICATES: "elsewhere",
 }
-#: Steps that need not look at pixels: another dataset's index gives its own output. What reads that.
+#: Steps that look at no pixels here, and what reads their output: another dataset's index gives its.
 OF_OTHER_IMAGES = {("duplicates", INDEX): "summarise", ("control", INDEX): "evaluate_control"}
 #: No file of these knows what it holds, and git compares them: a flipped bit is a changed letter.
 PLAIN = (LEDGER, CHECK, TABLE)
@@ -250,6 +250,7 @@ def test_a_damaged_file_is_one_line_or_changes_nothing(
         # It says which images it is of, so the next step refuses it once the index is mended.
         shutil.copyfile(finished / file, work / file)
         done = stepper.do(work, OF_OTHER_IMAGES[step, file])
-        assert done.code == 2 and done.errors, done.said
+        assert done.code == 2, done.said
+        assert done.errors
         return
     assert {k for k in changed if not k.endswith(TIMES)} == set(), done.said
