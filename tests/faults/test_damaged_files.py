@@ -91,7 +91,7 @@ NAMESAKES = {
     **dict.fromkeys((ALL_METRICS, ALL_HISTORY, ALL_RUNS), "another"),
     DUPLICATES: "elsewhere",
 }
-#: Steps that look at no pixels here, and what reads their output: another dataset's index gives its.
+#: Steps that look at no pixels here, so that another index gives other output; what reads that.
 OF_OTHER_IMAGES = {("duplicates", INDEX): "summarise", ("control", INDEX): "evaluate_control"}
 #: No file of these knows what it holds, and git compares them: a flipped bit is a changed letter.
 PLAIN = (LEDGER, CHECK, TABLE)
