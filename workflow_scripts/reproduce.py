@@ -7,7 +7,10 @@ import subprocess
 import sys
 from collections.abc import Iterable
 
-from dvc.repo import Repo
+try:
+    from dvc.repo import Repo
+except ModuleNotFoundError:
+    sys.exit(f"error: {sys.executable} has no DVC; first: make setup, source .venv/bin/activate")
 
 from dmlbench import cli
 from dmlbench.config import load_config
