@@ -1,6 +1,6 @@
 # make help lists the targets. Only python3 (3.11 or newer) and make are needed.
 .DEFAULT_GOAL := help
-.PHONY: FORCE help setup data demo estimate status check rescore pdf preflight resume test test-slow test-faults \
+.PHONY: FORCE help setup data demo estimate status power check rescore pdf preflight resume test test-slow test-faults \
   test-dvc test-slurm test-slurm-slow lint format lock schema
 SHELL := /bin/bash
 
@@ -60,6 +60,10 @@ estimate: $(READY) ## before a run: jobs, hours, disk: make estimate CONFIG=conf
 
 status: $(READY) ## how far a run is: make status CONFIG=configs/mnist.yaml
 	@$(BIN)/python workflow_scripts/plan.py status --config "$$CONFIG"
+
+# SPREAD, in points, takes the place of what the seeds of finished runs show.
+power: $(READY) ## how many seeds show 0.5, 1, 2 points: make power CONFIG=configs/mnist.yaml [SPREAD=0.8]
+	@$(BIN)/python workflow_scripts/plan.py power --config "$$CONFIG" $(if $(SPREAD),--spread "$(SPREAD)")
 
 RESULTS ?= results/demo
 export RESULTS

@@ -9,6 +9,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import settings
+
+# No example may take longer than 0.2 s otherwise, which a busy machine does not keep.
+settings.register_profile("dmlbench", deadline=None)
+settings.load_profile("dmlbench")
 
 pytest_plugins = ["slurm_fixtures", "fault_fixtures"]
 

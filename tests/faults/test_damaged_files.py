@@ -210,7 +210,7 @@ def halfway(stepper, finished, tmp_path_factory):
     return folder / CHECKPOINT
 
 
-@pytest.mark.parametrize(("step", "file", "damage"), cases())
+@pytest.mark.parametrize(("step", "file", "damage"), list(cases()))
 def test_a_damaged_file_is_one_line_or_changes_nothing(
     request, stepper, work, finished, elsewhere, halfway, step, file, damage
 ):

@@ -82,7 +82,7 @@ def check_equal(folder, finished):
     assert [k for k, v in made.items() if whole[k] != v and not k.endswith(TIMES)] == []
 
 
-@pytest.mark.parametrize(("step", "part", "call", "name"), cases(CALLS, QUICK))
+@pytest.mark.parametrize(("step", "part", "call", "name"), list(cases(CALLS, QUICK)))
 def test_what_cannot_be_written_is_one_line_and_then_it_goes_on(
     stepper, failing, work, finished, step, part, call, name
 ):
@@ -96,7 +96,7 @@ def test_what_cannot_be_written_is_one_line_and_then_it_goes_on(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("step", "part", "call", "name"), cases(READS))
+@pytest.mark.parametrize(("step", "part", "call", "name"), list(cases(READS)))
 def test_what_cannot_be_read_is_one_line_and_changes_nothing(
     failing, work, finished, step, part, call, name
 ):

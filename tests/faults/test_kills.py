@@ -73,7 +73,7 @@ def cases():
             yield pytest.param(step, moment, marks=slow)
 
 
-@pytest.mark.parametrize(("step", "moment"), cases())
+@pytest.mark.parametrize(("step", "moment"), list(cases()))
 def test_a_kill_at_any_moment_changes_no_byte(stepper, work, finished, seconds, step, moment):
     # One in each part of the step, at random, but the same in every run of the tests.
     share = (moment + random.Random(f"{step} {moment}").random()) / MOMENTS

@@ -32,7 +32,7 @@ def random_shapes(examples=8, **more):
     def decorate(test):
         shapes = {"seed": st.integers(0, 10**6), "size": st.integers(2, 9)}
         shapes |= {"dim": st.integers(1, 5), "classes": st.integers(2, 4), **more}
-        return given(**shapes)(settings(max_examples=examples, deadline=None)(test))
+        return given(**shapes)(settings(max_examples=examples)(test))
 
     return decorate
 

@@ -23,7 +23,6 @@ FIGURES = st.sampled_from([True] + [False] * 19)
 
 # Simplifying what fails would take minutes; the seed that is printed repeats it.
 @settings(
-    deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
 )

@@ -13,7 +13,7 @@ from dmlbench.training.training_images import class_batches, shuffled_batches
     per_class=st.integers(2, 8),
     data=st.data(),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_batches_draw_classes_and_images_without_replacement(seed, sizes, per_class, data):
     labels = np.repeat(np.arange(len(sizes)), sizes)
     classes = data.draw(st.integers(1, len(sizes)))
@@ -34,7 +34,7 @@ def test_no_image_comes_again_before_its_class_is_used_up():
 
 
 @given(seed=st.integers(0, 10**6), images=st.integers(1, 90), size=st.integers(1, 30))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_shuffled_batches_hold_no_image_twice_and_are_full(seed, images, size):
     labels = np.zeros(images, dtype=np.int64)
     batches = list(shuffled_batches(labels, size, np.random.default_rng(seed)))

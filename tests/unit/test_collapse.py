@@ -26,7 +26,7 @@ def data(seed, count=40, dim=3):
 
 
 @given(st.integers(0, 10**6), st.integers(1, 60))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_moments_are_those_of_all_pairs(seed, dim):
     points, labels, _ = data(seed, dim=dim)
     similar = {True: [], False: []}
@@ -41,7 +41,7 @@ def test_moments_are_those_of_all_pairs(seed, dim):
 
 
 @given(st.integers(0, 10**6))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_variance_ratio_is_a_loop_over_classes(seed):
     points, labels, _ = data(seed)
     points = points.astype(np.float64)

@@ -43,7 +43,7 @@ def by_loop(points, labels, sub_labels, ids, roles=None):
 
 
 @given(st.integers(0, 10**6), st.integers(2, 30), st.booleans(), st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_it_is_the_loop_over_pairs_with_ties_and_classes_of_one(seed, count, collapsed, apart):
     rng = np.random.default_rng(seed)
     labels, inside = rng.integers(0, 4, count), rng.integers(0, 3, count)

@@ -20,7 +20,7 @@ from dmlbench.samplers.batch import Batch
     clip=st.sampled_from([0.5, 2.3, 5.0]),
     dim=st.integers(2, 16),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_distances_equal_the_formula_with_arccosh(seed, curvature, clip, dim):
     generator = torch.Generator().manual_seed(seed)
     points = 2 * torch.randn(6, dim, generator=generator, dtype=torch.float64)

@@ -98,7 +98,7 @@ def combinations():
 )
 @example(seed=567, size=4, dim=1, classes=2)
 @example(seed=33285, size=11, dim=1, classes=2)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_value_and_gradient_equal_the_loop(spec, choices, seed, size, dim, classes):
     torch.manual_seed(seed)
     loss = build_loss(spec, classes, dim).double()

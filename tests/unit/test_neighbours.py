@@ -30,7 +30,7 @@ def loop(points, ids, k):
     grid=st.booleans(),
     data=st.data(),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_equals_the_loop_with_ties_and_duplicates(seed, count, dim, grid, data):
     rng = np.random.default_rng(seed)
     points = rng.normal(size=(count, dim)).astype(np.float32)

@@ -15,7 +15,7 @@ from dmlbench.samplers.batch import Batch, PairSets
 
 
 @given(seed=st.integers(0, 10**6), classes=st.integers(2, 6), dim=st.integers(2, 8))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_two_images_a_class_and_all_pairs_are_the_loss_of_hyp_vits_sphere(seed, classes, dim):
     """Their loop: each image of one half finds its partner among all others of the batch."""
     generator = torch.Generator().manual_seed(seed)

@@ -32,7 +32,7 @@ TEST = Part("test", "", "label")
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(seed=st.integers(0, 10**6), count=st.integers(3, 50), both=st.booleans())
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_equals_the_loop(kind, seed, count, both):
     points, labels, ids = data(kind, count, 4, seed)
     roles = roles_of(count, np.random.default_rng(seed), both)

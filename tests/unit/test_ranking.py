@@ -72,7 +72,7 @@ def both(spec, seed, points, labels, content, **loop):
     dim=st.integers(2, 6),
     classes=st.integers(1, 4),
 )
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 def test_value_and_gradient_equal_the_loop_with_copies_and_uneven_classes(
     spec, seed, size, dim, classes
 ):

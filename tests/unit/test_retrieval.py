@@ -64,7 +64,7 @@ def equal(ours, theirs):
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(seed=st.integers(0, 10**6), count=st.integers(3, 50), dim=st.integers(1, 6))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_equals_the_loop(kind, seed, count, dim):
     points, labels, ids = data(kind, count, dim, seed)
     ks = sorted({1, 2, count - 1})

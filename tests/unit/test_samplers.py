@@ -25,7 +25,7 @@ ANY = given(
     classes=st.integers(1, 5),
     dim=st.integers(2, 12),
 )
-SHAPES = settings(max_examples=25, deadline=None)
+SHAPES = settings(max_examples=25)
 
 
 def batch_of(points, labels, content=None, seed=0):

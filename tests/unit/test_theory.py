@@ -68,7 +68,7 @@ def some_points(seed, n, dim):
 
 @pytest.mark.parametrize(("loss", "easy"), EXPECTED)
 @given(seed=st.integers(0, 10**6), n=st.integers(3, 6), dim=st.integers(1, 4))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_expectation_is_the_mean_over_all_labels(loss, easy, seed, n, dim):
     points, beta = some_points(seed, n, dim)
     p = torch.tensor([1.0, 0.85, 0.6], dtype=torch.float64)

@@ -36,7 +36,7 @@ def scores(seed, count=60, ties=False):
 
 
 @given(st.integers(0, 10**6), st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_equals_loops_over_thresholds(seed, ties):
     pairs = scores(seed, ties=ties)
     values = [np.inf, *sorted(set(pairs.similarity), reverse=True)]

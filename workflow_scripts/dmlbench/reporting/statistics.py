@@ -92,9 +92,15 @@ def _exact(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def more_seeds(effect: float, n: int) -> int | None:
-    """How many more seeds would show this effect with 80% power at p < 0.05 (paired t-test).
+    """How many more seeds than ``n`` would show this effect (:func:`seeds_needed`)."""
+    needed = seeds_needed(effect)
+    return None if needed is None else max(0, needed - n)
 
-    None for more than ``MOST_SEEDS``.
+
+def seeds_needed(effect: float) -> int | None:
+    """How many seeds show an effect (Cohen's d_z) with 80% power at p < 0.05: paired t-test.
+
+    Two at least; None for more than ``MOST_SEEDS``.
     """
 
     def power(seeds: int) -> float:
@@ -103,7 +109,7 @@ def more_seeds(effect: float, n: int) -> int | None:
 
     counts = range(2, MOST_SEEDS + 1)
     place = bisect_left(counts, POWER, key=power)
-    return max(0, counts[place] - n) if place < len(counts) else None
+    return counts[place] if place < len(counts) else None
 
 
 def holm(p_values: Sequence[float | None]) -> pd.Series:
