@@ -21,8 +21,8 @@ STEPS = {
 }
 #: Of no step: they say what is planned, or run beside the steps.
 BESIDE = {
-    "dmlbench.checking.__init__", "dmlbench.reporting.status", "dmlbench.training.rehearsal",
-    "dmlbench.workflow.estimate", "dmlbench.workflow.file_records",
+    "dmlbench.checking.__init__", "dmlbench.reporting.power", "dmlbench.reporting.status",
+    "dmlbench.training.rehearsal", "dmlbench.workflow.estimate", "dmlbench.workflow.file_records",
 }  # fmt: skip
 EVALUATED = {"evaluate", "illustrate", "roc"}
 REPORT = set(STEPS["report"])
